@@ -1,0 +1,80 @@
+# Every target makes what it needs, the virtual environment included: only Python 3.11+ and make must be there.
+
+VENV    := .venv
+BIN     := $(VENV)/bin
+STAMP   := $(VENV)/installed
+# The book's browser scripts come through npm; where the machine has none, pip brings it.
+EXTRAS  := $(shell command -v npm >/dev/null 2>&1 && echo book,test || echo book,test,node)
+
+CORPUS  ?= synthetic
+PROFILE ?= demo
+DEVICE  ?= cpu
+SEED    ?= 0
+BOOK    := $(BIN)/python book/build.py --corpus '$(CORPUS)' --profile '$(PROFILE)' --device '$(DEVICE)' --seed '$(SEED)'
+
+.DEFAULT_GOAL := help
+.PHONY: help venv test test-all lint notebooks html book nbval lab bench gpu clean
+
+help:  ## Show this list
+	@echo "make TARGET [CORPUS=synthetic|folder:PATH] [PROFILE=demo|laptop|full] [DEVICE=cpu|cuda] [SEED=0]"
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r target text; do \
+		printf '  %-10s %s\n' "$$target" "$$text"; done
+
+venv: $(STAMP)  ## Create .venv with the tested versions of everything
+
+$(STAMP): pyproject.toml constraints.txt
+	@if [ ! -x $(BIN)/python ]; then \
+		found=; \
+		for candidate in $(PYTHON) python3.11 python3 python3.12 python3.13 python3.14 python; do \
+			if $$candidate -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+				found=$$candidate; break; \
+			fi; \
+		done; \
+		if [ -z "$$found" ]; then \
+			echo "error: no Python 3.11 or newer with its venv module was found." >&2; \
+			echo "Install one (on Debian and Ubuntu also python3-venv), or say where it is: make PYTHON=/path/to/python3.11 ..." >&2; \
+			exit 1; \
+		fi; \
+		echo "Creating $(VENV) with $$($$found --version)"; \
+		$$found -m venv $(VENV); \
+	fi
+	@echo "Installing the tested versions into $(VENV): some minutes the first time"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	@touch $@
+
+test: $(STAMP)  ## Run the fast tests
+	$(BIN)/python -m pytest
+
+test-all: $(STAMP)  ## Run every test, the slow ones too
+	$(BIN)/python -m pytest -m ''
+
+lint: $(STAMP)  ## Check the code and the workflow
+	$(BIN)/ruff check .
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+notebooks: $(STAMP)  ## Execute the notebooks, without rendering the book
+	@$(BOOK) notebooks
+
+html: $(STAMP)  ## Render the book from the notebooks that were executed last
+	@$(BOOK) html
+
+book: $(STAMP)  ## Execute the notebooks and render the book
+	@$(BOOK)
+
+nbval: $(STAMP)  ## Run the executed notebooks again and check their marked outputs
+	TQDM_DISABLE=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=900 _build/source/notebooks
+
+lab: $(STAMP)  ## Open the notebooks in JupyterLab, to change them
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lab]'
+	$(BIN)/jupyter lab notebooks
+
+bench: $(STAMP)  ## Print the speed of training against the plain way, as ratios
+	@for script in benchmarks/*.py; do $(BIN)/python "$$script" || exit 1; done
+
+gpu: $(STAMP)  ## Train the full profile on a CUDA GPU, resuming what an earlier run left
+	$(BIN)/svdlib train detector --corpus '$(CORPUS)' --profile full --device cuda --resume
+	$(BIN)/svdlib train inverters --corpus '$(CORPUS)' --profile full --device cuda --resume
+
+clean:  ## Delete what was built; the virtual environment stays
+	rm -rf _build build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

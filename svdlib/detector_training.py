@@ -1,0 +1,276 @@
+"""Training of the singing-voice detector (after Schlüter & Grill, ISMIR 2015).
+
+The detector learns on segments of 394 frames, each scored at 32 centre frames in one pass (`SVDNet.segment_logits`):
+the same network and the same labels as with single excerpts, at an eighth of the cost.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from svdlib.augmentation import Augmentation
+from svdlib.errors import CorpusError, TrainingError
+from svdlib.evaluation import best_threshold, smooth
+from svdlib.excerpts import Songs
+from svdlib.interrupts import deferred_interrupts
+from svdlib.inverters import in_channels_last
+from svdlib.memory import keep_freed_memory
+from svdlib.model import CENTRE_FRAME, EXCERPT_FRAMES, TIME_STRIDE, SVDNet
+from svdlib.progress import progress
+from svdlib.standardizer import Standardizer
+from svdlib.storage import load_state, save_state
+
+STATE_FILE = "state.npz"
+SEGMENT_FRAMES = EXCERPT_FRAMES + 31 * TIME_STRIDE
+CERTAINTY = 0.98
+"""Targets are 0.02 and 0.98, so that the detector is never pushed to be surer than the labels deserve."""
+
+
+@dataclass(frozen=True)
+class DetectorPlan:
+    """How long and how fast the detector learns.
+
+    Attributes:
+        epochs: number of validations.
+        steps_per_epoch: updates between two validations.
+        batch_size: segments per update.
+        learning_rate: Adam's step size at the start; it falls to nothing along a cosine.
+        augmentation: how strongly segments are changed.
+    """
+
+    epochs: int = 20
+    steps_per_epoch: int = 100
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    augmentation: Augmentation = Augmentation()
+
+
+DETECTOR_PROFILES: dict[str, DetectorPlan] = {
+    "demo": DetectorPlan(epochs=2, steps_per_epoch=20, batch_size=4),
+    "laptop": DetectorPlan(epochs=12),
+    "full": DetectorPlan(epochs=40, steps_per_epoch=250, batch_size=32),
+}
+
+
+@dataclass
+class FittedDetector:
+    """The result of a run.
+
+    Attributes:
+        detector: the network with the lowest validation loss, in eval mode.
+        threshold: the smoothed probability above which a frame counts as sung, chosen on the validation songs.
+        history: per epoch, "training" and "validation" loss and validation "accuracy".
+        finished: False if the run stopped at its time limit and can be resumed.
+    """
+
+    detector: SVDNet
+    threshold: float
+    history: list[dict[str, float]]
+    finished: bool
+
+
+def fit_detector(
+    train: Songs,
+    valid: Songs,
+    *,
+    plan: DetectorPlan = DETECTOR_PROFILES["full"],
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    folder: Path | None = None,
+    resume: bool = False,
+    minutes: float = math.inf,
+) -> FittedDetector:
+    """Train the detector.
+
+    Args:
+        train: the training songs; they also give the standardisation.
+        valid: the validation songs; they choose the epoch to keep and the threshold.
+        plan: how long and how fast.
+        seed: of initial weights, order of segments, augmentation and dropout.
+        device: where to train.
+        folder: where the state is kept, once per epoch; None keeps nothing.
+        resume: go on from the state in `folder` if there is one.
+        minutes: stop in good order after this long, to be resumed.
+
+    Raises:
+        CorpusError: if a song is shorter than an excerpt, or the labels know only one class.
+        TrainingError: if the state belongs to another run or the loss is no longer finite.
+    """
+    device = torch.device(device)
+    if device.type == "cpu":
+        keep_freed_memory()
+    run = _Run(train, valid, plan, seed, device, folder)
+    if run.state_path and run.state_path.is_file():
+        if not resume:
+            raise TrainingError(f"{run.state_path} holds an earlier run. Resume it, or choose another folder.")
+        run.restore()
+    deadline = time.monotonic() + 60 * minutes
+    with deferred_interrupts() as interruption:
+        while run.epoch < plan.epochs:
+            if time.monotonic() > deadline:
+                return run.result(finished=False)
+            for _ in run.updates():
+                if interruption.requested:
+                    return run.result(finished=False)
+            run.close_epoch()
+            run.save()
+    return run.result(finished=True)
+
+
+class _Run:
+    """One training run: network, optimiser and how far it has come."""
+
+    def __init__(
+        self,
+        train: Songs,
+        valid: Songs,
+        plan: DetectorPlan,
+        seed: int,
+        device: torch.device,
+        folder: Path | None,
+    ) -> None:
+        _check_songs(train)
+        self.plan, self.seed, self.device, self.valid = plan, seed, device, valid
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            detector = SVDNet()
+        detector.standardizer = Standardizer.fit(train.log_mels)
+        self.detector = in_channels_last(detector, device)
+        self.optimiser = torch.optim.Adam(self.detector.parameters(), lr=plan.learning_rate, fused=True)
+        self.frames = torch.cat([torch.as_tensor(song, dtype=torch.float32) for song in train.log_mels]).to(device)
+        self.labels = torch.as_tensor(np.concatenate(train.labels), dtype=torch.float32).to(device)
+        shortest = min(len(song) for song in train.log_mels)
+        self.length = min(SEGMENT_FRAMES, EXCERPT_FRAMES + (shortest - EXCERPT_FRAMES) // TIME_STRIDE * TIME_STRIDE)
+        ends = np.cumsum([len(song) for song in train.log_mels])
+        starts = np.concatenate([[0], ends[:-1]])
+        self.starts = torch.as_tensor(
+            np.concatenate([np.arange(a, b - self.length + 1) for a, b in zip(starts, ends, strict=True)])
+        )
+        self.state_path = Path(folder) / STATE_FILE if folder else None
+        self.epoch, self.history = 0, []
+        self.best = copy.deepcopy(self.detector.state_dict())
+        self.best_threshold = 0.5
+        self.loss_sum = torch.zeros((), device=device)
+
+    def updates(self) -> Iterator[None]:
+        """Run one epoch, yielding after each update."""
+        generator = torch.Generator().manual_seed(1_000_003 * self.seed + self.epoch)
+        self.loss_sum.zero_()
+        self.detector.train()
+        description = f"detector, epoch {self.epoch + 1}/{self.plan.epochs}"
+        # Dropout draws from torch's global source of chance, so that one is set as well.
+        with torch.random.fork_rng():
+            torch.manual_seed(1_000_003 * self.seed + self.epoch)
+            for step in progress(range(self.plan.steps_per_epoch), description=description, unit="batch"):
+                self._update(step, generator)
+                yield
+
+    def _update(self, step: int, generator: torch.Generator) -> None:
+        plan = self.plan
+        done = (self.epoch * plan.steps_per_epoch + step) / (plan.epochs * plan.steps_per_epoch)
+        for group in self.optimiser.param_groups:
+            group["lr"] = plan.learning_rate * (1 + math.cos(math.pi * done)) / 2
+        chosen = self.starts[torch.randint(len(self.starts), (plan.batch_size,), generator=generator)].to(self.device)
+        segments = self.frames[chosen[:, None] + torch.arange(self.length, device=self.device)]
+        segments = self.detector.standardizer(plan.augmentation(segments, generator))
+        centres = torch.arange(CENTRE_FRAME, self.length - CENTRE_FRAME, TIME_STRIDE, device=self.device)
+        targets = self.labels[chosen[:, None] + centres] * (2 * CERTAINTY - 1) + (1 - CERTAINTY)
+        loss = F.binary_cross_entropy_with_logits(self.detector.segment_logits(segments[:, None]), targets)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        self.loss_sum += loss.detach()
+
+    def close_epoch(self) -> None:
+        """Validate on whole songs and keep what is best so far."""
+        training = float(self.loss_sum) / self.plan.steps_per_epoch
+        if not math.isfinite(training):
+            raise TrainingError(f"The detector's loss is no longer finite in epoch {self.epoch + 1}; lower the rate.")
+        self.detector.eval()
+        scores = [predict(self.detector, song) for song in self.valid.log_mels]
+        truth = [np.asarray(label, dtype=bool) for label in self.valid.labels]
+        pooled = np.clip(np.concatenate(scores), 1e-6, 1 - 1e-6)
+        sung = np.concatenate(truth)
+        validation = float(-np.mean(np.log(np.where(sung, pooled, 1 - pooled))))
+        threshold, accuracy = best_threshold([smooth(score) for score in scores], truth)
+        if validation <= min([epoch["validation"] for epoch in self.history], default=math.inf):
+            self.best = copy.deepcopy(self.detector.state_dict())
+            self.best_threshold = threshold
+        self.history.append({"training": training, "validation": validation, "accuracy": accuracy})
+        self.epoch += 1
+
+    def _identity(self) -> dict:
+        return {
+            "plan": asdict(self.plan),
+            "seed": self.seed,
+            "frames": len(self.frames),
+            "songs": len(self.valid.labels),
+        }
+
+    def save(self) -> None:
+        """Write the state, if the run has a folder."""
+        if not self.state_path:
+            return
+        arrays: dict[str, Tensor] = {f"current/{name}": value for name, value in self.detector.state_dict().items()}
+        arrays |= {f"best/{name}": value for name, value in self.best.items()}
+        for number, values in self.optimiser.state_dict()["state"].items():
+            arrays |= {f"adam/{number}/{name}": value for name, value in values.items()}
+        meta = {"identity": self._identity(), "epoch": self.epoch, "history": self.history}
+        save_state(self.state_path, arrays, meta | {"threshold": self.best_threshold})
+
+    def restore(self) -> None:
+        """Go back to the saved state; TrainingError if it is damaged or another run's."""
+        arrays, meta = load_state(self.state_path)
+        if meta.get("identity") != self._identity():
+            raise TrainingError(
+                f"The state {self.state_path} belongs to a run with other settings or songs. Choose another folder."
+            )
+        self.detector.load_state_dict(_under("current/", arrays))
+        self.best = {name: value.to(self.device) for name, value in _under("best/", arrays).items()}
+        state = self.optimiser.state_dict()
+        state["state"] = {
+            number: _under(f"adam/{number}/", arrays) for number in range(len(self.optimiser.param_groups[0]["params"]))
+        }
+        self.optimiser.load_state_dict(state)
+        self.epoch, self.history, self.best_threshold = meta["epoch"], meta["history"], meta["threshold"]
+
+    def result(self, finished: bool) -> FittedDetector:
+        """The best detector so far."""
+        detector = copy.deepcopy(self.detector)
+        detector.load_state_dict(self.best)
+        return FittedDetector(detector.eval(), self.best_threshold, self.history, finished)
+
+
+def predict(detector: SVDNet, log_mel: np.ndarray) -> np.ndarray:
+    """Probability of singing in each frame of a song.
+
+    Args:
+        detector: a trained detector.
+        log_mel: the song's raw log-mel (frames, 80).
+
+    Returns:
+        Probabilities (frames,), not smoothed.
+    """
+    device = detector.standardizer.mean.device
+    spectrogram = detector.standardizer(torch.as_tensor(log_mel, dtype=torch.float32, device=device))
+    return detector.predict_song(spectrogram).cpu().numpy()
+
+
+def _under(prefix: str, arrays: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+
+
+def _check_songs(songs: Songs) -> None:
+    if not songs.log_mels or min(len(song) for song in songs.log_mels) < EXCERPT_FRAMES:
+        raise CorpusError(f"The detector needs training songs of at least {EXCERPT_FRAMES} frames (1.66 s) each.")
+    sung = np.concatenate(songs.labels)
+    if sung.all() or not sung.any():
+        raise CorpusError("The training songs hold only one class. The detector needs sung and unsung parts.")

@@ -1,0 +1,37 @@
+"""The errors a user can meet. Each message names the offending value and the remedy."""
+
+
+class SvdlibError(Exception):
+    """Base of all errors that svdlib raises on purpose; the command line prints the message and exits with 2."""
+
+
+class AudioError(SvdlibError):
+    """A sound file that is missing, unreadable, damaged or unusable."""
+
+
+class CorpusError(SvdlibError):
+    """A corpus that does not exist, is incomplete or is described wrongly."""
+
+
+class LabelError(CorpusError):
+    """A label file that breaks the format."""
+
+
+class LayerError(SvdlibError):
+    """A layer or inverter variant that does not exist, or a feature of the wrong shape for it."""
+
+
+class WeightsError(SvdlibError):
+    """A weights file that is missing, damaged, or made for another layer or version."""
+
+
+class DeviceError(SvdlibError):
+    """A computing device that is not there."""
+
+
+class OutputError(SvdlibError):
+    """A file or folder that cannot be written."""
+
+
+class TrainingError(SvdlibError):
+    """A training run that cannot start, go on or be resumed as asked."""

@@ -1,0 +1,25 @@
+"""Progress bars: tqdm where it is installed, the bare iterable on a machine with only torch and NumPy."""
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+def progress(
+    iterable: Iterable[Item], *, description: str, total: int | None = None, unit: str = "it"
+) -> Iterator[Item]:
+    """Iterate while showing on stderr what is being done and how long is left.
+
+    Args:
+        iterable: what to iterate over.
+        description: what is being done, in two or three words.
+        total: number of items, where `len(iterable)` does not tell.
+        unit: name of one item.
+    """
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        yield from iterable
+        return
+    yield from tqdm(iterable, desc=description, total=total, unit=unit, dynamic_ncols=True)

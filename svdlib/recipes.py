@@ -1,0 +1,266 @@
+"""From a corpus to weights and numbers: the recipes behind `svdlib train` and `svdlib evaluate`.
+
+Each recipe opens a corpus, runs one of the library's loops and writes or returns the result. A run lives in a folder
+with its state and, once finished, its weights.
+"""
+
+import math
+import platform
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import svdlib
+from svdlib.checkpoints import load_detector, load_inverter, pretrained, save_weights, weights_name
+from svdlib.corpora import open_corpus
+from svdlib.corpora.base import Corpus
+from svdlib.corpora.songs import load_songs
+from svdlib.detector_training import DETECTOR_PROFILES, fit_detector, predict
+from svdlib.devices import choose_device
+from svdlib.errors import TrainingError
+from svdlib.evaluation import (
+    EvaluationPlan,
+    area_under_curve,
+    detector_scores,
+    evaluate_inverters,
+    smooth,
+)
+from svdlib.excerpts import ExcerptBank, Songs
+from svdlib.model import LAYERS, SVDNet
+from svdlib.training import PROFILES, fit_inverters
+
+DETECTOR_FILE = "detector.safetensors"
+
+
+def train_detector(
+    corpus: str = "synthetic",
+    *,
+    profile: str = "laptop",
+    seed: int = 0,
+    device: str = "auto",
+    folder: Path = Path("runs/detector"),
+    resume: bool = False,
+    minutes: float = math.inf,
+) -> Path | None:
+    """Train a detector on the training songs of a corpus, choosing epoch and threshold on the validation songs.
+
+    Args:
+        corpus: a name that `open_corpus` knows.
+        profile: how long to train: "demo", "laptop" or "full".
+        seed: of everything that is random.
+        device: where to train, see `choose_device`.
+        folder: where state and weights go.
+        resume: go on from an earlier state in the folder.
+        minutes: stop in good order after this long.
+
+    Returns:
+        The weights file, or None if the time ran out first.
+    """
+    plan = _profile(DETECTOR_PROFILES, profile)
+    chosen = choose_device(device)
+    opened = open_corpus(corpus)
+    train, valid = load_songs(opened.split("train")), load_songs(opened.split("valid"))
+    options = {"seed": seed, "folder": Path(folder), "resume": resume, "minutes": minutes}
+    fitted = fit_detector(train, valid, plan=plan, device=chosen, **options)
+    if not fitted.finished:
+        return None
+    provenance = make_provenance(opened, seed, profile, chosen) | {
+        "plan": asdict(plan),
+        "threshold": fitted.threshold,
+        "validation": min(fitted.history, key=lambda epoch: epoch["validation"]),
+    }
+    path = Path(folder) / DETECTOR_FILE
+    save_weights(path, fitted.detector, provenance)
+    return path
+
+
+def train_inverters(
+    corpus: str = "synthetic",
+    *,
+    profile: str = "laptop",
+    layers: Sequence[str] = LAYERS,
+    variant: str = "published",
+    objective: str = "joint",
+    seed: int = 0,
+    device: str = "auto",
+    folder: Path = Path("runs/inverters"),
+    resume: bool = False,
+    minutes: float = math.inf,
+    detector: Path | None = None,
+) -> dict[str, Path]:
+    """Train the inverters of several layers in one run.
+
+    Args:
+        corpus: a name that `open_corpus` knows.
+        profile: how long to train: "demo", "laptop" or "full".
+        layers: which layers to invert.
+        variant: which family of inverters.
+        objective: "joint" or "input".
+        seed: of everything that is random.
+        device: where to train, see `choose_device`.
+        folder: where state and weights go.
+        resume: go on from an earlier state in the folder.
+        minutes: stop in good order after this long.
+        detector: weights of the detector to invert; None takes the packaged one.
+
+    Returns:
+        A weights file per layer; none if the time ran out first.
+    """
+    plan = _profile(PROFILES, profile)
+    chosen = choose_device(device)
+    network = open_detector(detector)
+    opened = open_corpus(corpus)
+    banks = [bank_of(load_songs(opened.split(name)), network, chosen) for name in ("train", "valid")]
+    precision = torch.bfloat16 if chosen.type == "cuda" else torch.float32
+    options = {"seed": seed, "folder": Path(folder), "resume": resume, "minutes": minutes}
+    fitted = fit_inverters(
+        network,
+        *banks,
+        layers=layers,
+        variant=variant,
+        objective=objective,
+        plan=plan,
+        precision=precision,
+        **options,
+    )
+    if not fitted.finished:
+        return {}
+    provenance = make_provenance(opened, seed, profile, chosen) | {
+        "plan": asdict(plan),
+        "objective": objective,
+        "precision": str(precision).removeprefix("torch."),
+        "training_excerpts": len(banks[0]),
+        "detector": network.provenance,
+    }
+    paths = {}
+    for layer, inverter in fitted.inverters.items():
+        paths[layer] = Path(folder) / weights_name(layer, variant)
+        losses = [(epoch.validation[layer], epoch.training[layer]) for epoch in fitted.history]
+        best = {"validation_loss": min(losses)[0], "loss_per_epoch": losses}
+        save_weights(paths[layer], inverter, provenance | best)
+    return paths
+
+
+def evaluate_detector(
+    corpus: str = "synthetic", *, detector: Path | None = None, device: str = "auto"
+) -> dict[str, Any]:
+    """Score a detector on the test songs of a corpus, with the threshold that its validation songs chose.
+
+    Args:
+        corpus: a name that `open_corpus` knows.
+        detector: weights; None takes the packaged ones.
+        device: where to compute.
+
+    Returns:
+        "auc" and "accuracy" over all frames, "threshold", and "per_song" with both for each song.
+    """
+    network = open_detector(detector).to(choose_device(device))
+    threshold = network.provenance["threshold"]
+    songs = load_songs(open_corpus(corpus).split("test"))
+    predictions = [smooth(predict(network, log_mel)) for log_mel in songs.log_mels]
+    pooled = detector_scores(predictions, songs.labels, threshold)
+    per_song = {
+        name: {
+            "auc": area_under_curve(prediction, label),
+            "accuracy": float(np.mean((prediction > threshold) == label)),
+        }
+        for name, prediction, label in zip(songs.names, predictions, songs.labels, strict=True)
+    }
+    return {
+        "auc": pooled["auc"],
+        "accuracy": pooled["accuracy"],
+        "threshold": threshold,
+        "per_song": per_song,
+    }
+
+
+def evaluate_nre(
+    corpus: str = "synthetic",
+    *,
+    layers: Sequence[str] = LAYERS,
+    variant: str = "published",
+    weights: Path | None = None,
+    detector: Path | None = None,
+    device: str = "auto",
+    sets: int = 10,
+    per_song: int = 8,
+) -> dict[str, dict[str, Any]]:
+    """NRE of inverters on the test songs of a corpus (paper section 3.4).
+
+    Args:
+        corpus: a name that `open_corpus` knows.
+        layers: which layers.
+        variant: which family of inverters.
+        weights: a folder with their weights; None takes the packaged ones.
+        detector: weights of the detector; None takes the packaged ones.
+        device: where to compute.
+        sets: number of evaluation sets.
+        per_song: random excerpts per song and set.
+
+    Returns:
+        Per layer, "nre" and its 95 % interval "ci95".
+    """
+    chosen = choose_device(device)
+    network = open_detector(detector).to(chosen)
+    inverters = {
+        layer: (
+            load_inverter(Path(weights) / weights_name(layer, variant), layer, variant)
+            if weights
+            else pretrained("inverter", layer=layer, variant=variant)
+        ).to(chosen)
+        for layer in layers
+    }
+    bank = bank_of(load_songs(open_corpus(corpus).split("test")), network, chosen)
+    scores = evaluate_inverters(network, inverters, bank, EvaluationPlan(sets, per_song))
+    return {layer: {"nre": score.nre, "ci95": list(score.ci95)} for layer, score in scores.items()}
+
+
+def open_detector(weights: Path | None) -> SVDNet:
+    """The detector of a weights file, or the packaged one."""
+    return load_detector(Path(weights)) if weights else pretrained("detector")
+
+
+def bank_of(songs: Songs, detector: SVDNet, device: torch.device | str = "cpu") -> ExcerptBank:
+    """The excerpts of songs, standardised as the detector was trained."""
+    return ExcerptBank(songs, standardizer=detector.standardizer, device=device)
+
+
+def make_provenance(corpus: Corpus, seed: int, profile: str, device: torch.device) -> dict[str, Any]:
+    """Where trained weights come from."""
+    return {
+        "corpus": corpus.name,
+        "songs": len(corpus.tracks),
+        "seed": seed,
+        "profile": profile,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "date": datetime.now(UTC).date().isoformat(),
+        "commit": _commit(),
+        "versions": {
+            "svdlib": svdlib.__version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def _commit() -> str:
+    """The commit of the source tree, with "+" where it was changed since; "released" outside of a checkout."""
+    root = Path(__file__).parent.parent
+    try:
+        command = ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--exclude=*"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "released"
+
+
+def _profile(profiles: dict[str, Any], name: str) -> Any:
+    if name not in profiles:
+        raise TrainingError(f"There is no profile {name!r}. Known profiles: {', '.join(profiles)}.")
+    return profiles[name]

@@ -1,0 +1,72 @@
+"""Files that are either whole or absent, and training states without pickle."""
+
+import json
+import os
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from svdlib.errors import OutputError, TrainingError
+
+META = "meta"
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file under a temporary name and rename it, so that a killed run never leaves half a file.
+
+    Args:
+        path: the file to write; missing folders are made.
+        write: writes the content to an open binary file.
+
+    Raises:
+        OutputError: if the place cannot be written or the disk is full; an older file stays as it was.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(partial, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write {path}: {error.strerror or error}. Choose a folder you may write to."
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True) if partial.parent.is_dir() else None
+
+
+def save_state(path: Path, arrays: Mapping[str, Tensor | np.ndarray], meta: Mapping[str, Any]) -> None:
+    """Save arrays and a JSON description into one .npz file, atomically.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
+    content = {name: np.asarray(torch.as_tensor(value).detach().cpu()) for name, value in arrays.items()}
+    content[META] = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
+    write_atomically(path, lambda file: np.savez(file, **content))
+
+
+def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Load what `save_state` wrote.
+
+    Raises:
+        TrainingError: if the file is missing or damaged.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise TrainingError(f"There is no training state at {path}. Start the run without resuming.")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            meta = json.loads(archive[META].tobytes())
+            arrays = {name: torch.from_numpy(archive[name]) for name in archive.files if name != META}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise TrainingError(f"The training state {path} is damaged ({error}). Delete it and start again.") from error
+    return arrays, meta
