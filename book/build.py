@@ -8,9 +8,11 @@ _build/html. `all` does both. Any failure ends with a non-zero exit code and a m
 
 import argparse
 import ast
+import base64
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -182,6 +184,17 @@ def fetch_web_files() -> None:
     folder.mkdir(parents=True)
     for package_file, name in WEB_FILES.items():
         shutil.copyfile(WEB / "node_modules" / package_file, folder / name)
+    inline_icon_fonts(folder / "embed-amd.js", WEB / "node_modules/@jupyter-widgets/html-manager/dist")
+
+
+def inline_icon_fonts(script: Path, fonts: Path) -> None:
+    """Put the widgets' icon fonts into their script, which would look for them beside each page."""
+
+    def data_address(match: re.Match[str]) -> str:
+        return f'"data:font/woff2;base64,{base64.b64encode((fonts / match[1]).read_bytes()).decode()}"'
+
+    text = script.read_text(encoding="utf-8")
+    script.write_text(re.sub(r'\b[a-z]\.p\+"(\w+\.woff2)"', data_address, text), encoding="utf-8")
 
 
 def run(command: list[str], folder: Path) -> None:

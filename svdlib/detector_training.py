@@ -76,6 +76,13 @@ class FittedDetector:
     history: list[dict[str, float]]
     finished: bool
 
+    @property
+    def best_epoch(self) -> dict[str, float]:
+        """The epoch that was kept: its number and its losses, for the provenance."""
+        best = min(range(len(self.history)), key=lambda index: self.history[index]["validation"])
+        scores = {f"best_{name}": value for name, value in self.history[best].items()}
+        return {"best_epoch": best + 1} | scores
+
 
 def fit_detector(
     train: Songs,

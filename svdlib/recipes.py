@@ -19,7 +19,6 @@ import torch
 import svdlib
 from svdlib.checkpoints import load_detector, load_inverter, pretrained, save_weights, weights_name
 from svdlib.corpora import open_corpus
-from svdlib.corpora.base import Corpus
 from svdlib.corpora.songs import load_songs
 from svdlib.detector_training import DETECTOR_PROFILES, fit_detector, predict
 from svdlib.devices import choose_device
@@ -70,13 +69,12 @@ def train_detector(
     fitted = fit_detector(train, valid, plan=plan, device=chosen, **options)
     if not fitted.finished:
         return None
-    provenance = make_provenance(opened, seed, profile, chosen) | {
+    provenance = make_provenance(corpus, len(opened.tracks), seed, profile, device_name(chosen)) | {
         "plan": asdict(plan),
         "threshold": fitted.threshold,
-        "validation": min(fitted.history, key=lambda epoch: epoch["validation"]),
     }
     path = Path(folder) / DETECTOR_FILE
-    save_weights(path, fitted.detector, provenance)
+    save_weights(path, fitted.detector, provenance | fitted.best_epoch)
     return path
 
 
@@ -131,7 +129,7 @@ def train_inverters(
     )
     if not fitted.finished:
         return {}
-    provenance = make_provenance(opened, seed, profile, chosen) | {
+    provenance = make_provenance(corpus, len(opened.tracks), seed, profile, device_name(chosen)) | {
         "plan": asdict(plan),
         "objective": objective,
         "precision": str(precision).removeprefix("torch."),
@@ -141,9 +139,7 @@ def train_inverters(
     paths = {}
     for layer, inverter in fitted.inverters.items():
         paths[layer] = Path(folder) / weights_name(layer, variant)
-        losses = [(epoch.validation[layer], epoch.training[layer]) for epoch in fitted.history]
-        best = {"validation_loss": min(losses)[0], "loss_per_epoch": losses}
-        save_weights(paths[layer], inverter, provenance | best)
+        save_weights(paths[layer], inverter, provenance | fitted.record(layer))
     return paths
 
 
@@ -231,14 +227,14 @@ def bank_of(songs: Songs, detector: SVDNet, device: torch.device | str = "cpu") 
     return ExcerptBank(songs, standardizer=detector.standardizer, device=device)
 
 
-def make_provenance(corpus: Corpus, seed: int, profile: str, device: torch.device) -> dict[str, Any]:
-    """Where trained weights come from."""
+def make_provenance(corpus: str, songs: int, seed: int, profile: str, device: str) -> dict[str, Any]:
+    """Where trained weights come from: what they saw, how, and with which versions."""
     return {
-        "corpus": corpus.name,
-        "songs": len(corpus.tracks),
+        "corpus": corpus,
+        "songs": songs,
         "seed": seed,
         "profile": profile,
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "device": device,
         "date": datetime.now(UTC).date().isoformat(),
         "commit": _commit(),
         "versions": {
@@ -248,6 +244,11 @@ def make_provenance(corpus: Corpus, seed: int, profile: str, device: torch.devic
             "python": platform.python_version(),
         },
     }
+
+
+def device_name(device: torch.device) -> str:
+    """What a device is called, for the provenance."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _commit() -> str:

@@ -106,6 +106,17 @@ class FittedInverters:
     history: list[Epoch]
     finished: bool
 
+    def record(self, layer: str) -> dict[str, Any]:
+        """How the training of one layer went, for its provenance."""
+        validation = [epoch.validation[layer] for epoch in self.history]
+        best = min(range(len(validation)), key=validation.__getitem__)
+        return {
+            "best_epoch": best + 1,
+            "best_validation_loss": validation[best],
+            "validation_losses": validation,
+            "training_losses": [epoch.training[layer] for epoch in self.history],
+        }
+
 
 def fit_inverters(
     detector: SVDNet,

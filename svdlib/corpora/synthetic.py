@@ -37,11 +37,11 @@ def open_synthetic(songs: int = 93, seconds: float = 60.0, seed: int = 0) -> Cor
 def check_parameters(songs: int, seconds: float, seed: int) -> None:
     """Raise CorpusError where a corpus of these parameters can't be made."""
     if songs < len(SPLITS):
-        raise CorpusError(f"a synthetic corpus of songs={songs} can't fill train, valid and test: ask for songs=3 or more")
+        raise CorpusError(f"songs={songs} is too few for train, valid and test: ask for songs=3 or more")
     if not math.isfinite(seconds) or seconds < SHORTEST:
-        raise CorpusError(f"synthetic songs of seconds={seconds:g} are too short for a melody: ask for seconds=5 or more")
+        raise CorpusError(f"seconds={seconds:g} is no length for a song: ask for seconds=5 or more")
     if seed < 0:
-        raise CorpusError(f"the synthetic corpus can't use seed={seed}: give a whole number of 0 or more")
+        raise CorpusError(f"seed={seed} is negative: give a whole number of 0 or more")
 
 
 def describe_song(index: int, seed: int, seconds: float, split: str) -> Track:

@@ -158,7 +158,8 @@ def drum_track(bars: list[Bar], style: str, n_samples: int, swing: float, rng: n
 def pluck(pitch: float, seconds: float, rng: np.random.Generator) -> np.ndarray:
     """A plucked string (Karplus & Strong 1983), one period per step, read at the exact pitch by interpolation."""
     frequency = float(hertz(pitch))
-    period = max(8, round(2 * SAMPLE_RATE / frequency))  # computed at twice the rate: finer tuning, slower damping of highs
+    # Computed at twice the rate: the highs die more slowly, as a real string's do.
+    period = max(8, round(2 * SAMPLE_RATE / frequency))
     rounds = int(seconds * frequency) + 2
     loss = 10 ** (-3 / (frequency * rng.uniform(2.0, 4.0)))
     wave = signal.lfilter([rng.uniform(0.3, 0.8)], [1, -rng.uniform(0.1, 0.5)], rng.uniform(-1, 1, period))
@@ -195,7 +196,8 @@ def electric_piano(pitch: float, seconds: float, rng: np.random.Generator) -> np
     time = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     index = rng.uniform(0.6, 1.8) * np.exp(-time / 0.4)
     tine = 0.1 * np.sin(2 * np.pi * 7.0 * frequency * time) * np.exp(-time / 0.08) if frequency < 1200 else 0.0
-    return (np.sin(2 * np.pi * frequency * time + index * np.sin(2 * np.pi * frequency * time)) + tine) * np.exp(-time / 0.9)
+    phase = 2 * np.pi * frequency * time
+    return (np.sin(phase + index * np.sin(phase)) + tine) * np.exp(-time / 0.9)
 
 
 def organ(pitch: float, seconds: float, rng: np.random.Generator) -> np.ndarray:

@@ -4,7 +4,7 @@ A song is composed first (bars with chords, then phrases of notes for the singer
 `svdlib.synthesis.voice` and `svdlib.synthesis.band`, and mixed. The labels come from the score, not from the sound.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import fft, signal
@@ -31,13 +31,15 @@ from svdlib.synthesis.voice import (
     sing,
 )
 
-GENERATOR_VERSION = 2  # raise it whenever any sample may change: cached spectrograms depend on it
+GENERATOR_VERSION = 4  # raise it whenever any sample may change: cached spectrograms depend on it
 JOINED_GAP = 0.3  # seconds: shorter rests do not interrupt a sung segment, as a human annotator would have it
 SCALES = {
     "major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10), "dorian": (0, 2, 3, 5, 7, 9, 10),
     "mixolydian": (0, 2, 4, 5, 7, 9, 10),
 }  # fmt: skip
-PROGRESSIONS = ((0, 4, 5, 3), (0, 5, 3, 4), (0, 3, 4, 3), (5, 3, 0, 4), (0, 6, 5, 4), (0, 0, 3, 4), (1, 4, 0, 0), (0, 2, 3, 4))
+PROGRESSIONS = (
+    (0, 4, 5, 3), (0, 5, 3, 4), (0, 3, 4, 3), (5, 3, 0, 4), (0, 6, 5, 4), (0, 0, 3, 4), (1, 4, 0, 0), (0, 2, 3, 4),
+)  # fmt: skip
 FORMS = (
     ("intro", "verse", "chorus", "solo", "verse", "chorus", "outro"),
     ("verse", "chorus", "break", "verse", "solo", "chorus"),
@@ -178,8 +180,8 @@ def compose(genre_name: str, seconds: float, rng: np.random.Generator) -> Score:
         strength = intensity.get(kind, rng.uniform(0.0, 0.7))
         for k in range(count):
             degree = chords[kind][k % 4]
-            root = (tonic + scale[degree]) % 12
-            bars.append(Bar(start, duration, root, chord_intervals(scale, degree, size), kind, strength, k == count - 1))
+            root, intervals = (tonic + scale[degree]) % 12, chord_intervals(scale, degree, size)
+            bars.append(Bar(start, duration, root, intervals, kind, strength, k == count - 1))
             start += duration
     return Score(genre_name, tonic, scale, tuple(bars), rng.uniform(0, genre.swing))
 
@@ -223,7 +225,7 @@ def draw_style(centre: float, bar_seconds: float, rng: np.random.Generator, *, s
     """Draw how a singer's or an instrument's melodies move; slow songs get a finer grid."""
     if spoken:
         return MelodyStyle(centre - 5, (0.75, 0.23, 0.02, 0.0, 0.0), 16, (0.1, 1.5), True)
-    lengths = [(0.6, 0.25, 0.07, 0.06, 0.02), (0.4, 0.35, 0.1, 0.1, 0.05), (0.2, 0.4, 0.15, 0.15, 0.1)]
+    lengths = [(0.75, 0.18, 0.04, 0.02, 0.01), (0.5, 0.33, 0.08, 0.06, 0.03), (0.2, 0.4, 0.15, 0.15, 0.1)]
     grid = 16 if bar_seconds > 2.5 else 8
     return MelodyStyle(centre, lengths[int(rng.integers(3))], grid, (0.25, rng.uniform(1.5, 3.5)), False)
 
@@ -283,21 +285,20 @@ def without_overlaps(notes: list[Note]) -> list[Note]:
     """Shorten every note to end where the next one starts."""
     ends = [min(note.end, following.start) for note, following in zip(notes, notes[1:], strict=False)]
     ends.append(notes[-1].end)
-    return [
-        Note(note.start, max(end - note.start, 0.04), note.pitch, note.syllable, note.loudness)
-        for note, end in zip(notes, ends, strict=True)
-    ]
+    return [replace(note, duration=max(end - note.start, 0.04)) for note, end in zip(notes, ends, strict=True)]
 
 
 def add_words(phrase: list[Note], language: str, melisma: float, rng: np.random.Generator) -> list[Note]:
     """Give every note a syllable, or none where the vowel is carried on with probability `melisma`."""
     return [
-        Note(n.start, n.duration, n.pitch, None if k and rng.random() < melisma else draw_syllable(rng, language), n.loudness)
-        for k, n in enumerate(phrase)
+        replace(note, syllable=None if k and rng.random() < melisma else draw_syllable(rng, language))
+        for k, note in enumerate(phrase)
     ]
 
 
-def section_melodies(score: Score, style: MelodyStyle, kinds: tuple[str, ...], rng: np.random.Generator) -> list[list[Note]]:
+def section_melodies(
+    score: Score, style: MelodyStyle, kinds: tuple[str, ...], rng: np.random.Generator
+) -> list[list[Note]]:
     """Phrases for all sections of some kinds; sections of one kind mostly repeat their melody."""
     seeds = {kind: int(rng.integers(2**31)) for kind in ("intro", "verse", "chorus", "solo", "break", "outro")}
     phrases = []
@@ -324,7 +325,8 @@ def sung_parts(score: Score, singer: Singer, seconds: float, rng: np.random.Gene
     bar = score.bars[0].duration
     sung_style = draw_style(singer.centre, bar, rng)
     verse_style = draw_style(singer.centre - (0 if spoken else 2), bar, rng, spoken=spoken)
-    phrases = section_melodies(score, verse_style, ("verse",), rng) + section_melodies(score, sung_style, ("chorus",), rng)
+    phrases = section_melodies(score, verse_style, ("verse",), rng)
+    phrases += section_melodies(score, sung_style, ("chorus",), rng)
     extra = section_melodies(score, sung_style, ("intro", "break", "outro"), rng)
     phrases += [phrase for phrase in extra if rng.random() < 0.15]
     melisma = rng.uniform(0.0, 0.35)
@@ -334,7 +336,7 @@ def sung_parts(score: Score, singer: Singer, seconds: float, rng: np.random.Gene
 
 def second_voice(phrase: list[Note], shift: float, late: float) -> list[Note]:
     """The same phrase for another voice: shifted by semitones and by seconds, a little softer."""
-    return [Note(n.start + late, n.duration, n.pitch + shift, n.syllable, n.loudness - 5) for n in phrase]
+    return [replace(n, start=n.start + late, pitch=n.pitch + shift, loudness=n.loudness - 5) for n in phrase]
 
 
 @dataclass(frozen=True)
@@ -382,8 +384,10 @@ def join_spans(spans: list[tuple[float, float]], seconds: float) -> tuple[tuple[
     return tuple((max(0.0, float(start)), min(seconds, float(end))) for start, end in joined)
 
 
-def perform_leads(score: Score, singer: Singer, sung: list[list[Note]], seconds: float, rng: np.random.Generator) -> np.ndarray:
-    """Lead instruments in parts without voice, between its phrases, and sometimes beside it: (samples,)."""
+def perform_leads(
+    score: Score, singer: Singer, sung: list[list[Note]], seconds: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Two lead instruments: in parts without voice, and sometimes beside it or along with it: (samples,)."""
     track = np.zeros(round(seconds * SAMPLE_RATE))
     families = GENRES[score.genre].leads
     for _ in range(2):

@@ -21,7 +21,7 @@ SAMPLE_RATE = 22050  # Hz; equal to svdlib.audio.SAMPLE_RATE, repeated so that r
 CONTROL_HOP = 64  # samples between two values of a control track (2.9 ms)
 CONTROL_RATE = SAMPLE_RATE / CONTROL_HOP
 TRACT_HOP = 256  # samples between two shapes of the vocal tract (11.6 ms)
-# Formants above the fifth, Hz: fixed, but without them the cascade would fall off above 4 kHz (Klatt 1980, section II.A).
+# Formants above the fifth, Hz: fixed, but without them the cascade would fall off above 4 kHz (Klatt 1980).
 UPPER_FORMANTS = np.array([5500.0, 6500.0, 7500.0, 8500.0])
 TABLE_SIZE = 2048
 TABLES_PER_OCTAVE = 3
@@ -36,8 +36,8 @@ VOWELS = {
     "ɯ": (310, 1350, 2300),
 }  # fmt: skip
 LANGUAGES = {
-    "english": "iɪɛæɑɔʊuʌə", "spanish": "aaeeioou", "french": "aaeɛioɔuyøœə", "german": "aaeɛɪioɔuʊyøə",
-    "italian": "aaeɛiooɔu", "japanese": "aaeioɯ",
+    "english": "iɪɛæɑɔʊuʌə", "spanish": "aaeeioou", "french": "aaeɛioɔuyøœə",
+    "german": "aaeɛɪioɔuʊyøə", "italian": "aaeɛiooɔu", "japanese": "aaeioɯ",
 }  # fmt: skip
 
 
@@ -116,6 +116,7 @@ class Note:
 
     @property
     def end(self) -> float:
+        """Second of the song at which the note ends."""
         return self.start + self.duration
 
 
@@ -205,7 +206,7 @@ def draw_singer(rng: np.random.Generator, *, roughness: float = 0.0) -> Singer:
         breath=10 ** rng.uniform(-2.2, -0.9),
         singers_formant=rng.choice([0.0, 0.4, 1.0], p=[0.45, 0.35, 0.2]),
         roughness=roughness * rng.random(),
-        diction=rng.uniform(0.5, 1.6),
+        diction=rng.uniform(0.7, 2.6),
         gestures=draw_gestures(rng),
         language=str(rng.choice(list(LANGUAGES))),
     )
@@ -290,7 +291,9 @@ def hertz(pitch: np.ndarray | float) -> np.ndarray | float:
     return 440.0 * 2.0 ** ((np.asarray(pitch) - 69.0) / 12.0)
 
 
-def pitch_contour(notes: list[Note], origin: float, n_controls: int, how: Gestures, rng: np.random.Generator) -> np.ndarray:
+def pitch_contour(
+    notes: list[Note], origin: float, n_controls: int, how: Gestures, rng: np.random.Generator
+) -> np.ndarray:
     """The pitch of a phrase: steps joined by glides, with scoops, falls, vibrato and drift.
 
     Args:
@@ -364,11 +367,13 @@ def tract_targets(singer: Singer, vowel: tuple[float, float, float]) -> np.ndarr
     return full * singer.tract_scale * np.array(singer.formant_offsets)
 
 
-def articulate(notes, lengths, singer: Singer, origin: float, n_controls: int, rng: np.random.Generator) -> Articulation:
+def articulate(
+    notes: list[Note], lengths: list[float], singer: Singer, origin: float, n_controls: int, rng: np.random.Generator
+) -> Articulation:
     """Turn syllables into control tracks; neighbouring sounds blend because the tracks are smoothed at the end."""
-    tracks = Articulation(
-        np.zeros((n_controls, 5)), np.zeros(n_controls), np.zeros(n_controls), {b: np.zeros(n_controls) for b in NOISE_BANDS}
-    )
+    silence = np.zeros(n_controls)
+    noise = {band: silence.copy() for band in NOISE_BANDS}
+    tracks = Articulation(np.zeros((n_controls, 5)), silence.copy(), silence.copy(), noise)
     syllable = next((n.syllable for n in notes if n.syllable), Syllable("", "a", "a"))
     for note, length in zip(notes, lengths, strict=True):
         begin, first, last = (round((t - origin) * CONTROL_RATE) for t in (note.start - length, note.start, note.end))
@@ -391,7 +396,9 @@ def note_shape(count: int, rng: np.random.Generator) -> np.ndarray:
     return attack * (1 - (1 - last_level) * progress ** rng.uniform(1.0, 4.0))
 
 
-def add_consonant(tracks: Articulation, how: Consonant, singer: Singer, vowel, begin: int, end: int, level: float) -> None:
+def add_consonant(
+    tracks: Articulation, how: Consonant, singer: Singer, vowel: np.ndarray, begin: int, end: int, level: float
+) -> None:
     """Write one consonant into the controls from `begin` to `end`, over the end of the note before."""
     count = end - begin
     tracks.formants[begin:end] = vowel if how.formants is None else tract_targets(singer, how.formants)
@@ -461,7 +468,9 @@ def noise_filter(band: str) -> np.ndarray:
     return signal.butter(2, NOISE_BANDS[band], "bandpass", fs=SAMPLE_RATE, output="sos")
 
 
-def glottal_source(frequency, voicing, singer: Singer, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def glottal_source(
+    frequency: np.ndarray, voicing: np.ndarray, singer: Singer, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """The voiced source and the breath noise that the glottis modulates, both (samples,)."""
     n_samples = len(frequency)
     jitter = np.repeat(rng.standard_normal(n_samples // CONTROL_HOP + 1), CONTROL_HOP)[:n_samples]
@@ -525,7 +534,10 @@ def sing(notes: list[Note], lengths: list[float], singer: Singer, rng: np.random
     voice = filter_by_tract(voiced + breath + aspiration, shapes, widths, tilt)
     for band, track in tracks.noise.items():
         if track.any():
-            voice += signal.sosfilt(noise_filter(band), rng.standard_normal(n_samples)) * to_samples(track, n_samples) * 1.1
+            noise = signal.sosfilt(noise_filter(band), rng.standard_normal(n_samples))
+            voice += noise * to_samples(track, n_samples) * 1.1
     voice = even_out(voice, rng.uniform(0.3, 0.7))
-    drive = rng.uniform(0.3, 3.0) / np.abs(voice).max()  # the microphone chain's soft clipping fills in high harmonics
-    return np.tanh(drive * (voice + 0.1 * np.abs(voice)))
+    # The microphone chain clips softly, which fills in high harmonics.
+    drive = rng.uniform(0.3, 3.0) / np.abs(voice).max()
+    ending = np.clip(((end - start) * SAMPLE_RATE - np.arange(n_samples)) / (0.02 * SAMPLE_RATE), 0, 1)
+    return np.tanh(drive * (voice + 0.1 * np.abs(voice))) * ending  # resonances must not outlast the label

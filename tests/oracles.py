@@ -1,0 +1,62 @@
+"""Slow rewrites of the networks' parts in float64 NumPy, from the definitions, to check the fast ones against."""
+
+import numpy as np
+
+
+def double(tensor):
+    return tensor.detach().cpu().numpy().astype(np.float64)
+
+
+def leaky(x, slope=0.01):
+    return np.where(x > 0, x, slope * x)
+
+
+def elu(x):
+    return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
+
+
+def convolve(x, weight, bias=0.0, padding=0):
+    """Correlate maps (channels, time, frequency) with kernels (out, in, 3, 3)."""
+    x = np.pad(x, ((0, 0), (padding, padding), (padding, padding)))
+    height, width = x.shape[1] - 2, x.shape[2] - 2
+    total = np.zeros((len(weight), height, width))
+    for row in range(3):
+        for column in range(3):
+            seen = x[:, row : row + height, column : column + width]
+            total += np.tensordot(weight[:, :, row, column], seen, axes=1)
+    return total + np.reshape(bias, (-1, 1, 1))
+
+
+def pool(x, size=3):
+    """Largest of each size x size block, incomplete blocks dropped."""
+    channels, height, width = x.shape
+    rows, columns = height // size, width // size
+    return np.array(
+        [
+            [
+                [
+                    x[c, size * i : size * i + size, size * j : size * j + size].max()
+                    for j in range(columns)
+                ]
+                for i in range(rows)
+            ]
+            for c in range(channels)
+        ]
+    )
+
+
+def up_convolve(x, weight, bias=0.0):
+    """Each cell stamps its 4x4 kernel, two cells further per step; one cell is cut off all round."""
+    _, height, width = x.shape
+    total = np.zeros((weight.shape[1], 2 * height + 2, 2 * width + 2))
+    for row in range(4):
+        for column in range(4):
+            stamp = np.tensordot(weight[:, :, row, column].T, x, axes=1)
+            total[:, row : row + 2 * height : 2, column : column + 2 * width : 2] += stamp
+    return total[:, 1:-1, 1:-1] + np.reshape(bias, (-1, 1, 1))
+
+
+def normalise(x, scale, shift, mean, variance, epsilon=1e-4):
+    shape = (-1,) + (1,) * (x.ndim - 1)
+    scaled = (x - mean.reshape(shape)) / np.sqrt(variance.reshape(shape) + epsilon)
+    return scaled * scale.reshape(shape) + shift.reshape(shape)
