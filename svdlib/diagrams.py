@@ -18,8 +18,9 @@ from svdlib.model import EXCERPT_FRAMES, LAYER_SHAPES, N_BANDS, SVDNet
 from svdlib.style import BLUE, GREY, ORANGE, STYLE, Drawing, layer_title
 
 ROW_HEIGHT = 0.62  # inches
-LARGEST_BOX = (2.0, 0.82)  # width and height, in inches and rows
-WIDEST_VECTOR = 256
+LARGEST_BOX = (1.25, 0.7)  # width in inches and height in rows of an excerpt
+VECTOR_WIDTH = 2.0 / 256  # inches per unit
+SHEET_SHIFT = 0.02  # inches and rows between two sheets of a stack
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def operation_text(module: nn.Module) -> str:
         if isinstance(part, nn.ConvTranspose2d):
             words.append(f"{_filters(part)}, stride {part.stride[0]}")
         elif isinstance(part, nn.Conv2d):
-            words.append(f"{_filters(part)}, padding {part.padding[0]}")
+            padding = f"padding {part.padding[0]}" if part.padding[0] else "no padding"
+            words.append(f"{_filters(part)}, {padding}")
         elif isinstance(part, nn.MaxPool2d):
             words.append(f"largest of each {part.kernel_size} × {part.kernel_size}")
         elif isinstance(part, nn.Linear):
@@ -131,14 +133,14 @@ def _draw_feature(axes: Axes, shape: tuple[int, ...], y: float) -> None:
     """Draw a feature to scale around (1.5, y): a stack of maps, or a flat bar for a vector."""
     style = {"edgecolor": "white", "linewidth": 0.6}
     if len(shape) == 1:
-        width = max(0.05, LARGEST_BOX[0] * shape[0] / WIDEST_VECTOR)
+        width = max(0.05, VECTOR_WIDTH * shape[0])
         axes.add_patch(Rectangle((1.5 - width / 2, y - 0.08), width, 0.16, facecolor=ORANGE, **style))
         return
     channels, frames, bands = shape
-    width, height = LARGEST_BOX[0] * frames / EXCERPT_FRAMES, 0.66 * LARGEST_BOX[1] * bands / N_BANDS
+    width, height = LARGEST_BOX[0] * frames / EXCERPT_FRAMES, LARGEST_BOX[1] * bands / N_BANDS
     sheets = channels.bit_length()
     for sheet in reversed(range(sheets)):
-        shift = 0.03 * (sheet - (sheets - 1) / 2)
+        shift = SHEET_SHIFT * (sheet - (sheets - 1) / 2)
         corner = (1.5 - width / 2 + shift, y - height / 2 + shift)
         axes.add_patch(Rectangle(corner, width, height, facecolor=BLUE, **style))
 

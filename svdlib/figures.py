@@ -232,7 +232,7 @@ def figure_inversions(rows: Mapping[str, Mapping[str, np.ndarray | torch.Tensor]
     """Draw excerpts beside their inversions from every layer, all on one colour scale (paper figure 6).
 
     Args:
-        rows: per row label, the standardised spectrograms (115, 80) by column title: the input, then the layers.
+        rows: per row label, the standardised spectrograms (115, 80) by column: "input", then the layers.
     """
     columns = list(next(iter(rows.values())))
     with rc_context({**STYLE, "font.size": 11, "axes.titlesize": 12}):
@@ -242,7 +242,7 @@ def figure_inversions(rows: Mapping[str, Mapping[str, np.ndarray | torch.Tensor]
             for column, (title, picture) in enumerate(pictures.items()):
                 axes = grid[row, column]
                 image = draw_spectrogram(
-                    axes, picture, limits=STANDARDISED_LIMITS, title="" if row else title,
+                    axes, picture, limits=STANDARDISED_LIMITS, title="" if row else _column_title(title),
                     show_frequencies=column == 0, show_times=row == len(rows) - 1,
                 )  # fmt: skip
                 axes.set_xlabel("")
@@ -250,6 +250,10 @@ def figure_inversions(rows: Mapping[str, Mapping[str, np.ndarray | torch.Tensor]
         figure.supxlabel("time (s)", size=11)
         figure.colorbar(image, ax=grid, label="deviations from band mean", aspect=40, pad=0.01)
     return figure
+
+
+def _column_title(key: str) -> str:
+    return layer_title(key) if key in LAYER_SHAPES else key.capitalize()
 
 
 def figure_kept(matches: Mapping[str, Mapping[str, tuple[float, float, float]]], chance: Mapping[str, float]) -> Drawing:

@@ -11,9 +11,10 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from svdlib.audio import FRAME_RATE, MAX_FREQUENCY, MIN_FREQUENCY, N_BANDS
 
 DECIBELS_PER_NEPER = 20 / math.log(10)
-LABELLED_HZ = (100, 500, 1000, 2000, 4000, 8000)
+LABELLED_HZ = (100, 500, 1000, 2000, 4000, 7000)
 RAREST_SHARE = 1
 """Percent of the input's cells that are darker than the colour scale reaches: silence would take most of it."""
+LONGEST_NAME = 50  # characters, to fit into a title
 CURVE, EXCERPT, THRESHOLD = "#1b5e9b", "#e07b00", "#444444"
 
 
@@ -45,11 +46,11 @@ def plot_inversions(
         panel.set_title(title, fontsize=12, fontweight="bold" if key == "input" else None)
     bar = figure.colorbar(image, ax=list(figure.axes), shrink=0.6, aspect=30, pad=0.015, extend="both")
     bar.set_label("level of the mel band (dB)")
-    place = f"{_clock(excerpt[0])} to {_clock(excerpt[1])}"
-    _set_title(figure, f"{name}, {place}: the input and what each layer keeps of it")
-    figure.supxlabel("time in the song (s)", fontsize=11)
+    _set_title(
+        figure, f"{_shorten(name)}, {excerpt[0]:.1f} to {excerpt[1]:.1f} s: the input and what each layer keeps of it"
+    )
+    figure.supxlabel(f"time in the song (s)\n{_explain_distance(typical_distance)}", fontsize=11, linespacing=1.5)
     figure.supylabel("frequency (Hz)", fontsize=11)
-    figure.text(0.5, -0.005, _explain_distance(typical_distance), ha="center", va="top", fontsize=10)
     return figure
 
 
@@ -68,9 +69,11 @@ def plot_detector_curve(
     axes = figure.subplots()
     times = np.arange(len(probabilities)) / FRAME_RATE
     sung = probabilities > threshold
-    axes.axvspan(*excerpt, color=EXCERPT, alpha=0.35, linewidth=0)
+    axes.axvspan(*excerpt, color=EXCERPT, alpha=0.3, linewidth=0)
     axes.axvline(sum(excerpt) / 2, color=EXCERPT, linewidth=1.5, label="inverted excerpt")
-    axes.fill_between(times, 0, probabilities, where=sung, color=CURVE, alpha=0.2, linewidth=0, label="counts as sung")
+    axes.fill_between(
+        times, threshold, probabilities, where=sung, color=CURVE, alpha=0.25, linewidth=0, label="counts as sung"
+    )
     axes.plot(times, probabilities, color=CURVE, linewidth=1, label="probability of singing")
     axes.axhline(threshold, color=THRESHOLD, linewidth=1.2, linestyle="--", label=f"threshold {threshold:.2f}")
     axes.set(xlim=(0, times[-1]), ylim=(0, 1.02), xlabel="time in the song (min:s)", ylabel="probability")
@@ -78,7 +81,7 @@ def plot_detector_curve(
     axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: _clock(seconds)))
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=4, frameon=False)
-    _set_title(figure, f"Singing voice detected in {name}")
+    _set_title(figure, f"Singing voice detected in {_shorten(name)}")
     return figure
 
 
@@ -97,7 +100,7 @@ def _draw_spectrogram(axes: Axes, level: np.ndarray, start: float, limits: tuple
     extent = (start, start + len(level) / FRAME_RATE, -0.5, N_BANDS - 0.5)
     axes.set_yticks([band_of(hz) for hz in LABELLED_HZ], [f"{hz}" for hz in LABELLED_HZ])
     axes.set_ylim(extent[2:])
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, prune="both"))
     return axes.imshow(
         level.T, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=limits[0], vmax=limits[1]
     )
@@ -106,8 +109,12 @@ def _draw_spectrogram(axes: Axes, level: np.ndarray, start: float, limits: tuple
 def _explain_distance(typical: float) -> str:
     explanation = "Distance: Euclidean, between the standardised log-mel spectrograms; 0 is a perfect inversion."
     if math.isfinite(typical):
-        explanation += f" Two excerpts of this song lie {typical:.1f} apart on average."
+        explanation += f"\nTwo excerpts of this song lie {typical:.1f} apart on average."
     return explanation
+
+
+def _shorten(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME // 2]}…{name[-LONGEST_NAME // 2 :]}"
 
 
 def _set_title(figure: Figure, title: str) -> None:
@@ -117,4 +124,4 @@ def _set_title(figure: Figure, title: str) -> None:
 
 
 def _clock(seconds: float) -> str:
-    return f"{int(seconds // 60)}:{seconds % 60:04.1f}" if seconds % 1 else f"{int(seconds // 60)}:{int(seconds % 60):02}"
+    return f"{int(seconds // 60)}:{seconds % 60:02.0f}"

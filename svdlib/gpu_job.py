@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 import time
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def unpack(path: Path) -> tuple[dict[str, Songs], dict]:
         with np.load(Path(path), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         return {split: _songs(arrays, split) for split in SPLITS}, json.loads(arrays["corpus"].tobytes())
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise CorpusError(f"{path} does not hold prepared spectrograms ({error}). Make it with `prepare`.") from error
 
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 COMPARED_EXCERPTS = 64
 """Excerpts of the song among which the typical distance is measured: enough for a mean good to a few percent."""
+QUIETEST_SHARE = 0.1
+"""An excerpt below this share of the song's level (20 dB down) is near-silence, not worth inverting unasked."""
 DOTS_PER_INCH = 150
 
 
@@ -84,14 +86,12 @@ class SongInversion:
         return float(self.probabilities[self.start_frame + CENTRE_FRAME])
 
 
-def invert_song(
-    song: str | os.PathLike, *, at: float | None = None, device: str = "auto"
-) -> SongInversion:
+def invert_song(song: str | os.PathLike, *, at: float | None = None, device: str = "auto") -> SongInversion:
     """Invert one excerpt of a song from all eight layers, with the networks that come with the package.
 
     Args:
         song: a sound file.
-        at: time of the excerpt's centre in seconds; None takes the excerpt that most surely holds singing.
+        at: time of the excerpt's centre in seconds; None takes the one that most surely holds singing.
         device: where to compute, see `svdlib.devices.choose_device`.
 
     Raises:
@@ -105,7 +105,7 @@ def invert_song(
     inverters = {layer: inverter.to(chosen) for layer, inverter in pretrained_inverters().items()}
     log_mel = LogMel()(samples)
     probabilities = smooth(predict(detector, log_mel.numpy()))
-    start = choose_excerpt(song, probabilities, at)
+    start = surest_singing(samples, probabilities) if at is None else excerpt_at(song, probabilities, at)
     standardised = detector.standardizer(log_mel.to(chosen))
     x = standardised[None, None, start : start + EXCERPT_FRAMES]
     reconstructions = reconstruct(detector, inverters, x)
@@ -117,9 +117,7 @@ def invert_song(
         samples=samples[start * HOP_LENGTH :][:EXCERPT_SAMPLES],
         input=log_mel[start : start + EXCERPT_FRAMES].numpy(),
         inversions={layer: _log_mel_of(detector, x_hat) for layer, x_hat in reconstructions.items()},
-        distances={
-            layer: float(reconstruction_distances(x, x_hat)) for layer, x_hat in reconstructions.items()
-        },
+        distances={layer: float(reconstruction_distances(x, x_hat)) for layer, x_hat in reconstructions.items()},
         typical_distance=_typical_distance(standardised),
         provenance={
             "detector": detector.provenance,
@@ -128,20 +126,32 @@ def invert_song(
     )
 
 
-def choose_excerpt(song: Path, probabilities: np.ndarray, at: float | None) -> int:
-    """First frame of the excerpt around the time `at`, or else around the highest probability.
+def surest_singing(samples: np.ndarray, probabilities: np.ndarray) -> int:
+    """First frame of the excerpt around the highest probability, near-silent excerpts left aside.
+
+    Args:
+        samples: the song (samples,), 22050 Hz.
+        probabilities: smoothed probability of singing (frames,).
+    """
+    energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
+    starts = np.arange(len(probabilities) - EXCERPT_FRAMES + 1)
+    power = (energy[starts * HOP_LENGTH + EXCERPT_SAMPLES] - energy[starts * HOP_LENGTH]) / EXCERPT_SAMPLES
+    audible = power >= (QUIETEST_SHARE**2) * energy[-1] / len(samples)
+    return int(np.argmax(np.where(audible, probabilities[starts + CENTRE_FRAME], -1)))
+
+
+def excerpt_at(song: Path, probabilities: np.ndarray, at: float) -> int:
+    """First frame of the excerpt whose centre is at a time.
 
     Args:
         song: named in the error.
-        probabilities: smoothed probability of singing (frames,).
-        at: time of the centre in seconds, or None.
+        probabilities: of singing (frames,).
+        at: the time in seconds.
 
     Raises:
-        AudioError: no whole excerpt has its centre at `at`.
+        AudioError: no whole excerpt has its centre there.
     """
     last = len(probabilities) - EXCERPT_FRAMES
-    if at is None:
-        return int(np.argmax(probabilities[CENTRE_FRAME : CENTRE_FRAME + last + 1]))
     start = round(at * FRAME_RATE) - CENTRE_FRAME if math.isfinite(at) else -1
     if not 0 <= start <= last:
         # Rounded inwards, so that both times named are themselves in range.
@@ -219,9 +229,13 @@ def write_figures(inversion: SongInversion, folder: Path) -> None:
 
 def write_sounds(inversion: SongInversion, folder: Path) -> None:
     """Write `input.wav` and a WAV file per layer, all as loud as the excerpt unless that would clip."""
+    from threadpoolctl import threadpool_limits
+
     save_audio(folder / "input.wav", inversion.samples)
-    for layer, log_mel in progress(inversion.inversions.items(), description="sounds", unit="layer"):
-        save_audio(folder / f"{layer}.wav", match_level(sonify(log_mel), inversion.samples))
+    # The matrices are so small that threads wait for each other longer than they work, ten times so on a busy machine.
+    with threadpool_limits(1):
+        for layer, log_mel in progress(inversion.inversions.items(), description="sounds", unit="layer"):
+            save_audio(folder / f"{layer}.wav", match_level(sonify(log_mel), inversion.samples))
 
 
 def match_level(samples: np.ndarray, reference: np.ndarray) -> np.ndarray:

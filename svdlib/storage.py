@@ -1,9 +1,10 @@
 """Files that are either whole or absent, and training states without pickle."""
 
+import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -70,3 +71,30 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise TrainingError(f"The training state {path} is damaged ({error}). Delete it and start again.") from error
     return arrays, meta
+
+
+def digest(values: Tensor) -> str:
+    """Sixteen characters that tell one tensor's content from another's."""
+    return hashlib.sha256(values.detach().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
+
+
+def restore_adam(
+    optimiser: torch.optim.Optimizer, averages: Mapping[int, Mapping[str, Tensor]], rates: Sequence[float]
+) -> None:
+    """Put Adam back to where a saved state left it.
+
+    Args:
+        optimiser: the new optimiser, its parameters in the same order as when the state was saved.
+        averages: per number of a parameter, Adam's running values.
+        rates: step size per parameter group.
+    """
+    state = optimiser.state_dict()
+    state["state"] = {number: dict(values) for number, values in averages.items()}
+    for group, rate in zip(state["param_groups"], rates, strict=True):
+        group["lr"] = rate
+    optimiser.load_state_dict(state)
+    for parameter, values in optimiser.state.items():
+        for name, value in values.items():
+            if value.shape == parameter.shape:
+                # A file keeps no memory layout, and the fused update pairs values by their place in memory.
+                values[name] = torch.empty_like(parameter).copy_(value)

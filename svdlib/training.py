@@ -9,7 +9,6 @@ resumed run goes on to the same weights as an unbroken one.
 """
 
 import copy
-import hashlib
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -28,7 +27,7 @@ from svdlib.memory import keep_freed_memory
 from svdlib.model import COMPARATOR_LAYER, LAYERS, SVDNet, check_layer
 from svdlib.objectives import WEIGHT_DECAY, check_objective, decayed_parameters, reconstruction_losses
 from svdlib.progress import progress
-from svdlib.storage import load_state, save_state
+from svdlib.storage import digest, load_state, restore_adam, save_state
 
 STATE_FILE = "state.npz"
 SCHEDULES = ("plateau", "cosine")
@@ -67,6 +66,8 @@ class TrainingPlan:
         for name in positive:
             if not getattr(self, name) > 0:
                 raise TrainingError(f"{name} must be positive, not {getattr(self, name)}.")
+        if self.batch_size < 2:
+            raise TrainingError("batch_size must be 2 or more: batch normalisation compares excerpts.")
 
 
 PROFILES: dict[str, TrainingPlan] = {
@@ -163,6 +164,9 @@ def fit_inverters(
         if not resume:
             raise TrainingError(f"{run.state_path} holds an earlier run. Resume it, or choose another folder.")
         run.restore()
+    else:
+        # A folder that cannot be written is better found now than after the first epoch.
+        run.save()
     deadline = time.monotonic() + 60 * minutes
     with deferred_interrupts() as interruption:
         while run.epoch < plan.epochs:
@@ -241,9 +245,9 @@ class _Run:
             "plan": asdict(self.plan),
             "seed": self.seed,
             "precision": str(self.precision),
-            "detector": _digest(weights),
-            "training_excerpts": _digest(self.train.frames),
-            "validation_excerpts": _digest(self.valid.frames),
+            "detector": digest(weights),
+            "training_excerpts": digest(self.train.frames),
+            "validation_excerpts": digest(self.valid.frames),
         }
 
     def updates(self, checkpoint_minutes: float) -> Iterator[None]:
@@ -293,8 +297,9 @@ class _Run:
     def close_epoch(self) -> None:
         """Validate, keep what is best so far, and set the next epoch's learning rates."""
         training = dict(zip(self.layers, (self.loss_sums / self.steps).tolist(), strict=True))
-        self._stop_if_diverged(training)
+        self._stop_if_diverged(training, "training")
         validation = self._validate()
+        self._stop_if_diverged(validation, "validation")
         rates = {group["layer"]: group["lr"] for group in self.optimiser.param_groups}
         for layer in self.layers:
             if validation[layer] <= min([epoch.validation[layer] for epoch in self.history], default=math.inf):
@@ -305,12 +310,12 @@ class _Run:
         self.loss_sums.zero_()
         self.epoch, self.step = self.epoch + 1, 0
 
-    def _stop_if_diverged(self, training: dict[str, float]) -> None:
-        broken = [layer for layer, loss in training.items() if not math.isfinite(loss)]
+    def _stop_if_diverged(self, losses: dict[str, float], split: str) -> None:
+        broken = [layer for layer, loss in losses.items() if not math.isfinite(loss)]
         if broken:
             raise TrainingError(
-                f"The loss of {', '.join(broken)} is no longer a finite number in epoch {self.epoch + 1}. "
-                "Lower the learning rate, and look for NaN in the spectrograms."
+                f"The {split} loss of {', '.join(broken)} is no longer a finite number in epoch {self.epoch + 1}. "
+                f"Lower the learning rate, and look for NaN in the {split} spectrograms."
             )
 
     @torch.no_grad()
@@ -380,11 +385,8 @@ class _Run:
         for layer, inverter in self.inverters.items():
             inverter.load_state_dict(parts["current"][layer])
             self.best[layer] = {name: value.to(self.train.device) for name, value in parts["best"][layer].items()}
-        state = self.optimiser.state_dict()
-        state["state"] = {int(number): values for number, values in parts["adam"].items()}
-        for group, rate in zip(state["param_groups"], meta["rates"], strict=True):
-            group["lr"] = rate
-        self.optimiser.load_state_dict(state)
+        averages = {int(number): values for number, values in parts["adam"].items()}
+        restore_adam(self.optimiser, averages, meta["rates"])
         self.loss_sums.copy_(arrays["loss_sums"])
         self.epoch, self.step = meta["epoch"], meta["step"]
         self.history = [Epoch(**epoch) for epoch in meta["history"]]
@@ -406,7 +408,3 @@ def _copy_of(module: nn.Module) -> dict[str, Tensor]:
 def _frozen(detector: SVDNet, device: torch.device) -> SVDNet:
     """A copy of the detector that is never trained, in the layout that convolutions run fastest in."""
     return in_channels_last(copy.deepcopy(detector).eval().requires_grad_(False), device)
-
-
-def _digest(values: Tensor) -> str:
-    return hashlib.sha256(values.detach().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]

@@ -20,6 +20,15 @@ PLAN = TrainingPlan(epochs=2, batch_size=2, steps_per_epoch=3, validation_excerp
 LAYERS = ("fc8", "mp3")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Batches of two excerpts are too small to share between threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def fit(folder=None, **options):
     chosen = {"layers": LAYERS, "plan": PLAN, "seed": 3} | options
     return fit_inverters(tiny.detector(), tiny.bank(0), tiny.bank(1), folder=folder, **chosen)
@@ -148,7 +157,7 @@ def scripted_rates(monkeypatch, losses, **options):
 
     monkeypatch.setattr(training._Run, "_update", update)
     monkeypatch.setattr(training._Run, "_validate", lambda self: dict.fromkeys(self.layers, 1.0))
-    plan = TrainingPlan(epochs=len(losses), batch_size=1, steps_per_epoch=1, learning_rate=0.8, **options)
+    plan = TrainingPlan(epochs=len(losses), batch_size=2, steps_per_epoch=1, learning_rate=0.8, **options)
     return [epoch.learning_rate["fc8"] for epoch in fit(layers=("fc8",), plan=plan).history]
 
 
@@ -167,7 +176,7 @@ def test_the_rate_is_halved_when_the_training_loss_stalls_for_two_epochs(monkeyp
 
 
 def test_the_cosine_schedule_falls_from_the_first_rate_to_nothing():
-    plan = TrainingPlan(epochs=2, batch_size=1, steps_per_epoch=2, learning_rate=0.01, schedule="cosine")
+    plan = TrainingPlan(epochs=2, batch_size=2, steps_per_epoch=2, learning_rate=0.01, schedule="cosine")
     rates = [epoch.learning_rate["fc8"] for epoch in fit(layers=("fc8",), plan=plan, objective="input").history]
     # After two updates of four, and before the last one.
     assert rates == pytest.approx([0.01 * (1 + np.cos(np.pi * done)) / 2 for done in (1 / 4, 3 / 4)])
@@ -325,7 +334,7 @@ def test_layers_must_exist():
         fit(objective="jiont")
 
 
-@pytest.mark.parametrize(("batch_size", "steps"), [(20, None), (4, 5), (1, 20)])
+@pytest.mark.parametrize(("batch_size", "steps"), [(20, None), (4, 5), (2, 10)])
 def test_too_few_excerpts_for_the_plan(batch_size, steps):
     with pytest.raises(TrainingError, match="19 training excerpts do not fill"):
         fit(plan=TrainingPlan(batch_size=batch_size, steps_per_epoch=steps))
@@ -338,6 +347,11 @@ def test_too_few_excerpts_for_the_plan(batch_size, steps):
 def test_plans_must_make_sense(setting, value):
     with pytest.raises(TrainingError, match=f"{setting} must be positive"):
         TrainingPlan(**{setting: value})
+
+
+def test_a_batch_of_one_excerpt_cannot_be_normalised():
+    with pytest.raises(TrainingError, match="2 or more"):
+        TrainingPlan(batch_size=1)
 
 
 def test_unknown_schedule_lists_the_known_ones():

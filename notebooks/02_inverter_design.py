@@ -1,0 +1,344 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Designing a feature inverter
+#
+# :::{admonition} Before you start
+# :class: tip
+# **What you will learn**
+# - why a feature is inverted by a second network, and what that network learns;
+# - how the eight inverters of the paper are built, and why they differ;
+# - how to read from an architecture, before any training, what it can *not* paint.
+#
+# **Prerequisites:** {doc}`01_model`; what a loss and gradient descent are.
+#
+# **Minutes:** 45 to read and try; about one to run.
+# :::
+
+# %% tags=["parameters"]
+profile = "demo"
+corpus = "synthetic"
+device = "cpu"
+seed = 0
+
+# %%
+import pandas as pd
+import torch
+from IPython.display import Markdown, display
+
+import svdlib
+from svdlib import figures
+from svdlib.devices import choose_device
+from svdlib.gallery import Gallery, Panel
+
+device = choose_device(device)
+n_songs = {"demo": 3, "laptop": 8, "full": None}[profile]
+
+# %% [markdown]
+# ## Running a layer backwards
+#
+# The detector's layer $L$ turns an excerpt $\mathbf{x}$ into a feature $\Phi_L(\mathbf{x})$. We want to go back: from the feature to an excerpt.
+#
+# In general there is no way back. Pooling keeps the largest of nine numbers and forgets the other eight. FC8 keeps 64 numbers of 9200. Very many different excerpts have
+# nearly the same feature, and the feature cannot say which of them it came from. But it can say what they have in *common*. That is what the layer has kept.
+#
+# There are two ways to find an excerpt for a feature.
+#
+# **Search** {cite}`mahendran2015`. Start with noise. Compute its feature. Change the noise a little so that its feature comes nearer to the wanted one. Repeat some thousand times. One needs a rule
+# that keeps the result looking like a spectrogram, and the search begins anew for each excerpt.
+#
+# **Learn** {cite}`dosovitskiy2016inverting`. Train a second network, the **feature inverter** $G_L$, on pairs of a feature and the excerpt that it came from. It learns from
+# the training songs what spectrograms look like. Once trained, it inverts any feature in one pass. This is what the paper does {cite}`mishra2018`, and what we do.
+#
+# ### What the inverter learns
+#
+# The simplest loss is the squared distance to the original, $\Psi_{input} = \lVert \mathbf{x} - G_L(\Phi_L(\mathbf{x})) \rVert^2$. It has a well-known
+# effect. If many excerpts share a feature, the guess with the smallest expected squared error is their *average*. So inversions of deep layers are blurred. The blur is not noise, it is information: it shows how far the excerpts that the layer cannot tell apart differ.
+#
+# The paper adds a second loss, in a space of features {cite}`dosovitskiy2016perceptual`. A *comparator* $C$ with feature $\Theta$ looks at the original and at the inversion, and the features of both are compared:
+#
+# $$
+# \Psi_{feature} = \lVert \Theta(\mathbf{x}) - \Theta(\hat{\mathbf{x}}_L) \rVert^2,
+# \qquad \hat{\mathbf{x}}_L = G_L(\Phi_L(\mathbf{x})).
+# $$
+#
+# The inverter is trained on the sum of both, plus a small penalty on large weights (equations 2 and 3 of the paper). The comparator is the detector itself, up to Conv5.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Block diagram. An excerpt x goes through the detector up to layer L, giving a feature; the feature inverter turns it into an inversion. Excerpt and inversion are compared directly and, after the comparator, as features. Only the inverter learns."}}
+figures.figure_method()
+
+# %% [markdown]
+# This corresponds to figure 1 of the paper. Only the orange box learns. The blue boxes are trained beforehand and stay fixed, but gradients must flow *through* the right comparator to reach the inverter.
+#
+# The released code of the paper feeds the comparator's features in as plain numbers, so no gradient flows there, and the second loss has no effect on training. That is our finding from
+# reading and running that code. We follow the equations: here the gradient flows. {doc}`03_training` shows the difference.
+#
+# ## Building blocks
+#
+# An inverter has to make things larger, and it has four kinds of parts.
+#
+# - **FC**, a dense layer, only in the inverters of FC7 and FC8.
+# - **Conv**, a 3 × 3 convolution with padding 1. It keeps the size and adds capacity.
+# - **Uconv**, an *up-convolution* {cite}`dosovitskiy2015chairs`: a 4 × 4 transposed convolution with stride 2 that removes one row at each edge. It doubles time and frequency.
+# - **ELU**, the activation: $y = x$ for $x > 0$ and $y = e^x - 1$ otherwise {cite}`clevert2016`. Before it stands *batch normalisation* {cite}`ioffe2015`.
+#
+# Does an up-convolution really double the size?
+
+# %%
+# NBVAL_CHECK_OUTPUT
+uconv = torch.nn.ConvTranspose2d(in_channels=32, out_channels=16, kernel_size=4, stride=2, padding=1)
+small = torch.zeros(1, 32, 37, 25)  # a feature of MP3
+print(tuple(small.shape), "->", tuple(uconv(small).shape))
+
+# %% [markdown]
+# ## From a dense feature: FC7
+#
+# FC7 is a list of 256 numbers without time or frequency. Its inverter folds the list into 16 small maps of 4 × 4 and doubles them five times, from 4 to 128. Then it trims 128 × 128 to 115 × 80. Between the up-convolutions
+# stand convolutions that tidy up. This is table 1 of the paper, computed by sending a feature through the network; the last row, the trimming, is only described in the paper's text.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+fc7_inverter = svdlib.build_inverter("fc7")
+for row in figures.table_stages(fc7_inverter):
+    print(f"{row['Layer']:15} {row['Input shape']:>14}  {row['Units']:>4}  {row['Output shape']:>14}")
+
+# %% [markdown]
+# ## From a map: Conv4
+#
+# Conv4 still has axes: 35 steps in time and 23 in frequency, a third of the excerpt's because of the pooling before it. Two up-convolutions make it four times as large. Figure 3 of the paper shows this inverter; again we draw the real one.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Diagram of the Conv4 inverter: the feature of 128 × 35 × 23, three convolutions of the same size, an up-convolution to 64 × 70 × 46, another to 1 × 140 × 92, then trimming to 1 × 115 × 80."}}
+figures.figure_inverter(svdlib.build_inverter("conv4"))
+
+# %% [markdown]
+# Look at the last two rows. The network paints 140 × 92 and throws away the right and the upper edge. Keep this in mind, we come back to it.
+#
+# ## All eight
+#
+# Table 2 of the paper lists the inverters of all layers, with the number of their layers and of convolutions. We add the number of parameters.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+for row in figures.table_inverters():
+    print(f"{row['Inv-idx']:6} {row['Inv-inp']:>14}  depth {row['Inv-depth']:2}  convolutions {row['Inv-nconv']}  parameters {row['Parameters']:6}")
+
+# %% [markdown]
+# Two rules explain the list. **Pooling decides the number of up-convolutions**: none for Conv1 and Conv2, which no pooling precedes, two after one pooling, four after two, five for dense features. **The rest is trial**: the authors
+# chose the number of convolutions by what worked.
+#
+# The number of parameters does not follow the difficulty of the task. The inverter of Conv4 is the largest by far, because its feature has 128 channels. So a good inversion of Conv4 may be owed in part to a larger inverter. When we compare layers later, we compare *layer and inverter together*. No
+# number in this book can separate them fully.
+#
+# Are these really the networks of the paper? The files that its authors released have the following numbers of stored values, with weights and the running averages of batch normalisation. Ours must agree.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+released = {
+    "fc8": 131201, "fc7": 176001, "mp6": 80484, "conv5": 144772,
+    "conv4": 576260, "mp3": 45892, "conv2": 28324, "conv1": 37700,
+}  # fmt: skip
+ours = {layer: svdlib.count_parameters(svdlib.build_inverter(layer)) for layer in released}
+print("all eight agree:", ours == released)
+
+# %% [markdown]
+# ## What the architecture cannot do
+#
+# So far we have followed the paper. Now we look at its design with a ruler. What follows in this section is *our own* analysis, not the paper's. It matters for everything later:
+# where an inversion is poor, is it the layer that has forgotten, or the inverter that could not paint?
+#
+# ### Growing by four after shrinking by three
+#
+# Pooling divides the length by 3. Two up-convolutions multiply it by 4. The result is too long and gets trimmed at the end. So a feature cell that has seen frames 30 to 36
+# of the original is written near frame 40 of the inversion. The further to the right, the larger the *drift*.
+#
+# The convolutions can repair some of it, because each looks a little to both sides. How much? That can be computed without any training, from kernel sizes and strides alone. For each frame of the inversion we ask:
+# which feature cells does the inverter read to paint it, and which frames of the original have these cells seen? If the frame itself is not among them, it is **blind**: painted without any
+# cell that has seen it.
+
+# %%
+from svdlib.geometry import blind_frames, cells_read, receptive_field
+
+detector = svdlib.pretrained("detector").to(device)
+map_layers = [layer for layer in svdlib.LAYERS if not layer.startswith("fc")]
+blind, frames_known = {}, {}
+for layer in map_layers:
+    inverter = svdlib.build_inverter(layer)
+    field = receptive_field(detector, layer)
+    blind[layer] = blind_frames(detector, inverter)
+    frames_known[layer] = [field.frames_seen(cells) if cells else None for cells in cells_read(inverter)]
+
+# %%
+# NBVAL_CHECK_OUTPUT
+for layer in map_layers:
+    where = f", the first at {blind[layer][0]}, the last at {blind[layer][-1]}" if blind[layer] else ""
+    print(f"{layer:6} {len(blind[layer]):3} of 115 frames are blind{where}")
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Three panels for MP3, Conv4 and MP6. A band shows which frames of the original each frame of the inversion knows about; its slope is flatter than the diagonal, so that the diagonal leaves the band at the right, where the frames are blind."}}
+shown = ("mp3", "conv4", "mp6")
+figures.figure_geometry({layer: frames_known[layer] for layer in shown}, {layer: blind[layer] for layer in shown})
+
+# %% [markdown]
+# The blue band is what the painter of a frame can know. Its slope is 3/4 for MP3 and Conv4, and 9/16 for MP6, while the original runs along the diagonal. Where the diagonal leaves the band, frames are blind (orange).
+# MP6 fares better than its slope suggests because each of its cells has seen 25 frames.
+#
+# The blind frames of Conv1 and Conv2 have another cause: these inverters put a border of zeros around a smaller picture.
+#
+# "Blind" does not mean "random". Music repeats, and an inverter can guess from what it sees some frames before. The dense layers have no blind frames, since each of their units has seen the whole excerpt. And the same drift exists along frequency, where it moves cells upwards.
+#
+# ### Does it show?
+#
+# Geometry makes a prediction: after MP3 and Conv4 the error should be larger at the right of the excerpt than at the left; after Conv5, with a single blind frame, not much so. We test it with the trained inverters on test
+# songs. For each layer we compare the last 25 frames of random excerpts with the first 25, leaving out two frames at either edge. Because the music itself may be
+# busier on one side of a few excerpts, we divide the squared error by the mean square of the original in the same frames. An error of 1 is then as bad as painting only zeros.
+
+# %%
+collection = svdlib.open_corpus(corpus)
+songs = svdlib.load_songs(collection.split("test")[:n_songs])
+bank = svdlib.ExcerptBank(songs, standardizer=detector.standardizer, device=device)
+generator = torch.Generator().manual_seed(seed)
+chosen = torch.randperm(len(bank), generator=generator)[:64].to(device)
+x = bank.gather(chosen)  # standardised excerpts (64, 1, 115, 80)
+inverters = {layer: svdlib.pretrained("inverter", layer=layer).to(device) for layer in map_layers}
+inversions = svdlib.reconstruct(detector, inverters, x)
+
+edge, width = 2, 25
+sides = {}
+for layer, x_hat in inversions.items():
+    left, right = slice(edge, edge + width), slice(-edge - width, -edge)
+    sides[layer] = [((x - x_hat)[:, :, side] ** 2).mean().item() / (x[:, :, side] ** 2).mean().item() for side in (left, right)]
+
+# %% tags=["hide-input"]
+pd.DataFrame(
+    [
+        {"layer": layer, "blind frames": len(blind[layer]), "error left": left, "error right": right, "right / left": right / left}
+        for layer, (left, right) in sides.items()
+    ]
+).style.format(precision=2).hide(axis="index")
+
+# %% tags=["remove-input"]
+ratio = {layer: right / left for layer, (left, right) in sides.items()}
+drifting = (ratio["mp3"] + ratio["conv4"]) / 2
+steady = (ratio["conv1"] + ratio["conv2"]) / 2
+if drifting > steady + 0.05:
+    finding = "That agrees with the prediction: where frames are blind, the error grows to the right."
+elif drifting < steady - 0.05:
+    finding = "That contradicts the prediction. The songs, or how long these inverters were trained, must weigh more than the geometry."
+else:
+    finding = "That is no clear difference: with these weights and songs, something else weighs more than the geometry."
+display(
+    Markdown(
+        f"On average over MP3 and Conv4, the right side has {drifting:.2f} times the error of the left. For Conv1 and Conv2, whose pictures do not drift, "
+        f"it is {steady:.2f} times. {finding} For Conv5 the ratio is {ratio['conv5']:.2f}. "
+        "A ratio near 1 means that both sides are inverted equally well. It rests on 64 excerpts, so small differences mean nothing."
+    )
+)
+
+# %% [markdown]
+# ### A floor under every value
+#
+# An ELU never goes below −1, and the published inverters have one at the very output. So no inversion can be lower than −1 in standardised units: never more than one deviation quieter than the average of its band. Real
+# excerpts can.
+#
+# How much does this cost? The best that any of these inverters could do is to paint everything right and cut at −1. We compute the error of this impossible ideal.
+
+# %%
+best_possible = x.clamp(min=-1)
+share_below = (x < -1).float().mean().item()
+floor = svdlib.nre(x.cpu(), best_possible.cpu())
+
+# %% tags=["remove-input"]
+display(
+    Markdown(
+        f"In these songs {100 * share_below:.1f} % of all values lie below −1, the lowest at {x.min():.1f}. Even the perfect painter would have a normalised reconstruction "
+        f"error (NRE) of {floor:.3f}; 0 would be perfect, and a network that always paints the average scores about 0.71. "
+        "The chapter on quantitative evaluation explains this measure. Scores of the shallow layers must be read with this floor in mind."
+    )
+)
+
+# %% [markdown]
+# Can one see and hear the floor? Below is the excerpt of those above that suffers most. Both pictures have the same colour scale.
+
+# %%
+damage = (x - best_possible).flatten(1).norm(dim=1)
+victim = x[damage.argmax(), 0]
+
+# %% tags=["hide-input"]
+scale = detector.standardizer
+Gallery(
+    [
+        Panel("Original", scale.inverse(victim).cpu(), standardised=victim.cpu()),
+        Panel("Cut at −1", scale.inverse(victim.clamp(min=-1)).cpu(), standardised=victim.clamp(min=-1).cpu()),
+    ]
+)
+
+# %% [markdown]
+# What was dark becomes an even, brighter shade: quiet moments and gaps between notes fill up. This is the worst case by choice. In most excerpts the difference is smaller.
+#
+# None of this makes the paper's comparison of layers worthless. All inverters have the same floor, and the drift is the same for MP3 and Conv4. But it tells us where to be careful: the floor hides how good the shallow layers
+# are, and a difference between, say, Conv4 and Conv5 may be a difference in geometry.
+#
+# ## Take-away
+#
+# - A feature fixes a *set* of excerpts. An inverter trained on squared error paints the average of that set, and the blur is part of the answer.
+# - The eight inverters follow one plan: up-convolutions undo pooling, convolutions add capacity, trimming or padding makes the size fit.
+# - Factors of 4 against 3 make pictures drift, so that up to 36 of 115 frames are painted blind. An ELU at the output forbids values below −1.
+# - An inversion shows what *this inverter* could recover. Absence in the picture is not proof of absence in the feature.
+#
+# ## Exercises
+#
+# **1. Where do the parameters sit?** Print the number of parameters of each stage of the Conv4 inverter. Which stage has most, and why?
+#
+# :::{admonition} Solution
+# :class: dropdown
+# ```python
+# for name, stage in svdlib.build_inverter("conv4").stages.items():
+#     print(name, svdlib.count_parameters(stage))
+# ```
+# Each of the three convolutions has 128 · 128 · 3 · 3 = 147456 weights and 4 · 128 = 512 values of batch normalisation. The number grows with the product of channels in and out, and no
+# other inverter has 128 of them.
+# :::
+#
+# **2. A better growth.** An up-convolution with a 5 × 5 kernel, stride 3 and padding 1 makes 37 steps into 111. Why does this suit MP3? Which padding and which trimming would give exactly 115 frames that stand
+# where they were seen?
+#
+# :::{admonition} Solution
+# :class: dropdown
+# A stride of 3 undoes a pooling of 3: cell $i$ has seen frames $3i$ to $3i + 6$ and is written near frame $3i$, without drift. Without any padding, a kernel of 7 writes cell $i$ exactly to frames $3i$ to $3i + 6$,
+# and 37 cells give 3 · 36 + 7 = 115 frames:
+#
+# ```python
+# aligned = torch.nn.ConvTranspose2d(32, 1, kernel_size=7, stride=3)
+# print(aligned(torch.zeros(1, 32, 37, 25)).shape)  # (1, 1, 115, 79)
+# ```
+# One band is missing at the top. That is correct: Conv2 has 76 columns, pooling by 3 uses 75 of them, and so no cell of MP3 has seen the highest band.
+# :::
+#
+# **3. How many frames would be blind with a larger kernel?** Without training anything, find out how many frames of the MP3 inverter would be blind if it had four more convolutions.
+#
+# :::{admonition} Solution
+# :class: dropdown
+# ```python
+# from svdlib.inverters import PUBLISHED, FeatureInverter, InverterSpec, Stage
+#
+# more = tuple(Stage("Conv", 32) for _ in range(4))
+# deeper = FeatureInverter(InverterSpec("mp3", more + PUBLISHED["mp3"].stages), variant="deeper")
+# print(len(blind_frames(detector, deeper)))
+# ```
+# Each convolution lets the painter look one cell, that is 3 frames, further to both sides. Four of them make most of the blind frames see again. It is a costly way to repair a wrong stride.
+# :::
+#
+# ## Further reading
+#
+# - {cite:t}`mahendran2015` invert by search, and define the error measure that we use.
+# - {cite:t}`dosovitskiy2016inverting` introduce inverters, and {cite:t}`dosovitskiy2016perceptual` the loss on features.
+# - {cite:t}`dosovitskiy2015chairs` explain up-convolutions, with chairs.

@@ -1,0 +1,303 @@
+"""The command line: `svdlib corpus|train|evaluate|invert|export`.
+
+Results go to stdout, progress and messages to stderr. Exit status: 0 done, 1 a fault in svdlib, 2 something that the
+user can put right, 130 interrupted.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from svdlib import cli_actions as actions
+from svdlib.cli_outcome import UsageError, run_safely
+
+PROFILES = ("demo", "laptop", "full")
+DEFAULT_CORPUS = "synthetic"
+LAYER_NAMES = "conv1 conv2 mp3 conv4 conv5 mp6 fc7 fc8"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status; no exception but SystemExit (of --help) leaves it.
+
+    Args:
+        arguments: the words after `svdlib`; None takes those of this process.
+    """
+
+    def act() -> None:
+        options = build_parser().parse_args(arguments)
+        options.act(options)
+
+    words = sys.argv[1:] if arguments is None else arguments
+    return run_safely(act, resumable="train" in words[:1])
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are SvdlibErrors: one line, as all others."""
+
+    def __init__(self, **options) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> None:
+        """Raise UsageError instead of printing the usage."""
+        raise UsageError(f"{message}. See: {self.prog} --help")
+
+
+def build_parser() -> Parser:
+    """Describe all verbs and their options."""
+    from svdlib import __version__
+
+    parser = Parser(
+        prog="svdlib",
+        description="Look and listen inside a singing-voice detector by inverting its features.",
+        epilog="example:\n  svdlib invert song.mp3 --out inversions",
+    )
+    parser.add_argument("--version", action="version", version=f"svdlib {__version__}")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", dest="verb", required=True)
+    _add_corpus(verbs)
+    _add_train(verbs)
+    _add_evaluate(verbs)
+    _add_invert(verbs)
+    _add_export(verbs)
+    return parser
+
+
+# --- the verbs -----------------------------------------------------------------------------------------------------
+
+
+def _add_corpus(verbs) -> None:
+    parser = verbs.add_parser(
+        "corpus",
+        help="prepare a corpus, or say what is in it",
+        description="Prepare a corpus, or say what is in it.",
+        epilog="examples:\n  svdlib corpus info synthetic\n  svdlib corpus build folder:my_songs",
+    )
+    parts = parser.add_subparsers(title="verbs", metavar="VERB", dest="part", required=True)
+    for name, act, text in (
+        ("build", actions.build_corpus, "compute the spectrograms of all songs and keep them for later runs"),
+        ("info", actions.describe_corpus, "count the songs and the singing, without decoding anything"),
+    ):
+        part = parts.add_parser(name, help=text, description=f"{text.capitalize()}.", epilog=CORPUS_NAMES)
+        part.add_argument("name", metavar="NAME", help="the corpus, see below")
+        _add_json(part)
+        part.set_defaults(act=act)
+
+
+def _add_train(verbs) -> None:
+    parser = verbs.add_parser(
+        "train",
+        help="train a detector or its inverters",
+        description="Train a detector or its inverters.",
+        epilog=TRAIN_EXAMPLES,
+    )
+    parts = parser.add_subparsers(title="what to train", metavar="WHAT", dest="part", required=True)
+    for name, act, text in (
+        ("detector", actions.train_detector, "train the singing-voice detector"),
+        ("inverters", actions.train_inverters, "train one inverter per layer, all in one run"),
+    ):
+        part = parts.add_parser(name, help=text, description=f"{text.capitalize()}.", epilog=TRAIN_EXAMPLES)
+        _add_training_options(part, folder=Path("runs", name))
+        part.set_defaults(act=act)
+    _add_layers(part)
+    part.add_argument(
+        "--objective",
+        default="joint",
+        metavar="NAME",
+        help="joint: input and feature loss, as in the paper (default); input: input loss alone",
+    )
+    _add_detector(part)
+
+
+def _add_training_options(parser: Parser, folder: Path) -> None:
+    parser.add_argument(
+        "--profile",
+        choices=PROFILES,
+        default="demo",
+        help="how long: demo, a minute (default); laptop, an hour or two; full, the published schedule",
+    )
+    _add_corpus_and_device(parser)
+    parser.add_argument("--seed", type=_number(int, 0), default=0, metavar="N", help="of everything random (default 0)")
+    parser.add_argument(
+        "--folder", type=Path, default=folder, help=f"where state and weights are kept (default {folder})"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on from where a run in the folder stopped")
+    parser.add_argument(
+        "--minutes",
+        type=_number(float, 0),
+        default=float("inf"),
+        metavar="M",
+        help="stop in good order after so many minutes, to be resumed",
+    )
+
+
+def _add_evaluate(verbs) -> None:
+    parser = verbs.add_parser(
+        "evaluate",
+        help="score a detector or its inverters on the test songs of a corpus",
+        description="Score a detector or its inverters on the test songs of a corpus.",
+        epilog=EVALUATE_EXAMPLES,
+    )
+    parts = parser.add_subparsers(title="what to evaluate", metavar="WHAT", dest="part", required=True)
+    for name, act, text in (
+        ("detector", actions.evaluate_detector, "accuracy and area under the ROC curve, over all frames and per song"),
+        ("nre", actions.evaluate_nre, "normalised reconstruction error (NRE) of each inverter"),
+    ):
+        part = parts.add_parser(name, help=text, description=f"Print the {text}.", epilog=EVALUATE_EXAMPLES)
+        _add_corpus_and_device(part)
+        _add_detector(part)
+        _add_json(part)
+        part.set_defaults(act=act)
+    _add_layers(part)
+    part.add_argument(
+        "--weights", type=Path, metavar="FOLDER", help="folder with the inverters' weights (default: the packaged ones)"
+    )
+    part.add_argument(
+        "--sets", type=_number(int, 1), default=10, metavar="N", help="evaluation sets to average over (default 10)"
+    )
+    part.add_argument(
+        "--per-song", type=_number(int, 2), default=8, metavar="N", help="random excerpts per song and set (default 8)"
+    )
+
+
+def _add_invert(verbs) -> None:
+    parser = verbs.add_parser(
+        "invert",
+        help="see and hear what each layer keeps of a song",
+        description=INVERT_DESCRIPTION,
+        epilog=INVERT_EXAMPLES,
+    )
+    parser.add_argument("song", metavar="SONG", type=Path, help="a sound file: mp3, ogg, flac, wav or aiff")
+    _add_out(parser)
+    parser.add_argument(
+        "--at",
+        type=_number(float),
+        metavar="SECONDS",
+        help="centre of the excerpt (default: where singing is surest, near-silence left aside)",
+    )
+    _add_device(parser)
+    _add_json(parser)
+    parser.set_defaults(act=actions.invert)
+
+
+def _add_export(verbs) -> None:
+    parser = verbs.add_parser("export", help="write the networks for other programs", description=EXPORT_DESCRIPTION)
+    parts = parser.add_subparsers(title="formats", metavar="FORMAT", dest="part", required=True)
+    part = parts.add_parser(
+        "onnx",
+        help="detector and inverters as ONNX files",
+        description=EXPORT_DESCRIPTION,
+        epilog="example:\n  svdlib export onnx --out onnx",
+    )
+    _add_out(part)
+    _add_variant(part)
+    part.set_defaults(act=actions.export_onnx)
+
+
+# --- options that several verbs share ------------------------------------------------------------------------------
+
+
+def _add_corpus_and_device(parser: Parser) -> None:
+    parser.add_argument(
+        "--corpus",
+        default=DEFAULT_CORPUS,
+        metavar="NAME",
+        help="synthetic (default), synthetic:songs=6,seconds=20,seed=1 or folder:PATH",
+    )
+    _add_device(parser)
+
+
+def _add_device(parser: Parser) -> None:
+    parser.add_argument(
+        "--device", default="auto", metavar="NAME", help="auto (default: a GPU if there is one), cpu, cuda, cuda:1, mps"
+    )
+
+
+def _add_detector(parser: Parser) -> None:
+    parser.add_argument(
+        "--detector", type=Path, metavar="FILE", help="the detector's weights (default: the packaged ones)"
+    )
+
+
+def _add_layers(parser: Parser) -> None:
+    parser.add_argument(
+        "--layers",
+        nargs="+",
+        default=LAYER_NAMES.split(),
+        metavar="LAYER",
+        help=f"which layers (default all: {LAYER_NAMES})",
+    )
+    _add_variant(parser)
+
+
+def _add_variant(parser: Parser) -> None:
+    parser.add_argument(
+        "--variant", default="published", metavar="NAME", help="family of inverters (default published)"
+    )
+
+
+def _add_out(parser: Parser) -> None:
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder to write to; made if it is missing"
+    )
+
+
+def _add_json(parser: Parser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout and nothing else there")
+
+
+def _number(kind: type, smallest: float | None = None) -> Callable[[str], float]:
+    """A reader of whole (int) or other (float) numbers that are not too small."""
+    wanted = "a whole number" if kind is int else "a number"
+    wanted += "" if smallest is None else f" of {smallest} or more"
+
+    def read(text: str) -> float:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = None
+        if number is None or number != number or (smallest is not None and number < smallest):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+        return number
+
+    return read
+
+
+CORPUS_NAMES = """corpora:
+  synthetic                           93 songs of a minute, made by procedure
+  synthetic:songs=6,seconds=20,seed=1 as many and as long as you like
+  folder:PATH                         your own: PATH/audio/NAME.mp3 (or ogg, flac, wav, aiff),
+                                      PATH/labels/NAME.lab with lines "start end sing|nosing" in seconds,
+                                      and, if you like, PATH/splits.csv with the columns file,split
+
+Spectrograms are kept in the user's cache folder, or where the environment variable SVDLIB_CACHE says."""
+
+TRAIN_EXAMPLES = """examples:
+  svdlib train detector --profile laptop --corpus folder:my_songs
+  svdlib train inverters --layers fc7 fc8 --detector runs/detector/detector.safetensors
+  svdlib train inverters --profile full --minutes 9 --resume
+
+Ctrl-C stops a run, --resume goes on with it. The paths of the weights are printed when it is finished."""
+
+EVALUATE_EXAMPLES = """examples:
+  svdlib evaluate detector --corpus folder:my_songs
+  svdlib evaluate nre --weights runs/inverters --json"""
+
+INVERT_EXAMPLES = """examples:
+  svdlib invert song.mp3 --out inversions
+  svdlib invert song.mp3 --out inversions --at 61.5"""
+
+INVERT_DESCRIPTION = """Choose an excerpt of 1.7 s, invert it from each of the detector's eight layers, and write:
+
+  inversions.png   the excerpt and its eight inversions
+  detector.png     the probability of singing over the song
+  input.wav        the excerpt itself
+  conv1.wav ...    what each layer keeps of it, made audible: eight files
+  inversions.json  the numbers"""
+
+EXPORT_DESCRIPTION = """Write the packaged detector and inverters to DIR as ONNX files that take and give raw log-mels
+(natural logarithm, not standardised). Needs the package onnx."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,220 @@
+"""What each verb of the command line does: call the library, print the result."""
+
+import json
+import math
+import os
+import sys
+import tempfile
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from svdlib.errors import OutputError
+
+
+def build_corpus(options: Namespace) -> None:
+    """Compute and keep the spectrograms of a corpus."""
+    from svdlib.corpora import open_corpus
+    from svdlib.corpora.songs import load_songs
+
+    corpus = open_corpus(options.name)
+    songs = load_songs(corpus.tracks)
+    frames = sum(len(label) for label in songs.labels)
+    sung = sum(int(label.sum()) for label in songs.labels)
+    result = {"corpus": options.name, "songs": len(corpus.tracks), "minutes": frames / 70 / 60, "sung": sung / frames}
+    text = f"{options.name}: {len(corpus.tracks)} songs, {result['minutes']:.1f} minutes, {sung / frames:.0%} sung"
+    _print_result(options, result, f"{text}; the spectrograms are ready")
+
+
+def describe_corpus(options: Namespace) -> None:
+    """Count the songs and the singing of each split."""
+    from svdlib.corpora import SPLITS, open_corpus
+
+    corpus = open_corpus(options.name)
+    splits = {}
+    for split in SPLITS:
+        tracks = [track for track in corpus.tracks if track.split == split]
+        sung = sum(segment.end - segment.start for track in tracks for segment in track.segments if segment.sing)
+        splits[split] = {"songs": len(tracks), "sung_minutes": sung / 60}
+    lines = [options.name]
+    for split, counts in splits.items():
+        lines.append(f"  {split:5}  {counts['songs']:5} songs  {counts['sung_minutes']:8.1f} minutes of singing")
+    _print_result(options, {"corpus": options.name, "splits": splits}, "\n".join(lines))
+
+
+def train_detector(options: Namespace) -> None:
+    """Train a detector and print the path of its weights."""
+    from svdlib.recipes import train_detector
+
+    _check_device(options)
+    make_folder(options.folder, parents=True)
+    path = train_detector(**_training_options(options))
+    _print_weights(options, [path] if path else [])
+
+
+def train_inverters(options: Namespace) -> None:
+    """Train inverters and print the paths of their weights."""
+    from svdlib.recipes import train_inverters
+
+    _check_device(options)
+    _check_inverters(options)
+    make_folder(options.folder, parents=True)
+    paths = train_inverters(
+        **_training_options(options),
+        layers=options.layers,
+        variant=options.variant,
+        objective=options.objective,
+        detector=options.detector,
+    )
+    _print_weights(options, list(paths.values()))
+
+
+def evaluate_detector(options: Namespace) -> None:
+    """Print a detector's scores."""
+    from svdlib.recipes import evaluate_detector
+
+    result = evaluate_detector(options.corpus, detector=options.detector, device=options.device)
+    lines = [f"{'song':40}  {'AUC':>6}  accuracy"]
+    for name, scores in {**result["per_song"], "all songs": result}.items():
+        lines.append(f"{name:40}  {scores['auc']:6.3f}  {scores['accuracy']:8.3f}")
+    _print_result(options, result, "\n".join([*lines, f"threshold {result['threshold']:g}"]))
+
+
+def evaluate_nre(options: Namespace) -> None:
+    """Print the normalised reconstruction error of each layer."""
+    from svdlib.recipes import evaluate_nre
+
+    _check_inverters(options)
+    names = ("layers", "variant", "weights", "detector", "device", "sets", "per_song")
+    result = evaluate_nre(options.corpus, **{name: getattr(options, name) for name in names})
+    lines = ["layer  NRE    95 % interval"]
+    for layer, score in result.items():
+        low, high = score["ci95"]
+        lines.append(f"{layer:5}  {score['nre']:.3f}  {low:.3f} to {high:.3f}")
+    _print_result(options, result, "\n".join(lines))
+
+
+def invert(options: Namespace) -> None:
+    """Invert an excerpt of a song and write what came out."""
+    from svdlib.devices import choose_device
+
+    choose_device(options.device)
+    check_folder(options.out)
+    from svdlib.invert import invert_song, write_inversion
+
+    inversion = invert_song(options.song, at=options.at, device=options.device)
+    make_folder(options.out)
+    result = write_inversion(inversion, options.out)
+    text = (
+        f"{options.out}: the excerpt from {inversion.start:.2f} to {inversion.end:.2f} s "
+        f"(probability of singing {inversion.probability:.2f}) and its eight inversions"
+    )
+    _print_result(options, result, text)
+
+
+def export_onnx(options: Namespace) -> None:
+    """Write the packaged networks as ONNX files and print their paths."""
+    from svdlib.export import export_onnx, require_onnx
+    from svdlib.inverters import build_inverter
+
+    build_inverter("fc8", options.variant)
+    require_onnx()
+    make_folder(options.out)
+    for path in export_onnx(options.out, options.variant):
+        _print(str(path))
+
+
+# --- checks before anything long begins ----------------------------------------------------------------------------
+
+
+def check_folder(folder: Path) -> None:
+    """Make sure that a folder is there or can be made in an existing one, without making it.
+
+    Raises:
+        OutputError: it is a file, its parent is no folder, or there is no right to write.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file. Name a folder to write to.")
+    parent = folder.absolute().parent
+    if not folder.exists() and not parent.is_dir():
+        raise OutputError(
+            f"{folder} cannot be made: there is no folder {parent}. Make that first, or correct the path."
+        )
+    if not os.access(folder if folder.exists() else parent, os.W_OK):
+        raise OutputError(f"Cannot write to {folder}: permission denied. Choose a folder you may write to.")
+
+
+def make_folder(folder: Path, *, parents: bool = False) -> None:
+    """Make a folder where it is missing, and make sure that files can be written there.
+
+    Args:
+        folder: the folder.
+        parents: make the folders above it too.
+
+    Raises:
+        OutputError: it cannot be made, or nothing can be written into it.
+    """
+    if not parents or folder.exists():
+        check_folder(folder)
+    try:
+        folder.mkdir(parents=parents, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write to {folder}: {error.strerror or error}. Choose a folder you may write to."
+        ) from error
+
+
+def _check_device(options: Namespace) -> None:
+    from svdlib.devices import choose_device
+
+    choose_device(options.device)
+
+
+def _check_inverters(options: Namespace) -> None:
+    """Check the names of layers, variant and objective before a corpus is read; layers may have commas between."""
+    from svdlib.inverters import build_inverter
+    from svdlib.objectives import check_objective
+
+    options.layers = [layer for word in options.layers for layer in word.split(",") if layer]
+    for layer in options.layers:
+        build_inverter(layer, options.variant)
+    check_objective(getattr(options, "objective", "joint"))
+
+
+# --- helpers -------------------------------------------------------------------------------------------------------
+
+
+def _training_options(options: Namespace) -> dict[str, Any]:
+    names = ("corpus", "profile", "seed", "device", "folder", "resume", "minutes")
+    return {name: getattr(options, name) for name in names}
+
+
+def _print_weights(options: Namespace, paths: list[Path]) -> None:
+    if not paths:
+        message = f"svdlib: stopped after {options.minutes:g} minutes; the same command with --resume goes on"
+        print(message, file=sys.stderr)
+    for path in paths:
+        _print(str(path))
+
+
+def _print_result(options: Namespace, result: dict[str, Any], text: str) -> None:
+    _print(json.dumps(_as_json(result), indent=2, allow_nan=False) if options.json else text)
+
+
+def _print(text: str) -> None:
+    """Print on stdout, bytes of file names that are no text as escapes."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _as_json(value: Any) -> Any:
+    """Put null where a number is not finite, which JSON cannot say."""
+    if isinstance(value, dict):
+        return {key: _as_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

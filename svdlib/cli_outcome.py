@@ -1,0 +1,83 @@
+"""How the command line ends: an exit status and one line on stderr, whatever went wrong."""
+
+import errno
+import os
+import sys
+import warnings
+from collections.abc import Callable
+
+from svdlib.errors import SvdlibError
+
+DONE, FAULT, PUT_RIGHT, INTERRUPTED = 0, 1, 2, 130
+DEBUG_VARIABLE = "SVDLIB_DEBUG"
+
+
+class UsageError(SvdlibError):
+    """A command line that is not understood."""
+
+
+def run_safely(act: Callable[[], None], *, resumable: bool) -> int:
+    """Do something and turn every way to fail into a sentence on stderr and an exit status.
+
+    With SVDLIB_DEBUG=1 in the environment exceptions pass through, with their tracebacks.
+
+    Args:
+        act: what to do.
+        resumable: whether `--resume` goes on with it after Ctrl-C.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            try:
+                act()
+            finally:
+                sys.stdout.flush()  # here, and not when Python exits, a closed pipe can be met
+    except BrokenPipeError:
+        # The reader, such as `head`, has had enough. Python would try to say the rest when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except KeyboardInterrupt:
+        remedy = "the same command with --resume goes on" if resumable else "run the command again"
+        _say(f"Interrupted; {remedy}.")
+        return INTERRUPTED
+    except Exception as error:
+        if os.environ.get(DEBUG_VARIABLE):
+            raise
+        status, sentence = explain(error)
+        _say(f"error: {sentence}")
+        return status
+    return DONE
+
+
+def explain(error: Exception) -> tuple[int, str]:
+    """The exit status and the sentence for an exception."""
+    text = " ".join(str(error).split())
+    if isinstance(error, SvdlibError):
+        return PUT_RIGHT, text
+    if type(error).__name__ == "OutOfMemoryError":
+        return PUT_RIGHT, "The GPU's memory is full. Free it, or use --device cpu."
+    if isinstance(error, MemoryError) or "can't allocate memory" in text:
+        return PUT_RIGHT, "There is not enough memory. Close other programs, or take fewer or shorter songs."
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return PUT_RIGHT, f"The disk is full{_where(error)}. Free some space; finished files are whole."
+    if isinstance(error, OSError) and error.strerror:
+        return PUT_RIGHT, f"{error.strerror}{_where(error)}. Check the path and its permissions."
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("svdlib"):
+        return PUT_RIGHT, f"The package {error.name} is not installed. Add it with: pip install {error.name}"
+    return FAULT, (
+        f"this is a fault in svdlib, please report it with your command ({type(error).__name__}: {text}). "
+        f"{DEBUG_VARIABLE}=1 shows where it happened."
+    )
+
+
+def _where(error: OSError) -> str:
+    return f": {error.filename}" if error.filename else ""
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
+    if issubclass(category, UserWarning):
+        _say(f"warning: {' '.join(str(message).split())}")
+
+
+def _say(text: str) -> None:
+    print(f"svdlib: {text}", file=sys.stderr)

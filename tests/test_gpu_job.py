@@ -1,0 +1,65 @@
+"""The GPU job on a CPU and a tiny corpus: the same steps, the same files."""
+
+import numpy as np
+import pytest
+
+from svdlib import gpu_job
+from svdlib.checkpoints import load_detector, load_inverter
+from svdlib.corpora import open_corpus
+from svdlib.corpora.songs import load_songs
+from svdlib.detector_training import DETECTOR_PROFILES, DetectorPlan
+from svdlib.errors import CorpusError
+from svdlib.model import LAYERS
+from svdlib.training import PROFILES, TrainingPlan
+
+CORPUS = "synthetic:songs=3,seconds=8,seed=3"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    path = tmp_path_factory.mktemp("gpu") / "log-mels.npz"
+    gpu_job.prepare(CORPUS, path)
+    return path
+
+
+@pytest.fixture
+def tiny_profile(monkeypatch):
+    monkeypatch.setitem(DETECTOR_PROFILES, "full", DetectorPlan(epochs=1, steps_per_epoch=1, batch_size=2))
+    plan = TrainingPlan(epochs=2, batch_size=2, steps_per_epoch=1, validation_excerpts=2)
+    monkeypatch.setitem(PROFILES, "full", plan)
+
+
+def test_prepared_spectrograms_are_the_corpus_to_half_a_step(data):
+    songs, corpus = gpu_job.unpack(data)
+    expected = load_songs(open_corpus(CORPUS).split("train"))
+    assert corpus == {"name": CORPUS, "songs": 3}
+    assert list(songs["train"].names) == list(expected.names)
+    for got, want in zip(songs["train"].log_mels, expected.log_mels, strict=True):
+        assert np.abs(got - want).max() <= 0.5 / gpu_job.STEPS_PER_NEPER + 1e-6
+    for got, want in zip(songs["train"].labels, expected.labels, strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_an_interrupted_job_goes_on_and_is_collected(data, tmp_path, tiny_profile, capsys):
+    common = ["--data", str(data), "--folder", str(tmp_path / "run"), "--device", "cpu"]
+    assert gpu_job.main(["train", *common, "--minutes", "0"]) == 3
+    assert "again" in capsys.readouterr().out
+    assert gpu_job.main(["collect", *common]) == 2
+    assert "not finished" in capsys.readouterr().err
+    assert gpu_job.main(["train", *common, "--minutes", "10"]) == 0
+    assert gpu_job.main(["collect", *common, "--out", str(tmp_path / "weights")]) == 0
+    detector = load_detector(tmp_path / "weights" / "detector.safetensors")
+    assert detector.provenance["corpus"] == CORPUS
+    assert 0 < detector.provenance["threshold"] < 1
+    for layer in LAYERS:
+        inverter = load_inverter(tmp_path / "weights" / f"published-{layer}.safetensors", layer)
+        assert len(inverter.provenance["validation_losses"]) == 2
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not an archive", b"PK\x03\x04 half an archive"])
+def test_missing_or_damaged_data_is_named(tmp_path, content):
+    path = tmp_path / "log-mels.npz"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CorpusError, match="log-mels.npz"):
+        gpu_job.unpack(path)

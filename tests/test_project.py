@@ -1,0 +1,220 @@
+"""The files around the library: packaging, continuous integration, and the pages and scripts of the book."""
+
+import ast
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def read(path: str) -> str:
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def build():
+    """The script book/build.py as a module."""
+    spec = importlib.util.spec_from_file_location("book_build", ROOT / "book" / "build.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def package_name(requirement: str) -> str:
+    return re.match(r"[A-Za-z0-9._-]+", requirement)[0].lower().replace("_", "-").replace(".", "-")
+
+
+def constrained() -> dict[str, str]:
+    lines = [line for line in read("constraints.txt").splitlines() if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line) for line in lines), "one exact version a line"
+    return {package_name(line): line.split("==")[1] for line in lines}
+
+
+def test_every_dependency_has_a_tested_version():
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+    wanted = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    missing = {package_name(requirement) for requirement in wanted} - set(constrained())
+    assert not missing
+
+
+def test_constraints_are_what_the_tests_run_with():
+    import torch
+
+    # Compared without the build's suffix, as in 2.4.0+cpu.
+    assert torch.__version__.split("+")[0] == constrained()["torch"]
+
+
+def test_version_is_the_same_everywhere():
+    import svdlib
+
+    version = tomllib.loads(read("pyproject.toml"))["project"]["version"]
+    assert svdlib.__version__ == version
+    assert yaml.safe_load(read("CITATION.cff"))["version"] == version
+
+
+def test_citation_names_the_paper():
+    paper = yaml.safe_load(read("CITATION.cff"))["preferred-citation"]
+    assert [author["family-names"] for author in paper["authors"]] == ["Mishra", "Sturm", "Dixon"]
+    assert paper["year"] == 2018
+
+
+def test_environment_installs_under_the_constraints():
+    pip = yaml.safe_load(read("environment.yml"))["dependencies"][-1]["pip"]
+    assert pip[0] == "-c constraints.txt"
+    assert pip[1].startswith("-e .[book")
+
+
+def test_commands_in_prose_are_targets_of_the_makefile():
+    targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), flags=re.MULTILINE))
+    prose = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / ".ci" / "run", *(ROOT / "book").glob("*.md")]
+    commands = re.compile(r"(?:^|`)make ([a-z-]+)", flags=re.MULTILINE)
+    used = {match for path in prose for match in commands.findall(path.read_text(encoding="utf-8"))}
+    assert {"test", "book"} <= used <= targets
+
+
+def test_continuous_integration_runs_the_readme_commands_before_the_notebooks():
+    steps = re.findall(r"^make ([a-z]+)", read(".ci/run"), flags=re.MULTILINE)
+    assert steps[0] == "test"
+    assert steps.index("notebooks") < steps.index("html") and steps.index("notebooks") < steps.index("nbval")
+
+
+def test_every_page_in_the_contents_exists():
+    contents = yaml.safe_load(read("_toc.yml"))
+    pages = [contents["root"], *(chapter["file"] for part in contents["parts"] for chapter in part["chapters"])]
+    missing = [page for page in pages if not any((ROOT / f"{page}{suffix}").exists() for suffix in (".md", ".py"))]
+    assert not missing
+
+
+def test_every_citation_is_in_the_bibliography():
+    known = set(re.findall(r"^@\w+\{([^,]+),", read("book/references.bib"), flags=re.MULTILINE))
+    sources = [*(ROOT / "book").glob("*.md"), *(ROOT / "notebooks").glob("*.py")]
+    cited = [
+        key.strip()
+        for source in sources
+        for keys in re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", source.read_text(encoding="utf-8"))
+        for key in keys.split(",")
+    ]
+    assert cited and set(cited) <= known
+
+
+def test_api_reference_lists_modules_that_exist():
+    modules = re.findall(r"automodule:: (\S+)", read("book/api.md"))
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    assert "svdlib.model" in modules and not missing
+
+
+def test_public_modules_are_in_the_api_reference():
+    import svdlib
+
+    homes = {f"svdlib.{home}" for home in svdlib._HOMES.values()}
+    assert homes <= set(re.findall(r"automodule:: (\S+)", read("book/api.md")))
+
+
+def test_browser_packages_are_locked_without_addresses():
+    wanted = json.loads(read("book/web/package.json"))["dependencies"]
+    locked = json.loads(read("book/web/package-lock.json"))["packages"]
+    for name, version in wanted.items():
+        assert locked[f"node_modules/{name}"]["version"] == version
+    assert all("integrity" in package for path, package in locked.items() if path)
+    assert not any("resolved" in package for package in locked.values())
+
+
+def test_import_needs_only_torch_and_numpy():
+    optional = "soundfile librosa scipy safetensors tqdm sklearn matplotlib ipywidgets platformdirs".split()
+    script = f"""
+import sys
+sys.modules.update(dict.fromkeys({optional!r}))  # an import of any of these fails
+import svdlib
+svdlib.SVDNet, svdlib.build_inverter, svdlib.nre, svdlib.fit_inverters
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_folder_corpus_is_resolved_before_the_notebooks_change_folder(build, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert build.absolute_corpus("folder:my songs") == f"folder:{tmp_path / 'my songs'}"
+    assert build.absolute_corpus("folder:../x") == f"folder:{tmp_path.parent / 'x'}"
+    assert build.absolute_corpus("synthetic:songs=6") == "synthetic:songs=6"
+
+
+def notebook(*sources: str):
+    import nbformat
+
+    cells = [nbformat.v4.new_code_cell(source, metadata={"tags": ["parameters"]}) for source in sources]
+    return nbformat.v4.new_notebook(cells=cells)
+
+
+def test_parameters_cell_is_read_and_checked(build):
+    good = 'profile = "demo"\ncorpus = "synthetic"\ndevice = "cpu"\nseed = 0  # any whole number'
+    assert build.notebook_defaults(notebook(good), "x.py") == {
+        "profile": "demo", "corpus": "synthetic", "device": "cpu", "seed": 0,
+    }  # fmt: skip
+    for sources, complaint in (
+        ((), "exactly one cell"),
+        ((good, good), "exactly one cell"),
+        (("seed = 0",), "lacks profile, corpus, device"),
+        (("seed = int(0)",), "may only hold"),
+    ):
+        with pytest.raises(build.BuildError, match=complaint) as error:
+            build.notebook_defaults(notebook(*sources), "x.py")
+        assert "x.py" in str(error.value)
+
+
+def test_failing_cell_is_named(build, tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "BUILD", tmp_path)
+    monkeypatch.setattr(build, "NOTEBOOKS", tmp_path)
+    source = tmp_path / "07_broken.py"
+    source.write_text(
+        '# %% tags=["parameters"]\nprofile, corpus, device, seed = "demo", "synthetic", "cpu", 0\n', encoding="utf-8"
+    )
+    values = {"profile": "demo", "corpus": "synthetic", "device": "cpu", "seed": 0}
+    with pytest.raises(build.BuildError, match="07_broken.py: the parameters cell"):
+        build.execute_notebook(source, values, timeout=60)
+    lines = [f"{name} = {value!r}" for name, value in values.items()]
+    source.write_text(
+        '# %% tags=["parameters"]\n' + "\n".join(lines) + "\n\n# %%\n1 / 0\n", encoding="utf-8"
+    )
+    build.use_own_kernel()
+    with pytest.raises(build.BuildError, match=r"07_broken.py: cell 2 .*(?s:.*)ZeroDivisionError"):
+        build.execute_notebook(source, values, timeout=60)
+    assert not (tmp_path / "07_broken.ipynb").exists()
+
+
+@pytest.mark.parametrize(
+    ("page", "requests"),
+    [
+        ('<a href="https://example.org">a link to click</a>', []),
+        ('<script src="../_static/web/require.js"></script><img src="data:image/png;base64,AAAA">', []),
+        ('<link rel="canonical" href="https://example.org/book">', []),
+        ('<script src="https://example.org/a.js"></script>', ["https://example.org/a.js"]),
+        ('<link rel="preload stylesheet" href="//example.org/a.css">', ["//example.org/a.css"]),
+        ('<audio><source src="http://example.org/a.mp3"></audio>', ["http://example.org/a.mp3"]),
+    ],
+)
+def test_requests_that_leave_the_book_are_found(build, page, requests):
+    assert build.external_requests(page) == requests
+
+
+def test_an_empty_book_does_not_pass_as_self_contained(build, tmp_path):
+    with pytest.raises(build.BuildError, match="no page"):
+        build.check_self_contained(tmp_path)
+
+
+def test_notebook_sources_have_the_four_parameters_and_no_outputs(build):
+    import jupytext
+
+    sources = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
+    assert sources
+    for source in sources:
+        ast.parse(source.read_text(encoding="utf-8"))
+        defaults = build.notebook_defaults(jupytext.read(source), source.name)
+        assert defaults["profile"] == "demo" and defaults["corpus"] == "synthetic"
+    assert not [path for path in (ROOT / "notebooks").glob("*.ipynb")]

@@ -1,0 +1,59 @@
+"""The recipes behind the command line, on a tiny corpus."""
+
+import math
+
+import pytest
+
+from svdlib import recipes
+from svdlib.checkpoints import load_detector, load_inverter
+from svdlib.detector_training import DETECTOR_PROFILES, DetectorPlan
+from svdlib.errors import TrainingError
+from svdlib.training import PROFILES, TrainingPlan
+
+CORPUS = "synthetic:songs=3,seconds=8,seed=3"
+
+
+@pytest.fixture
+def tiny_profile(monkeypatch):
+    monkeypatch.setitem(DETECTOR_PROFILES, "demo", DetectorPlan(epochs=2, steps_per_epoch=1, batch_size=2))
+    plan = TrainingPlan(epochs=1, batch_size=2, steps_per_epoch=1, validation_excerpts=2)
+    monkeypatch.setitem(PROFILES, "demo", plan)
+
+
+def test_trained_weights_carry_what_they_come_from(tmp_path, tiny_profile):
+    path = recipes.train_detector(CORPUS, profile="demo", seed=4, device="cpu", folder=tmp_path / "detector")
+    provenance = load_detector(path).provenance
+    assert (provenance["corpus"], provenance["songs"], provenance["seed"]) == (CORPUS, 3, 4)
+    assert provenance["plan"]["epochs"] == 2
+    assert set(provenance["versions"]) == {"svdlib", "torch", "numpy", "python"}
+    paths = recipes.train_inverters(
+        CORPUS, profile="demo", layers=("fc8",), device="cpu", folder=tmp_path / "inverters", detector=path
+    )
+    inverter = load_inverter(paths["fc8"], "fc8")
+    assert inverter.provenance["detector"] == provenance
+    assert inverter.provenance["best_epoch"] == 1
+    scores = recipes.evaluate_nre(
+        CORPUS, layers=("fc8",), weights=tmp_path / "inverters", detector=path, device="cpu", sets=2, per_song=3
+    )
+    low, high = scores["fc8"]["ci95"]
+    assert low <= scores["fc8"]["nre"] <= high
+
+
+def test_no_weights_are_written_when_the_time_runs_out(tmp_path, tiny_profile):
+    done = recipes.train_detector(CORPUS, profile="demo", device="cpu", folder=tmp_path, minutes=0)
+    assert done is None
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_detector_scores_have_the_form_of_the_command_line():
+    scores = recipes.evaluate_detector(CORPUS, device="cpu")
+    assert set(scores) == {"auc", "accuracy", "threshold", "per_song"}
+    (song,) = scores["per_song"].values()
+    assert set(song) == {"auc", "accuracy"}
+    assert 0 <= scores["accuracy"] <= 1
+    assert math.isclose(scores["accuracy"], song["accuracy"])
+
+
+def test_an_unknown_profile_is_named():
+    with pytest.raises(TrainingError, match="'huge'.*demo"):
+        recipes.train_detector(CORPUS, profile="huge")
