@@ -72,7 +72,7 @@ class TrainingPlan:
 
 PROFILES: dict[str, TrainingPlan] = {
     "demo": TrainingPlan(epochs=2, batch_size=16, schedule="cosine", steps_per_epoch=20, validation_excerpts=64),
-    "laptop": TrainingPlan(epochs=20, batch_size=16, schedule="cosine", steps_per_epoch=100, validation_excerpts=256),
+    "laptop": TrainingPlan(epochs=16, batch_size=16, schedule="cosine", steps_per_epoch=100, validation_excerpts=256),
     "full": TrainingPlan(),
 }
 """demo: a minute, to see the machinery move; laptop: an hour or two on two cores; full: the published schedule."""

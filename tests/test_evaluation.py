@@ -125,7 +125,7 @@ def test_songs_shorter_than_an_excerpt_are_left_out():
 @pytest.fixture(scope="module")
 def scored():
     bank, plan = tiny.bank(count=3), EvaluationPlan(sets=2, per_song=2)
-    inverters = {layer: build_inverter(layer).eval() for layer in ("fc8", "conv1")}
+    inverters = {layer: build_inverter(layer).eval() for layer in ("fc8", "mp6")}
     return bank, plan, inverters, evaluate_inverters(tiny.detector(), inverters, bank, plan)
 
 
@@ -201,11 +201,11 @@ def test_the_threshold_agrees_with_the_published_evaluation(golden):
 def test_scores_agree_with_the_published_evaluation(golden):
     predictions, truth = songs_of(golden, "test")
     scores = detector_scores([smooth(p) for p in predictions], truth, golden["threshold"].item())
-    names = {"f_score": "fscore", "auc": "auroc"}
     for name in ("accuracy", "precision", "recall", "specificity", "f_score"):
-        expected = golden[f"test_{names.get(name, name)}"].item()
+        expected = golden[f"test_{name.replace('_', '')}"].item()
         assert scores[name] == pytest.approx(expected, abs=1e-12), name
-    assert scores["auc"] == pytest.approx(golden["test_auroc"].item(), abs=1e-6)
+    # The published evaluation joins the 105 thresholds' points by straight lines; here every frame is a threshold.
+    assert scores["auc"] == pytest.approx(golden["test_auroc"].item(), abs=5e-4)
 
 
 # --- detector: definitions ---
