@@ -10,10 +10,14 @@ CORPUS  ?= synthetic
 PROFILE ?= demo
 DEVICE  ?= cpu
 SEED    ?= 0
+
+GPU_DATA   := runs/gpu/log-mels.npz
+GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,python3)
+
 BOOK    := $(BIN)/python book/build.py --corpus '$(CORPUS)' --profile '$(PROFILE)' --device '$(DEVICE)' --seed '$(SEED)'
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-all lint notebooks html book nbval lab bench gpu clean
+.PHONY: help venv test test-all lint notebooks html book nbval lab bench gpu-data gpu clean
 
 help:  ## Show this list
 	@echo "make TARGET [CORPUS=synthetic|folder:PATH] [PROFILE=demo|laptop|full] [DEVICE=cpu|cuda] [SEED=0]"
@@ -72,9 +76,16 @@ lab: $(STAMP)  ## Open the notebooks in JupyterLab, to change them
 bench: $(STAMP)  ## Print the speed of training against the plain way, as ratios
 	@for script in benchmarks/*.py; do $(BIN)/python "$$script" || exit 1; done
 
-gpu: $(STAMP)  ## Train the full profile on a CUDA GPU, resuming what an earlier run left
-	$(BIN)/svdlib train detector --corpus '$(CORPUS)' --profile full --device cuda --resume
-	$(BIN)/svdlib train inverters --corpus '$(CORPUS)' --profile full --device cuda --resume
+# On the GPU's machine the prepared file is there already, and Python with torch and NumPy is all it takes.
+$(GPU_DATA):
+	@$(MAKE) --no-print-directory venv
+	$(BIN)/python -m svdlib.gpu_job prepare --corpus '$(CORPUS)' --data $@
+
+gpu-data: $(GPU_DATA)  ## Prepare the one file that training on a GPU needs
+
+gpu: $(GPU_DATA)  ## Train the full profile on a GPU for 8 minutes, going on where the last run stopped
+	@code=0; $(GPU_PYTHON) -m svdlib.gpu_job train --data $(GPU_DATA) || code=$$?; \
+	if [ $$code -eq 3 ]; then echo "Not finished yet: run make gpu again."; else exit $$code; fi
 
 clean:  ## Delete what was built; the virtual environment stays
 	rm -rf _build build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -240,7 +240,7 @@ display(
     Markdown(
         f"Compare the two strips. In this song the detector is right in {100 * one_song['accuracy']:.1f} % of the frames. That is {verdict} "
         f"always giving the more frequent answer, which would be right in {100 * always:.1f} %. Of the frames that are sung it finds "
-        f"{100 * one_song['recall']:.1f} %, and of its \"sung\" frames {100 * one_song['precision']:.1f} % are sung. "
+        f'{100 * one_song["recall"]:.1f} %, and of its "sung" frames {100 * one_song["precision"]:.1f} % are sung. '
         "A mistake of a few frames at the edge of a sung stretch hardly matters. A mistake in the middle of one is more interesting: "
         "we listen to the worst disagreement below. One song says little about the detector as a whole."
     )
@@ -274,7 +274,8 @@ rows = {
     "the labels themselves": songs.labels,
 }
 table = [
-    {"answer": name, "accuracy": accuracy(answers), "changes per minute": changes_per_minute(answers)} for name, answers in rows.items()
+    {"answer": name, "accuracy": accuracy(answers), "changes per minute": changes_per_minute(answers)}
+    for name, answers in rows.items()
 ]
 pd.DataFrame(table).style.format({"accuracy": "{:.3f}", "changes per minute": "{:.1f}"}).hide(axis="index")
 

@@ -130,7 +130,9 @@ figures.figure_inverter(svdlib.build_inverter("conv4"))
 # %%
 # NBVAL_CHECK_OUTPUT
 for row in figures.table_inverters():
-    print(f"{row['Inv-idx']:6} {row['Inv-inp']:>14}  depth {row['Inv-depth']:2}  convolutions {row['Inv-nconv']}  parameters {row['Parameters']:6}")
+    print(
+        f"{row['Inv-idx']:6} {row['Inv-inp']:>14}  depth {row['Inv-depth']:2}  convolutions {row['Inv-nconv']}  parameters {row['Parameters']:6}"
+    )
 
 # %% [markdown]
 # Two rules explain the list. **Pooling decides the number of up-convolutions**: none for Conv1 and Conv2, which no pooling precedes, two after one pooling, four after two, five for dense features. **The rest is trial**: the authors
@@ -215,12 +217,20 @@ edge, width = 2, 25
 sides = {}
 for layer, x_hat in inversions.items():
     left, right = slice(edge, edge + width), slice(-edge - width, -edge)
-    sides[layer] = [((x - x_hat)[:, :, side] ** 2).mean().item() / (x[:, :, side] ** 2).mean().item() for side in (left, right)]
+    sides[layer] = [
+        ((x - x_hat)[:, :, side] ** 2).mean().item() / (x[:, :, side] ** 2).mean().item() for side in (left, right)
+    ]
 
 # %% tags=["hide-input"]
 pd.DataFrame(
     [
-        {"layer": layer, "blind frames": len(blind[layer]), "error left": left, "error right": right, "right / left": right / left}
+        {
+            "layer": layer,
+            "blind frames": len(blind[layer]),
+            "error left": left,
+            "error right": right,
+            "right / left": right / left,
+        }
         for layer, (left, right) in sides.items()
     ]
 ).style.format(precision=2).hide(axis="index")

@@ -22,7 +22,7 @@
 #
 # **Prerequisites:** {doc}`01_model` and {doc}`02_inverter_design`; {doc}`04_quantitative_nre` helps. Headphones.
 #
-# **Minutes:** 45 to look, listen and try; about two to run.
+# **Minutes:** 45 to look, listen and try; one or two to run.
 # :::
 
 # %% tags=["parameters"]
@@ -90,13 +90,15 @@ pd.DataFrame(
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "A grid of spectrograms. Rows are excerpts, columns are the original and its inversions from Conv1, Conv2, MP3, Conv4, Conv5, MP6, FC7 and FC8. The players below let you hear them; the numbers that follow say what they share with the originals."}}
 rows = {
-    name: {"input": x[row, 0], **{layer: x_hat[row, 0] for layer, x_hat in inversions.items()}} for row, name in enumerate(shown)
+    name: {"input": x[row, 0], **{layer: x_hat[row, 0] for layer, x_hat in inversions.items()}}
+    for row, name in enumerate(shown)
 }
 figures.figure_inversions(rows)
 
 # %% tags=["remove-input"]
 distances = {
-    layer: ((x - x_hat).flatten(1).norm(dim=1) / x.flatten(1).norm(dim=1)).mean().item() for layer, x_hat in inversions.items()
+    layer: ((x - x_hat).flatten(1).norm(dim=1) / x.flatten(1).norm(dim=1)).mean().item()
+    for layer, x_hat in inversions.items()
 }
 order = sorted(distances, key=distances.get)
 steps = [distances[b] - distances[a] for a, b in zip(svdlib.LAYERS, svdlib.LAYERS[1:], strict=False)]
@@ -120,6 +122,7 @@ display(
 #
 # Here are the first non-vocal and the first vocal excerpt, with a player below each picture. All players are set to the same loudness, within limits. Begin with FC8 and go backwards to the original: at which layer do you first hear the rhythm? At which one a pitch? When would you say that there is a voice?
 
+
 # %%
 def panels_of(row):
     """Make the panels of one excerpt: the original and its eight inversions."""
@@ -136,8 +139,8 @@ def panels_of(row):
 panels = {name: panels_of(row) for row, name in enumerate(shown)}
 
 # %% tags=["hide-input"]
-first_two = list(panels.values())[:2]
-Gallery([panel for column in zip(*first_two, strict=True) for panel in column])
+for excerpt_panels in list(panels.values())[:2]:
+    display(Gallery(excerpt_panels))
 
 # %% [markdown]
 # The line below each player says two more things. The *distance* is relative to the size of the original, as above. The last number is what the detector answers when it is given the inversion in place of the original. If the answer survives, the inversion has kept what the
@@ -145,7 +148,10 @@ Gallery([panel for column in zip(*first_two, strict=True) for panel in column])
 
 # %% tags=["remove-input"]
 with torch.no_grad():
-    shift = {layer: (torch.sigmoid(detector(x_hat))[:, 0].cpu().numpy() - probabilities) for layer, x_hat in inversions.items()}
+    shift = {
+        layer: (torch.sigmoid(detector(x_hat))[:, 0].cpu().numpy() - probabilities)
+        for layer, x_hat in inversions.items()
+    }
 moves = {layer: float(np.abs(values).mean()) for layer, values in shift.items()}
 most = max(moves, key=moves.get)
 least = min(moves, key=moves.get)
@@ -173,7 +179,7 @@ layer_explorer(panels, ["original", *(layer_title(layer) for layer in svdlib.LAY
 #
 # Can such statements be measured? We define two numbers. They are ours, and simple on purpose.
 #
-# - **Onset match.** In each frame, add up over the bands how much louder the sound has become since the frame before. This gives a curve with a peak at each onset. We correlate the original's curve with the inversion's.
+# - **Onset match.** At each frame, add up over the bands how much louder the next 70 ms are than the last 70 ms. This gives a curve with a peak at each onset. We correlate the original's curve with the inversion's.
 # - **Harmonic match.** Subtract from each frame its moving average over 9 bands. What remains are fine lines: harmonics, as far as mel bands resolve them. We correlate what remains of the original and of the inversion.
 #
 # Both are 1 if the pattern is the same and near 0 if it is unrelated. But music has regularities, so even a *wrong* excerpt may match a little. The **chance level** is the match with the inversion of another excerpt. An inversion at chance level has kept nothing of that pattern that belongs to this very excerpt.
@@ -203,6 +209,7 @@ for name, match in {"onset match": onset_match, "harmonic match": harmonic_match
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Line chart of onset match and harmonic match over the layers from Conv1 to FC8, with error bars, and two dotted lines for the match with the inversion of another excerpt. The values are given in the text below."}}
 figures.figure_kept(matches, chance)
 
+
 # %% tags=["remove-input"]
 def reading(name):
     by_layer = matches[name]
@@ -224,7 +231,9 @@ else:
         "Even FC8 is a little above chance in both. The paper sees no onsets and no harmonics there by eye; a small correlation over many excerpts is easily missed by the eye, "
         "and our songs and weights are not the paper's."
     )
-display(Markdown(f"Over {len(originals)} excerpts:\n\n{reading('onset match')}\n{reading('harmonic match')}\n\n{agreement}"))
+display(
+    Markdown(f"Over {len(originals)} excerpts:\n\n{reading('onset match')}\n{reading('harmonic match')}\n\n{agreement}")
+)
 
 # %% [markdown]
 # What this does *not* show: that a layer at chance level contains no onset times. A layer may keep them in a form that this inverter, with this much training, cannot read. To say "the layer has lost it" one would have to try stronger and stronger readers. The reverse is safe: what an
@@ -245,13 +254,18 @@ display(Markdown(f"Over {len(originals)} excerpts:\n\n{reading('onset match')}\n
 from svdlib.analysis import high_minus_low, spectral_centroid
 from svdlib.evaluation import area_under_curve
 
-n_class = 4 * n_measured
+n_class = 3 * n_measured
 drawn = torch.as_tensor(generator.permutation(len(bank))[:n_class], device=device)
 class_x, class_sung = bank.gather(drawn), bank.labels(drawn).cpu().numpy()
-from_fc8 = svdlib.reconstruct(detector, {"fc8": inverters["fc8"]}, class_x)["fc8"]
 to_sound = detector.standardizer.inverse
 with torch.no_grad():
-    tilt = {"originals": high_minus_low(class_x[:, 0]).numpy(), "inversions from FC8": high_minus_low(from_fc8[:, 0]).numpy()}
+    fc8 = torch.cat([detector.features(piece, ["fc8"])["fc8"] for piece in class_x.split(32)])
+    answers = detector.out(fc8)[:, 0]  # the logits: one linear step from FC8
+    from_fc8 = inverters["fc8"](fc8)
+    tilt = {
+        "originals": high_minus_low(class_x[:, 0]).numpy(),
+        "inversions from FC8": high_minus_low(from_fc8[:, 0]).numpy(),
+    }
     centroid = {
         "originals": spectral_centroid(to_sound(class_x[:, 0])).numpy(),
         "inversions from FC8": spectral_centroid(to_sound(from_fc8[:, 0])).numpy(),
@@ -265,12 +279,26 @@ both_classes = class_sung.any() and not class_sung.all()
 summary = []
 for measure, by_picture in {"high minus low (deviations)": tilt, "spectral centroid (Hz)": centroid}.items():
     for picture, values in by_picture.items():
-        medians = [float(np.median(values[members])) if members.any() else float("nan") for members in (class_sung, ~class_sung)]
-        summary.append({"measure": measure, "of": picture, "median vocal": medians[0], "median non-vocal": medians[1], "AUC": area_under_curve(values, class_sung)})
+        medians = [
+            float(np.median(values[members])) if members.any() else float("nan")
+            for members in (class_sung, ~class_sung)
+        ]
+        summary.append(
+            {
+                "measure": measure,
+                "of": picture,
+                "median vocal": medians[0],
+                "median non-vocal": medians[1],
+                "AUC": area_under_curve(values, class_sung),
+            }
+        )
 pd.DataFrame(summary).style.format(precision=2).hide(axis="index")
 
 # %% [markdown]
-# The last column, the AUC, says how well the number separates the classes: it is the probability that a random vocal excerpt has a larger value than a random non-vocal one. 0.5 is no separation; 1 means that all vocal excerpts lie higher, and 0 that all lie *lower*, which separates just as well.
+# In the figure, mind the scales: the two panels have their own. A narrow cloud on the right means that the inverter paints nearly the same balance for all excerpts.
+#
+# The last column of the table, the AUC, says how well the number separates the classes: it is the probability that a random vocal excerpt has a larger value than a random non-vocal one. 0.5 is no separation; 1 means that all vocal excerpts lie higher, and 0 that all lie *lower*, which separates just as well.
+
 
 # %% tags=["remove-input"]
 def compare(measure):
@@ -279,7 +307,11 @@ def compare(measure):
     if after < 0.05:
         return f"By the {measure}, the inversions from FC8 of the two classes hardly differ (AUC {inverted:.2f}; originals {original:.2f})."
     direction = "higher" if inverted > 0.5 else "lower"
-    agrees = "the direction that the paper reports" if inverted > 0.5 else "the opposite of what the paper reports for its songs"
+    agrees = (
+        "the direction that the paper reports"
+        if inverted > 0.5
+        else "the opposite of what the paper reports for its songs"
+    )
     if after > before + 0.05:
         amount = "The originals are separated less well by it. So FC8's inversions show the class more plainly than the sound itself does"
     elif after < before - 0.05:
@@ -290,9 +322,9 @@ def compare(measure):
 
 
 if both_classes:
-    with torch.no_grad():
-        logits = torch.cat([detector(piece)[:, 0] for piece in class_x.split(32)]).cpu().numpy()
-    ranks = [pd.Series(values).rank() for values in (logits, tilt["inversions from FC8"], tilt["originals"])]
+    ranks = [
+        pd.Series(values).rank() for values in (answers.cpu().numpy(), tilt["inversions from FC8"], tilt["originals"])
+    ]
     follows, follows_original = np.corrcoef(ranks)[0, 1:]
     text = (
         f"{compare('high minus low')}\n\n{compare('spectral centroid')}\n\n"
@@ -339,8 +371,6 @@ display(Markdown(text))
 # :::{admonition} Solution
 # :class: dropdown
 # ```python
-# with torch.no_grad():
-#     answers = torch.cat([detector(piece)[:, 0] for piece in class_x.split(32)])
 # painted = torch.empty_like(class_x)
 # for group in answers.argsort().chunk(5):
 #     painted[group] = class_x[group].mean(dim=0)

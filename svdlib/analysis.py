@@ -17,6 +17,9 @@ from svdlib.errors import LayerError
 SMOOTHING_BANDS = 9
 """Harmonics are what remains of a spectrum after averaging over so many bands is taken away."""
 
+ONSET_FRAMES = 5
+"""Onsets are compared at this resolution, 70 ms: wide enough for a blurred picture to have onsets at all."""
+
 DECIBELS_PER_LOG_UNIT = 20 / np.log(10)
 
 
@@ -70,7 +73,8 @@ def high_minus_low(standardised: Tensor) -> Tensor:
 def onset_match(x: Tensor, x_hat: Tensor) -> Tensor:
     """Whether sounds begin at the same times in an excerpt and in its inversion.
 
-    The onset curve of a spectrogram is, per frame, the sum over bands of all increases since the frame before.
+    The onset curve of a spectrogram is, per frame, the sum over bands of all increases from the mean of the five frames
+    (70 ms) before to the mean of the five frames from here on.
 
     Args:
         x: standardised excerpts (..., frames, 80).
@@ -79,7 +83,7 @@ def onset_match(x: Tensor, x_hat: Tensor) -> Tensor:
     Returns:
         Correlation of the two onset curves (...,); 0 where one of them is flat.
     """
-    return _correlation(*(_as_pictures(each).diff(dim=-2).clamp(min=0).sum(dim=-1) for each in (x, x_hat)))
+    return _correlation(*(_onset_curve(_as_pictures(each)) for each in (x, x_hat)))
 
 
 def harmonic_match(x: Tensor, x_hat: Tensor) -> Tensor:
@@ -124,6 +128,11 @@ def _as_pictures(values: Tensor) -> Tensor:
     if values.ndim < 2 or values.shape[-1] != N_BANDS:
         raise LayerError(f"A spectrogram has the shape (frames, {N_BANDS}), not {tuple(values.shape)}.")
     return values.detach().cpu().double()
+
+
+def _onset_curve(pictures: Tensor) -> Tensor:
+    means = pictures.unfold(-2, ONSET_FRAMES, 1).mean(dim=-1)
+    return (means[..., ONSET_FRAMES:, :] - means[..., :-ONSET_FRAMES, :]).clamp(min=0).sum(dim=-1)
 
 
 def _fine_lines(pictures: Tensor) -> Tensor:

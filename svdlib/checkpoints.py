@@ -125,8 +125,18 @@ def _load(path: Path, network: Any) -> Any:
     if not all(torch.isfinite(value).all() for value in tensors.values()):
         raise WeightsError(f"{path} holds values that are not finite numbers. Train it again.")
     network.load_state_dict({name: value.to(own[name].dtype) for name, value in tensors.items()})
-    network.provenance = json.loads(metadata["provenance"])
+    network.provenance = _provenance(path, metadata)
     return network.eval()
+
+
+def _provenance(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        provenance = json.loads(metadata["provenance"])
+    except (KeyError, json.JSONDecodeError):
+        provenance = None
+    if not isinstance(provenance, dict):
+        raise WeightsError(f"{path} does not say where it comes from: its provenance is missing or damaged.")
+    return provenance
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -113,7 +113,9 @@ def _draw_steps(steps: Sequence[Step]) -> Drawing:
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set(xlim=(0, 7.4), ylim=(-len(steps) + 0.35, 1.0))
         axes.axis("off")
-        axes.text(1.5, 0.68, "width: time, height: frequency,\nstack: channels", ha="center", va="center", color=GREY, size=8)
+        axes.text(
+            1.5, 0.68, "width: time, height: frequency,\nstack: channels", ha="center", va="center", color=GREY, size=8
+        )
         axes.text(3.1, 0.68, "layer", color=GREY, size=9)
         axes.text(7.3, 0.68, "shape of its output", color=GREY, size=9, ha="right")
         for row, step in enumerate(steps):
@@ -123,9 +125,7 @@ def _draw_steps(steps: Sequence[Step]) -> Drawing:
             axes.text(3.1, y - 0.22, step.operation, va="center", size=8.5, color="#333333")
             axes.text(7.3, y + 0.12, shape_text(step.shape), va="center", ha="right")
             if row:
-                axes.annotate(
-                    "", (0.22, y + 0.18), (0.22, y + 0.82), arrowprops={"arrowstyle": "->", "color": GREY}
-                )
+                axes.annotate("", (0.22, y + 0.18), (0.22, y + 0.82), arrowprops={"arrowstyle": "->", "color": GREY})
     return figure
 
 
@@ -154,7 +154,15 @@ def figure_method() -> Drawing:
         axes.axis("off")
         _draw_blocks(axes)
         _draw_arrows(axes)
-        axes.text(3.7, 3.92, "blue: trained before and fixed        orange: learns        grey: numbers", ha="center", va="center", size=8.5, color=GREY)
+        axes.text(
+            3.7,
+            3.92,
+            "blue: trained before and fixed        orange: learns        grey: numbers",
+            ha="center",
+            va="center",
+            size=8.5,
+            color=GREY,
+        )
     return figure
 
 
@@ -176,7 +184,9 @@ def _draw_blocks(axes: Axes) -> None:
         corner = (x - width / 2, y - 0.32)
         face = "white" if colour == GREY else colour
         axes.add_patch(
-            FancyBboxPatch(corner, width, 0.64, "round,pad=0,rounding_size=0.06", facecolor=face, edgecolor=colour, linewidth=1.2)
+            FancyBboxPatch(
+                corner, width, 0.64, "round,pad=0,rounding_size=0.06", facecolor=face, edgecolor=colour, linewidth=1.2
+            )
         )
         axes.text(x, y, text, ha="center", va="center", size=9.5, color="black" if face == "white" else "white")
 

@@ -38,7 +38,8 @@ def layer_explorer(excerpts: Mapping[str, Sequence[Panel]], steps: Sequence[str]
     menu = widgets.Dropdown(options=list(excerpts), description="Excerpt", layout=wide)
     slider = widgets.SelectionSlider(options=list(steps), description="Layer", layout=wide)
     stacks = [
-        widgets.Stack([widgets.HTML(SHEET + panel.html()) for panel in panels], selected_index=0) for panels in excerpts.values()
+        widgets.Stack([widgets.HTML(SHEET + panel.html()) for panel in panels], selected_index=0)
+        for panels in excerpts.values()
     ]
     chosen = widgets.Stack(stacks, selected_index=0)
     widgets.jslink((menu, "index"), (chosen, "selected_index"))

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from svdlib.analysis import band_of_frequency
@@ -189,8 +188,18 @@ def figure_training(history: "Sequence[Epoch]") -> Drawing:
         for number, layer in enumerate(layers):
             colour = BLUE if len(layers) == 1 else _layer_colour(number, len(layers))
             name = layer_title(layer)
-            axes.plot(epochs, [epoch.training[layer] for epoch in history], "o-", ms=4, color=colour, label=f"{name} training")
-            axes.plot(epochs, [epoch.validation[layer] for epoch in history], "s--", ms=4, color=colour, mfc="white", label=f"{name} validation")
+            axes.plot(
+                epochs, [epoch.training[layer] for epoch in history], "o-", ms=4, color=colour, label=f"{name} training"
+            )
+            axes.plot(
+                epochs,
+                [epoch.validation[layer] for epoch in history],
+                "s--",
+                ms=4,
+                color=colour,
+                mfc="white",
+                label=f"{name} validation",
+            )
         axes.set(yscale="log", xlabel="epoch", ylabel="loss (log scale)")
         axes.xaxis.get_major_locator().set_params(integer=True)
         figure.legend(loc="outside right upper", fontsize=8.5)
@@ -218,7 +227,13 @@ def figure_nre(scores: "Mapping[str, Mapping[str, LayerScore]]", mean_predictor:
             position = np.arange(len(by_layer)) + 0.06 * number
             errors = [[s.nre - s.ci95[0] for s in by_layer.values()], [s.ci95[1] - s.nre for s in by_layer.values()]]
             axes.errorbar(
-                position, [s.nre for s in by_layer.values()], np.maximum(errors, 0), fmt=f"{marker}-", color=colour, capsize=4, label=corpus
+                position,
+                [s.nre for s in by_layer.values()],
+                np.maximum(errors, 0),
+                fmt=f"{marker}-",
+                color=colour,
+                capsize=4,
+                label=corpus,
             )
             line = mean_predictor[corpus]
             axes.axhline(line, color=colour, ls="--", lw=1.2, label=f"mean predictor, {line:.3f}")
@@ -256,7 +271,9 @@ def _column_title(key: str) -> str:
     return layer_title(key) if key in LAYER_SHAPES else key.capitalize()
 
 
-def figure_kept(matches: Mapping[str, Mapping[str, tuple[float, float, float]]], chance: Mapping[str, float]) -> Drawing:
+def figure_kept(
+    matches: Mapping[str, Mapping[str, tuple[float, float, float]]], chance: Mapping[str, float]
+) -> Drawing:
     """Draw what inversions share with their originals, over the layers.
 
     Args:
@@ -269,11 +286,21 @@ def figure_kept(matches: Mapping[str, Mapping[str, tuple[float, float, float]]],
         for (measure, by_layer), (colour, marker) in zip(matches.items(), ((BLUE, "o"), (ORANGE, "s")), strict=False):
             mean, low, high = np.array(list(by_layer.values())).T
             axes.errorbar(
-                range(len(by_layer)), mean, np.maximum([mean - low, high - mean], 0), fmt=f"{marker}-", color=colour, capsize=4, label=measure
+                range(len(by_layer)),
+                mean,
+                np.maximum([mean - low, high - mean], 0),
+                fmt=f"{marker}-",
+                color=colour,
+                capsize=4,
+                label=measure,
             )
             axes.axhline(chance[measure], color=colour, ls=":", lw=1.2, label=f"{measure}: another excerpt")
             axes.set_xticks(range(len(by_layer)), [layer_title(layer) for layer in by_layer])
-        axes.set(xlabel="layer that is inverted (shallow to deep)", ylabel="correlation", ylim=(min(0, axes.get_ylim()[0]), 1.02))
+        axes.set(
+            xlabel="layer that is inverted (shallow to deep)",
+            ylabel="correlation",
+            ylim=(min(0, axes.get_ylim()[0]), 1.02),
+        )
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
@@ -289,7 +316,7 @@ def figure_class_dependence(values: Mapping[str, np.ndarray], sung: np.ndarray, 
     jitter = np.random.default_rng(0).uniform(-0.28, 0.28, len(sung))
     with rc_context(STYLE):
         figure = Drawing(figsize=(7.4, 3.2), layout="constrained")
-        panels = figure.subplots(1, len(values), sharex=True, squeeze=False)[0]
+        panels = figure.subplots(1, len(values), squeeze=False)[0]
         for axes, (title, numbers) in zip(panels, values.items(), strict=True):
             for y, (members, colour) in enumerate(((~sung, ORANGE), (sung, BLUE))):
                 axes.plot(numbers[members], y + jitter[members], ".", ms=4, alpha=0.5, color=colour, mew=0)

@@ -1,11 +1,10 @@
 """Spectrograms with their sounds, as one piece of HTML that needs no server, no kernel and no network.
 
-Each panel is an image with a player below. The player's sound is made from the spectrogram itself (`svdlib.sonify`) unless
-a recording is given. Images carry a description made from measurements, for those who cannot see them.
+Each panel is an image with a player below. The player's sound is made from the spectrogram itself (`svdlib.sonify`)
+unless a recording is given. Images carry a description made from measurements, for those who cannot see them.
 """
 
 import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,7 +28,7 @@ LARGEST_GAIN = 20.0
 """What is nearly silent stays quiet."""
 
 PALETTE_COLOURS = 96
-"""Enough for one colour map; images take a third of the bytes."""
+"""Enough for one colour map, so that a page of panels stays small."""
 
 SHEET = """<style>
 .svdlib-gallery {display: grid; grid-template-columns: repeat(auto-fill, minmax(min(15rem, 100%), 1fr)); gap: 1rem;
@@ -37,7 +36,8 @@ SHEET = """<style>
 .svdlib-panel {margin: 0; padding: 0; min-width: 0; color: inherit; line-height: 1.3}
 .svdlib-panel figcaption {text-align: left; font-size: 0.9rem; color: inherit}
 .svdlib-panel .svdlib-title {display: block; font-weight: 600; margin-bottom: 0.2rem}
-.svdlib-panel img {display: block; width: 100%; max-width: 26rem; height: auto; margin: 0; background: white; border-radius: 4px}
+.svdlib-panel img {display: block; width: 100%; max-width: 26rem; height: auto; margin: 0; background: white;
+  border-radius: 4px}
 .svdlib-panel audio {display: block; width: 100%; max-width: 26rem; height: 2.4rem; margin: 0.3rem 0}
 </style>"""
 
@@ -74,7 +74,7 @@ class Panel:
             draw_spectrogram(
                 figure.subplots(), self.log_mel if self.standardised is None else self.standardised, limits=limits
             )
-        return _small_png(figure)
+        return figure.png(PALETTE_COLOURS)
 
     @cached_property
     def sound(self) -> bytes:
@@ -111,7 +111,11 @@ class Gallery:
 
 
 def inversion_panels(
-    standardizer: Standardizer, excerpt: Tensor, inversions: Mapping[str, Tensor], name: str, notes: Mapping[str, str] | None = None
+    standardizer: Standardizer,
+    excerpt: Tensor,
+    inversions: Mapping[str, Tensor],
+    name: str,
+    notes: Mapping[str, str] | None = None,
 ) -> list[Panel]:
     """Make a panel of an excerpt and one of each of its inversions.
 
@@ -134,16 +138,6 @@ def inversion_panels(
             )
             for key, picture in pictures.items()
         ]
-
-
-def _small_png(figure: Drawing) -> bytes:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    small = io.BytesIO()
-    Image.open(buffer).convert("RGB").quantize(PALETTE_COLOURS).save(small, format="png", optimize=True)
-    return small.getvalue()
 
 
 def _data_uri(kind: str, data: bytes) -> str:

@@ -103,9 +103,7 @@ def _trace_back(inverter: FeatureInverter, lengths: list[int], frame: int) -> In
     first = last = frame
     for stage, length in zip(reversed(inverter.stages.values()), reversed(lengths[:-1]), strict=True):
         core = stage[0]
-        kernel, stride, padding = (
-            _along_time(value) for value in (core.kernel_size, core.stride, core.padding)
-        )
+        kernel, stride, padding = (_along_time(value) for value in (core.kernel_size, core.stride, core.padding))
         if isinstance(core, nn.ConvTranspose2d):
             # Output o receives input i through kernel tap k where o = stride * i - padding + k.
             first, last = -((kernel - 1 - padding - first) // stride), (last + padding) // stride
@@ -117,9 +115,7 @@ def _trace_back(inverter: FeatureInverter, lengths: list[int], frame: int) -> In
 
 def _check_has_time(layer: str) -> None:
     if len(LAYER_SHAPES[check_layer(layer)]) == 1:
-        raise LayerError(
-            f"{layer} is a dense layer: each of its units sees the whole excerpt. Ask about conv1 to mp6."
-        )
+        raise LayerError(f"{layer} is a dense layer: each of its units sees the whole excerpt. Ask about conv1 to mp6.")
 
 
 def _along_time(value: int | tuple[int, ...]) -> int:

@@ -138,7 +138,7 @@ class FeatureInverter(nn.Module):
         """Invert a batch of features (paper equation 4).
 
         Args:
-            feature: (batch, *LAYER_SHAPES[layer]), after the layer's activation.
+            feature: `(batch, *LAYER_SHAPES[layer])`, after the layer's activation.
 
         Returns:
             Standardised excerpts (batch, 1, 115, 80).
@@ -152,7 +152,7 @@ class FeatureInverter(nn.Module):
         """Run the inverter and keep what each stage puts out, with the fitted excerpt last as "output".
 
         Args:
-            feature: (batch, *LAYER_SHAPES[layer]).
+            feature: `(batch, *LAYER_SHAPES[layer])`.
 
         Raises:
             LayerError: if the feature has another shape.

@@ -114,7 +114,7 @@ class SVDNet(nn.Module):
             layers: which layers to return.
 
         Returns:
-            A tensor (batch, *LAYER_SHAPES[layer]) per layer; nothing deeper than needed is computed.
+            A tensor `(batch, *LAYER_SHAPES[layer])` per layer; nothing deeper than needed is computed.
 
         Raises:
             LayerError: if a layer does not exist or `x` has another shape.

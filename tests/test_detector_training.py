@@ -165,7 +165,10 @@ def test_an_earlier_run_is_not_overwritten(unbroken):
         fit(unbroken[1])
 
 
-@pytest.mark.parametrize("change", [{"seed": 4}, {"plan": dataclasses.replace(PLAN, augmentation=Augmentation(0, 0, 0))}])
+OTHER_PLAN = dataclasses.replace(PLAN, augmentation=Augmentation(0, 0, 0))
+
+
+@pytest.mark.parametrize("change", [{"seed": 4}, {"plan": OTHER_PLAN}])
 def test_a_state_of_other_settings_is_refused(unbroken, change):
     with pytest.raises(TrainingError, match=f"{STATE_FILE} belongs to a run with other settings"):
         fit(unbroken[1], resume=True, **change)

@@ -1,0 +1,42 @@
+import pytest
+import torch
+
+from svdlib.devices import choose_device
+from svdlib.errors import DeviceError
+
+
+def test_the_processor_is_always_there():
+    assert choose_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize(("there", "chosen"), [(True, "cuda"), (False, "cpu")])
+def test_auto_takes_a_gpu_where_there_is_one(monkeypatch, there, chosen):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    assert choose_device("auto") == choose_device() == torch.device(chosen)
+
+
+def test_a_gpu_that_is_not_there(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for name in ("cuda", "cuda:0"):
+        with pytest.raises(DeviceError, match=f"'{name}' is not there.*--device cpu"):
+            choose_device(name)
+
+
+def test_a_gpu_beyond_the_last(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("cuda:1") == torch.device("cuda:1")
+    with pytest.raises(DeviceError, match="'cuda:2' is not there"):
+        choose_device("cuda:2")
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "cuda:x", "cuda:-1", "CPU please"])
+def test_a_name_that_means_nothing(name):
+    with pytest.raises(DeviceError, match=f"{name!r} is not the name of a device.*auto, cpu"):
+        choose_device(name)
+
+
+@pytest.mark.parametrize("name", ["meta", "cpu:7", "xla"])
+def test_devices_that_cannot_train(name):
+    with pytest.raises(DeviceError, match=f"{name!r} is not there"):
+        choose_device(name)

@@ -1,0 +1,183 @@
+"""Figures show the numbers they are given, and diagrams the networks as they are."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from svdlib import figures
+from svdlib.audio import EXCERPT_SAMPLES, SAMPLE_RATE, LogMel
+from svdlib.diagrams import shape_text
+from svdlib.evaluation import LayerScore
+from svdlib.inverters import build_inverter
+from svdlib.model import LAYER_SHAPES, LAYERS, SVDNet
+from svdlib.style import Drawing
+
+TABLE_1 = """
+FC1 | 256 × 1 | 256 | 256 × 1
+Reshape | 256 × 1 | - | 16 × 4 × 4
+Uconv2 | 16 × 4 × 4 | 64 | 64 × 8 × 8
+Conv3 | 64 × 8 × 8 | 64 | 64 × 8 × 8
+Uconv4 | 64 × 8 × 8 | 32 | 32 × 16 × 16
+Conv5 | 32 × 16 × 16 | 32 | 32 × 16 × 16
+Uconv6 | 32 × 16 × 16 | 16 | 16 × 32 × 32
+Conv7 | 16 × 32 × 32 | 16 | 16 × 32 × 32
+Uconv8 | 16 × 32 × 32 | 8 | 8 × 64 × 64
+Conv9 | 8 × 64 × 64 | 8 | 8 × 64 × 64
+Uconv10 | 8 × 64 × 64 | 1 | 1 × 128 × 128
+"""
+
+TABLE_2 = """
+FC8 | 64 × 1 | 11 | 4 | 131201
+FC7 | 256 × 1 | 10 | 4 | 176001
+MP6 | 64 × 11 × 7 | 5 | 1 | 80484
+Conv5 | 64 × 33 × 21 | 5 | 3 | 144772
+Conv4 | 128 × 35 × 23 | 5 | 3 | 576260
+MP3 | 32 × 37 × 25 | 6 | 4 | 45892
+Conv2 | 32 × 111 × 76 | 4 | 4 | 28324
+Conv1 | 64 × 113 × 78 | 2 | 2 | 37700
+"""
+
+
+TITLES = ["Conv1", "Conv2", "MP3", "Conv4", "Conv5", "MP6", "FC7", "FC8"]
+
+
+def rows_of(table):
+    return [" | ".join(map(str, row.values())) for row in table]
+
+
+def texts(figure):
+    return [text.get_text() for axes in figure.axes for text in axes.texts]
+
+
+def drawn(figure):
+    """Draw it, and return its axes without colour bars."""
+    assert isinstance(figure, Drawing)
+    assert figure._repr_png_().startswith(b"\x89PNG")
+    return [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
+
+
+@pytest.fixture
+def excerpt():
+    return torch.randn(115, 80, generator=torch.Generator().manual_seed(0))
+
+
+def test_table_1_is_that_of_the_paper():
+    *stages, fitted = rows_of(figures.table_stages(build_inverter("fc7")))
+    assert stages == TABLE_1.strip().splitlines()
+    assert fitted == "Fit to excerpt | 1 × 128 × 128 | - | 1 × 115 × 80"
+
+
+def test_table_2_is_that_of_the_paper():
+    assert rows_of(figures.table_inverters()) == TABLE_2.strip().splitlines()
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_every_inverter_has_a_table_and_a_diagram_that_end_in_an_excerpt(layer):
+    inverter = build_inverter(layer).train()
+    table = figures.table_stages(inverter)
+    assert table[0]["Input shape"] == shape_text(LAYER_SHAPES[layer])
+    assert table[-1]["Output shape"] == "1 × 115 × 80"
+    assert all(row["Output shape"] == after["Input shape"] for row, after in zip(table, table[1:], strict=False))
+    assert texts(figures.figure_inverter(inverter)).count("1 × 115 × 80") == 1
+    assert inverter.training
+
+
+def test_the_detector_is_drawn_as_it_is():
+    detector = SVDNet().eval()
+    figure = figures.figure_detector(detector)
+    drawn(figure)
+    for layer, shape in LAYER_SHAPES.items():
+        assert shape_text(shape) in texts(figure), layer
+    detector.layers["conv1"][0], detector.layers["conv2"][0] = nn.Conv2d(1, 48, 3), nn.Conv2d(48, 32, 3)
+    changed = texts(figures.figure_detector(detector))
+    assert "48 × 113 × 78" in changed
+    assert "48 filters 3 × 3, no padding, leaky ReLU" in changed
+    assert "64 × 113 × 78" not in changed
+
+
+def test_the_inverter_diagram_shows_what_is_trimmed():
+    shown = texts(figures.figure_inverter(build_inverter("conv4")))
+    assert {"128 × 35 × 23", "64 × 70 × 46", "1 × 140 × 92", "trimmed"} <= set(shown)
+    assert "zeros around" in texts(figures.figure_inverter(build_inverter("conv2")))
+
+
+def test_the_method_is_drawn():
+    figure = figures.figure_method()
+    drawn(figure)
+    assert any("$G_L$" in text for text in texts(figure))
+
+
+def test_a_tone_lies_at_its_tick():
+    time = np.arange(EXCERPT_SAMPLES) / SAMPLE_RATE
+    figure = Drawing()
+    axes = figure.subplots()
+    figures.draw_spectrogram(axes, LogMel()(np.sin(2 * np.pi * 1000 * time)))
+    picture = axes.images[0].get_array()
+    assert picture.shape == (80, 115)
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert axes.get_yticks()[labels.index("1 kHz")] == pytest.approx(picture.mean(axis=1).argmax(), abs=1)
+    assert axes.images[0].get_extent()[:2] == pytest.approx([0, 115 / 70])
+
+
+def test_an_excerpt_is_drawn_with_its_scale(excerpt):
+    figure = figures.figure_excerpt(excerpt, title="A song")
+    (axes,) = drawn(figure)
+    assert axes.get_title() == "A song"
+    assert len(figure.axes) == 2
+
+
+def test_all_inversions_share_one_colour_scale(excerpt):
+    sizes = {"A": 1, "B": 5}
+    rows = {name: {key: excerpt * size for key in ("input", *LAYERS)} for name, size in sizes.items()}
+    axes = drawn(figures.figure_inversions(rows))
+    assert len(axes) == 18
+    assert len({each.images[0].get_clim() for each in axes}) == 1
+    assert [each.get_title() for each in axes[:9]] == ["Input", *TITLES]
+    assert np.array_equal(axes[9].images[0].get_array(), 5 * excerpt.T)
+
+
+def test_nre_has_intervals_and_the_line_of_the_mean_predictor():
+    values = dict(zip(LAYERS, np.linspace(0.1, 0.8, 8), strict=True))
+    scores = {layer: LayerScore(value, (value - 0.02, value + 0.03), ()) for layer, value in values.items()}
+    (axes,) = drawn(figures.figure_nre({"synthetic": scores}, {"synthetic": 0.71}))
+    assert [label.get_text() for label in axes.get_xticklabels()] == TITLES
+    assert [tuple(line.get_ydata()) for line in axes.lines if line.get_linestyle() == "--"] == [(0.71, 0.71)]
+    ends = np.array([segment[:, 1] for segment in axes.collections[0].get_segments()])
+    assert ends == pytest.approx(np.array([score.ci95 for score in scores.values()]))
+
+
+def test_losses_are_drawn_per_layer():
+    history = [SimpleNamespace(training={"fc8": 3.0 - n}, validation={"fc8": 4.0 - n}) for n in range(2)]
+    (axes,) = drawn(figures.figure_training(history))
+    assert [list(line.get_ydata()) for line in axes.lines] == [[3, 2], [4, 3]]
+
+
+def test_the_song_curve_shows_labels_and_answer():
+    curve = np.linspace(0, 1, 700)
+    axes, strips = drawn(figures.figure_song_curve(curve, curve, curve > 0.2, threshold=0.6))
+    assert [0.6, 0.6] in [list(line.get_ydata()) for line in axes.lines]
+    labels, detector = (strip.get_paths()[0].vertices[:, 0].min() for strip in strips.collections)
+    assert labels == pytest.approx(2.0, abs=0.05)
+    assert detector == pytest.approx(6.0, abs=0.05)
+
+
+def test_other_figures_draw_what_they_get():
+    maps = {"conv1": np.ones((113, 78)), "mp6": np.ones((11, 7)), "fc8": np.arange(64.0)}
+    features = drawn(figures.figure_features(maps))
+    assert [axes.get_title() for axes in features] == ["Conv1: 113 × 78", "MP6: 11 × 7", "FC8: 64"]
+
+    known = {"mp3": [(t, t + 20) if t else None for t in range(115)]}
+    (geometry,) = drawn(figures.figure_geometry(known, {"mp3": [3, 4]}))
+    assert geometry.get_title() == "MP3: 2 blind"
+
+    levels = {"onset match": {layer: (0.5, 0.4, 0.7) for layer in LAYERS}}
+    (kept,) = drawn(figures.figure_kept(levels, {"onset match": 0.1}))
+    assert [0.1, 0.1] in [list(line.get_ydata()) for line in kept.lines]
+
+    sung = np.array([True, False, True])
+    cloud = drawn(figures.figure_class_dependence({"originals": np.array([3.0, 1.0, 5.0])}, sung, "Hz"))[0]
+    medians = [float(line.get_xdata()[0]) for line in cloud.lines[1::2]]
+    assert medians == [1.0, 4.0]

@@ -1,0 +1,86 @@
+"""Training must run on a machine that has nothing but torch and NumPy."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import svdlib
+
+HERE = Path(__file__).parent
+
+BLOCK_ALL_BUT_TORCH_AND_NUMPY = """
+import sys, sysconfig, os
+import numpy, torch, torch._dynamo  # with all that they bring along themselves
+
+class Refuse:
+    allowed = {"torch", "numpy", "svdlib", "tiny", *sys.stdlib_module_names}
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] not in self.allowed:
+            raise ModuleNotFoundError(f"{name} is not installed on this machine", name=name)
+
+sys.meta_path.insert(0, Refuse())
+for name in list(sys.modules):
+    if name.partition(".")[0] in ("scipy", "librosa", "soundfile", "safetensors", "tqdm", "sklearn", "matplotlib"):
+        del sys.modules[name]
+"""
+
+TRAIN = """
+from pathlib import Path
+import svdlib
+import tiny
+
+torch.set_num_threads(1)
+folder = Path(sys.argv[1])
+train, valid = tiny.songs(0, frames=150), tiny.songs(1, frames=150)
+fitted = svdlib.fit_detector(
+    train, valid, plan=svdlib.DetectorPlan(epochs=1, steps_per_epoch=1, batch_size=2), folder=folder / "detector"
+)
+banks = [svdlib.ExcerptBank(songs, standardizer=fitted.detector.standardizer) for songs in (train, valid)]
+plan = svdlib.TrainingPlan(epochs=1, batch_size=2, steps_per_epoch=1, validation_excerpts=2)
+for resume in (False, True):
+    inverters = svdlib.fit_inverters(
+        fitted.detector, *banks, layers=("fc8",), plan=plan, folder=folder / "inverters", resume=resume
+    ).inverters
+scores = svdlib.evaluate_inverters(fitted.detector, inverters, banks[1], svdlib.EvaluationPlan(sets=1, per_song=2))
+print(scores["fc8"].nre)
+"""
+
+
+def run(code, *arguments):
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)])},
+        capture_output=True,
+        text=True,
+        cwd=HERE.parent,
+    )
+
+
+def test_training_and_evaluation_need_only_torch_and_numpy(tmp_path):
+    child = run(BLOCK_ALL_BUT_TORCH_AND_NUMPY + TRAIN, tmp_path)
+    assert child.returncode == 0, child.stderr
+    assert 0 < float(child.stdout) < 10
+    assert sorted(path.parent.name for path in tmp_path.glob("*/state.npz")) == ["detector", "inverters"]
+
+
+def test_the_block_of_the_test_above_blocks():
+    child = run(BLOCK_ALL_BUT_TORCH_AND_NUMPY + "import scipy")
+    assert child.returncode == 1 and "scipy is not installed" in child.stderr
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    heavy = "torch", "numpy", "librosa", "matplotlib", "soundfile", "sklearn"
+    child = run(f"import sys, svdlib; print([name for name in {heavy} if name in sys.modules])")
+    assert child.stdout.strip() == "[]", child.stderr
+
+
+def test_every_public_name_is_there():
+    for name in svdlib.__all__:
+        assert getattr(svdlib, name) is not None
+    assert set(svdlib.__all__) <= set(dir(svdlib))
+    with pytest.raises(AttributeError, match="no attribute 'fit_invertres'"):
+        svdlib.fit_invertres  # noqa: B018
