@@ -344,7 +344,7 @@ Gallery(
 # deeper = FeatureInverter(InverterSpec("mp3", more + PUBLISHED["mp3"].stages), variant="deeper")
 # print(len(blind_frames(detector, deeper)))
 # ```
-# Each convolution lets the painter look one cell, that is 3 frames, further to both sides. Four of them make most of the blind frames see again. It is a costly way to repair a wrong stride.
+# Each convolution lets the painter look one cell, that is 3 frames, further to both sides. With four more of them no frame is blind any longer, even the last one. It is a costly way to repair a wrong stride.
 # :::
 #
 # ## Further reading

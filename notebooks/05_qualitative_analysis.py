@@ -165,7 +165,7 @@ display(
 # %% [markdown]
 # ## Explore
 #
-# Choose an excerpt, then move the slider through the layers. It works in the page as you see it, with the mouse, a finger or the arrow keys; no program runs behind it.
+# Choose an excerpt, then a layer. It works in the page as you see it, with the mouse, a finger or the keyboard; no program runs behind it.
 
 # %% tags=["hide-input"]
 from svdlib.explorer import layer_explorer
@@ -312,13 +312,15 @@ def compare(measure):
         if inverted > 0.5
         else "the opposite of what the paper reports for its songs"
     )
-    if after > before + 0.05:
+    if before > 0.05 and (original - 0.5) * (inverted - 0.5) < 0:
+        amount = "The originals differ the other way round. So FC8's inversions do not repeat a difference of the sound; they show a class in the inverter's own way"
+    elif after > before + 0.05:
         amount = "The originals are separated less well by it. So FC8's inversions show the class more plainly than the sound itself does"
     elif after < before - 0.05:
         amount = "But the originals are separated even better by it. So this difference is in the songs already, and FC8 need not have made it"
     else:
         amount = "But the originals are separated about as well by it. So this difference is in the songs already, and FC8 need not have made it"
-    return f"By the {measure}, vocal inversions lie {direction} (AUC {inverted:.2f}), {agrees}. {amount} (AUC {original:.2f})."
+    return f"By the {measure}, vocal inversions lie {direction} (AUC {inverted:.2f}), {agrees}. {amount} (AUC of the originals {original:.2f})."
 
 
 if both_classes:

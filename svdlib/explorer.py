@@ -1,4 +1,4 @@
-"""The layer explorer: choose an excerpt, move through the layers, see and hear what each has kept.
+"""The layer explorer: choose an excerpt, step through the layers, see and hear what each has kept.
 
 All panels are made beforehand and the controls are linked to them in the browser. So it works in a notebook as well as
 in a static page that has no kernel.
@@ -19,10 +19,10 @@ def layer_explorer(excerpts: Mapping[str, Sequence[Panel]], steps: Sequence[str]
 
     Args:
         excerpts: per excerpt, by the name it has in the menu, a panel per step.
-        steps: the names of the slider's positions, such as "original", "Conv1", ..., "FC8".
+        steps: what the buttons are called, such as "original", "Conv1", ..., "FC8".
 
     Returns:
-        A widget with a menu, a slider and the panel that they choose.
+        A widget with a menu, a row of buttons and the panel that they choose.
 
     Raises:
         LayerError: if there is no excerpt, or one has not exactly one panel per step.
@@ -36,7 +36,8 @@ def layer_explorer(excerpts: Mapping[str, Sequence[Panel]], steps: Sequence[str]
             raise LayerError(f"Excerpt {name!r} has {len(panels)} panels for {len(steps)} steps: {', '.join(steps)}.")
     wide = widgets.Layout(width="100%", max_width="30rem")
     menu = widgets.Dropdown(options=list(excerpts), description="Excerpt", layout=wide)
-    slider = widgets.SelectionSlider(options=list(steps), description="Layer", layout=wide)
+    # Buttons, not a slider: each can be reached by keyboard and is read out by its name.
+    buttons = widgets.ToggleButtons(options=list(steps), description="Layer", style={"button_width": "auto"})
     stacks = [
         widgets.Stack([widgets.HTML(SHEET + panel.html()) for panel in panels], selected_index=0)
         for panels in excerpts.values()
@@ -44,5 +45,5 @@ def layer_explorer(excerpts: Mapping[str, Sequence[Panel]], steps: Sequence[str]
     chosen = widgets.Stack(stacks, selected_index=0)
     widgets.jslink((menu, "index"), (chosen, "selected_index"))
     for stack in stacks:
-        widgets.jslink((slider, "index"), (stack, "selected_index"))
-    return widgets.VBox([menu, slider, chosen])
+        widgets.jslink((buttons, "index"), (stack, "selected_index"))
+    return widgets.VBox([menu, buttons, chosen])

@@ -101,11 +101,12 @@ def invert_song(song: str | os.PathLike, *, at: float | None = None, device: str
     """
     song, chosen = Path(song), choose_device(device)
     samples = load_song(song)
+    log_mel = LogMel()(samples)
+    start = None if at is None else excerpt_at(song, len(log_mel), at)
     detector = pretrained("detector").to(chosen)
     inverters = {layer: inverter.to(chosen) for layer, inverter in pretrained_inverters().items()}
-    log_mel = LogMel()(samples)
     probabilities = smooth(predict(detector, log_mel.numpy()))
-    start = surest_singing(samples, probabilities) if at is None else excerpt_at(song, probabilities, at)
+    start = surest_singing(samples, probabilities) if start is None else start
     standardised = detector.standardizer(log_mel.to(chosen))
     x = standardised[None, None, start : start + EXCERPT_FRAMES]
     reconstructions = reconstruct(detector, inverters, x)
@@ -140,18 +141,18 @@ def surest_singing(samples: np.ndarray, probabilities: np.ndarray) -> int:
     return int(np.argmax(np.where(audible, probabilities[starts + CENTRE_FRAME], -1)))
 
 
-def excerpt_at(song: Path, probabilities: np.ndarray, at: float) -> int:
+def excerpt_at(song: Path, frames: int, at: float) -> int:
     """First frame of the excerpt whose centre is at a time.
 
     Args:
         song: named in the error.
-        probabilities: of singing (frames,).
+        frames: how many the song has.
         at: the time in seconds.
 
     Raises:
         AudioError: no whole excerpt has its centre there.
     """
-    last = len(probabilities) - EXCERPT_FRAMES
+    last = frames - EXCERPT_FRAMES
     start = round(at * FRAME_RATE) - CENTRE_FRAME if math.isfinite(at) else -1
     if not 0 <= start <= last:
         # Rounded inwards, so that both times named are themselves in range.
@@ -266,7 +267,7 @@ def describe(inversion: SongInversion) -> dict[str, Any]:
 
 def _without_histories(provenance: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out the loss of each epoch and the detector's provenance inside each inverter's: it stands there once."""
-    left_out = {"loss_per_epoch", "detector"}
+    left_out = {"validation_losses", "training_losses", "detector"}
     return {
         network: {key: value for key, value in origin.items() if key not in left_out}
         for network, origin in provenance.items()

@@ -11,10 +11,10 @@ import time
 
 import numpy as np
 import pytest
+import tiny
 import torch
 
 import svdlib
-import tiny
 from svdlib import checkpoints, training
 from svdlib.audio import EXCERPT_SAMPLES
 from svdlib.checkpoints import load_inverter, save_weights
@@ -93,6 +93,7 @@ def test_bad_songs_in_a_corpus_are_named(refused, song_folder, song_file, melody
     bad, parts = bad_song(kind, song_file, melody)
     song = folder / "audio" / "song2.flac"
     song.write_bytes(bad.read_bytes())
+    (folder / "labels" / "song2.lab").write_text("0 1 sing\n")
     refused("corpus", "build", f"folder:{folder}", parts=[song, *parts])
 
 

@@ -22,10 +22,10 @@ def explorer(panel):
     return layer_explorer({"A: vocal": [panel] * 3, "B: non-vocal": [panel] * 3}, STEPS)
 
 
-def test_menu_slider_and_one_panel_per_choice(explorer):
-    menu, slider, chosen = explorer.children
+def test_menu_buttons_and_one_panel_per_choice(explorer):
+    menu, buttons, chosen = explorer.children
     assert menu.options == ("A: vocal", "B: non-vocal")
-    assert slider.options == tuple(STEPS)
+    assert buttons.options == tuple(STEPS)
     assert [len(stack.children) for stack in chosen.children] == [3, 3]
     assert (chosen.selected_index, [stack.selected_index for stack in chosen.children]) == (0, [0, 0])
     assert all("<audio" in page.value and "alt=" in page.value for stack in chosen.children for page in stack.children)
@@ -34,13 +34,13 @@ def test_menu_slider_and_one_panel_per_choice(explorer):
 def test_a_page_without_a_kernel_has_all_it_needs(explorer):
     state = embed_data(views=[explorer])["manager_state"]["state"]
     links = [model["state"] for model in state.values() if model["model_name"] == "LinkModel"]
-    menu, slider, chosen = explorer.children
+    menu, buttons, chosen = explorer.children
 
     def end(widget, trait):
         return [f"IPY_MODEL_{widget.model_id}", trait]
 
     expected = [(end(menu, "index"), end(chosen, "selected_index"))]
-    expected += [(end(slider, "index"), end(stack, "selected_index")) for stack in chosen.children]
+    expected += [(end(buttons, "index"), end(stack, "selected_index")) for stack in chosen.children]
     assert sorted((link["source"], link["target"]) for link in links) == sorted(expected)
     assert not any(model["model_name"] == "OutputModel" for model in state.values())
 
