@@ -104,11 +104,16 @@ by_hand = {}
 for layer, x_hat in inversions.items():
     distances = [(x[k] - x_hat[k]).norm() for k in (0, 1)]
     by_hand[layer] = float(sum(distances) / 2 / yardstick)
-    print(f"{layer}: distances {distances[0]:.1f} and {distances[1]:.1f}, divided by {yardstick:.1f}: NRE {by_hand[layer]:.3f}")
+    print(
+        f"{layer}: distances {distances[0]:.1f} and {distances[1]:.1f}, divided by {yardstick:.1f}: NRE {by_hand[layer]:.3f}"
+    )
 
 # %%
 # NBVAL_CHECK_OUTPUT
-print("svdlib.nre gives the same:", all(abs(svdlib.nre(x, x_hat) - by_hand[layer]) < 1e-5 for layer, x_hat in inversions.items()))
+print(
+    "svdlib.nre gives the same:",
+    all(abs(svdlib.nre(x, x_hat) - by_hand[layer]) < 1e-5 for layer, x_hat in inversions.items()),
+)
 
 # %% [markdown]
 # Compare the pictures with the numbers: does the order of the distances agree with your eyes and ears? And note what the number does not say: *where* in the picture the error lies, and whether it can be heard.
@@ -221,12 +226,21 @@ unbeaten = [layer_title(layer) for layer in svdlib.LAYERS if value[layer] >= mea
 lowest, highest = min(value, key=value.get), max(value, key=value.get)
 ups = [(a, b) for a, b in zip(svdlib.LAYERS, svdlib.LAYERS[1:], strict=False) if value[b] < value[a]]
 text = f"The smallest error is {value[lowest]:.3f}, at {layer_title(lowest)}, the largest {value[highest]:.3f}, at {layer_title(highest)}. "
-text += "All eight inverters get below the mean predictor: each feature tells something about its excerpt. " if not unbeaten else (
-    f"Not below the mean predictor: {', '.join(unbeaten)}. On these songs, their inversions tell us no more than an average would. "
+text += (
+    "All eight inverters get below the mean predictor: each feature tells something about its excerpt. "
+    if not unbeaten
+    else (
+        f"Not below the mean predictor: {', '.join(unbeaten)}. On these songs, their inversions tell us no more than an average would. "
+    )
 )
-text += "The error grows with every layer." if not ups else (
-    "The error does not grow at every step; it falls from " + ", and from ".join(f"{layer_title(a)} to {layer_title(b)}" for a, b in ups)
-    + ". A deeper layer cannot know more than a shallower one, since it is computed from it. So here the inverters differ in what they can paint and in how well they were trained."
+text += (
+    "The error grows with every layer."
+    if not ups
+    else (
+        "The error does not grow at every step; it falls from "
+        + ", and from ".join(f"{layer_title(a)} to {layer_title(b)}" for a, b in ups)
+        + ". A deeper layer cannot know more than a shallower one, since it is computed from it. So here the inverters differ in what they can paint and in how well they were trained."
+    )
 )
 display(Markdown(text))
 
@@ -260,17 +274,28 @@ def change(a, b):
     return value[b] / value[a] - 1
 
 
-steps = {f"{layer_title(a)} to {layer_title(b)}": value[b] - value[a] for a, b in zip(svdlib.LAYERS, svdlib.LAYERS[1:], strict=False)}
+steps = {
+    f"{layer_title(a)} to {layer_title(b)}": value[b] - value[a]
+    for a, b in zip(svdlib.LAYERS, svdlib.LAYERS[1:], strict=False)
+}
 largest_step = max(steps, key=steps.get)
 worse = [layer for layer in svdlib.LAYERS if other_scores[layer].nre > value[layer]]
 falls = [step for step, size in steps.items() if size < 0]
 statements = [
     ("largest error at FC8", f"largest at {layer_title(highest)}", highest == "fc8"),
     ("smaller for shallower layers", f"exceptions: {', '.join(falls) or 'none'}", not falls),
-    ("a large increase from Conv2 to MP3", f"{steps['Conv2 to MP3']:+.3f}; the largest step is {largest_step}", steps["Conv2 to MP3"] > np.mean(list(steps.values()))),
+    (
+        "a large increase from Conv2 to MP3",
+        f"{steps['Conv2 to MP3']:+.3f}; the largest step is {largest_step}",
+        steps["Conv2 to MP3"] > np.mean(list(steps.values())),
+    ),
     ("MP6 to FC7: about 15 % more", f"{change('mp6', 'fc7'):+.0%}", 0.075 <= change("mp6", "fc7") <= 0.225),
     ("Conv5: about 18 % less than FC7", f"{change('fc7', 'conv5'):+.0%}", 0.09 <= -change("fc7", "conv5") <= 0.27),
-    ("second corpus worse, except at Conv1 and Conv2", f"worse at {', '.join(map(layer_title, worse)) or 'no layer'}", set(worse) == set(svdlib.LAYERS[2:])),
+    (
+        "second corpus worse, except at Conv1 and Conv2",
+        f"worse at {', '.join(map(layer_title, worse)) or 'no layer'}",
+        set(worse) == set(svdlib.LAYERS[2:]),
+    ),
 ]
 
 # %% tags=["hide-input"]
@@ -282,7 +307,7 @@ pd.DataFrame(
 agreeing = sum(agrees for *_, agrees in statements)
 display(
     Markdown(
-        f"{agreeing} of {len(statements)} statements hold here. The criteria: a \"large increase\" is a step above the average step; a percentage agrees if ours lies within half of it on either side; "
+        f'{agreeing} of {len(statements)} statements hold here. The criteria: a "large increase" is a step above the average step; a percentage agrees if ours lies within half of it on either side; '
         "the last statement agrees if exactly those layers are worse. That one is not a fair comparison, because our second corpus is no other music, as said above."
     )
 )

@@ -34,10 +34,7 @@ def pool(x, size=3):
     return np.array(
         [
             [
-                [
-                    x[c, size * i : size * i + size, size * j : size * j + size].max()
-                    for j in range(columns)
-                ]
+                [x[c, size * i : size * i + size, size * j : size * j + size].max() for j in range(columns)]
                 for i in range(rows)
             ]
             for c in range(channels)

@@ -313,7 +313,7 @@ def test_an_unwritable_folder_for_inversions(refused, song_file, tmp_path, kind)
 @pytest.mark.parametrize("verb", ["train detector", "train inverters"])
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "no parent"])
 def test_an_unwritable_folder_for_training(refused, tmp_path, monkeypatch, verb, kind):
-    monkeypatch.setattr("svdlib.corpora.open_corpus", lambda _: pytest.fail("the corpus was opened first"))
+    monkeypatch.setattr("svdlib.recipes.open_corpus", lambda _: pytest.fail("the corpus was opened first"))
     folder, parts = unwritable(kind, tmp_path)
     parts = ["Choose a folder you may write to"] if kind == "below a file" else parts
     refused(*verb.split(), "--folder", folder, parts=[folder, *parts])
@@ -344,11 +344,11 @@ sys.exit(main(sys.argv[1:]))
 def test_ctrl_c_in_training_keeps_the_state_and_resume_goes_on(capsys, tmp_path, monkeypatch):
     words = ["train", "inverters", "--corpus", TINY, "--device", "cpu", "--layers", "fc8", "--folder", str(tmp_path)]
     process = subprocess.Popen([sys.executable, "-c", TRAINING, *words], stderr=subprocess.PIPE, text=True)
-    state, deadline = tmp_path / training.STATE_FILE, time.monotonic() + 120
+    state, deadline = tmp_path / training.STATE_FILE, time.monotonic() + 300
     while not state.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Traceback" not in err and "svdlib: Interrupted; the same command with --resume goes on." in err
 

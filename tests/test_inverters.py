@@ -109,9 +109,7 @@ def slow_inverter(layer, state, feature):
     for number, stage in enumerate(STAGES[layer].split(), start=1):
         kind = stage.rstrip("0123456789")
         values = {
-            name.split(".", 2)[2]: value
-            for name, value in state.items()
-            if name.startswith(f"stages.{kind}{number}.")
+            name.split(".", 2)[2]: value for name, value in state.items() if name.startswith(f"stages.{kind}{number}.")
         }
         weight, bias = values["0.weight"], values.get("0.bias", 0.0)
         if kind == "FC":

@@ -52,8 +52,7 @@ def test_features_have_the_stated_shapes(detector, excerpts):
 def test_features_stop_at_the_deepest_layer_asked_for(detector, excerpts):
     ran = []
     hooks = [
-        module.register_forward_hook(lambda *_, name=name: ran.append(name))
-        for name, module in detector.layers.items()
+        module.register_forward_hook(lambda *_, name=name: ran.append(name)) for name, module in detector.layers.items()
     ]
     found = detector.features(excerpts, ("mp3", "conv1"))
     for hook in hooks:
