@@ -352,9 +352,13 @@ elif gain > 0:
 else:
     verdict = f"Training on the joint loss did not lower the feature loss here (it is {-gain:.0%} higher). After so few steps, chance can do that."
 verdict += f" The input loss changed by {cost:+.1%}."
+if shipped["NRE"] < ours["NRE"]:
+    against = "The shipped inverter, trained far longer, is better:"
+else:
+    against = "The shipped inverter is no better on these songs, which is a reason to train it again for them:"
 display(
     Markdown(
-        f"{verdict} The shipped inverter, trained far longer, has an NRE of {shipped['NRE']:.3f} against {ours['NRE']:.3f} for ours. "
+        f"{verdict} {against} its NRE is {shipped['NRE']:.3f}, ours {ours['NRE']:.3f}. "
         "Remember that this compares single runs: another seed would give other numbers."
     )
 )
@@ -393,26 +397,25 @@ print("largest difference of any weight:", largest)
 #
 # Each weights file carries its own history. This is what the files that come with `svdlib` say of themselves.
 
+
 # %% tags=["hide-input"]
-provenances = {"detector": svdlib.pretrained("detector").provenance} | {
-    name: svdlib.pretrained("inverter", layer=name).provenance for name in svdlib.LAYERS
-}
-common = {
-    key: value
-    for key, value in provenances["fc8"].items()
-    if all(provenances[name].get(key) == value for name in svdlib.LAYERS)
-}
-own = [key for key in provenances["fc8"] if key not in common]
-display(Markdown("**Of all eight inverters:** " + "; ".join(f"{key}: `{value}`" for key, value in common.items())))
-if own:
-    display(
-        pd.DataFrame(
-            [{"layer": name} | {key: provenances[name].get(key) for key in own} for name in svdlib.LAYERS]
-        ).style.hide(axis="index")
-    )
-display(
-    Markdown("**Of the detector:** " + "; ".join(f"{key}: `{value}`" for key, value in provenances["detector"].items()))
-)
+def say(value):
+    """Write a value of a provenance in words; a group of values as a list."""
+    return ", ".join(f"{key} {say(part)}" for key, part in value.items()) if isinstance(value, dict) else str(value)
+
+
+own = [svdlib.pretrained("inverter", layer=name).provenance for name in svdlib.LAYERS]
+common = {key: value for key, value in own[0].items() if all(other.get(key) == value for other in own)}
+differing = [key for key in own[0] if key not in common]
+origins = {"all eight inverters": common, "the detector": svdlib.pretrained("detector").provenance}
+lines = [f"| {whose} | {key} | {say(value)} |" for whose, values in origins.items() for key, value in values.items()]
+display(Markdown("| of | what | value |\n|---|---|---|\n" + "\n".join(lines)))
+if differing:
+    rows = [
+        {"layer": layer_title(name)} | {key: say(values.get(key)) for key in differing}
+        for name, values in zip(svdlib.LAYERS, own, strict=True)
+    ]
+    display(pd.DataFrame(rows).style.hide(axis="index"))
 
 # %% [markdown]
 # The same training, on your machine or a GPU, is one command: `svdlib train inverters --profile full`. Stop it when you like, and go on with `--resume`.

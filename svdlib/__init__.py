@@ -40,6 +40,8 @@ _HOMES = {
     "reconstruct": "evaluation",
     "pretrained": "checkpoints",
     "pretrained_inverters": "checkpoints",
+    "invert_song": "invert",
+    "write_inversion": "invert",
     "SvdlibError": "errors",
 }
 
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from svdlib.errors import SvdlibError
     from svdlib.evaluation import EvaluationPlan, evaluate_inverters, mean_predictor_nre, nre, reconstruct
     from svdlib.excerpts import ExcerptBank, Songs
+    from svdlib.invert import invert_song, write_inversion
     from svdlib.inverters import VARIANTS, FeatureInverter, build_inverter, count_parameters
     from svdlib.model import LAYER_SHAPES, LAYERS, SVDNet
     from svdlib.standardizer import Standardizer

@@ -172,14 +172,17 @@ def sonify(log_mel: np.ndarray | torch.Tensor, *, iterations: int = 32, seed: in
         AudioError: not of shape (frames, 80), or holding NaN or infinity.
     """
     import librosa
+    from threadpoolctl import threadpool_limits
 
     mel = _mel_magnitudes(log_mel)
     # The outermost samples lie under few windows and come out as clicks: make extra frames to cut off.
     margin = FRAME_LENGTH // HOP_LENGTH + 1
     mel = np.pad(mel, ((margin, margin), (0, 0)), mode="edge")
-    magnitude = _undo_mel_filters(mel.T)
     frames = {"n_fft": FRAME_LENGTH, "hop_length": HOP_LENGTH, "center": False}
-    samples = librosa.griffinlim(magnitude, n_iter=iterations, random_state=seed, **frames)
+    # The matrices are so small that threads wait for each other longer than they work, ten times so on a busy machine.
+    with threadpool_limits(1):
+        magnitude = _undo_mel_filters(mel.T)
+        samples = librosa.griffinlim(magnitude, n_iter=iterations, random_state=seed, **frames)
     samples = samples[margin * HOP_LENGTH : -margin * HOP_LENGTH]
     fade = np.linspace(0, 1, FADE_SAMPLES)
     samples[:FADE_SAMPLES] *= fade

@@ -46,7 +46,10 @@ def load_detector(path: Path) -> SVDNet:
     Raises:
         WeightsError: if the file is missing, damaged, or holds something else.
     """
-    return _load(Path(path), SVDNet())
+    detector = _load(Path(path), SVDNet())
+    if not isinstance(detector.provenance.get("threshold"), int | float):
+        raise WeightsError(f"{path} lacks the detector's threshold in its provenance. Train it again.")
+    return detector
 
 
 def load_inverter(path: Path, layer: str, variant: str = "published") -> FeatureInverter:

@@ -230,13 +230,9 @@ def write_figures(inversion: SongInversion, folder: Path) -> None:
 
 def write_sounds(inversion: SongInversion, folder: Path) -> None:
     """Write `input.wav` and a WAV file per layer, all as loud as the excerpt unless that would clip."""
-    from threadpoolctl import threadpool_limits
-
     save_audio(folder / "input.wav", inversion.samples)
-    # The matrices are so small that threads wait for each other longer than they work, ten times so on a busy machine.
-    with threadpool_limits(1):
-        for layer, log_mel in progress(inversion.inversions.items(), description="sounds", unit="layer"):
-            save_audio(folder / f"{layer}.wav", match_level(sonify(log_mel), inversion.samples))
+    for layer, log_mel in progress(inversion.inversions.items(), description="sounds", unit="layer"):
+        save_audio(folder / f"{layer}.wav", match_level(sonify(log_mel), inversion.samples))
 
 
 def match_level(samples: np.ndarray, reference: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from svdlib.checkpoints import (
 )
 from svdlib.errors import LayerError, OutputError, WeightsError
 from svdlib.inverters import build_inverter
-from svdlib.model import LAYERS
+from svdlib.model import LAYERS, SVDNet
 
 PROVENANCE = {"corpus": "made up", "seed": 3, "metrics": {"loss": 0.5}}
 
@@ -220,3 +220,10 @@ def test_asking_for_what_does_not_exist():
         pretrained("inverter", layer="fc9")
     with pytest.raises(LayerError, match="'aligend'"):
         pretrained("inverter", layer="fc8", variant="aligend")
+
+
+def test_a_detector_without_its_threshold_is_refused(tmp_path):
+    path = tmp_path / "d.safetensors"
+    save_weights(path, SVDNet(), {"corpus": "synthetic"})
+    with pytest.raises(WeightsError, match="d.safetensors lacks the detector's threshold"):
+        load_detector(path)
