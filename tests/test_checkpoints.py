@@ -184,6 +184,11 @@ def test_every_shipped_file_has_a_provenance_that_json_can_hold():
     assert 0 < pretrained("detector").provenance["threshold"] < 1
 
 
+def test_shipped_inverters_were_trained_on_the_shipped_detector():
+    trained_on = {layer: inverter.provenance["detector"] for layer, inverter in pretrained_inverters().items()}
+    assert trained_on == dict.fromkeys(LAYERS, pretrained("detector").provenance)
+
+
 def test_shipped_files_are_under_15_megabytes_together():
     assert sum(path.stat().st_size for path in PACKAGED.iterdir()) < 15e6
 
