@@ -28,10 +28,16 @@ def bank(seed=0, **options):
 
 @functools.cache
 def detector():
-    """An untrained detector in eval mode; not to be changed."""
-    with torch.random.fork_rng():
-        torch.manual_seed(7)
-        return SVDNet().eval()
+    """An untrained detector in eval mode; not to be changed.
+
+    Its weights come from NumPy: the last bits of an orthogonal initialisation depend on the number of threads.
+    """
+    rng, network = np.random.default_rng(7), SVDNet().eval()
+    with torch.no_grad():
+        for weights in network.parameters():
+            deviation = weights[0].numel() ** -0.5 if weights.ndim > 1 else 0.1
+            weights.copy_(torch.from_numpy(rng.normal(0, deviation, tuple(weights.shape))))
+    return network
 
 
 def same_weights(one, other):
