@@ -5,6 +5,7 @@ user can put right, 130 interrupted.
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from svdlib.cli_outcome import UsageError, run_safely
 
 PROFILES = ("demo", "laptop", "full")
 DEFAULT_CORPUS = "synthetic"
+LARGEST_SEED = 2**31 - 1
 LAYER_NAMES = "conv1 conv2 mp3 conv4 conv5 mp6 fc7 fc8"
 
 
@@ -92,12 +94,12 @@ def _add_train(verbs) -> None:
         epilog=TRAIN_EXAMPLES,
     )
     parts = parser.add_subparsers(title="what to train", metavar="WHAT", dest="part", required=True)
-    for name, act, text in (
-        ("detector", actions.train_detector, "train the singing-voice detector"),
-        ("inverters", actions.train_inverters, "train one inverter per layer, all in one run"),
+    for name, act, text, laptop in (
+        ("detector", actions.train_detector, "train the singing-voice detector", "a quarter of an hour"),
+        ("inverters", actions.train_inverters, "train one inverter per layer, all in one run", "an hour"),
     ):
         part = parts.add_parser(name, help=text, description=f"{text.capitalize()}.", epilog=TRAIN_EXAMPLES)
-        _add_training_options(part, folder=Path("runs", name))
+        _add_training_options(part, folder=Path("runs", name), laptop=laptop)
         part.set_defaults(act=act)
     _add_layers(part)
     part.add_argument(
@@ -109,15 +111,16 @@ def _add_train(verbs) -> None:
     _add_detector(part)
 
 
-def _add_training_options(parser: Parser, folder: Path) -> None:
+def _add_training_options(parser: Parser, folder: Path, laptop: str) -> None:
     parser.add_argument(
         "--profile",
         choices=PROFILES,
         default="demo",
-        help="how long: demo, a minute (default); laptop, an hour or two; full, the published schedule",
+        help=f"how long: demo, a minute (default); laptop, about {laptop} on two cores; full, for a GPU",
     )
     _add_corpus_and_device(parser)
-    parser.add_argument("--seed", type=_number(int, 0), default=0, metavar="N", help="of everything random (default 0)")
+    seed = _number(int, 0, LARGEST_SEED)
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of everything random (default 0)")
     parser.add_argument(
         "--folder", type=Path, default=folder, help=f"where state and weights are kept (default {folder})"
     )
@@ -135,7 +138,7 @@ def _add_evaluate(verbs) -> None:
     parser = verbs.add_parser(
         "evaluate",
         help="score a detector or its inverters on the test songs of a corpus",
-        description="Score a detector or its inverters on the test songs of a corpus.",
+        description="Score a detector or its inverters on the test or validation songs of a corpus.",
         epilog=EVALUATE_EXAMPLES,
     )
     parts = parser.add_subparsers(title="what to evaluate", metavar="WHAT", dest="part", required=True)
@@ -145,12 +148,18 @@ def _add_evaluate(verbs) -> None:
     ):
         part = parts.add_parser(name, help=text, description=f"Print the {text}.", epilog=EVALUATE_EXAMPLES)
         _add_corpus_and_device(part)
+        part.add_argument(
+            "--split", choices=("valid", "test"), default="test", help="which of its songs (default test)"
+        )
         _add_detector(part)
         _add_json(part)
         part.set_defaults(act=act)
     _add_layers(part)
     part.add_argument(
-        "--weights", type=Path, metavar="FOLDER", help="folder with the inverters' weights (default: the packaged ones)"
+        "--weights",
+        type=Path,
+        metavar="FOLDER",
+        help="folder with the weights of that detector's inverters (default: the packaged ones)",
     )
     part.add_argument(
         "--sets", type=_number(int, 1), default=10, metavar="N", help="evaluation sets to average over (default 10)"
@@ -209,7 +218,7 @@ def _add_corpus_and_device(parser: Parser) -> None:
 
 def _add_device(parser: Parser) -> None:
     parser.add_argument(
-        "--device", default="auto", metavar="NAME", help="auto (default: a GPU if there is one), cpu, cuda, cuda:1, mps"
+        "--device", default="auto", metavar="NAME", help="auto (default: a GPU if there is one), cpu, cuda, cuda:1"
     )
 
 
@@ -238,7 +247,7 @@ def _add_variant(parser: Parser) -> None:
 
 def _add_out(parser: Parser) -> None:
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="folder to write to; made if it is missing"
+        "--out", type=Path, required=True, metavar="DIR", help="folder to write to; made, with those above, if missing"
     )
 
 
@@ -246,17 +255,20 @@ def _add_json(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout and nothing else there")
 
 
-def _number(kind: type, smallest: float | None = None) -> Callable[[str], float]:
-    """A reader of whole (int) or other (float) numbers that are not too small."""
+def _number(kind: type, smallest: float = -math.inf, largest: float = math.inf) -> Callable[[str], float]:
+    """A reader of whole (int) or other (float) numbers from the smallest up to the largest."""
     wanted = "a whole number" if kind is int else "a number"
-    wanted += "" if smallest is None else f" of {smallest} or more"
+    if largest < math.inf:
+        wanted += f" from {smallest} to {largest}"
+    elif smallest > -math.inf:
+        wanted += f" of {smallest} or more"
 
     def read(text: str) -> float:
         try:
             number = kind(text)
         except ValueError:
             number = None
-        if number is None or number != number or (smallest is not None and number < smallest):
+        if number is None or not smallest <= number <= largest:
             raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
         return number
 
@@ -281,7 +293,8 @@ Ctrl-C stops a run, --resume goes on with it. The paths of the weights are print
 
 EVALUATE_EXAMPLES = """examples:
   svdlib evaluate detector --corpus folder:my_songs
-  svdlib evaluate nre --weights runs/inverters --json"""
+  svdlib evaluate nre --split valid --layers conv5 fc7
+  svdlib evaluate nre --weights runs/inverters --detector runs/detector/detector.safetensors --json"""
 
 INVERT_EXAMPLES = """examples:
   svdlib invert song.mp3 --out inversions

@@ -9,7 +9,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from svdlib.errors import OutputError
+from svdlib.errors import LayerError, OutputError
 
 
 def build_corpus(options: Namespace) -> None:
@@ -47,7 +47,7 @@ def train_detector(options: Namespace) -> None:
     from svdlib.recipes import train_detector
 
     _check_device(options)
-    make_folder(options.folder, parents=True)
+    make_folder(options.folder)
     path = train_detector(**_training_options(options))
     _print_weights(options, [path] if path else [])
 
@@ -58,7 +58,7 @@ def train_inverters(options: Namespace) -> None:
 
     _check_device(options)
     _check_inverters(options)
-    make_folder(options.folder, parents=True)
+    make_folder(options.folder)
     paths = train_inverters(
         **_training_options(options),
         layers=options.layers,
@@ -73,7 +73,9 @@ def evaluate_detector(options: Namespace) -> None:
     """Print a detector's scores."""
     from svdlib.recipes import evaluate_detector
 
-    result = evaluate_detector(options.corpus, detector=options.detector, device=options.device)
+    result = evaluate_detector(
+        options.corpus, split=options.split, detector=options.detector, device=options.device
+    )
     lines = [f"{'song':40}  {'AUC':>6}  accuracy"]
     for name, scores in {**result["per_song"], "all songs": result}.items():
         lines.append(f"{name:40}  {scores['auc']:6.3f}  {scores['accuracy']:8.3f}")
@@ -85,7 +87,7 @@ def evaluate_nre(options: Namespace) -> None:
     from svdlib.recipes import evaluate_nre
 
     _check_inverters(options)
-    names = ("layers", "variant", "weights", "detector", "device", "sets", "per_song")
+    names = ("split", "layers", "variant", "weights", "detector", "device", "sets", "per_song")
     result = evaluate_nre(options.corpus, **{name: getattr(options, name) for name in names})
     lines = ["layer  NRE    95 % interval"]
     for layer, score in result.items():
@@ -128,36 +130,28 @@ def export_onnx(options: Namespace) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Make sure that a folder is there or can be made in an existing one, without making it.
+    """Make sure that a folder is there or can be made, with those above it, without making any.
 
     Raises:
-        OutputError: it is a file, its parent is no folder, or there is no right to write.
+        OutputError: it or a part of its path is a file, or there is no right to write.
     """
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is a file. Name a folder to write to.")
-    parent = folder.absolute().parent
-    if not folder.exists() and not parent.is_dir():
-        raise OutputError(
-            f"{folder} cannot be made: there is no folder {parent}. Make that first, or correct the path."
-        )
-    if not os.access(folder if folder.exists() else parent, os.W_OK):
+    nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not nearest.is_dir():
+        part = "" if nearest == folder else f"{folder} cannot be made: "
+        raise OutputError(f"{part}{nearest} is a file. Name a folder to write to.")
+    if not os.access(nearest, os.W_OK | os.X_OK):
         raise OutputError(f"Cannot write to {folder}: permission denied. Choose a folder you may write to.")
 
 
-def make_folder(folder: Path, *, parents: bool = False) -> None:
-    """Make a folder where it is missing, and make sure that files can be written there.
-
-    Args:
-        folder: the folder.
-        parents: make the folders above it too.
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it where they are missing, and make sure that files can be written there.
 
     Raises:
         OutputError: it cannot be made, or nothing can be written into it.
     """
-    if not parents or folder.exists():
-        check_folder(folder)
+    check_folder(folder)
     try:
-        folder.mkdir(parents=parents, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
@@ -175,9 +169,12 @@ def _check_device(options: Namespace) -> None:
 def _check_inverters(options: Namespace) -> None:
     """Check the names of layers, variant and objective before a corpus is read; layers may have commas between."""
     from svdlib.inverters import build_inverter
+    from svdlib.model import LAYERS
     from svdlib.objectives import check_objective
 
     options.layers = [layer for word in options.layers for layer in word.split(",") if layer]
+    if not options.layers:
+        raise LayerError(f"No layer is named. Name one or more of {', '.join(LAYERS)}.")
     for layer in options.layers:
         build_inverter(layer, options.variant)
     check_objective(getattr(options, "objective", "joint"))

@@ -6,7 +6,6 @@ the same network and the same labels as with single excerpts, at an eighth of th
 
 import copy
 import math
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,13 +19,13 @@ from svdlib.augmentation import Augmentation
 from svdlib.errors import CorpusError, TrainingError
 from svdlib.evaluation import best_threshold, smooth
 from svdlib.excerpts import Songs
-from svdlib.interrupts import deferred_interrupts
 from svdlib.inverters import in_channels_last
 from svdlib.memory import keep_freed_memory
 from svdlib.model import CENTRE_FRAME, EXCERPT_FRAMES, TIME_STRIDE, SVDNet
 from svdlib.progress import progress
+from svdlib.runs import carry_on, mix_seeds, own_chance
 from svdlib.standardizer import Standardizer
-from svdlib.storage import digest, load_state, restore_adam, save_state
+from svdlib.storage import digest, load_state, pack_adam, restore_adam, save_state
 
 STATE_FILE = "state.npz"
 SEGMENT_FRAMES = EXCERPT_FRAMES + 31 * TIME_STRIDE
@@ -51,6 +50,11 @@ class DetectorPlan:
     batch_size: int = 16
     learning_rate: float = 1e-3
     augmentation: Augmentation = Augmentation()
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "steps_per_epoch", "batch_size", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise TrainingError(f"{name} must be positive, not {getattr(self, name)}.")
 
 
 DETECTOR_PROFILES: dict[str, DetectorPlan] = {
@@ -94,6 +98,7 @@ def fit_detector(
     folder: Path | None = None,
     resume: bool = False,
     minutes: float = math.inf,
+    checkpoint_minutes: float = 5.0,
 ) -> FittedDetector:
     """Train the detector.
 
@@ -103,9 +108,10 @@ def fit_detector(
         plan: how long and how fast.
         seed: of initial weights, order of segments, augmentation and dropout.
         device: where to train.
-        folder: where the state is kept, once per epoch; None keeps nothing.
+        folder: where the state is kept; None keeps nothing.
         resume: go on from the state in `folder` if there is one.
         minutes: stop in good order after this long, to be resumed.
+        checkpoint_minutes: time between two states inside an epoch.
 
     Raises:
         CorpusError: if a song is shorter than an excerpt, or the labels know only one class.
@@ -115,24 +121,8 @@ def fit_detector(
     if device.type == "cpu":
         keep_freed_memory()
     run = _Run(train, valid, plan, seed, device, folder)
-    if run.state_path and run.state_path.is_file():
-        if not resume:
-            raise TrainingError(f"{run.state_path} holds an earlier run. Resume it, or choose another folder.")
-        run.restore()
-    else:
-        # A folder that cannot be written is better found now than after the first epoch.
-        run.save()
-    deadline = time.monotonic() + 60 * minutes
-    with deferred_interrupts() as interruption:
-        while run.epoch < plan.epochs:
-            if time.monotonic() > deadline:
-                return run.result(finished=False)
-            for _ in run.updates():
-                if interruption.requested:
-                    return run.result(finished=False)
-            run.close_epoch()
-            run.save()
-    return run.result(finished=True)
+    limits = {"minutes": minutes, "checkpoint_minutes": checkpoint_minutes}
+    return run.result(carry_on(run, epochs=plan.epochs, resume=resume, **limits))
 
 
 class _Run:
@@ -149,8 +139,7 @@ class _Run:
     ) -> None:
         _check_songs(train)
         self.plan, self.seed, self.device, self.valid = plan, seed, device, valid
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with own_chance(mix_seeds(seed), device):
             detector = SVDNet()
         detector.standardizer = Standardizer.fit(train.log_mels)
         self.detector = in_channels_last(detector, device)
@@ -165,39 +154,44 @@ class _Run:
             np.concatenate([np.arange(a, b - self.length + 1) for a, b in zip(starts, ends, strict=True)])
         )
         self.state_path = Path(folder) / STATE_FILE if folder else None
-        self.epoch, self.history = 0, []
+        self.epoch, self.step, self.history = 0, 0, []
         self.best = copy.deepcopy(self.detector.state_dict())
         self.best_threshold = 0.5
         self.loss_sum = torch.zeros((), device=device)
 
     def updates(self) -> Iterator[None]:
-        """Run one epoch, yielding after each update."""
-        generator = torch.Generator().manual_seed(1_000_003 * self.seed + self.epoch)
-        self.loss_sum.zero_()
+        """Do the rest of the epoch, yielding after each update."""
         self.detector.train()
         description = f"detector, epoch {self.epoch + 1}/{self.plan.epochs}"
-        # Dropout draws from torch's global source of chance, so that one is set as well.
-        with torch.random.fork_rng():
-            torch.manual_seed(1_000_003 * self.seed + self.epoch)
-            for step in progress(range(self.plan.steps_per_epoch), description=description, unit="batch"):
-                self._update(step, generator)
-                yield
+        for step in progress(range(self.step, self.plan.steps_per_epoch), description=description, unit="batch"):
+            # Each update has its own seed, so that a run can stop and go on between any two.
+            seed = mix_seeds(self.seed, self.epoch, step)
+            with own_chance(seed, self.device):
+                self._update(torch.Generator().manual_seed(seed))
+            self.step += 1
+            yield
 
-    def _update(self, step: int, generator: torch.Generator) -> None:
+    def _update(self, generator: torch.Generator) -> None:
         plan = self.plan
-        done = (self.epoch * plan.steps_per_epoch + step) / (plan.epochs * plan.steps_per_epoch)
+        done = (self.epoch * plan.steps_per_epoch + self.step) / (plan.epochs * plan.steps_per_epoch)
         for group in self.optimiser.param_groups:
             group["lr"] = plan.learning_rate * (1 + math.cos(math.pi * done)) / 2
-        chosen = self.starts[torch.randint(len(self.starts), (plan.batch_size,), generator=generator)].to(self.device)
-        segments = self.frames[chosen[:, None] + torch.arange(self.length, device=self.device)]
-        segments = self.detector.standardizer(plan.augmentation(segments, generator))
-        centres = torch.arange(CENTRE_FRAME, self.length - CENTRE_FRAME, TIME_STRIDE, device=self.device)
-        targets = self.labels[chosen[:, None] + centres] * (2 * CERTAINTY - 1) + (1 - CERTAINTY)
-        loss = F.binary_cross_entropy_with_logits(self.detector.segment_logits(segments[:, None]), targets)
+        logits, targets = self._draw(generator)
+        loss = F.binary_cross_entropy_with_logits(logits, targets)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
         self.loss_sum += loss.detach()
+
+    def _draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Score randomly drawn and augmented segments: logits and targets, both (batch, centre frames)."""
+        batch = (self.plan.batch_size,)
+        chosen = self.starts[torch.randint(len(self.starts), batch, generator=generator)].to(self.device)
+        segments = self.frames[chosen[:, None] + torch.arange(self.length, device=self.device)]
+        segments = self.detector.standardizer(self.plan.augmentation(segments, generator))
+        centres = torch.arange(CENTRE_FRAME, self.length - CENTRE_FRAME, TIME_STRIDE, device=self.device)
+        targets = self.labels[chosen[:, None] + centres] * (2 * CERTAINTY - 1) + (1 - CERTAINTY)
+        return self.detector.segment_logits(segments[:, None]), targets
 
     def close_epoch(self) -> None:
         """Validate on whole songs and keep what is best so far."""
@@ -211,11 +205,12 @@ class _Run:
         validation = float(-np.mean(np.log(np.where(sung, pooled, 1 - pooled))))
         self._stop_if_diverged(validation, "validation")
         threshold, accuracy = best_threshold([smooth(score) for score in scores], truth)
-        if validation <= min([epoch["validation"] for epoch in self.history], default=math.inf):
+        if validation < min([epoch["validation"] for epoch in self.history], default=math.inf):
             self.best = copy.deepcopy(self.detector.state_dict())
             self.best_threshold = threshold
         self.history.append({"training": training, "validation": validation, "accuracy": accuracy})
-        self.epoch += 1
+        self.loss_sum.zero_()
+        self.epoch, self.step = self.epoch + 1, 0
 
     def _stop_if_diverged(self, loss: float, split: str) -> None:
         if not math.isfinite(loss):
@@ -240,10 +235,11 @@ class _Run:
             return
         arrays: dict[str, Tensor] = {f"current/{name}": value for name, value in self.detector.state_dict().items()}
         arrays |= {f"best/{name}": value for name, value in self.best.items()}
-        for number, values in self.optimiser.state_dict()["state"].items():
-            arrays |= {f"adam/{number}/{name}": value for name, value in values.items()}
-        meta = {"identity": self._identity(), "epoch": self.epoch, "history": self.history}
-        save_state(self.state_path, arrays, meta | {"threshold": self.best_threshold})
+        arrays |= pack_adam(self.optimiser)
+        arrays["loss_sum"] = self.loss_sum
+        progress_made = {"epoch": self.epoch, "step": self.step, "history": self.history}
+        meta = {"identity": self._identity(), "threshold": self.best_threshold} | progress_made
+        save_state(self.state_path, arrays, meta)
 
     def restore(self) -> None:
         """Go back to the saved state; TrainingError if it is damaged or another run's."""
@@ -254,13 +250,15 @@ class _Run:
             )
         self.detector.load_state_dict(_under("current/", arrays))
         self.best = {name: value.to(self.device) for name, value in _under("best/", arrays).items()}
-        averages = {
-            number: _under(f"adam/{number}/", arrays)
-            for number in range(len(self.optimiser.param_groups[0]["params"]))
-        }
+        averages: dict[int, dict[str, Tensor]] = {}
+        for name, value in _under("adam/", arrays).items():
+            number, entry = name.split("/")
+            averages.setdefault(int(number), {})[entry] = value
         # The step size follows from the number of updates done, whatever it was.
         restore_adam(self.optimiser, averages, [self.plan.learning_rate])
-        self.epoch, self.history, self.best_threshold = meta["epoch"], meta["history"], meta["threshold"]
+        self.loss_sum.copy_(arrays["loss_sum"])
+        self.epoch, self.step, self.history = meta["epoch"], meta["step"], meta["history"]
+        self.best_threshold = meta["threshold"]
 
     def result(self, finished: bool) -> FittedDetector:
         """The best detector so far."""

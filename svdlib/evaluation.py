@@ -58,10 +58,15 @@ def nre(x: Tensor | np.ndarray, x_hat: Tensor | np.ndarray) -> float:
         raise CorpusError(f"Excerpts {tuple(x.shape)} and reconstructions {tuple(x_hat.shape)} differ in shape.")
     if len(x) < 2:
         raise CorpusError(f"NRE compares the distances within a set; {len(x)} excerpt is too few, take two or more.")
-    normaliser = mean_pairwise_distance(x)
-    if normaliser == 0:
+    return float(reconstruction_distances(x, x_hat).mean()) / _normaliser(x)
+
+
+def _normaliser(x: Tensor) -> float:
+    """N_c of equation 5; CorpusError if it is zero."""
+    distance = mean_pairwise_distance(x)
+    if distance == 0:
         raise CorpusError("All excerpts of the evaluation set are the same, so there is no distance to compare with.")
-    return float(reconstruction_distances(x, x_hat).mean()) / normaliser
+    return distance
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,7 @@ class LayerScore:
 
     Attributes:
         nre: mean over the evaluation sets.
-        ci95: 95 % interval of the mean, from resampling whole songs.
+        ci95: 95 % interval of the mean, from resampling whole songs; nan if there is only one song.
         per_set: NRE of each set.
     """
 
@@ -147,16 +152,18 @@ def evaluate_inverters(
         bank: the songs to evaluate on.
         plan: how many sets and excerpts.
 
+    Raises:
+        CorpusError: if all excerpts of a set are the same.
+
     Returns:
         A score per layer. The interval comes from 1000 resamplings of the songs.
     """
     distances: dict[str, list[Tensor]] = {layer: [] for layer in inverters}
-    normalisers = []
     for starts in evaluation_sets(bank, plan):
         x = bank.cut(starts)
-        normalisers.append(mean_pairwise_distance(x))
+        normaliser = _normaliser(x)
         for layer, x_hat in reconstruct(detector, inverters, x).items():
-            distances[layer].append(reconstruction_distances(x, x_hat).cpu() / normalisers[-1])
+            distances[layer].append(reconstruction_distances(x, x_hat).cpu() / normaliser)
     return {layer: _score(torch.stack(found).numpy(), plan) for layer, found in distances.items()}
 
 
@@ -176,6 +183,8 @@ def mean_predictor_nre(train: ExcerptBank, bank: ExcerptBank, plan: EvaluationPl
 def _score(normalised: np.ndarray, plan: EvaluationPlan) -> LayerScore:
     """Sum up distances (sets, songs * per_song), already divided by each set's normaliser."""
     per_song = normalised.reshape(len(normalised), -1, plan.per_song).mean(axis=(0, 2))
+    if len(per_song) < 2:
+        return LayerScore(float(normalised.mean()), (np.nan, np.nan), tuple(normalised.mean(axis=1).tolist()))
     generator = np.random.default_rng(plan.seed)
     resampled = generator.choice(per_song, size=(1000, len(per_song))).mean(axis=1)
     low, high = np.quantile(resampled, [0.025, 0.975])

@@ -76,6 +76,8 @@ class ExcerptBank:
             CorpusError: if no song is long enough for one excerpt.
         """
         self.device = torch.device(device)
+        if not songs.log_mels:
+            raise CorpusError("There is no song to cut excerpts from.")
         with torch.no_grad():
             scale = copy.deepcopy(standardizer).cpu()
             standardised = [scale(torch.as_tensor(song, dtype=torch.float32)) for song in songs.log_mels]

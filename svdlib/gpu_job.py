@@ -13,24 +13,24 @@ import json
 import sys
 import time
 import zipfile
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from svdlib.detector_training import DETECTOR_PROFILES, FittedDetector, fit_detector
-from svdlib.devices import choose_device
-from svdlib.errors import CorpusError, SvdlibError
+from svdlib.devices import choose_device, device_name
+from svdlib.errors import CorpusError, SvdlibError, TrainingError
 from svdlib.excerpts import ExcerptBank, Songs
-from svdlib.storage import write_atomically
-from svdlib.training import PROFILES, FittedInverters, fit_inverters
+from svdlib.storage import load_state, write_atomically
+from svdlib.training import PROFILES, STATE_FILE, FittedInverters, fit_inverters
 
 STEPS_PER_NEPER = 64
 """Spectrograms travel as whole steps of 1/64 in natural-log units: an error of 0.005, far below what an ear or the
 detector notices, and half the size of 32-bit numbers after compression."""
 
 SPLITS = ("train", "valid")
+DEVICE_FILE = "device.txt"
 
 
 def prepare(corpus: str, path: Path) -> None:
@@ -61,18 +61,25 @@ def prepare(corpus: str, path: Path) -> None:
     write_atomically(Path(path), lambda file: np.savez_compressed(file, **content))
 
 
-def unpack(path: Path) -> tuple[dict[str, Songs], dict]:
+def unpack(path: Path, corpus: str | None = None) -> tuple[dict[str, Songs], dict]:
     """Read what `prepare` wrote: the songs of each split, and what corpus they are from.
 
+    Args:
+        path: the file.
+        corpus: the corpus that it must hold; None takes any.
+
     Raises:
-        CorpusError: if the file is missing or damaged.
+        CorpusError: if the file is missing, damaged, or holds another corpus.
     """
     try:
         with np.load(Path(path), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-        return {split: _songs(arrays, split) for split in SPLITS}, json.loads(arrays["corpus"].tobytes())
+        songs, source = {split: _songs(arrays, split) for split in SPLITS}, json.loads(arrays["corpus"].tobytes())
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise CorpusError(f"{path} does not hold prepared spectrograms ({error}). Make it with `prepare`.") from error
+    if corpus is not None and source["name"] != corpus:
+        raise CorpusError(f"{path} was prepared from {source['name']!r}, not {corpus!r}. Delete it and prepare again.")
+    return songs, source
 
 
 def _songs(arrays: dict[str, np.ndarray], split: str) -> Songs:
@@ -88,7 +95,14 @@ def _text(value: object) -> np.ndarray:
 
 
 def train(
-    data: Path, folder: Path, *, device: str, minutes: float, profile: str = "full", seed: int = 0
+    data: Path,
+    folder: Path,
+    *,
+    device: str,
+    minutes: float,
+    corpus: str | None = None,
+    profile: str = "full",
+    seed: int = 0,
 ) -> tuple[FittedDetector, FittedInverters | None]:
     """Train the detector, then all inverters, going on from what an earlier call left.
 
@@ -97,6 +111,7 @@ def train(
         folder: where the states are kept.
         device: where to train.
         minutes: stop in good order after this long.
+        corpus: what the data must come from; None takes any.
         profile: how long to train: "demo", "laptop" or "full".
         seed: of everything that is random.
 
@@ -104,78 +119,71 @@ def train(
         The detector and the inverters so far; no inverters before the detector is finished.
     """
     begun = time.monotonic()
-    songs, _ = unpack(data)
+    songs, _ = unpack(data, corpus)
     place = choose_device(device)
+    plan = DETECTOR_PROFILES[profile]
+    options = {"seed": seed, "resume": True}
     detector = fit_detector(
-        songs["train"],
-        songs["valid"],
-        plan=DETECTOR_PROFILES[profile],
-        seed=seed,
-        device=place,
-        folder=folder / "detector",
-        resume=True,
-        minutes=minutes,
+        *songs.values(), plan=plan, device=place, folder=folder / "detector", minutes=minutes, **options
     )
     if not detector.finished:
         return detector, None
-    banks = [ExcerptBank(songs[split], standardizer=detector.detector.standardizer, device=place) for split in SPLITS]
-    inverters = fit_inverters(
-        detector.detector,
-        *banks,
-        plan=PROFILES[profile],
-        seed=seed,
-        precision=torch.bfloat16,
-        folder=folder / "inverters",
-        resume=True,
-        minutes=minutes - (time.monotonic() - begun) / 60,
-    )
-    return detector, inverters
+    banks = [_bank(songs[split], detector, place) for split in SPLITS]
+    left = minutes - (time.monotonic() - begun) / 60
+    options |= {"precision": torch.bfloat16, "folder": folder / "inverters", "minutes": left}
+    return detector, fit_inverters(detector.detector, *banks, plan=PROFILES[profile], **options)
+
+
+def _bank(songs: Songs, fitted: FittedDetector, device: torch.device) -> ExcerptBank:
+    return ExcerptBank(songs, standardizer=fitted.detector.standardizer, device=device)
 
 
 def collect(
-    data: Path, folder: Path, out: Path, *, profile: str = "full", seed: int = 0, trained_on: str
+    data: Path, folder: Path, out: Path, *, corpus: str | None = None, profile: str = "full", seed: int = 0
 ) -> list[Path]:
-    """Write weights files from a finished run.
+    """Write weights files from a finished run; nothing of the run is changed.
 
     Args:
         data: the file that `prepare` wrote.
         folder: the run's states.
         out: where the weights files go.
+        corpus: what the data must come from; None takes any.
         profile: the profile of the run.
         seed: the seed of the run.
-        trained_on: the device that did the work, for the provenance.
 
     Raises:
-        CorpusError: if the run is not finished.
+        CorpusError: if the data are missing, damaged or of another corpus.
+        TrainingError: if the run is not finished or has other settings.
     """
-    from svdlib.checkpoints import save_weights, weights_name
-    from svdlib.recipes import make_provenance
+    from svdlib.recipes import detector_provenance, make_provenance, save_detector, save_inverters
 
+    for part, plans in (("detector", DETECTOR_PROFILES), ("inverters", PROFILES)):
+        _, meta = load_state(folder / part / STATE_FILE)
+        if meta["epoch"] < plans[profile].epochs:
+            raise TrainingError(f"The run in {folder} is not finished. Call `train` again until it says so.")
+    songs, source = unpack(data, corpus)
     detector, inverters = train(data, folder, device="cpu", minutes=0, profile=profile, seed=seed)
-    if inverters is None or not inverters.finished:
-        raise CorpusError(f"The run in {folder} is not finished. Call `train` again until it says so.")
-    corpus = unpack(data)[1]
-    common = make_provenance(corpus["name"], corpus["songs"], seed, profile, trained_on)
-    plan = {"plan": asdict(DETECTOR_PROFILES[profile]), "threshold": detector.threshold}
-    paths = [out / "detector.safetensors"]
-    save_weights(paths[0], detector.detector, common | plan | detector.best_epoch)
-    for layer, inverter in inverters.inverters.items():
-        paths.append(out / weights_name(layer, inverter.variant))
-        extra = {"plan": asdict(PROFILES[profile]), "objective": "joint", "precision": "bfloat16"}
-        save_weights(paths[-1], inverter, common | extra | inverters.record(layer))
-    return paths
+    device = (folder / DEVICE_FILE).read_text().strip()
+    origin = make_provenance(source["name"], source["songs"], seed, profile, device)
+    plan = DETECTOR_PROFILES[profile]
+    paths = [save_detector(out, detector, plan, origin)]
+    excerpts = len(_bank(songs["train"], detector, torch.device("cpu")))
+    extra = {"objective": "joint", "precision": "bfloat16", "training_excerpts": excerpts}
+    of_detector = json.loads(json.dumps(detector_provenance(detector, plan, origin)))
+    return paths + list(save_inverters(out, inverters, PROFILES[profile], origin | extra, of_detector).values())
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one of the three steps; 0 when done, 3 when `train` has to be called again."""
     parser = argparse.ArgumentParser(prog="python -m svdlib.gpu_job", description=__doc__.split("\n\n")[0])
     parser.add_argument("step", choices=("prepare", "train", "collect"))
-    parser.add_argument("--corpus", default="synthetic", help="what to prepare")
+    parser.add_argument("--corpus", default="synthetic", help="what to prepare, and what the data must come from")
     parser.add_argument("--data", type=Path, default=Path("runs/gpu/log-mels.npz"), help="the prepared spectrograms")
     parser.add_argument("--folder", type=Path, default=Path("runs/gpu"), help="where the run is kept")
     parser.add_argument("--out", type=Path, default=Path("runs/gpu/weights"), help="where the weights go")
-    parser.add_argument("--device", default="cuda", help="where to train, or for `collect` what it was trained on")
+    parser.add_argument("--device", default="cuda", help="where to train")
     parser.add_argument("--profile", default="full", choices=tuple(PROFILES))
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=8.0, help="time limit of one call of `train`")
     options = parser.parse_args(arguments)
     try:
@@ -190,13 +198,14 @@ def _run(options: argparse.Namespace) -> int:
         prepare(options.corpus, options.data)
         print(f"{options.data}: {options.data.stat().st_size / 1e6:.1f} MB")
         return 0
+    run = {"corpus": options.corpus, "profile": options.profile, "seed": options.seed}
     if options.step == "collect":
-        trained_on = options.device
-        for path in collect(options.data, options.folder, options.out, profile=options.profile, trained_on=trained_on):
+        for path in collect(options.data, options.folder, options.out, **run):
             print(path)
         return 0
-    device, minutes = options.device, options.minutes
-    _, inverters = train(options.data, options.folder, device=device, minutes=minutes, profile=options.profile)
+    name = device_name(choose_device(options.device))
+    write_atomically(options.folder / DEVICE_FILE, lambda file: file.write(name.encode()))
+    _, inverters = train(options.data, options.folder, device=options.device, minutes=options.minutes, **run)
     finished = inverters is not None and inverters.finished
     print("finished: now run `collect`" if finished else "time is up: call `train` again to go on")
     return 0 if finished else 3

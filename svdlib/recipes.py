@@ -8,7 +8,7 @@ import math
 import platform
 import subprocess
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,9 @@ import svdlib
 from svdlib.checkpoints import load_detector, load_inverter, pretrained, save_weights, weights_name
 from svdlib.corpora import open_corpus
 from svdlib.corpora.songs import load_songs
-from svdlib.detector_training import DETECTOR_PROFILES, fit_detector, predict
-from svdlib.devices import choose_device
-from svdlib.errors import TrainingError
+from svdlib.detector_training import DETECTOR_PROFILES, DetectorPlan, FittedDetector, fit_detector, predict
+from svdlib.devices import choose_device, device_name
+from svdlib.errors import TrainingError, WeightsError
 from svdlib.evaluation import (
     EvaluationPlan,
     area_under_curve,
@@ -31,8 +31,9 @@ from svdlib.evaluation import (
     smooth,
 )
 from svdlib.excerpts import ExcerptBank, Songs
+from svdlib.inverters import FeatureInverter
 from svdlib.model import LAYERS, SVDNet
-from svdlib.training import PROFILES, fit_inverters
+from svdlib.training import PROFILES, FittedInverters, TrainingPlan, fit_inverters
 
 DETECTOR_FILE = "detector.safetensors"
 
@@ -40,7 +41,7 @@ DETECTOR_FILE = "detector.safetensors"
 def train_detector(
     corpus: str = "synthetic",
     *,
-    profile: str = "laptop",
+    profile: str = "demo",
     seed: int = 0,
     device: str = "auto",
     folder: Path = Path("runs/detector"),
@@ -69,19 +70,14 @@ def train_detector(
     fitted = fit_detector(train, valid, plan=plan, device=chosen, **options)
     if not fitted.finished:
         return None
-    provenance = make_provenance(corpus, len(opened.tracks), seed, profile, device_name(chosen)) | {
-        "plan": asdict(plan),
-        "threshold": fitted.threshold,
-    }
-    path = Path(folder) / DETECTOR_FILE
-    save_weights(path, fitted.detector, provenance | fitted.best_epoch)
-    return path
+    origin = make_provenance(corpus, len(opened.tracks), seed, profile, device_name(chosen))
+    return save_detector(Path(folder), fitted, plan, origin)
 
 
 def train_inverters(
     corpus: str = "synthetic",
     *,
-    profile: str = "laptop",
+    profile: str = "demo",
     layers: Sequence[str] = LAYERS,
     variant: str = "published",
     objective: str = "joint",
@@ -115,6 +111,7 @@ def train_inverters(
     network = open_detector(detector)
     opened = open_corpus(corpus)
     banks = [bank_of(load_songs(opened.split(name)), network, chosen) for name in ("train", "valid")]
+    plan = fit_to_corpus(plan, len(banks[0]))
     precision = torch.bfloat16 if chosen.type == "cuda" else torch.float32
     options = {"seed": seed, "folder": Path(folder), "resume": resume, "minutes": minutes}
     fitted = fit_inverters(
@@ -129,36 +126,56 @@ def train_inverters(
     )
     if not fitted.finished:
         return {}
-    provenance = make_provenance(corpus, len(opened.tracks), seed, profile, device_name(chosen)) | {
-        "plan": asdict(plan),
+    origin = make_provenance(corpus, len(opened.tracks), seed, profile, device_name(chosen)) | {
         "objective": objective,
         "precision": str(precision).removeprefix("torch."),
         "training_excerpts": len(banks[0]),
-        "detector": network.provenance,
     }
+    return save_inverters(Path(folder), fitted, plan, origin, network.provenance)
+
+
+def save_detector(folder: Path, fitted: FittedDetector, plan: DetectorPlan, origin: dict[str, Any]) -> Path:
+    """Write a fitted detector with its whole provenance and return the file."""
+    path = folder / DETECTOR_FILE
+    save_weights(path, fitted.detector, detector_provenance(fitted, plan, origin))
+    return path
+
+
+def detector_provenance(fitted: FittedDetector, plan: DetectorPlan, origin: dict[str, Any]) -> dict[str, Any]:
+    """Where a fitted detector comes from: `make_provenance`'s entries, its plan, threshold and best epoch."""
+    return origin | {"plan": asdict(plan), "threshold": fitted.threshold} | fitted.best_epoch
+
+
+def save_inverters(
+    folder: Path, fitted: FittedInverters, plan: TrainingPlan, origin: dict[str, Any], detector: dict[str, Any]
+) -> dict[str, Path]:
+    """Write fitted inverters with their whole provenance, that of their detector included; a file per layer."""
     paths = {}
     for layer, inverter in fitted.inverters.items():
-        paths[layer] = Path(folder) / weights_name(layer, variant)
-        save_weights(paths[layer], inverter, provenance | fitted.record(layer))
+        paths[layer] = folder / weights_name(layer, inverter.variant)
+        save_weights(
+            paths[layer], inverter, origin | {"plan": asdict(plan), "detector": detector} | fitted.record(layer)
+        )
     return paths
 
 
 def evaluate_detector(
-    corpus: str = "synthetic", *, detector: Path | None = None, device: str = "auto"
+    corpus: str = "synthetic", *, detector: Path | None = None, device: str = "auto", split: str = "test"
 ) -> dict[str, Any]:
-    """Score a detector on the test songs of a corpus, with the threshold that its validation songs chose.
+    """Score a detector on the songs of a split, with the threshold that its own validation songs chose.
 
     Args:
         corpus: a name that `open_corpus` knows.
         detector: weights; None takes the packaged ones.
         device: where to compute.
+        split: "test", or "valid" to choose between weights.
 
     Returns:
         "auc" and "accuracy" over all frames, "threshold", and "per_song" with both for each song.
     """
     network = open_detector(detector).to(choose_device(device))
     threshold = network.provenance["threshold"]
-    songs = load_songs(open_corpus(corpus).split("test"))
+    songs = load_songs(open_corpus(corpus).split(split))
     predictions = [smooth(predict(network, log_mel)) for log_mel in songs.log_mels]
     pooled = detector_scores(predictions, songs.labels, threshold)
     per_song = {
@@ -186,6 +203,7 @@ def evaluate_nre(
     device: str = "auto",
     sets: int = 10,
     per_song: int = 8,
+    split: str = "test",
 ) -> dict[str, dict[str, Any]]:
     """NRE of inverters on the test songs of a corpus (paper section 3.4).
 
@@ -198,6 +216,10 @@ def evaluate_nre(
         device: where to compute.
         sets: number of evaluation sets.
         per_song: random excerpts per song and set.
+        split: "test", or "valid" to choose between weights.
+
+    Raises:
+        WeightsError: if an inverter was trained for another detector.
 
     Returns:
         Per layer, "nre" and its 95 % interval "ci95".
@@ -212,7 +234,9 @@ def evaluate_nre(
         ).to(chosen)
         for layer in layers
     }
-    bank = bank_of(load_songs(open_corpus(corpus).split("test")), network, chosen)
+    for layer, inverter in inverters.items():
+        check_belongs(layer, inverter, network)
+    bank = bank_of(load_songs(open_corpus(corpus).split(split)), network, chosen)
     scores = evaluate_inverters(network, inverters, bank, EvaluationPlan(sets, per_song))
     return {layer: {"nre": score.nre, "ci95": list(score.ci95)} for layer, score in scores.items()}
 
@@ -222,15 +246,39 @@ def open_detector(weights: Path | None) -> SVDNet:
     return load_detector(Path(weights)) if weights else pretrained("detector")
 
 
+def fit_to_corpus(plan: TrainingPlan, excerpts: int) -> TrainingPlan:
+    """Shorten the epochs, and if need be the batches, of a plan to what a small corpus has."""
+    batch_size = max(2, min(plan.batch_size, excerpts))
+    steps = plan.steps_per_epoch and max(1, min(plan.steps_per_epoch, excerpts // batch_size))
+    return replace(plan, batch_size=batch_size, steps_per_epoch=steps)
+
+
+def check_belongs(layer: str, inverter: FeatureInverter, detector: SVDNet) -> None:
+    """Make sure that an inverter was trained on the features of this very detector.
+
+    Raises:
+        WeightsError: if it was trained for another one.
+    """
+    trained_for = inverter.provenance.get("detector")
+    if trained_for is not None and trained_for != detector.provenance:
+        raise WeightsError(
+            f"The inverter of {layer} was trained for another detector. Name that one with --detector FILE."
+        )
+
+
 def bank_of(songs: Songs, detector: SVDNet, device: torch.device | str = "cpu") -> ExcerptBank:
     """The excerpts of songs, standardised as the detector was trained."""
     return ExcerptBank(songs, standardizer=detector.standardizer, device=device)
 
 
 def make_provenance(corpus: str, songs: int, seed: int, profile: str, device: str) -> dict[str, Any]:
-    """Where trained weights come from: what they saw, how, and with which versions."""
+    """Where trained weights come from: what they saw, how, and with which versions.
+
+    Of a folder only the name is told, not where it lies on somebody's disk.
+    """
+    kind, _, place = corpus.partition(":")
     return {
-        "corpus": corpus,
+        "corpus": f"folder:{Path(place).name}" if kind == "folder" else corpus,
         "songs": songs,
         "seed": seed,
         "profile": profile,
@@ -246,14 +294,11 @@ def make_provenance(corpus: str, songs: int, seed: int, profile: str, device: st
     }
 
 
-def device_name(device: torch.device) -> str:
-    """What a device is called, for the provenance."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
 def _commit() -> str:
     """The commit of the source tree, with "+" where it was changed since; "released" outside of a checkout."""
     root = Path(__file__).parent.parent
+    if not ((root / ".git").exists() and (root / "pyproject.toml").exists()):
+        return "released"
     try:
         command = ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--exclude=*"]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

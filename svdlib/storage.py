@@ -41,7 +41,14 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
             f"Cannot write {path}: {error.strerror or error}. Choose a folder you may write to."
         ) from error
     finally:
-        partial.unlink(missing_ok=True) if partial.parent.is_dir() else None
+        if partial.parent.is_dir():
+            partial.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Delete what killed processes left of unfinished writes of `path`; nobody else may be writing it."""
+    for partial in Path(path).parent.glob(f".{Path(path).name}.*.partial"):
+        partial.unlink(missing_ok=True)
 
 
 def save_state(path: Path, arrays: Mapping[str, Tensor | np.ndarray], meta: Mapping[str, Any]) -> None:
@@ -76,6 +83,12 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def digest(values: Tensor) -> str:
     """Sixteen characters that tell one tensor's content from another's."""
     return hashlib.sha256(values.detach().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
+
+
+def pack_adam(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Adam's running values, named "adam/NUMBER/NAME" by the number of the parameter."""
+    states = optimiser.state_dict()["state"]
+    return {f"adam/{number}/{name}": value for number, values in states.items() for name, value in values.items()}
 
 
 def restore_adam(

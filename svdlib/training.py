@@ -10,7 +10,6 @@ resumed run goes on to the same weights as an unbroken one.
 
 import copy
 import math
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,13 +20,13 @@ from torch import Tensor, nn
 
 from svdlib.errors import TrainingError
 from svdlib.excerpts import ExcerptBank
-from svdlib.interrupts import deferred_interrupts
 from svdlib.inverters import FeatureInverter, build_inverter, in_channels_last
 from svdlib.memory import keep_freed_memory
 from svdlib.model import COMPARATOR_LAYER, LAYERS, SVDNet, check_layer
 from svdlib.objectives import WEIGHT_DECAY, check_objective, decayed_parameters, reconstruction_losses
 from svdlib.progress import progress
-from svdlib.storage import digest, load_state, restore_adam, save_state
+from svdlib.runs import carry_on, mix_seeds, own_chance
+from svdlib.storage import digest, load_state, pack_adam, restore_adam, save_state
 
 STATE_FILE = "state.npz"
 SCHEDULES = ("plateau", "cosine")
@@ -160,23 +159,8 @@ def fit_inverters(
     if train.device.type == "cpu":
         keep_freed_memory()
     run = _Run(detector, train, valid, layers, variant, objective, plan, seed, precision, folder)
-    if run.state_path and run.state_path.is_file():
-        if not resume:
-            raise TrainingError(f"{run.state_path} holds an earlier run. Resume it, or choose another folder.")
-        run.restore()
-    else:
-        # A folder that cannot be written is better found now than after the first epoch.
-        run.save()
-    deadline = time.monotonic() + 60 * minutes
-    with deferred_interrupts() as interruption:
-        while run.epoch < plan.epochs:
-            for _ in run.updates(checkpoint_minutes):
-                if interruption.requested or time.monotonic() > deadline:
-                    run.save()
-                    return run.result(finished=False)
-            run.close_epoch()
-            run.save()
-    return run.result(finished=True)
+    limits = {"minutes": minutes, "checkpoint_minutes": checkpoint_minutes}
+    return run.result(carry_on(run, epochs=plan.epochs, resume=resume, **limits))
 
 
 class _Run:
@@ -222,8 +206,7 @@ class _Run:
         inverters = {}
         for layer in self.layers:
             # A seed per layer, so that a layer starts alike whichever others are trained beside it.
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(1_000 * self.seed + LAYERS.index(layer))
+            with own_chance(mix_seeds(self.seed, LAYERS.index(layer)), self.train.device):
                 inverters[layer] = in_channels_last(build_inverter(layer, variant), self.train.device)
         return inverters
 
@@ -250,19 +233,15 @@ class _Run:
             "validation_excerpts": digest(self.valid.frames),
         }
 
-    def updates(self, checkpoint_minutes: float) -> Iterator[None]:
-        """Run the rest of the epoch, yielding after each update, saving the state every few minutes."""
-        generator = torch.Generator().manual_seed(1_000_003 * self.seed + self.epoch)
+    def updates(self) -> Iterator[None]:
+        """Do the rest of the epoch, yielding after each update."""
+        generator = torch.Generator().manual_seed(mix_seeds(self.seed, self.epoch))
         order = torch.randperm(len(self.train), generator=generator).to(self.train.device)
         batches = order[: self.steps * self.plan.batch_size].view(self.steps, self.plan.batch_size)
-        saved = time.monotonic()
         description = f"epoch {self.epoch + 1}/{self.plan.epochs}, {len(self.layers)} inverters"
         for batch in progress(batches[self.step :], description=description, unit="batch"):
             self._update(batch)
             self.step += 1
-            if time.monotonic() - saved > 60 * checkpoint_minutes:
-                self.save()
-                saved = time.monotonic()
             yield
 
     def _update(self, batch: Tensor) -> None:
@@ -302,7 +281,7 @@ class _Run:
         self._stop_if_diverged(validation, "validation")
         rates = {group["layer"]: group["lr"] for group in self.optimiser.param_groups}
         for layer in self.layers:
-            if validation[layer] <= min([epoch.validation[layer] for epoch in self.history], default=math.inf):
+            if validation[layer] < min([epoch.validation[layer] for epoch in self.history], default=math.inf):
                 self.best[layer] = _copy_of(self.inverters[layer])
         self.history.append(Epoch(training, validation, rates))
         if self.plan.schedule == "plateau":
@@ -353,8 +332,7 @@ class _Run:
         for layer, inverter in self.inverters.items():
             arrays |= {f"current/{layer}/{name}": value for name, value in inverter.state_dict().items()}
             arrays |= {f"best/{layer}/{name}": value for name, value in self.best[layer].items()}
-        for number, values in self.optimiser.state_dict()["state"].items():
-            arrays |= {f"adam/{number}/{name}": value for name, value in values.items()}
+        arrays |= pack_adam(self.optimiser)
         meta = {
             "identity": self.identity,
             "epoch": self.epoch,

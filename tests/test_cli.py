@@ -3,6 +3,7 @@ import json
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from svdlib import cli, cli_actions, detector_training, recipes, training
 from svdlib.cli import main
 from svdlib.cli_outcome import DEBUG_VARIABLE, explain
+from svdlib.corpora import open_corpus
 from svdlib.detector_training import DetectorPlan
+from svdlib.errors import OutputError
 from svdlib.model import LAYERS
 from svdlib.training import TrainingPlan
 
@@ -65,7 +68,9 @@ def test_every_verb_has_help_with_an_example(capsys, words):
         (["invert", "a.mp3"], "required: --out"),
         (["invert", "a.mp3", "--out", "x", "--at", "soon"], "'soon' is not a number"),
         (["train", "detector", "--profile", "huge"], "invalid choice: 'huge'"),
-        (["train", "detector", "--seed", "-1"], "'-1' is not a whole number of 0 or more"),
+        (["train", "detector", "--seed", "-1"], "'-1' is not a whole number from 0 to 2147483647"),
+        (["train", "inverters", "--seed", str(2**31)], "'2147483648' is not a whole number from 0 to 2147483647"),
+        (["evaluate", "detector", "--split", "train"], "invalid choice: 'train'"),
         (["train", "detector", "--minutes", "nan"], "'nan' is not a number of 0 or more"),
         (["evaluate", "nre", "--sets", "0"], "'0' is not a whole number of 1 or more"),
         (["evaluate", "nre", "--per-song", "1"], "'1' is not a whole number of 2 or more"),
@@ -163,6 +168,57 @@ def test_options_reach_the_recipe(capsys, monkeypatch, tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("what", ["detector", "nre"])
+@pytest.mark.parametrize(("words", "split"), [([], "test"), (["--split", "valid"], "valid")])
+def test_evaluation_takes_a_split(capsys, monkeypatch, what, words, split):
+    seen = {}
+
+    def evaluate(corpus, **options):
+        seen.update(options)
+        return {"auc": 0.9, "accuracy": 0.8, "threshold": 0.4, "per_song": {}} if what == "detector" else {}
+
+    monkeypatch.setattr(recipes, f"evaluate_{what}", evaluate)
+    assert run(capsys, "evaluate", what, *words)[0] == 0
+    assert seen["split"] == split
+
+
+def test_scores_are_those_of_the_split(capsys):
+    names = {}
+    for split in ("valid", "test"):
+        words = ["evaluate", "detector", "--corpus", TINY, "--device", "cpu", "--split", split, "--json"]
+        names[split] = list(json.loads(run(capsys, *words)[1])["per_song"])
+    assert names == {split: [track.name for track in open_corpus(TINY).split(split)] for split in names}
+
+
+@pytest.mark.parametrize("verb", ["evaluate nre", "train inverters"])
+@pytest.mark.parametrize("layers", [[","], [""], ["", ",,"]])
+def test_an_empty_list_of_layers_names_the_layers(capsys, tmp_path, verb, layers):
+    status, out, err = run(capsys, *verb.split(), "--layers", *layers)
+    assert (status, out) == (2, "") and ", ".join(LAYERS) in err
+
+
+@pytest.mark.parametrize("make", [cli_actions.make_folder, cli_actions.check_folder])
+def test_folders_above_are_made_and_a_file_in_the_way_is_named(make, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = Path("a") / "b" / "c"
+    make(folder)
+    assert folder.is_dir() == (make is cli_actions.make_folder)
+    file = tmp_path / "file"
+    file.write_text("in the way")
+    with pytest.raises(OutputError, match=f"^{file} is a file"):
+        make(file)
+    with pytest.raises(OutputError, match=f"^{file / 'b' / 'c'} cannot be made: {file} is a file"):
+        make(file / "b" / "c")
+
+
+@pytest.mark.parametrize("make", [cli_actions.make_folder, cli_actions.check_folder])
+def test_a_folder_above_that_may_not_be_written_to(make, tmp_path, monkeypatch):
+    monkeypatch.setattr(cli_actions.os, "access", lambda place, _: place != tmp_path)
+    with pytest.raises(OutputError, match=f"{tmp_path / 'a' / 'b'}: permission denied"):
+        make(tmp_path / "a" / "b")
+    assert not (tmp_path / "a").exists()
+
+
 def test_train_then_evaluate_what_was_trained(capsys, monkeypatch, tmp_path):
     monkeypatch.setitem(detector_training.DETECTOR_PROFILES, "demo", DetectorPlan(1, 1, 2))
     plan = TrainingPlan(epochs=1, batch_size=2, steps_per_epoch=2, validation_excerpts=2)
@@ -190,7 +246,7 @@ def test_a_run_that_ran_out_of_time_says_how_to_go_on(capsys, monkeypatch, tmp_p
 
 def test_invert_writes_into_the_folder_and_prints_json_alone(capsys, monkeypatch, song_file, tmp_path):
     monkeypatch.setattr("svdlib.invert.write_sounds", lambda *_: None)
-    song, folder = song_file(), tmp_path / "out"
+    song, folder = song_file(), tmp_path / "new" / "out"
     status, out, _ = run(capsys, "invert", song, "--out", folder, "--at", 2, "--device", "cpu", "--json")
     assert status == 0
     assert json.loads(out) == json.loads((folder / "inversions.json").read_text())

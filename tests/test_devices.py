@@ -36,7 +36,13 @@ def test_a_name_that_means_nothing(name):
         choose_device(name)
 
 
-@pytest.mark.parametrize("name", ["meta", "cpu:7", "xla"])
-def test_devices_that_cannot_train(name):
-    with pytest.raises(DeviceError, match=f"{name!r} is not there"):
+def test_a_second_processor():
+    with pytest.raises(DeviceError, match="'cpu:7' is not there"):
+        choose_device("cpu:7")
+
+
+@pytest.mark.parametrize("name", ["meta", "xla", "mps", "mps:0"])
+def test_devices_that_cannot_train(monkeypatch, name):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    with pytest.raises(DeviceError, match=f"{name!r} is not supported.*cpu, cuda or auto"):
         choose_device(name)

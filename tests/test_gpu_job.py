@@ -41,11 +41,13 @@ def test_prepared_spectrograms_are_the_corpus_to_half_a_step(data):
 
 
 def test_an_interrupted_job_goes_on_and_is_collected(data, tmp_path, tiny_profile, capsys):
-    common = ["--data", str(data), "--folder", str(tmp_path / "run"), "--device", "cpu"]
+    common = ["--data", str(data), "--folder", str(tmp_path / "run"), "--device", "cpu", "--corpus", CORPUS]
     assert gpu_job.main(["train", *common, "--minutes", "0"]) == 3
     assert "again" in capsys.readouterr().out
+    unfinished = (tmp_path / "run" / "detector" / "state.npz").read_bytes()
     assert gpu_job.main(["collect", *common]) == 2
     assert "not finished" in capsys.readouterr().err
+    assert (tmp_path / "run" / "detector" / "state.npz").read_bytes() == unfinished
     assert gpu_job.main(["train", *common, "--minutes", "10"]) == 0
     assert gpu_job.main(["collect", *common, "--out", str(tmp_path / "weights")]) == 0
     detector = load_detector(tmp_path / "weights" / "detector.safetensors")
@@ -54,6 +56,8 @@ def test_an_interrupted_job_goes_on_and_is_collected(data, tmp_path, tiny_profil
     for layer in LAYERS:
         inverter = load_inverter(tmp_path / "weights" / f"published-{layer}.safetensors", layer)
         assert len(inverter.provenance["validation_losses"]) == 2
+        assert inverter.provenance["detector"] == detector.provenance
+        assert inverter.provenance["device"] == "cpu"
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not an archive", b"PK\x03\x04 half an archive"])
@@ -63,3 +67,9 @@ def test_missing_or_damaged_data_is_named(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(CorpusError, match="log-mels.npz"):
         gpu_job.unpack(path)
+
+
+def test_data_of_another_corpus_are_refused(data, tmp_path, capsys):
+    common = ["--data", str(data), "--folder", str(tmp_path), "--device", "cpu", "--corpus", "synthetic"]
+    assert gpu_job.main(["train", *common]) == 2
+    assert CORPUS in capsys.readouterr().err

@@ -220,9 +220,11 @@ def test_a_killed_run_goes_on_to_the_same_weights(unbroken, tmp_path, renames):
     assert child.returncode == -signal.SIGKILL, child.stderr
     meta = json.loads(saved_arrays(tmp_path)["meta"].tobytes())
     assert 0 < meta["step"] < PLAN.steps_per_epoch
+    assert list(tmp_path.glob(".*.partial"))
     resumed = fit(tmp_path, resume=True)
     assert_same_run(resumed, unbroken[0])
     assert_same_state(tmp_path, unbroken[1])
+    assert not list(tmp_path.glob(".*.partial"))
 
 
 def test_a_run_with_a_time_limit_goes_on_to_the_same_weights(unbroken, tmp_path):
