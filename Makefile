@@ -10,17 +10,19 @@ CORPUS  ?= synthetic
 PROFILE ?= demo
 DEVICE  ?= cpu
 SEED    ?= 0
+TIMEOUT ?= 900
 
 GPU_DATA   := runs/gpu/log-mels.npz
 GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,python3)
 
-BOOK    := $(BIN)/python book/build.py --corpus '$(CORPUS)' --profile '$(PROFILE)' --device '$(DEVICE)' --seed '$(SEED)'
+BOOK    := $(BIN)/python book/build.py --corpus '$(CORPUS)' --profile '$(PROFILE)' --device '$(DEVICE)' --seed '$(SEED)' \
+	--timeout '$(TIMEOUT)'
 
 .DEFAULT_GOAL := help
 .PHONY: help venv test test-all lint notebooks html book nbval lab bench gpu-data gpu clean
 
 help:  ## Show this list
-	@echo "make TARGET [CORPUS=synthetic|folder:PATH] [PROFILE=demo|laptop|full] [DEVICE=cpu|cuda] [SEED=0]"
+	@echo "make TARGET [CORPUS=synthetic|folder:PATH] [PROFILE=demo|laptop|full] [DEVICE=cpu|cuda] [SEED=0] [TIMEOUT=900]"
 	@echo
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r target text; do \
 		printf '  %-10s %s\n' "$$target" "$$text"; done
@@ -67,7 +69,7 @@ book: $(STAMP)  ## Execute the notebooks and render the book
 	@$(BOOK)
 
 nbval: $(STAMP)  ## Run the executed notebooks again and check their marked outputs
-	TQDM_DISABLE=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=900 _build/source/notebooks
+	TQDM_DISABLE=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=$(TIMEOUT) _build/source/notebooks
 
 lab: $(STAMP)  ## Open the notebooks in JupyterLab, to change them
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lab]'
@@ -76,15 +78,16 @@ lab: $(STAMP)  ## Open the notebooks in JupyterLab, to change them
 bench: $(STAMP)  ## Print the speed of training against the plain way, as ratios
 	@for script in benchmarks/*.py; do $(BIN)/python "$$script" || exit 1; done
 
+# Prepared anew whenever it is asked for: the file does not know by its name which corpus is in it.
+gpu-data: $(STAMP)  ## Prepare the one file that training on a GPU needs
+	$(BIN)/python -m svdlib.gpu_job prepare --corpus '$(CORPUS)' --data $(GPU_DATA)
+
 # On the GPU's machine the prepared file is there already, and Python with torch and NumPy is all it takes.
 $(GPU_DATA):
-	@$(MAKE) --no-print-directory venv
-	$(BIN)/python -m svdlib.gpu_job prepare --corpus '$(CORPUS)' --data $@
+	@$(MAKE) --no-print-directory gpu-data
 
-gpu-data: $(GPU_DATA)  ## Prepare the one file that training on a GPU needs
-
-gpu: $(GPU_DATA)  ## Train the full profile on a GPU for 8 minutes, going on where the last run stopped
-	@code=0; $(GPU_PYTHON) -m svdlib.gpu_job train --data $(GPU_DATA) || code=$$?; \
+gpu: $(GPU_DATA)  ## Train on a GPU for 8 minutes, always under the profile full, going on where the last run stopped
+	@code=0; $(GPU_PYTHON) -m svdlib.gpu_job train --corpus '$(CORPUS)' --seed '$(SEED)' --data $(GPU_DATA) || code=$$?; \
 	if [ $$code -eq 3 ]; then echo "Not finished yet: run make gpu again."; else exit $$code; fi
 
 clean:  ## Delete what was built; the virtual environment stays

@@ -280,6 +280,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", default=0, type=int)
     parser.add_argument("--timeout", default=900, type=int, help="seconds that one cell may take")
     options = parser.parse_args(arguments)
+    if not 0 <= options.seed < 2**31:
+        parser.error(f"--seed: {options.seed} is not a whole number from 0 to {2**31 - 1}")
     values = {name: getattr(options, name) for name in PARAMETERS} | {"corpus": absolute_corpus(options.corpus)}
     try:
         if options.step != "html":

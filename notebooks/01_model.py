@@ -39,7 +39,12 @@ from IPython.display import Markdown, display
 
 import svdlib
 from svdlib import figures
-from svdlib.audio import EXCERPT_FRAMES, EXCERPT_SAMPLES, FRAME_RATE, HOP_LENGTH
+from svdlib.audio import (
+    EXCERPT_FRAMES,
+    EXCERPT_SAMPLES,
+    FRAME_RATE,
+    HOP_LENGTH,
+)
 from svdlib.devices import choose_device
 from svdlib.gallery import Gallery, Panel
 
@@ -58,10 +63,14 @@ track = tracks[0]
 # A song comes with labels: stretches of time that are sung or not. Here is the beginning of the labels of one test song.
 
 # %%
-pd.DataFrame(track.segments).head(6).style.format(precision=2).hide(axis="index")
+pd.DataFrame(track.segments).head(6).style.format(precision=2).hide(
+    axis="index"
+)
 
 # %% tags=["remove-input"]
-sung_seconds = sum(segment.end - segment.start for segment in track.segments if segment.sing)
+sung_seconds = sum(
+    segment.end - segment.start for segment in track.segments if segment.sing
+)
 samples = track.load()
 display(
     Markdown(
@@ -92,22 +101,31 @@ log_mel = svdlib.LogMel()(samples)
 # %%
 # NBVAL_CHECK_OUTPUT
 one_excerpt = svdlib.LogMel()(np.zeros(EXCERPT_SAMPLES, dtype=np.float32))
-print(f"{EXCERPT_SAMPLES} samples become {one_excerpt.shape[0]} frames of {one_excerpt.shape[1]} bands")
+print(
+    f"{EXCERPT_SAMPLES} samples become {one_excerpt.shape[0]} frames "
+    f"of {one_excerpt.shape[1]} bands"
+)
 
 # %% [markdown]
 # The detector never sees a whole song at once. It sees an **excerpt** of 115 frames and 80 bands, a bit more than one and a half seconds. We take one
 # from the middle of the longest sung stretch.
 
 # %%
-sung = [segment for segment in track.segments if segment.sing] or list(track.segments)
+sung = [segment for segment in track.segments if segment.sing] or list(
+    track.segments
+)
 longest = max(sung, key=lambda segment: segment.end - segment.start)
 centre = round((longest.start + longest.end) / 2 * FRAME_RATE)
-start = min(max(centre - EXCERPT_FRAMES // 2, 0), len(log_mel) - EXCERPT_FRAMES)
+start = min(
+    max(centre - EXCERPT_FRAMES // 2, 0), len(log_mel) - EXCERPT_FRAMES
+)
 excerpt = log_mel[start : start + EXCERPT_FRAMES]
 recording = samples[start * HOP_LENGTH :][:EXCERPT_SAMPLES]
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "A log-mel spectrogram of one excerpt, time from left to right and frequency from bottom to top; bright means loud. A dotted line marks the centre frame."}}
-figures.figure_excerpt(excerpt, title=f"{track.name}, from {start / FRAME_RATE:.1f} s")
+figures.figure_excerpt(
+    excerpt, title=f"{track.name}, from {start / FRAME_RATE:.1f} s"
+)
 
 # %% [markdown]
 # This corresponds to figure 4 of the paper {cite}`mishra2018`. Time runs to the right, pitch upwards; bright is loud. Look for two kinds of
@@ -120,7 +138,12 @@ figures.figure_excerpt(excerpt, title=f"{track.name}, from {start / FRAME_RATE:.
 # the second way, so this is what a *perfect* inversion would sound like.
 
 # %% tags=["hide-input"]
-Gallery([Panel("The recording", excerpt, samples=recording), Panel("Made from the spectrogram", excerpt)])
+Gallery(
+    [
+        Panel("The recording", excerpt, samples=recording),
+        Panel("Made from the spectrogram", excerpt),
+    ]
+)
 
 # %% [markdown]
 # ### Standardisation
@@ -134,7 +157,9 @@ Gallery([Panel("The recording", excerpt, samples=recording), Panel("Made from th
 # %%
 detector = svdlib.pretrained("detector").to(device)
 standardised = detector.standardizer(log_mel.to(device))
-x = standardised[start : start + EXCERPT_FRAMES][None, None]  # (batch, channel, time, frequency)
+x = standardised[start : start + EXCERPT_FRAMES][
+    None, None
+]  # (batch, channel, time, frequency)
 
 # %% tags=["remove-input"]
 display(
@@ -177,8 +202,12 @@ n_inputs = x.numel()
 print(f"input  {str(tuple(x.shape[1:])):15} {n_inputs:7} numbers")
 for layer, feature in features.items():
     ratio = feature.numel() / n_inputs
-    print(f"{layer:6} {str(tuple(feature.shape[1:])):15} {feature.numel():7} numbers, {ratio:8.3f} of the input's")
-print(f"weights in the detector: {sum(weight.numel() for weight in detector.parameters())}")
+    print(
+        f"{layer:6} {str(tuple(feature.shape[1:])):15} "
+        f"{feature.numel():7} numbers, {ratio:8.3f} of the input's"
+    )
+n_weights = sum(weight.numel() for weight in detector.parameters())
+print(f"weights in the detector: {n_weights}")
 
 # %% [markdown]
 # Two things in this table matter for the rest of the book.
@@ -196,7 +225,7 @@ print(f"weights in the detector: {sum(weight.numel() for weight in detector.para
 
 # %%
 def liveliest_map(feature):
-    """Pick the channel with the largest variance; a dense feature is returned as it is."""
+    """Pick the channel that varies most; leave a dense feature as it is."""
     if feature.ndim == 2:
         return feature[0].cpu().numpy()
     return feature[0, feature[0].flatten(1).var(dim=1).argmax()].cpu().numpy()
@@ -230,12 +259,18 @@ curves = [predict(detector, song) for song in songs.log_mels]
 smoothed = [smooth(curve) for curve in curves]
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Above: the detector's probability of singing over one test song, for every frame and smoothed, with the threshold as a dashed line. Below: two strips that show where the labels and where the detector say that somebody sings."}}
-figures.figure_song_curve(curves[0], smoothed[0], songs.labels[0], threshold, title=track.name)
+figures.figure_song_curve(
+    curves[0], smoothed[0], songs.labels[0], threshold, title=track.name
+)
 
 # %% tags=["remove-input"]
 one_song = detector_scores(smoothed[:1], songs.labels[:1], threshold)
 always = max(np.mean(songs.labels[0]), 1 - np.mean(songs.labels[0]))
-verdict = "better than" if one_song["accuracy"] > always + 0.005 else "no better than"
+verdict = (
+    "better than"
+    if one_song["accuracy"] > always + 0.005
+    else "no better than"
+)
 display(
     Markdown(
         f"Compare the two strips. In this song the detector is right in {100 * one_song['accuracy']:.1f} % of the frames. That is {verdict} "
@@ -274,10 +309,16 @@ rows = {
     "the labels themselves": songs.labels,
 }
 table = [
-    {"answer": name, "accuracy": accuracy(answers), "changes per minute": changes_per_minute(answers)}
+    {
+        "answer": name,
+        "accuracy": accuracy(answers),
+        "changes per minute": changes_per_minute(answers),
+    }
     for name, answers in rows.items()
 ]
-pd.DataFrame(table).style.format({"accuracy": "{:.3f}", "changes per minute": "{:.1f}"}).hide(axis="index")
+pd.DataFrame(table).style.format(
+    {"accuracy": "{:.3f}", "changes per minute": "{:.1f}"}
+).hide(axis="index")
 
 # %% tags=["remove-input"]
 raw, final, true = table[1], table[2], table[3]
@@ -287,8 +328,7 @@ display(
     Markdown(
         f"The median filter brings the changes from {raw['changes per minute']:.1f} to {final['changes per minute']:.1f} a minute; the labels "
         f"change {true['changes per minute']:.1f} times. The accuracy moves by {gain:+.1f} percentage points. Choosing the threshold on validation songs, "
-        f"in place of 0.5, moves it by {moved:+.1f} points on these {len(tracks)} test "
-        f"song{'s' if len(tracks) > 1 else ''}. A threshold that is best on the validation songs need not be best here."
+        f"in place of 0.5, moves it by {moved:+.1f} points on {f'these {len(tracks)} test songs' if len(tracks) > 1 else 'this test song'}. A threshold that is best on the validation songs need not be best here."
     )
 )
 
@@ -300,7 +340,9 @@ display(
 # %%
 distance = np.abs(smoothed[0] - songs.labels[0])
 half_excerpt = EXCERPT_FRAMES // 2
-first = int(distance[half_excerpt:-half_excerpt].argmax())  # frames with whole context on both sides
+first = int(
+    distance[half_excerpt:-half_excerpt].argmax()
+)  # frames with whole context on both sides
 worst = first + half_excerpt
 worst_excerpt = log_mel[first : first + EXCERPT_FRAMES]
 
@@ -316,7 +358,11 @@ display(
 # %% tags=["hide-input"]
 Gallery(
     [
-        Panel("The recording", worst_excerpt, samples=samples[first * HOP_LENGTH :][:EXCERPT_SAMPLES]),
+        Panel(
+            "The recording",
+            worst_excerpt,
+            samples=samples[first * HOP_LENGTH :][:EXCERPT_SAMPLES],
+        ),
         Panel("Made from the spectrogram", worst_excerpt),
     ]
 )
@@ -377,7 +423,8 @@ Gallery(
 # ```python
 # for cut in np.arange(0.1, 1.0, 0.1):
 #     scores = detector_scores(smoothed, songs.labels, cut)
-#     print(f"{cut:.1f}  precision {scores['precision']:.3f}  recall {scores['recall']:.3f}")
+#     precision, recall = scores["precision"], scores["recall"]
+#     print(f"{cut:.1f}  precision {precision:.3f}  recall {recall:.3f}")
 # ```
 # A sung word in the karaoke track is worse than a bar too few: you want nearly all sung frames found, a high recall, and so a low threshold.
 # :::

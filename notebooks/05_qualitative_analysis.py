@@ -51,8 +51,13 @@ n_measured = {"demo": 64, "laptop": 256, "full": 1024}[profile]
 collection = svdlib.open_corpus(corpus)
 songs = svdlib.load_songs(collection.split("test")[:n_songs])
 detector = svdlib.pretrained("detector").to(device)
-inverters = {layer: inverter.to(device) for layer, inverter in svdlib.pretrained_inverters().items()}
-bank = svdlib.ExcerptBank(songs, standardizer=detector.standardizer, device=device)
+inverters = {
+    layer: inverter.to(device)
+    for layer, inverter in svdlib.pretrained_inverters().items()
+}
+bank = svdlib.ExcerptBank(
+    songs, standardizer=detector.standardizer, device=device
+)
 
 # %% [markdown]
 # ## Four excerpts, not chosen by their looks
@@ -69,7 +74,9 @@ for song in sorted({0, len(songs.names) - 1}):
     for sung, kind in ((False, "non-vocal"), (True, "vocal")):
         candidates = np.flatnonzero((song_of == song) & (labels == sung))
         if len(candidates):
-            shown[f"{'ABCD'[len(shown)]}: {kind}"] = int(generator.choice(candidates))
+            shown[f"{'ABCD'[len(shown)]}: {kind}"] = int(
+                generator.choice(candidates)
+            )
 
 x = bank.gather(torch.tensor(list(shown.values()), device=device))
 inversions = svdlib.reconstruct(detector, inverters, x)
@@ -79,33 +86,47 @@ with torch.no_grad():
 # %% tags=["hide-input"]
 pd.DataFrame(
     [
-        {"excerpt": name, "song": songs.names[song_of[index]], "probability of singing": f"{probability:.2f}"}
-        for (name, index), probability in zip(shown.items(), probabilities, strict=True)
+        {
+            "excerpt": name,
+            "song": songs.names[song_of[index]],
+            "probability of singing": f"{probability:.2f}",
+        }
+        for (name, index), probability in zip(
+            shown.items(), probabilities, strict=True
+        )
     ]
 ).style.hide(axis="index")
 
 # %% [markdown]
-# The next figure corresponds to figure 6 of the paper {cite}`mishra2018`. Each row is one excerpt. The first column is the original; then come the inversions, from shallow to deep. All pictures share one colour scale. It shows *standardised* values: 0 means as loud as usual in this band.
+# The next figure corresponds to figure 6 of the paper {cite}`mishra2018`. Each column is one excerpt (in the paper, each row). On top is the original; below come the inversions, from shallow to deep. All pictures share one colour scale. It shows *standardised* values: 0 means as loud as usual in this band.
 # Without standardisation all pictures would look alike, because low bands are always loud.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "A grid of spectrograms. Rows are excerpts, columns are the original and its inversions from Conv1, Conv2, MP3, Conv4, Conv5, MP6, FC7 and FC8. The players below let you hear them; the numbers that follow say what they share with the originals."}}
-rows = {
-    name: {"input": x[row, 0], **{layer: x_hat[row, 0] for layer, x_hat in inversions.items()}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "A grid of spectrograms. Columns are excerpts, rows are the original and its inversions from Conv1, Conv2, MP3, Conv4, Conv5, MP6, FC7 and FC8. The players below let you hear them; the numbers that follow say what they share with the originals."}}
+columns = {
+    name: {
+        "input": x[row, 0],
+        **{layer: x_hat[row, 0] for layer, x_hat in inversions.items()},
+    }
     for row, name in enumerate(shown)
 }
-figures.figure_inversions(rows)
+figures.figure_inversions(columns)
 
 # %% tags=["remove-input"]
 distances = {
-    layer: ((x - x_hat).flatten(1).norm(dim=1) / x.flatten(1).norm(dim=1)).mean().item()
+    layer: ((x - x_hat).flatten(1).norm(dim=1) / x.flatten(1).norm(dim=1))
+    .mean()
+    .item()
     for layer, x_hat in inversions.items()
 }
 order = sorted(distances, key=distances.get)
-steps = [distances[b] - distances[a] for a, b in zip(svdlib.LAYERS, svdlib.LAYERS[1:], strict=False)]
+steps = [
+    distances[b] - distances[a]
+    for a, b in zip(svdlib.LAYERS, svdlib.LAYERS[1:], strict=False)
+]
 jump = int(np.argmax(steps))
 display(
     Markdown(
-        f"Go through each row from left to right. Measured as the distance to the original, divided by the size of the original, the nearest inversions of these "
+        f"Go down each column. Measured as the distance to the original, divided by the size of the original, the nearest inversions of these "
         f"{len(shown)} excerpts come from {layer_title(order[0])} ({distances[order[0]]:.2f}), the farthest from {layer_title(order[-1])} "
         f"({distances[order[-1]]:.2f}). Painting only zeros would score 1. The largest step from one layer to the next lies between "
         f"{layer_title(svdlib.LAYERS[jump])} and {layer_title(svdlib.LAYERS[jump + 1])}."
@@ -114,7 +135,7 @@ display(
 
 # %% [markdown]
 # Some things in this figure are traces of the *inverter*, not of the layer; {doc}`02_inverter_design` derives them. Nothing is darker than −1, because of the ELU at the output. Conv1 and Conv2 have a thin frame of zeros. From MP3 on,
-# the right part of a picture may lag behind, because the inverters stretch time by 4 where pooling shrank it by 3. A fine regular chequered pattern, where you see one, comes from the overlapping steps of up-convolutions.
+# the right part of a picture may be poorer than the left, because the inverters stretch time by 4 where pooling shrank it by 3, and must paint the last frames from cells that saw earlier ones. A fine regular chequered pattern, where you see one, comes from the overlapping steps of up-convolutions.
 #
 # And a blurred picture does not mean that the layer sees a blur. It means that the inverter, unable to tell, has painted an average.
 #
@@ -125,15 +146,22 @@ display(
 
 # %%
 def panels_of(row):
-    """Make the panels of one excerpt: the original and its eight inversions."""
-    notes = {"input": f"Detector: {probabilities[row]:.2f} probability of singing."}
+    """Make the panels of an excerpt: the original and its inversions."""
+    notes = {
+        "input": f"Detector: {probabilities[row]:.2f} probability of singing."
+    }
     with torch.no_grad():
         for layer, x_hat in inversions.items():
             said = torch.sigmoid(detector(x_hat[row : row + 1])).item()
             far = ((x[row] - x_hat[row]).norm() / x[row].norm()).item()
-            notes[layer] = f"Distance to the original {far:.2f}. Given this inversion, the detector says {said:.2f}."
+            notes[layer] = (
+                f"Distance to the original {far:.2f}. Given this inversion, "
+                f"the detector says {said:.2f}."
+            )
     kept = {layer: x_hat[row, 0] for layer, x_hat in inversions.items()}
-    return inversion_panels(detector.standardizer, x[row, 0], kept, list(shown)[row], notes)
+    return inversion_panels(
+        detector.standardizer, x[row, 0], kept, list(shown)[row], notes
+    )
 
 
 panels = {name: panels_of(row) for row, name in enumerate(shown)}
@@ -149,10 +177,14 @@ for excerpt_panels in list(panels.values())[:2]:
 # %% tags=["remove-input"]
 with torch.no_grad():
     shift = {
-        layer: (torch.sigmoid(detector(x_hat))[:, 0].cpu().numpy() - probabilities)
+        layer: (
+            torch.sigmoid(detector(x_hat))[:, 0].cpu().numpy() - probabilities
+        )
         for layer, x_hat in inversions.items()
     }
-moves = {layer: float(np.abs(values).mean()) for layer, values in shift.items()}
+moves = {
+    layer: float(np.abs(values).mean()) for layer, values in shift.items()
+}
 most = max(moves, key=moves.get)
 least = min(moves, key=moves.get)
 display(
@@ -170,7 +202,9 @@ display(
 # %% tags=["hide-input"]
 from svdlib.explorer import layer_explorer
 
-layer_explorer(panels, ["original", *(layer_title(layer) for layer in svdlib.LAYERS)])
+layer_explorer(
+    panels, ["original", *(layer_title(layer) for layer in svdlib.LAYERS)]
+)
 
 # %% [markdown]
 # ## From impressions to measurements
@@ -187,7 +221,9 @@ layer_explorer(panels, ["original", *(layer_title(layer) for layer in svdlib.LAY
 # %%
 from svdlib.analysis import harmonic_match, onset_match
 
-measured = torch.as_tensor(generator.permutation(len(bank))[:n_measured], device=device)
+measured = torch.as_tensor(
+    generator.permutation(len(bank))[:n_measured], device=device
+)
 originals = bank.gather(measured)
 many = svdlib.reconstruct(detector, inverters, originals)
 sung = bank.labels(measured).cpu().numpy()
@@ -196,14 +232,27 @@ sung = bank.labels(measured).cpu().numpy()
 def mean_and_interval(values):
     """Mean, and a 95 % interval from resampling the excerpts."""
     values = values.numpy()
-    means = np.random.default_rng(seed).choice(values, (500, len(values))).mean(axis=1)
+    means = (
+        np.random.default_rng(seed)
+        .choice(values, (500, len(values)))
+        .mean(axis=1)
+    )
     return values.mean(), *np.quantile(means, [0.025, 0.975])
 
 
 matches, chance = {}, {}
-for name, match in {"onset match": onset_match, "harmonic match": harmonic_match}.items():
-    matches[name] = {layer: mean_and_interval(match(originals[:, 0], x_hat[:, 0])) for layer, x_hat in many.items()}
-    swapped = [match(originals[:, 0], x_hat[:, 0].roll(1, dims=0)).mean().item() for x_hat in many.values()]
+for name, match in {
+    "onset match": onset_match,
+    "harmonic match": harmonic_match,
+}.items():
+    matches[name] = {
+        layer: mean_and_interval(match(originals[:, 0], x_hat[:, 0]))
+        for layer, x_hat in many.items()
+    }
+    swapped = [
+        match(originals[:, 0], x_hat[:, 0].roll(1, dims=0)).mean().item()
+        for x_hat in many.values()
+    ]
     chance[name] = float(np.mean(swapped))
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Line chart of onset match and harmonic match over the layers from Conv1 to FC8, with error bars, and two dotted lines for the match with the inversion of another excerpt. The values are given in the text below."}}
@@ -213,26 +262,46 @@ figures.figure_kept(matches, chance)
 # %% tags=["remove-input"]
 def reading(name):
     by_layer = matches[name]
-    above = [layer for layer, (_, low, _) in by_layer.items() if low > chance[name] + 0.02]
+    above = [
+        layer
+        for layer, (_, low, _) in by_layer.items()
+        if low > chance[name] + 0.02
+    ]
     gone = [layer for layer in by_layer if layer not in above]
-    values = ", ".join(f"{layer_title(layer)} {value[0]:.2f}" for layer, value in by_layer.items())
-    kept = "all layers" if not gone else ("no layer" if not above else ", ".join(map(layer_title, above)))
+    values = ", ".join(
+        f"{layer_title(layer)} {value[0]:.2f}"
+        for layer, value in by_layer.items()
+    )
+    kept = (
+        "all layers"
+        if not gone
+        else ("no layer" if not above else ", ".join(map(layer_title, above)))
+    )
     return f"- **{name.capitalize()}**: {values}; chance {chance[name]:.2f}. Clearly above chance: {kept}."
 
 
-deepest = {name: by_layer["fc8"][1] <= chance[name] + 0.02 for name, by_layer in matches.items()}
+deepest = {
+    name: by_layer["fc8"][1] <= chance[name] + 0.02
+    for name, by_layer in matches.items()
+}
 if all(deepest.values()):
     agreement = "For FC8 both matches cannot be told from chance, which is what the paper sees by eye."
 elif any(deepest.values()):
     kept_name = next(name for name, is_gone in deepest.items() if not is_gone)
-    agreement = f"For FC8 the {kept_name} is above chance, the other is not: half of what the paper sees by eye."
+    gone_name = next(name for name, is_gone in deepest.items() if is_gone)
+    agreement = (
+        f"For FC8 the {gone_name} cannot be told from chance, which is what the paper sees by eye. The {kept_name} is a little above chance ({matches[kept_name]['fc8'][0]:.2f} against {chance[kept_name]:.2f}): "
+        "a trace that shows over many excerpts together, but hardly to the eye in one."
+    )
 else:
     agreement = (
         "Even FC8 is a little above chance in both. The paper sees no onsets and no harmonics there by eye; a small correlation over many excerpts is easily missed by the eye, "
         "and our songs and weights are not the paper's."
     )
 display(
-    Markdown(f"Over {len(originals)} excerpts:\n\n{reading('onset match')}\n{reading('harmonic match')}\n\n{agreement}")
+    Markdown(
+        f"Over {len(originals)} excerpts:\n\n{reading('onset match')}\n{reading('harmonic match')}\n\n{agreement}"
+    )
 )
 
 # %% [markdown]
@@ -255,11 +324,18 @@ from svdlib.analysis import high_minus_low, spectral_centroid
 from svdlib.evaluation import area_under_curve
 
 n_class = 3 * n_measured
-drawn = torch.as_tensor(generator.permutation(len(bank))[:n_class], device=device)
+drawn = torch.as_tensor(
+    generator.permutation(len(bank))[:n_class], device=device
+)
 class_x, class_sung = bank.gather(drawn), bank.labels(drawn).cpu().numpy()
 to_sound = detector.standardizer.inverse
 with torch.no_grad():
-    fc8 = torch.cat([detector.features(piece, ["fc8"])["fc8"] for piece in class_x.split(32)])
+    fc8 = torch.cat(
+        [
+            detector.features(piece, ["fc8"])["fc8"]
+            for piece in class_x.split(32)
+        ]
+    )
     answers = detector.out(fc8)[:, 0]  # the logits: one linear step from FC8
     from_fc8 = inverters["fc8"](fc8)
     tilt = {
@@ -268,19 +344,28 @@ with torch.no_grad():
     }
     centroid = {
         "originals": spectral_centroid(to_sound(class_x[:, 0])).numpy(),
-        "inversions from FC8": spectral_centroid(to_sound(from_fc8[:, 0])).numpy(),
+        "inversions from FC8": spectral_centroid(
+            to_sound(from_fc8[:, 0])
+        ).numpy(),
     }
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels of points, one per excerpt, in two rows for vocal and non-vocal: left the originals, right their inversions from FC8. The horizontal axis is upper half minus lower half of the picture; black bars are medians."}}
-figures.figure_class_dependence(tilt, class_sung, "upper minus lower half (deviations)")
+figures.figure_class_dependence(
+    tilt, class_sung, "upper minus lower half (deviations)"
+)
 
 # %% tags=["hide-input"]
 both_classes = class_sung.any() and not class_sung.all()
 summary = []
-for measure, by_picture in {"high minus low (deviations)": tilt, "spectral centroid (Hz)": centroid}.items():
+for measure, by_picture in {
+    "high minus low (deviations)": tilt,
+    "spectral centroid (Hz)": centroid,
+}.items():
     for picture, values in by_picture.items():
         medians = [
-            float(np.median(values[members])) if members.any() else float("nan")
+            float(np.median(values[members]))
+            if members.any()
+            else float("nan")
             for members in (class_sung, ~class_sung)
         ]
         summary.append(
@@ -302,10 +387,14 @@ pd.DataFrame(summary).style.format(precision=2).hide(axis="index")
 
 # %% tags=["remove-input"]
 def compare(measure):
-    original, inverted = (row["AUC"] for row in summary if row["measure"].startswith(measure))
+    original, inverted = (
+        row["AUC"]
+        for row in summary
+        if row["measure"].startswith(measure.strip("*"))
+    )
     before, after = abs(original - 0.5), abs(inverted - 0.5)
     if after < 0.05:
-        return f"By the {measure}, the inversions from FC8 of the two classes hardly differ (AUC {inverted:.2f}; originals {original:.2f})."
+        return f"By {measure}, the inversions from FC8 of the two classes hardly differ (AUC {inverted:.2f}; originals {original:.2f})."
     direction = "higher" if inverted > 0.5 else "lower"
     agrees = (
         "the direction that the paper reports"
@@ -315,25 +404,34 @@ def compare(measure):
     if before > 0.05 and (original - 0.5) * (inverted - 0.5) < 0:
         amount = "The originals differ the other way round. So FC8's inversions do not repeat a difference of the sound; they show a class in the inverter's own way"
     elif after > before + 0.05:
-        amount = "The originals are separated less well by it. So FC8's inversions show the class more plainly than the sound itself does"
+        amount = "The originals are separated less well by it. So in this number FC8's inversions show the class more plainly than the sound itself does"
     elif after < before - 0.05:
         amount = "But the originals are separated even better by it. So this difference is in the songs already, and FC8 need not have made it"
     else:
         amount = "But the originals are separated about as well by it. So this difference is in the songs already, and FC8 need not have made it"
-    return f"By the {measure}, vocal inversions lie {direction} (AUC {inverted:.2f}), {agrees}. {amount} (AUC of the originals {original:.2f})."
+    return f"By {measure}, vocal inversions lie {direction} (AUC {inverted:.2f}), {agrees}. {amount} (AUC of the originals {original:.2f})."
 
 
 if both_classes:
     ranks = [
-        pd.Series(values).rank() for values in (answers.cpu().numpy(), tilt["inversions from FC8"], tilt["originals"])
+        pd.Series(values).rank()
+        for values in (
+            answers.cpu().numpy(),
+            tilt["inversions from FC8"],
+            tilt["originals"],
+        )
     ]
     follows, follows_original = np.corrcoef(ranks)[0, 1:]
     text = (
-        f"{compare('high minus low')}\n\n{compare('spectral centroid')}\n\n"
+        f"{compare('*high minus low*')}\n\n{compare('*spectral centroid*')}\n\n"
         f"How does the picture go with the detector's *answer*, right or wrong? The rank correlation between the answer and high minus low is {follows:+.2f} for the inversions from FC8 and "
         f"{follows_original:+.2f} for the originals. "
         + (
-            "The inversions follow the answer more closely than the sound does: what FC8 carries is in large part the decision."
+            (
+                "The inversions follow the answer more closely than the sound does: what the inverter paints from FC8 goes in good part with the decision."
+                if abs(follows) > 0.5
+                else "The inversions follow the answer a little more closely than the sound does, but only loosely."
+            )
             if abs(follows) > abs(follows_original) + 0.1
             else "The inversions do not follow the answer much more closely than the sound does, so these numbers alone do not show a decision in FC8."
         )

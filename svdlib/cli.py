@@ -300,7 +300,7 @@ INVERT_EXAMPLES = """examples:
   svdlib invert song.mp3 --out inversions
   svdlib invert song.mp3 --out inversions --at 61.5"""
 
-INVERT_DESCRIPTION = """Choose an excerpt of 1.7 s, invert it from each of the detector's eight layers, and write:
+INVERT_DESCRIPTION = """Choose an excerpt of about 1.6 s, invert it from each of the detector's eight layers, and write:
 
   inversions.png   the excerpt and its eight inversions
   detector.png     the probability of singing over the song

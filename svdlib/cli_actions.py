@@ -73,9 +73,7 @@ def evaluate_detector(options: Namespace) -> None:
     """Print a detector's scores."""
     from svdlib.recipes import evaluate_detector
 
-    result = evaluate_detector(
-        options.corpus, split=options.split, detector=options.detector, device=options.device
-    )
+    result = evaluate_detector(options.corpus, split=options.split, detector=options.detector, device=options.device)
     lines = [f"{'song':40}  {'AUC':>6}  accuracy"]
     for name, scores in {**result["per_song"], "all songs": result}.items():
         lines.append(f"{name:40}  {scores['auc']:6.3f}  {scores['accuracy']:8.3f}")
@@ -92,7 +90,8 @@ def evaluate_nre(options: Namespace) -> None:
     lines = ["layer  NRE    95 % interval"]
     for layer, score in result.items():
         low, high = score["ci95"]
-        lines.append(f"{layer:5}  {score['nre']:.3f}  {low:.3f} to {high:.3f}")
+        interval = f"{low:.3f} to {high:.3f}" if math.isfinite(low) else "unknown with a single song"
+        lines.append(f"{layer:5}  {score['nre']:.3f}  {interval}")
     _print_result(options, result, "\n".join(lines))
 
 

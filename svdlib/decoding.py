@@ -15,7 +15,7 @@ from svdlib.errors import AudioError
 READABLE = "WAV, AIFF, FLAC, Ogg or MP3"
 READABLE_FORMATS = {"WAV", "WAVEX", "RF64", "AIFF", "FLAC", "OGG", "MP3"}  # libsndfile's names
 BLOCK_FRAMES = 1 << 18  # sample frames read at once, so that eight channels at 192 kHz need little memory
-LOWEST_RATE, HIGHEST_RATE = 4000, 768000  # Hz; anything beyond is a damaged header
+LOWEST_RATE, HIGHEST_RATE = 4000, 768000  # Hz; no music is stored at a rate beyond
 MP3_FRAME_SAMPLES = 1152  # by so much a header that counts itself overstates the length
 AGAIN = "get or export the file again"
 
@@ -90,7 +90,8 @@ def _open_sound(path: Path, file: BinaryIO):
         raise AudioError(f"{path}: damaged, or not {READABLE} ({_reason(error)}); {AGAIN}") from error
     if sound.format not in READABLE_FORMATS or not LOWEST_RATE <= sound.samplerate <= HIGHEST_RATE:
         raise AudioError(
-            f"{path}: {sound.format} sound at {sound.samplerate} Hz; convert it to {READABLE} at 8 to 192 kHz"
+            f"{path}: {sound.format} sound at {sound.samplerate} Hz; convert it to {READABLE} "
+            f"at a sampling rate from {LOWEST_RATE // 1000} to {HIGHEST_RATE // 1000} kHz"
         )
     return sound
 

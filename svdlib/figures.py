@@ -201,6 +201,8 @@ def figure_training(history: "Sequence[Epoch]") -> Drawing:
                 label=f"{name} validation",
             )
         axes.set(yscale="log", xlabel="epoch", ylabel="loss (log scale)")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:g}")  # not as powers of ten
         axes.xaxis.get_major_locator().set_params(integer=True)
         figure.legend(loc="outside right upper", fontsize=8.5)
     return figure
@@ -216,7 +218,8 @@ def figure_nre(scores: "Mapping[str, Mapping[str, LayerScore]]", mean_predictor:
     """Draw the normalised reconstruction error over the layers, shallow to deep (paper figure 5).
 
     Args:
-        scores: per corpus, a score per layer; error bars are its 95 % intervals.
+        scores: per corpus, a score per layer; error bars are its 95 % intervals. A corpus of a single song has none
+            (nan), and gets no bars.
         mean_predictor: per corpus, the error of always predicting the mean excerpt.
     """
     with rc_context(STYLE):
@@ -229,7 +232,7 @@ def figure_nre(scores: "Mapping[str, Mapping[str, LayerScore]]", mean_predictor:
             axes.errorbar(
                 position,
                 [s.nre for s in by_layer.values()],
-                np.maximum(errors, 0),
+                np.maximum(errors, 0) if np.isfinite(errors).all() else None,
                 fmt=f"{marker}-",
                 color=colour,
                 capsize=4,
@@ -243,31 +246,35 @@ def figure_nre(scores: "Mapping[str, Mapping[str, LayerScore]]", mean_predictor:
     return figure
 
 
-def figure_inversions(rows: Mapping[str, Mapping[str, np.ndarray | torch.Tensor]]) -> Drawing:
-    """Draw excerpts beside their inversions from every layer, all on one colour scale (paper figure 6).
+def figure_inversions(excerpts: Mapping[str, Mapping[str, np.ndarray | torch.Tensor]]) -> Drawing:
+    """Draw excerpts above their inversions from every layer, all on one colour scale (paper figure 6).
+
+    The paper has one excerpt per row; with one per column, nine pictures of each stay readable on a page.
 
     Args:
-        rows: per row label, the standardised spectrograms (115, 80) by column: "input", then the layers.
+        excerpts: per excerpt, by what stands above its column, the standardised spectrograms (115, 80): "input", then
+            the layers.
     """
-    columns = list(next(iter(rows.values())))
-    with rc_context({**STYLE, "font.size": 11, "axes.titlesize": 12}):
-        figure = Drawing(figsize=(1.45 * len(columns) + 1, 1.5 * len(rows) + 0.7), layout="constrained")
-        grid = figure.subplots(len(rows), len(columns), sharex=True, sharey=True, squeeze=False)
-        for row, (label, pictures) in enumerate(rows.items()):
-            for column, (title, picture) in enumerate(pictures.items()):
+    keys = list(next(iter(excerpts.values())))
+    with rc_context(STYLE):
+        figure = Drawing(figsize=(7.4, 0.95 * len(keys) + 1.0), layout="constrained")
+        grid = figure.subplots(len(keys), len(excerpts), sharex=True, sharey=True, squeeze=False)
+        for column, (name, pictures) in enumerate(excerpts.items()):
+            for row, (key, picture) in enumerate(pictures.items()):
                 axes = grid[row, column]
                 image = draw_spectrogram(
-                    axes, picture, limits=STANDARDISED_LIMITS, title="" if row else _column_title(title),
-                    show_frequencies=column == 0, show_times=row == len(rows) - 1,
+                    axes, picture, limits=STANDARDISED_LIMITS, title="" if row else name,
+                    show_frequencies=column == 0, show_times=row == len(keys) - 1,
                 )  # fmt: skip
-                axes.set_xlabel("")
-            grid[row, 0].set_ylabel(label)
-        figure.supxlabel("time (s)", size=11)
-        figure.colorbar(image, ax=grid, label="deviations from band mean", aspect=40, pad=0.01)
+                axes.set(yticks=[band_of_frequency(hertz) for hertz in (250, 4000)])
+                axes.set_yticklabels(["250 Hz", "4 kHz"])
+                if column == 0:
+                    axes.set_ylabel(_row_title(key), rotation=0, ha="right", va="center", weight="bold")
+        figure.colorbar(image, ax=grid, label="deviations from the mean of the band", location="bottom", aspect=50)
     return figure
 
 
-def _column_title(key: str) -> str:
+def _row_title(key: str) -> str:
     return layer_title(key) if key in LAYER_SHAPES else key.capitalize()
 
 

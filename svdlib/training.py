@@ -74,7 +74,7 @@ PROFILES: dict[str, TrainingPlan] = {
     "laptop": TrainingPlan(epochs=16, batch_size=16, schedule="cosine", steps_per_epoch=100, validation_excerpts=256),
     "full": TrainingPlan(),
 }
-"""demo: a minute, to see the machinery move; laptop: an hour or two on two cores; full: the published schedule."""
+"""demo: a minute, to see the machinery move; laptop: about an hour on two cores; full: the published schedule."""
 
 
 @dataclass

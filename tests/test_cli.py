@@ -84,6 +84,16 @@ def test_a_wrong_command_line_is_one_line_and_status_2(capsys, words, reason):
     assert reason in err and "--help" in err
 
 
+@pytest.mark.parametrize("examples", [cli.TRAIN_EXAMPLES, cli.EVALUATE_EXAMPLES, cli.INVERT_EXAMPLES])
+def test_examples_in_the_help_are_understood(examples):
+    lines = [line.split()[1:] for line in examples.splitlines() if line.startswith("  svdlib ")]
+    assert lines
+    for words in lines:
+        options = cli.build_parser().parse_args(words)
+        if getattr(options, "weights", None):
+            assert options.detector, "inverters of one's own go with the detector they were trained for"
+
+
 def test_names_in_the_help_are_the_librarys():
     assert tuple(cli.LAYER_NAMES.split()) == LAYERS
     assert cli.PROFILES == tuple(training.PROFILES) == tuple(detector_training.DETECTOR_PROFILES)
@@ -132,7 +142,8 @@ def test_evaluate_detector_prints_one_json_object(capsys):
 
 
 def test_evaluate_nre_prints_one_json_object(capsys):
-    words = ["evaluate", "nre", "--corpus", TINY, "--device", "cpu", "--layers", "conv1,fc8", "--sets", "2"]
+    corpus = "synthetic:songs=12,seconds=5"  # with two test songs
+    words = ["evaluate", "nre", "--corpus", corpus, "--device", "cpu", "--layers", "conv1,fc8", "--sets", "2"]
     status, out, _ = run(capsys, *words, "--per-song", "2", "--json")
     assert status == 0
     scores = json.loads(out)
@@ -150,6 +161,10 @@ def test_scores_are_printed_as_tables(capsys, monkeypatch):
     assert json.loads(run(capsys, "evaluate", "detector", "--json")[1])["per_song"]["a"]["auc"] is None
     monkeypatch.setattr(recipes, "evaluate_nre", lambda *_, **__: {"fc8": {"nre": 0.65, "ci95": [0.6, 0.7]}})
     assert "fc8    0.650  0.600 to 0.700" in run(capsys, "evaluate", "nre")[1]
+    single = {"fc8": {"nre": 0.65, "ci95": [float("nan")] * 2}}
+    monkeypatch.setattr(recipes, "evaluate_nre", lambda *_, **__: single)
+    assert "fc8    0.650  unknown with a single song" in run(capsys, "evaluate", "nre")[1]
+    assert json.loads(run(capsys, "evaluate", "nre", "--json")[1])["fc8"] == {"nre": 0.65, "ci95": [None, None]}
 
 
 def test_options_reach_the_recipe(capsys, monkeypatch, tmp_path):

@@ -1,11 +1,13 @@
 import os
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from svdlib.audio import LogMel
 from svdlib.corpora import SPLITS, Corpus, Segment, Track, base, frame_labels, log_mels, open_corpus
+from svdlib.decoding import duration
 from svdlib.errors import AudioError, CorpusError, LabelError
 
 
@@ -117,10 +119,18 @@ def test_songs_without_a_split_table_are_split_two_thirds_a_sixth_a_sixth(song_f
     assert [len(corpus.split(split)) for split in SPLITS] == sizes
 
 
-def test_other_files_are_passed_over(song_folder):
+@pytest.mark.parametrize("name", ["d.m4a", "cover.jpg", "album"])
+def test_other_files_among_the_songs_are_refused(song_folder, name):
     folder = song_folder()
-    (folder / "audio" / "cover.jpg").write_bytes(b"picture")
+    (folder / "audio" / name).write_bytes(b"something")
+    (folder / "labels" / "d.lab").write_text("0 1 sing\n")
+    refused(f"folder:{folder}", folder / "audio" / name, ".mp3, .ogg, .flac, .wav, .aiff", "convert")
+
+
+def test_hidden_files_and_other_files_among_the_labels_are_passed_over(song_folder):
+    folder = song_folder()
     (folder / "audio" / "._song0.mp3").write_bytes(b"left behind by a file manager")
+    (folder / "audio" / ".DS_Store").write_bytes(b"left behind by another")
     (folder / "labels" / "README.txt").write_text("labels")
     assert len(open_corpus(f"folder:{folder}").tracks) == 3
 
@@ -162,6 +172,21 @@ def test_song_without_labels_and_labels_without_song(song_folder):
     refused(f"folder:{folder}", "song1.flac", "add labels/song1.lab")
     (folder / "audio" / "song1.flac").unlink()
     refused(f"folder:{folder}", "other.lab", "belongs to no song")
+
+
+@pytest.mark.parametrize("rate", [3999, 768001])
+def test_sampling_rates_beyond_those_on_the_page_are_refused(song_folder, song_file, rate):
+    folder = song_folder()
+    (folder / "audio" / "song2.flac").unlink()
+    rates = "from 4 to 768 kHz"
+    assert rates in (Path(__file__).parent.parent / "book" / "corpora.md").read_text(encoding="utf-8")
+    song_file("songs/audio/song2.wav", rate=rate)
+    refused(f"folder:{folder}", "song2.wav", f"{rate} Hz", rates, error=AudioError)
+
+
+@pytest.mark.parametrize("rate", [4000, 768000])
+def test_the_lowest_and_the_highest_sampling_rate_are_read(song_file, rate):
+    assert duration(song_file(rate=rate, samples=np.zeros(4 * rate))) == 4
 
 
 def test_two_songs_of_one_stem(song_folder, song_file):

@@ -135,8 +135,9 @@ def test_all_inversions_share_one_colour_scale(excerpt):
     axes = drawn(figures.figure_inversions(rows))
     assert len(axes) == 18
     assert len({each.images[0].get_clim() for each in axes}) == 1
-    assert [each.get_title() for each in axes[:9]] == ["Input", *TITLES]
-    assert np.array_equal(axes[9].images[0].get_array(), 5 * excerpt.T)
+    assert [each.get_title() for each in axes[:2]] == ["A", "B"]
+    assert [each.get_ylabel() for each in axes[::2]] == ["Input", *TITLES]
+    assert all(np.array_equal(each.images[0].get_array(), 5 * excerpt.T) for each in axes[1::2])
 
 
 def test_nre_has_intervals_and_the_line_of_the_mean_predictor():
@@ -147,6 +148,13 @@ def test_nre_has_intervals_and_the_line_of_the_mean_predictor():
     assert [tuple(line.get_ydata()) for line in axes.lines if line.get_linestyle() == "--"] == [(0.71, 0.71)]
     ends = np.array([segment[:, 1] for segment in axes.collections[0].get_segments()])
     assert ends == pytest.approx(np.array([score.ci95 for score in scores.values()]))
+
+
+def test_nre_of_a_single_song_has_no_intervals():
+    scores = {layer: LayerScore(0.5, (np.nan, np.nan), (0.5,)) for layer in LAYERS}
+    (axes,) = drawn(figures.figure_nre({"one song": scores}, {"one song": 0.71}))
+    assert not axes.collections
+    assert [list(line.get_ydata()) for line in axes.lines if len(line.get_ydata()) == 8] == [[0.5] * 8]
 
 
 def test_losses_are_drawn_per_layer():

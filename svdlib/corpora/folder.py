@@ -18,9 +18,10 @@ LAYOUT = "a corpus folder holds audio/NAME.mp3 (or ogg, flac, wav, aiff) and lab
 def open_folder(folder: str | Path) -> Corpus:
     """Open a folder of songs and labels as a corpus, without decoding the songs.
 
-    `audio/` holds the songs, `labels/` a `.lab` file of the same stem for each. `splits.csv`, if it is there,
-    has the columns `file` and `split` and one line per song. Without it the songs are split in the order of
-    their names: about two thirds for training, a sixth each for validation and test.
+    `audio/` holds the songs and nothing else, `labels/` a `.lab` file of the same stem for each; hidden files are
+    passed over. `splits.csv`, if it is there, has the columns `file` and `split` and one line per song. Without it
+    the songs are split in the order of their names: about two thirds for training, a sixth each for validation
+    and test.
 
     Args:
         folder: the folder.
@@ -29,8 +30,8 @@ def open_folder(folder: str | Path) -> Corpus:
         The corpus, in the order of the songs' names.
 
     Raises:
-        CorpusError: a folder, song or label file is missing, a name is there twice, the split table does not
-            fit the songs, or there are fewer than three songs.
+        CorpusError: a folder, song or label file is missing, a file among the songs has another suffix, a name
+            is there twice, the split table does not fit the songs, or there are fewer than three songs.
         LabelError: a label file breaks the format or goes beyond the end of its song.
         AudioError: a song is not audio, or cut short.
     """
@@ -52,7 +53,9 @@ def _songs(folder: Path) -> dict[str, Path]:
     songs: dict[str, Path] = {}
     for path in _visible(folder / "audio"):
         if path.suffix.lower() not in AUDIO_SUFFIXES:
-            continue
+            raise CorpusError(
+                f"{path}: not one of {', '.join(AUDIO_SUFFIXES)}; convert the song, or move what is none out of audio/"
+            )
         if path.stem in songs:
             raise CorpusError(f"{path}: {songs[path.stem].name} has the same stem; rename one")
         songs[path.stem] = path
