@@ -340,9 +340,8 @@ display(
 # %%
 distance = np.abs(smoothed[0] - songs.labels[0])
 half_excerpt = EXCERPT_FRAMES // 2
-first = int(
-    distance[half_excerpt:-half_excerpt].argmax()
-)  # frames with whole context on both sides
+inner = distance[half_excerpt:-half_excerpt]  # context on both sides
+first = int(inner.argmax())
 worst = first + half_excerpt
 worst_excerpt = log_mel[first : first + EXCERPT_FRAMES]
 

@@ -89,7 +89,7 @@ epochs, steps, batch_size = {
 #
 # $$
 # \begin{aligned}
-# \mathbf{w}^* = \arg\min_{\mathbf{w}} \sum_i \Bigl( & \underbrace{\lVert \mathbf{x}_i - G_L(\Phi_L(\mathbf{x}_i); \mathbf{w}) \rVert^2}_{\Psi_{input}} \\
+# \mathbf{w}^* = \arg\min_{\mathbf{w}} \sum_i \Bigl( & \underbrace{\lVert \mathbf{x}_i - G_L(\Phi_L(\mathbf{x}_i); \mathbf{w}) \rVert^2}_{\Psi_{input}} \cr
 # {} + {} & \underbrace{\lVert \Theta(\mathbf{x}_i) - \Theta(G_L(\Phi_L(\mathbf{x}_i); \mathbf{w})) \rVert^2}_{\Psi_{feature}} \Bigr) + \beta \lVert \mathbf{w} \rVert^2
 # \end{aligned}
 # \tag{3}

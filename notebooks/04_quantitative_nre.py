@@ -86,7 +86,7 @@ train, test = (
 #
 # $$
 # \begin{aligned}
-# \mathrm{NRE} &= \frac{1}{d} \sum_{i} \frac{\lVert \mathbf{x}_i - \hat{\mathbf{x}}_i \rVert}{N_c}, \\
+# \mathrm{NRE} &= \frac{1}{d} \sum_{i} \frac{\lVert \mathbf{x}_i - \hat{\mathbf{x}}_i \rVert}{N_c}, \cr
 # N_c &= \frac{1}{d(d-1)} \sum_{i \ne j} \lVert \mathbf{x}_i - \mathbf{x}_j \rVert .
 # \end{aligned}
 # \tag{5}
@@ -99,9 +99,7 @@ train, test = (
 # We take two excerpts from the test songs and invert them from a shallow and from the deepest layer. With two excerpts there is only one distance to compare with.
 
 # %%
-x = test.gather(
-    test.spread(4)[1:3]
-)  # two excerpts from inside the bank, (2, 1, 115, 80)
+x = test.gather(test.spread(4)[1:3])  # two excerpts, (2, 1, 115, 80)
 inversions = svdlib.reconstruct(
     detector, {layer: inverters[layer] for layer in ("conv2", "fc8")}, x
 )
@@ -221,9 +219,8 @@ display(
 # cases, a gap between the two says only how much the choice of songs matters. To see how the inverters fare on *other* music, build this book with `CORPUS=folder:PATH` and songs of your own.
 
 # %%
-n_other, seconds = {"demo": (6, 20), "laptop": (16, 60), "full": (20, 60)}[
-    profile
-]
+sizes = {"demo": (6, 20), "laptop": (16, 60), "full": (20, 60)}
+n_other, seconds = sizes[profile]
 other_collection = svdlib.open_corpus(
     f"synthetic:songs={n_other},seconds={seconds},seed={seed + 101}"
 )
@@ -254,7 +251,7 @@ pd.DataFrame(
             "95 % interval": (
                 "–"
                 if np.isnan(score.ci95).any()
-                else f"{score.ci95[0]:.3f} to {score.ci95[1]:.3f}"
+                else f"{score.ci95[0]:.3f}\u00a0to\u00a0{score.ci95[1]:.3f}"
             ),
             "of the mean predictor": f"{score.nre / mean_score:.0%}",
             "NRE, second corpus": f"{other_scores[layer].nre:.3f}",

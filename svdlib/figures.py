@@ -270,7 +270,9 @@ def figure_inversions(excerpts: Mapping[str, Mapping[str, np.ndarray | torch.Ten
                 axes.set_yticklabels(["250 Hz", "4 kHz"])
                 if column == 0:
                     axes.set_ylabel(_row_title(key), rotation=0, ha="right", va="center", weight="bold")
-        figure.colorbar(image, ax=grid, label="deviations from the mean of the band", location="bottom", aspect=50)
+        figure.colorbar(
+            image, ax=grid, label="deviations from the mean of the band", location="bottom", aspect=50, pad=0.02
+        )
     return figure
 
 
