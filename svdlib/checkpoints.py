@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from svdlib.errors import WeightsError
-from svdlib.inverters import VARIANTS, FeatureInverter, build_inverter
-from svdlib.model import SVDNet, check_layer
+from svdlib.inverters import FeatureInverter, build_inverter
+from svdlib.model import LAYERS, SVDNet, check_layer
 from svdlib.storage import write_atomically
 
 FORMAT = "svdlib-weights-1"
@@ -86,10 +86,7 @@ def pretrained(kind: str, *, layer: str | None = None, variant: str = "published
 
 def pretrained_inverters(variant: str = "published") -> dict[str, FeatureInverter]:
     """Load all eight inverters of a family that come with the package, shallow to deep."""
-    return {
-        layer: pretrained("inverter", layer=layer, variant=variant)
-        for layer in VARIANTS.get(variant, VARIANTS["published"])
-    }
+    return {layer: pretrained("inverter", layer=layer, variant=variant) for layer in LAYERS}
 
 
 def weights_name(layer: str, variant: str) -> str:

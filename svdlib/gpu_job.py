@@ -155,7 +155,8 @@ def collect(
         CorpusError: if the data are missing, damaged or of another corpus.
         TrainingError: if the run is not finished or has other settings.
     """
-    from svdlib.recipes import detector_provenance, make_provenance, save_detector, save_inverters
+    from svdlib.checkpoints import load_detector
+    from svdlib.recipes import make_provenance, save_detector, save_inverters
 
     for part, plans in (("detector", DETECTOR_PROFILES), ("inverters", PROFILES)):
         _, meta = load_state(folder / part / STATE_FILE)
@@ -165,11 +166,10 @@ def collect(
     detector, inverters = train(data, folder, device="cpu", minutes=0, profile=profile, seed=seed)
     device = (folder / DEVICE_FILE).read_text().strip()
     origin = make_provenance(source["name"], source["songs"], seed, profile, device)
-    plan = DETECTOR_PROFILES[profile]
-    paths = [save_detector(out, detector, plan, origin)]
+    paths = [save_detector(out, detector, DETECTOR_PROFILES[profile], origin)]
     excerpts = len(_bank(songs["train"], detector, torch.device("cpu")))
     extra = {"objective": "joint", "precision": "bfloat16", "training_excerpts": excerpts}
-    of_detector = json.loads(json.dumps(detector_provenance(detector, plan, origin)))
+    of_detector = load_detector(paths[0]).provenance
     return paths + list(save_inverters(out, inverters, PROFILES[profile], origin | extra, of_detector).values())
 
 

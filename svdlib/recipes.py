@@ -137,13 +137,9 @@ def train_inverters(
 def save_detector(folder: Path, fitted: FittedDetector, plan: DetectorPlan, origin: dict[str, Any]) -> Path:
     """Write a fitted detector with its whole provenance and return the file."""
     path = folder / DETECTOR_FILE
-    save_weights(path, fitted.detector, detector_provenance(fitted, plan, origin))
+    result = {"plan": asdict(plan), "threshold": fitted.threshold} | fitted.best_epoch
+    save_weights(path, fitted.detector, origin | result)
     return path
-
-
-def detector_provenance(fitted: FittedDetector, plan: DetectorPlan, origin: dict[str, Any]) -> dict[str, Any]:
-    """Where a fitted detector comes from: `make_provenance`'s entries, its plan, threshold and best epoch."""
-    return origin | {"plan": asdict(plan), "threshold": fitted.threshold} | fitted.best_epoch
 
 
 def save_inverters(

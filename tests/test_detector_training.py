@@ -17,16 +17,9 @@ from svdlib.errors import CorpusError, OutputError, TrainingError
 from svdlib.evaluation import area_under_curve, best_threshold, smooth
 from svdlib.excerpts import Songs
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PLAN = DetectorPlan(epochs=3, steps_per_epoch=2, batch_size=2)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Batches of two segments are too small to share between threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def fit(folder=None, **options):

@@ -16,17 +16,10 @@ from svdlib.errors import LayerError, OutputError, TrainingError
 from svdlib.model import SVDNet
 from svdlib.training import PROFILES, STATE_FILE, TrainingPlan, fit_inverters
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PLAN = TrainingPlan(epochs=2, batch_size=2, steps_per_epoch=3, validation_excerpts=4)
 LAYERS = ("fc8", "mp3")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Batches of two excerpts are too small to share between threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def fit(folder=None, **options):
