@@ -71,17 +71,24 @@ def build_parser() -> Parser:
 def _add_corpus(verbs) -> None:
     parser = verbs.add_parser(
         "corpus",
-        help="prepare a corpus, or say what is in it",
-        description="Prepare a corpus, or say what is in it.",
-        epilog="examples:\n  svdlib corpus info synthetic\n  svdlib corpus build folder:my_songs",
+        help="prepare a corpus, say what is in it, or write it to files",
+        description="Prepare a corpus, say what is in it, or write it to files.",
+        epilog="examples:\n  svdlib corpus info synthetic\n  svdlib corpus build folder:my_songs\n"
+        "  svdlib corpus export synthetic:songs=6 --out six_songs --stems",
     )
     parts = parser.add_subparsers(title="verbs", metavar="VERB", dest="part", required=True)
     for name, act, text in (
         ("build", actions.build_corpus, "compute the spectrograms of all songs and keep them for later runs"),
         ("info", actions.describe_corpus, "count the songs and the singing, without decoding anything"),
+        ("export", actions.export_corpus, "write songs, labels and splits to a folder that folder:DIR reads"),
     ):
         part = parts.add_parser(name, help=text, description=f"{text.capitalize()}.", epilog=CORPUS_NAMES)
         part.add_argument("name", metavar="NAME", help="the corpus, see below")
+        if name == "export":
+            _add_out(part)
+            part.add_argument("--stems", action="store_true", help="voice and band as well, of synthetic corpora")
+        if name in ("build", "export"):
+            _add_processes(part)
         _add_json(part)
         part.set_defaults(act=act)
 
@@ -138,7 +145,7 @@ def _add_evaluate(verbs) -> None:
     parser = verbs.add_parser(
         "evaluate",
         help="score a detector or its inverters on the test songs of a corpus",
-        description="Score a detector or its inverters on the test or validation songs of a corpus.",
+        description="Score a detector or its inverters on the test songs of a corpus, its validation songs or all.",
         epilog=EVALUATE_EXAMPLES,
     )
     parts = parser.add_subparsers(title="what to evaluate", metavar="WHAT", dest="part", required=True)
@@ -149,7 +156,7 @@ def _add_evaluate(verbs) -> None:
         part = parts.add_parser(name, help=text, description=f"Print the {text}.", epilog=EVALUATE_EXAMPLES)
         _add_corpus_and_device(part)
         part.add_argument(
-            "--split", choices=("valid", "test"), default="test", help="which of its songs (default test)"
+            "--split", choices=("valid", "test", "all"), default="test", help="which of its songs (default test)"
         )
         _add_detector(part)
         _add_json(part)
@@ -251,6 +258,15 @@ def _add_out(parser: Parser) -> None:
     )
 
 
+def _add_processes(parser: Parser) -> None:
+    parser.add_argument(
+        "--processes",
+        type=_number(int, 1),
+        metavar="N",
+        help="how many songs to work on at once (default: SVDLIB_PROCESSES, or else all cores)",
+    )
+
+
 def _add_json(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout and nothing else there")
 
@@ -278,6 +294,8 @@ def _number(kind: type, smallest: float = -math.inf, largest: float = math.inf) 
 CORPUS_NAMES = """corpora:
   synthetic                           93 songs of a minute, made by procedure
   synthetic:songs=6,seconds=20,seed=1 as many and as long as you like
+  synthetic-b                         other singers, instruments and mixes, to test on what no training
+                                      has met; with the same options
   folder:PATH                         your own: PATH/audio/NAME.mp3 (or ogg, flac, wav, aiff),
                                       PATH/labels/NAME.lab with lines "start end sing|nosing" in seconds,
                                       and, if you like, PATH/splits.csv with the columns file,split
@@ -292,7 +310,7 @@ TRAIN_EXAMPLES = """examples:
 Ctrl-C stops a run, --resume goes on with it. The paths of the weights are printed when it is finished."""
 
 EVALUATE_EXAMPLES = """examples:
-  svdlib evaluate detector --corpus folder:my_songs
+  svdlib evaluate detector --corpus folder:my_songs --split all
   svdlib evaluate nre --split valid --layers conv5 fc7
   svdlib evaluate nre --weights runs/inverters --detector runs/detector/detector.safetensors --json"""
 

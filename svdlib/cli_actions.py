@@ -18,7 +18,7 @@ def build_corpus(options: Namespace) -> None:
     from svdlib.corpora.songs import load_songs
 
     corpus = open_corpus(options.name)
-    songs = load_songs(corpus.tracks)
+    songs = load_songs(corpus.tracks, processes=options.processes)
     frames = sum(len(label) for label in songs.labels)
     sung = sum(int(label.sum()) for label in songs.labels)
     result = {"corpus": options.name, "songs": len(corpus.tracks), "minutes": frames / 70 / 60, "sung": sung / frames}
@@ -40,6 +40,16 @@ def describe_corpus(options: Namespace) -> None:
     for split, counts in splits.items():
         lines.append(f"  {split:5}  {counts['songs']:5} songs  {counts['sung_minutes']:8.1f} minutes of singing")
     _print_result(options, {"corpus": options.name, "splits": splits}, "\n".join(lines))
+
+
+def export_corpus(options: Namespace) -> None:
+    """Write a corpus as a folder of plain files."""
+    from svdlib.corpora import export_corpus, open_corpus
+
+    corpus = open_corpus(options.name)
+    folder = export_corpus(corpus, options.out, stems=options.stems, processes=options.processes)
+    result = {"corpus": options.name, "folder": str(folder), "songs": len(corpus.tracks)}
+    _print_result(options, result, f"{folder}: {len(corpus.tracks)} songs; the corpus is now also folder:{folder}")
 
 
 def train_detector(options: Namespace) -> None:

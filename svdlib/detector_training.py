@@ -6,7 +6,7 @@ the same network and the same labels as with single excerpts, at an eighth of th
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from svdlib.inverters import in_channels_last
 from svdlib.memory import keep_freed_memory
 from svdlib.model import CENTRE_FRAME, EXCERPT_FRAMES, TIME_STRIDE, SVDNet
 from svdlib.progress import progress
+from svdlib.remixing import Remixing
 from svdlib.runs import carry_on, mix_seeds, own_chance
 from svdlib.standardizer import Standardizer
 from svdlib.storage import digest, load_state, pack_adam, restore_adam, save_state
@@ -43,6 +44,7 @@ class DetectorPlan:
         batch_size: segments per update.
         learning_rate: Adam's step size at the start; it falls to nothing along a cosine.
         augmentation: how strongly segments are changed.
+        remixing: how segments are mixed anew, where the training songs have stems.
     """
 
     epochs: int = 20
@@ -50,6 +52,7 @@ class DetectorPlan:
     batch_size: int = 16
     learning_rate: float = 1e-3
     augmentation: Augmentation = Augmentation()
+    remixing: Remixing = Remixing()
 
     def __post_init__(self) -> None:
         for name in ("epochs", "steps_per_epoch", "batch_size", "learning_rate"):
@@ -144,7 +147,8 @@ class _Run:
         detector.standardizer = Standardizer.fit(train.log_mels)
         self.detector = in_channels_last(detector, device)
         self.optimiser = torch.optim.Adam(self.detector.parameters(), lr=plan.learning_rate, fused=True)
-        self.frames = torch.cat([torch.as_tensor(song, dtype=torch.float32) for song in train.log_mels]).to(device)
+        self.frames = _end_to_end(train.log_mels, device)
+        self.stems = [_end_to_end(part, device) for part in (train.voices, train.bands) if train.has_stems]
         self.labels = torch.as_tensor(np.concatenate(train.labels), dtype=torch.float32).to(device)
         shortest = min(len(song) for song in train.log_mels)
         self.length = min(SEGMENT_FRAMES, EXCERPT_FRAMES + (shortest - EXCERPT_FRAMES) // TIME_STRIDE * TIME_STRIDE)
@@ -184,14 +188,29 @@ class _Run:
         self.loss_sum += loss.detach()
 
     def _draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Score randomly drawn and augmented segments: logits and targets, both (batch, centre frames)."""
-        batch = (self.plan.batch_size,)
-        chosen = self.starts[torch.randint(len(self.starts), batch, generator=generator)].to(self.device)
-        segments = self.frames[chosen[:, None] + torch.arange(self.length, device=self.device)]
+        """Score randomly drawn, remixed and augmented segments: logits and targets, both (batch, centre frames)."""
+        chosen = self._places(generator)
+        segments, targets = self._cut(self.frames, chosen), self._targets(chosen)
+        if self.stems:
+            voices, bands = self.stems
+            elsewhere = self._cut(bands, self._places(generator))
+            segments, silent = self.plan.remixing(segments, self._cut(voices, chosen), elsewhere, generator)
+            targets = targets * ~silent[:, None]
         segments = self.detector.standardizer(self.plan.augmentation(segments, generator))
+        return self.detector.segment_logits(segments[:, None]), targets * (2 * CERTAINTY - 1) + (1 - CERTAINTY)
+
+    def _places(self, generator: torch.Generator) -> Tensor:
+        """First frames of randomly drawn segments: (batch,)."""
+        drawn = torch.randint(len(self.starts), (self.plan.batch_size,), generator=generator)
+        return self.starts[drawn].to(self.device)
+
+    def _cut(self, frames: Tensor, starts: Tensor) -> Tensor:
+        return frames[starts[:, None] + torch.arange(self.length, device=self.device)]
+
+    def _targets(self, starts: Tensor) -> Tensor:
+        """1 where somebody sings at a centre frame, else 0: (batch, centre frames)."""
         centres = torch.arange(CENTRE_FRAME, self.length - CENTRE_FRAME, TIME_STRIDE, device=self.device)
-        targets = self.labels[chosen[:, None] + centres] * (2 * CERTAINTY - 1) + (1 - CERTAINTY)
-        return self.detector.segment_logits(segments[:, None]), targets
+        return self.labels[starts[:, None] + centres]
 
     def close_epoch(self) -> None:
         """Validate on whole songs and keep what is best so far."""
@@ -223,7 +242,7 @@ class _Run:
         return {
             "plan": asdict(self.plan),
             "seed": self.seed,
-            "training_songs": [digest(self.frames), digest(self.labels)],
+            "training_songs": [digest(part) for part in (self.frames, self.labels, *self.stems)],
             "validation_songs": [
                 digest(torch.as_tensor(np.concatenate(part))) for part in (self.valid.log_mels, self.valid.labels)
             ],
@@ -280,6 +299,11 @@ def predict(detector: SVDNet, log_mel: np.ndarray) -> np.ndarray:
     device = detector.standardizer.mean.device
     spectrogram = detector.standardizer(torch.as_tensor(log_mel, dtype=torch.float32, device=device))
     return detector.predict_song(spectrogram).cpu().numpy()
+
+
+def _end_to_end(log_mels: Sequence[np.ndarray], device: torch.device) -> Tensor:
+    """Lay log-mels (frames, 80) end to end on a device."""
+    return torch.cat([torch.as_tensor(song, dtype=torch.float32) for song in log_mels]).to(device)
 
 
 def _under(prefix: str, arrays: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -257,5 +257,36 @@ def area_under_curve(predictions: np.ndarray, truth: np.ndarray) -> float:
     return float(roc_auc_score(truth, predictions))
 
 
+def roc_points(predictions: np.ndarray, truth: np.ndarray, at_most: int = 101) -> tuple[np.ndarray, np.ndarray]:
+    """The receiver operating characteristic: false alarms against hits, for every threshold from high to low.
+
+    Args:
+        predictions: (frames,).
+        truth: boolean labels (frames,).
+        at_most: of a longer curve, so many points evenly spread along it are kept, the first and the last among them.
+
+    Returns:
+        False-positive and true-positive rate (points,), both from 0 to 1; empty if only one class occurs.
+    """
+    from sklearn.metrics import roc_curve
+
+    if truth.all() or not truth.any():
+        return np.empty(0), np.empty(0)
+    false_rate, true_rate, _ = roc_curve(truth, predictions)
+    if len(false_rate) > at_most:
+        along = false_rate + true_rate  # never falls, and grows by 2 in all
+        kept = np.unique(np.searchsorted(along, np.linspace(0, along[-1], at_most)))
+        false_rate, true_rate = false_rate[kept], true_rate[kept]
+    return false_rate, true_rate
+
+
+def error_rates(predictions: np.ndarray, truth: np.ndarray, threshold: float) -> tuple[float, float]:
+    """Share of the unsung frames that are called sung, and of the sung frames that are not; nan without such frames."""
+    said = predictions > threshold
+    false_positives = float(np.mean(said[~truth])) if (~truth).any() else np.nan
+    false_negatives = float(np.mean(~said[truth])) if truth.any() else np.nan
+    return false_positives, false_negatives
+
+
 def _share(part: float, whole: float) -> float:
     return float(part / whole) if whole else 0.0

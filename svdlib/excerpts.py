@@ -28,11 +28,15 @@ class Songs:
         log_mels: one raw log-mel (frames, 80) per song.
         labels: one boolean array (frames,) per song, true where somebody sings.
         names: one name per song.
+        voices: the raw log-mels of what is sung alone, where the corpus has stems, else none.
+        bands: likewise, of everything else.
     """
 
     log_mels: Sequence[np.ndarray]
     labels: Sequence[np.ndarray]
     names: Sequence[str]
+    voices: Sequence[np.ndarray] = ()
+    bands: Sequence[np.ndarray] = ()
 
     def __post_init__(self) -> None:
         if not len(self.log_mels) == len(self.labels) == len(self.names):
@@ -45,6 +49,15 @@ class Songs:
                 raise CorpusError(f"{name} has shape {tuple(log_mel.shape)}; a log-mel is (frames, {N_BANDS}).")
             if len(log_mel) != len(label):
                 raise CorpusError(f"{name} has {len(log_mel)} frames and labels for {len(label)}.")
+        shapes = [log_mel.shape for log_mel in self.log_mels]
+        for stems in (self.voices, self.bands):
+            if self.has_stems and [stem.shape for stem in stems] != shapes:
+                raise CorpusError("Each song needs a voice and a band of its own shape, or no song has them.")
+
+    @property
+    def has_stems(self) -> bool:
+        """Whether voice and band are there apart from each other."""
+        return bool(self.voices or self.bands)
 
 
 class ExcerptBank:

@@ -13,6 +13,7 @@ import json
 import sys
 import time
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,13 @@ STEPS_PER_NEPER = 64
 """Spectrograms travel as whole steps of 1/64 in natural-log units: an error of 0.005, far below what an ear or the
 detector notices, and half the size of 32-bit numbers after compression."""
 
+STEM_STEPS_PER_NEPER = 8
+"""Stems are only ever training material, changed at random by many decibels: an error of 0.04 does no harm."""
+
+LOWEST_STEM = -16.25  # natural-log units, just below the floor of the front end
+
 SPLITS = ("train", "valid")
+STEMS = ("voices", "bands")
 DEVICE_FILE = "device.txt"
 
 
@@ -50,7 +57,7 @@ def prepare(corpus: str, path: Path) -> None:
     opened = open_corpus(corpus)
     content: dict[str, np.ndarray] = {"corpus": _text({"name": corpus, "songs": len(opened.tracks)})}
     for split in SPLITS:
-        songs = load_songs(opened.split(split))
+        songs = load_songs(opened.split(split), stems=split == "train")
         steps = np.round(np.concatenate(songs.log_mels) * STEPS_PER_NEPER).astype(np.int16).view(np.uint16)
         # High and low bytes apart, because only the high ones compress well.
         content[f"{split}/high"] = (steps >> 8).astype(np.uint8)
@@ -58,6 +65,8 @@ def prepare(corpus: str, path: Path) -> None:
         content[f"{split}/labels"] = np.packbits(np.concatenate(songs.labels))
         content[f"{split}/lengths"] = np.array([len(song) for song in songs.log_mels])
         content[f"{split}/names"] = _text(list(songs.names))
+        if songs.has_stems:
+            content |= {f"{split}/{name}": _pack_stems(getattr(songs, name)) for name in STEMS}
     write_atomically(Path(path), lambda file: np.savez_compressed(file, **content))
 
 
@@ -87,7 +96,22 @@ def _songs(arrays: dict[str, np.ndarray], split: str) -> Songs:
     log_mels = steps.astype(np.float32) / STEPS_PER_NEPER
     labels = np.unpackbits(arrays[f"{split}/labels"], count=len(log_mels)).astype(bool)
     ends = np.cumsum(arrays[f"{split}/lengths"])[:-1]
-    return Songs(np.split(log_mels, ends), np.split(labels, ends), json.loads(arrays[f"{split}/names"].tobytes()))
+    names = json.loads(arrays[f"{split}/names"].tobytes())
+    stems = {
+        name: np.split(_unpack_stems(arrays[f"{split}/{name}"]), ends) for name in STEMS if f"{split}/{name}" in arrays
+    }
+    return Songs(np.split(log_mels, ends), np.split(labels, ends), names, **stems)
+
+
+def _pack_stems(stems: Sequence[np.ndarray]) -> np.ndarray:
+    """Log-mels (frames, 80) of all songs, end to end, in one byte a cell: the step from the band below, modulo 256."""
+    steps = np.round((np.concatenate(stems) - LOWEST_STEM) * STEM_STEPS_PER_NEPER).clip(0, 255).astype(np.uint8)
+    return np.diff(steps, axis=1, prepend=np.uint8(0))
+
+
+def _unpack_stems(packed: np.ndarray) -> np.ndarray:
+    """The inverse of `_pack_stems`, float32 (frames, 80)."""
+    return np.cumsum(packed, axis=1, dtype=np.uint8).astype(np.float32) / STEM_STEPS_PER_NEPER + LOWEST_STEM
 
 
 def _text(value: object) -> np.ndarray:

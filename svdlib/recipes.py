@@ -19,6 +19,7 @@ import torch
 import svdlib
 from svdlib.checkpoints import load_detector, load_inverter, pretrained, save_weights, weights_name
 from svdlib.corpora import open_corpus
+from svdlib.corpora.base import Corpus, Track
 from svdlib.corpora.songs import load_songs
 from svdlib.detector_training import DETECTOR_PROFILES, DetectorPlan, FittedDetector, fit_detector, predict
 from svdlib.devices import choose_device, device_name
@@ -65,7 +66,7 @@ def train_detector(
     plan = _profile(DETECTOR_PROFILES, profile)
     chosen = choose_device(device)
     opened = open_corpus(corpus)
-    train, valid = load_songs(opened.split("train")), load_songs(opened.split("valid"))
+    train, valid = load_songs(opened.split("train"), stems=True), load_songs(opened.split("valid"))
     options = {"seed": seed, "folder": Path(folder), "resume": resume, "minutes": minutes}
     fitted = fit_detector(train, valid, plan=plan, device=chosen, **options)
     if not fitted.finished:
@@ -164,14 +165,14 @@ def evaluate_detector(
         corpus: a name that `open_corpus` knows.
         detector: weights; None takes the packaged ones.
         device: where to compute.
-        split: "test", or "valid" to choose between weights.
+        split: "test"; "valid" to choose between weights; "all" for a corpus that no part of the training has seen.
 
     Returns:
         "auc" and "accuracy" over all frames, "threshold", and "per_song" with both for each song.
     """
     network = open_detector(detector).to(choose_device(device))
     threshold = network.provenance["threshold"]
-    songs = load_songs(open_corpus(corpus).split(split))
+    songs = load_songs(tracks_of(open_corpus(corpus), split))
     predictions = [smooth(predict(network, log_mel)) for log_mel in songs.log_mels]
     pooled = detector_scores(predictions, songs.labels, threshold)
     per_song = {
@@ -212,7 +213,7 @@ def evaluate_nre(
         device: where to compute.
         sets: number of evaluation sets.
         per_song: random excerpts per song and set.
-        split: "test", or "valid" to choose between weights.
+        split: "test"; "valid" to choose between weights; "all" for a corpus that no part of the training has seen.
 
     Raises:
         WeightsError: if an inverter was trained for another detector.
@@ -232,9 +233,14 @@ def evaluate_nre(
     }
     for layer, inverter in inverters.items():
         check_belongs(layer, inverter, network)
-    bank = bank_of(load_songs(open_corpus(corpus).split(split)), network, chosen)
+    bank = bank_of(load_songs(tracks_of(open_corpus(corpus), split)), network, chosen)
     scores = evaluate_inverters(network, inverters, bank, EvaluationPlan(sets, per_song))
     return {layer: {"nre": score.nre, "ci95": list(score.ci95)} for layer, score in scores.items()}
+
+
+def tracks_of(corpus: Corpus, split: str) -> tuple[Track, ...]:
+    """The songs of a split, or with "all" those of the whole corpus."""
+    return corpus.tracks if split == "all" else corpus.split(split)
 
 
 def open_detector(weights: Path | None) -> SVDNet:

@@ -17,6 +17,12 @@ def no_shared_cache(tmp_path_factory):
     os.environ["SVDLIB_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_process():
+    """Starting processes takes longer than the few short songs of most tests."""
+    os.environ["SVDLIB_PROCESSES"] = "1"
+
+
 @pytest.fixture(scope="module")
 def one_thread():
     """For tiny trainings: batches of two are too small to share between threads."""

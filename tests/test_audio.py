@@ -106,9 +106,7 @@ def test_log_mel_on_gpu_equals_cpu(melody):
     np.testing.assert_allclose(on_gpu.cpu(), audio.LogMel()(melody), rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    "samples", [torch.zeros(1023), torch.zeros(2048, dtype=torch.int16), torch.tensor(0.0)]
-)
+@pytest.mark.parametrize("samples", [torch.zeros(1023), torch.zeros(2048, dtype=torch.int16), torch.tensor(0.0)])
 def test_log_mel_refuses_too_few_and_whole_numbers(samples):
     with pytest.raises(AudioError, match="samples of"):
         audio.LogMel()(samples)
@@ -175,9 +173,7 @@ def test_mp3_without_frame_count_is_read_to_its_end(tmp_path):
     path = tmp_path / "song.mp3"
     path.write_bytes(data)
     expected, _ = decoding.decode(path)
-    path.write_bytes(
-        b"ID3\x04\x00\x00\x00\x00\x00\x0a" + bytes(10) + data[second.start :] + b"TAG" + bytes(125)
-    )
+    path.write_bytes(b"ID3\x04\x00\x00\x00\x00\x00\x0a" + bytes(10) + data[second.start :] + b"TAG" + bytes(125))
     found, rate = decoding.decode(path)
     padding = len(found) - len(expected)  # the encoder pads both ends, and nobody says any more how much
     start = max(range(padding + 1), key=lambda lag: found[lag:][:66150] @ expected[:66150])
@@ -387,9 +383,7 @@ def test_undone_mel_filters_give_the_mel_magnitudes_back(melody):
     assert np.abs(np.log(audio.mel_filterbank().T @ magnitude / mel)).mean() < 0.02
 
 
-@pytest.mark.parametrize(
-    "log_mel", [np.zeros((80, 115)), np.zeros(80), np.zeros((0, 80)), np.full((5, 80), np.nan)]
-)
+@pytest.mark.parametrize("log_mel", [np.zeros((80, 115)), np.zeros(80), np.zeros((0, 80)), np.full((5, 80), np.nan)])
 def test_sonify_refuses_other_shapes_and_nan(log_mel):
     with pytest.raises(AudioError, match="log-mel"):
         audio.sonify(log_mel)

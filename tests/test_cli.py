@@ -46,7 +46,7 @@ def failing(monkeypatch):
 @pytest.mark.parametrize(
     "words",
     [
-        "", "corpus", "corpus build", "corpus info", "train", "train detector", "train inverters", "evaluate",
+        "", "corpus", "corpus build", "corpus export", "corpus info", "train", "train detector", "train inverters", "evaluate",
         "evaluate detector", "evaluate nre", "invert", "export", "export onnx",
     ],
 )  # fmt: skip

@@ -62,9 +62,7 @@ def test_synthetic_corpus_takes_number_length_and_seed():
 
 
 def test_split_gives_its_tracks_in_order():
-    tracks = tuple(
-        track_of(None, name, split=split) for name, split in [("a", "train"), ("b", "test"), ("c", "train")]
-    )
+    tracks = tuple(track_of(None, name, split=split) for name, split in [("a", "train"), ("b", "test"), ("c", "train")])
     corpus = Corpus("mine", tracks)
     assert [track.name for track in corpus.split("train")] == ["a", "c"]
     with pytest.raises(CorpusError, match="no split 'dev'; the splits are train, valid, test"):
@@ -74,9 +72,7 @@ def test_split_gives_its_tracks_in_order():
 
 
 def test_frames_are_sung_from_start_up_to_but_without_the_end():
-    labels = frame_labels(
-        [Segment(0, 1 / 70, False), Segment(1 / 70, 3 / 70, True), Segment(4 / 70, 9, True)], 6
-    )
+    labels = frame_labels([Segment(0, 1 / 70, False), Segment(1 / 70, 3 / 70, True), Segment(4 / 70, 9, True)], 6)
     assert labels.dtype == bool
     assert labels.tolist() == [False, True, True, False, True, True]
 
@@ -111,20 +107,35 @@ def test_opening_decodes_no_song(song_folder, monkeypatch):
     assert len(open_corpus(f"folder:{folder}").tracks) == 3
 
 
-@pytest.mark.parametrize(
-    ("count", "sizes"), [(3, [1, 1, 1]), (4, [2, 1, 1]), (5, [3, 1, 1]), (12, [8, 2, 2])]
-)
+@pytest.mark.parametrize(("count", "sizes"), [(3, [1, 1, 1]), (4, [2, 1, 1]), (5, [3, 1, 1]), (12, [8, 2, 2])])
 def test_songs_without_a_split_table_are_split_two_thirds_a_sixth_a_sixth(song_folder, count, sizes):
     corpus = open_corpus(f"folder:{song_folder(count)}")
     assert [len(corpus.split(split)) for split in SPLITS] == sizes
 
 
-@pytest.mark.parametrize("name", ["d.m4a", "cover.jpg", "album"])
+@pytest.mark.parametrize("name", ["d.m4a", "d.wma", "d.opus", "d", "d.flac.part"])
 def test_other_files_among_the_songs_are_refused(song_folder, name):
     folder = song_folder()
     (folder / "audio" / name).write_bytes(b"something")
     (folder / "labels" / "d.lab").write_text("0 1 sing\n")
     refused(f"folder:{folder}", folder / "audio" / name, ".mp3, .ogg, .flac, .wav, .aiff", "convert")
+
+
+def test_folders_among_the_songs_are_refused_even_with_a_pictures_name(song_folder):
+    folder = song_folder()
+    (folder / "audio" / "album.jpg").mkdir()
+    refused(f"folder:{folder}", folder / "audio" / "album.jpg", "move what is none out of audio/")
+
+
+def test_what_lies_beside_songs_is_passed_over(song_folder):
+    folder = song_folder()
+    before = open_corpus(f"folder:{folder}")
+    for name in ["cover.jpg", "Front.JPEG", "a.png", "notes.txt", "all.m3u", "disc.cue", "booklet.pdf", "x.nfo",
+                 "Thumbs.db", "desktop.ini", "song1.jpg"]:  # fmt: skip
+        (folder / "audio" / name).write_bytes(b"something")
+    (folder / "stems").mkdir()
+    (folder / "stems" / "song0.voice.flac").write_bytes(b"something")
+    assert open_corpus(f"folder:{folder}") == before
 
 
 def test_hidden_files_and_other_files_among_the_labels_are_passed_over(song_folder):
@@ -283,9 +294,7 @@ def test_log_mels_come_from_the_front_end_and_then_from_the_cache(tmp_path, melo
     for a, b in zip(first, second, strict=True):
         assert a.dtype == b.dtype == np.float32
         np.testing.assert_array_equal(a, b)
-    assert {path.suffix for path in (tmp_path / "new" / "cache").iterdir()} == {".npy"}, (
-        "no partial file is left"
-    )
+    assert {path.suffix for path in (tmp_path / "new" / "cache").iterdir()} == {".npy"}, "no partial file is left"
 
 
 def test_changed_songs_and_changed_front_ends_are_computed_anew(tmp_path, melody, monkeypatch):
@@ -319,9 +328,7 @@ def damaged(kind, content):
     }[kind]
 
 
-@pytest.mark.parametrize(
-    "kind", ["empty", "cut", "noise", "pickle", "objects", "float64", "shape", "nan", "header"]
-)
+@pytest.mark.parametrize("kind", ["empty", "cut", "noise", "pickle", "objects", "float64", "shape", "nan", "header"])
 def test_damaged_cache_entries_are_computed_anew(tmp_path, melody, kind):
     calls = []
     track = counting_track(melody, calls)

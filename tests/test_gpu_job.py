@@ -31,11 +31,14 @@ def tiny_profile(monkeypatch):
 
 def test_prepared_spectrograms_are_the_corpus_to_half_a_step(data):
     songs, corpus = gpu_job.unpack(data)
-    expected = load_songs(open_corpus(CORPUS).split("train"))
+    expected = load_songs(open_corpus(CORPUS).split("train"), stems=True)
     assert corpus == {"name": CORPUS, "songs": 3}
     assert list(songs["train"].names) == list(expected.names)
     for got, want in zip(songs["train"].log_mels, expected.log_mels, strict=True):
         assert np.abs(got - want).max() <= 0.5 / gpu_job.STEPS_PER_NEPER + 1e-6
+    stems = zip((*songs["train"].voices, *songs["train"].bands), (*expected.voices, *expected.bands), strict=True)
+    assert max(np.abs(got - want).max() for got, want in stems) <= 0.5 / gpu_job.STEM_STEPS_PER_NEPER + 1e-6
+    assert songs["train"].has_stems and not songs["valid"].has_stems
     for got, want in zip(songs["train"].labels, expected.labels, strict=True):
         np.testing.assert_array_equal(got, want)
 

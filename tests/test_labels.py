@@ -8,9 +8,7 @@ from svdlib.corpora.base import Segment
 from svdlib.corpora.labels import read_lab
 from svdlib.errors import CorpusError, LabelError
 
-any_file = settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+any_file = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture
@@ -77,9 +75,7 @@ def test_bad_lines_are_named(lab, text, line, reason):
     assert f"{path}, line {line}: " in str(error.value) and reason in str(error.value)
 
 
-@pytest.mark.parametrize(
-    "content", ["", "\n  \n", b"\xff\xfe0\x00 \x001\x00", b"0 1 sing\x00", bytes(range(256))]
-)
+@pytest.mark.parametrize("content", ["", "\n  \n", b"\xff\xfe0\x00 \x001\x00", b"0 1 sing\x00", bytes(range(256))])
 def test_files_without_text_or_segments(lab, content):
     path = lab(content)
     with pytest.raises(LabelError, match=r"song\.lab.*(save it|no segment)"):
@@ -97,9 +93,7 @@ def test_label_errors_are_corpus_errors():
 
 @any_file
 @given(
-    lengths=st.lists(
-        st.tuples(st.integers(0, 5000), st.integers(1, 9000), st.booleans()), min_size=1, max_size=20
-    ),
+    lengths=st.lists(st.tuples(st.integers(0, 5000), st.integers(1, 9000), st.booleans()), min_size=1, max_size=20),
     separator=st.sampled_from([" ", "\t", "   "]),
     line_end=st.sampled_from(["\n", "\r\n", "\n\n"]),
 )
@@ -108,9 +102,7 @@ def test_valid_segments_survive_a_round_trip(lab, lengths, separator, line_end):
     for gap, length, sing in lengths:  # in milliseconds
         segments.append(Segment((now + gap) / 1000, (now + gap + length) / 1000, sing))
         now += gap + length
-    text = line_end.join(
-        separator.join([repr(s.start), repr(s.end), "sing" if s.sing else "nosing"]) for s in segments
-    )
+    text = line_end.join(separator.join([repr(s.start), repr(s.end), "sing" if s.sing else "nosing"]) for s in segments)
     assert read_lab(lab(text), duration=now / 1000) == tuple(segments)
 
 

@@ -166,9 +166,7 @@ def test_failing_cell_is_named(build, tmp_path, monkeypatch):
     with pytest.raises(build.BuildError, match="07_broken.py: the parameters cell"):
         build.execute_notebook(source, values, timeout=60)
     lines = [f"{name} = {value!r}" for name, value in values.items()]
-    source.write_text(
-        '# %% tags=["parameters"]\n' + "\n".join(lines) + "\n\n# %%\n1 / 0\n", encoding="utf-8"
-    )
+    source.write_text('# %% tags=["parameters"]\n' + "\n".join(lines) + "\n\n# %%\n1 / 0\n", encoding="utf-8")
     build.use_own_kernel()
     with pytest.raises(build.BuildError, match=r"07_broken.py: cell 2 .*(?s:.*)ZeroDivisionError"):
         build.execute_notebook(source, values, timeout=60)

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from svdlib import synthesis
+from svdlib import corpora, synthesis
 from svdlib.corpora.base import SPLITS, Segment
 from svdlib.corpora.synthetic import assign_splits, open_synthetic, split_sizes
 from svdlib.errors import CorpusError
@@ -81,3 +83,61 @@ def test_bad_parameters_are_refused_with_a_remedy(parameters, value, remedy):
     with pytest.raises(CorpusError) as caught:
         open_synthetic(**parameters)
     assert value in str(caught.value) and remedy in str(caught.value)
+
+
+# --- the second corpus ---
+
+
+def test_second_corpus_has_its_own_songs_under_its_own_names():
+    one, other = open_synthetic(songs=4, seconds=8), open_synthetic(songs=4, seconds=8, world="synthetic-b")
+    assert other.name == "synthetic-b"
+    assert [track.name for track in other.tracks] == [f"synthetic-b-0-{k:05d}" for k in range(4)]
+    assert [track.split for track in other.tracks] == [track.split for track in one.tracks]
+    assert not {track.fingerprint for track in one.tracks} & {track.fingerprint for track in other.tracks}
+    assert all(f"synthetic-b-v{synthesis.GENERATOR_VERSION}-" in track.fingerprint for track in other.tracks)
+
+
+def test_second_corpus_loads_the_rendered_song_with_its_labels():
+    track = corpora.open_corpus("synthetic-b:songs=3,seconds=6,seed=2").tracks[1]
+    song = synthesis.render_song(1, seed=2, seconds=6.0, world="synthetic-b")
+    np.testing.assert_array_equal(track.load(), song.samples)
+    assert track.segments == tuple(Segment(start, end, True) for start, end in song.segments)
+
+
+def test_every_world_can_be_opened_by_its_name():
+    assert set(corpora.SYNTHETIC_NAMES) == set(synthesis.WORLDS)
+    for name in corpora.SYNTHETIC_NAMES:
+        corpus = corpora.open_corpus(f"{name}:songs=3,seconds=5")
+        assert corpus.name == name and all(track.name.startswith(f"{name}-0-") for track in corpus.tracks)
+
+
+@pytest.mark.parametrize("name", ["synthetic-c", "synthetic-", "synthetic_b", "syntheticb", "synthetic-b2"])
+def test_names_close_to_the_second_corpus_are_refused_with_the_known_ones(name):
+    with pytest.raises(CorpusError) as caught:
+        corpora.open_corpus(name)
+    assert repr(name) in str(caught.value) and "'synthetic-b'" in str(caught.value)
+
+
+def test_unknown_world_is_refused_with_the_known_ones():
+    with pytest.raises(CorpusError, match="'synthetic-c': there are synthetic, synthetic-b"):
+        open_synthetic(songs=3, world="synthetic-c")
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"), [("song=3", "unknown option 'song'"), ("songs=0", "of 1 or more"), ("", "unknown option ''")]
+)
+def test_bad_options_of_the_second_corpus(options, reason):
+    with pytest.raises(CorpusError) as caught:
+        corpora.open_corpus(f"synthetic-b:{options}")
+    assert reason in str(caught.value) and f"synthetic-b:{options}" in str(caught.value)
+
+
+@given(st.sampled_from(corpora.SYNTHETIC_NAMES), st.text(max_size=20))
+def test_any_options_are_read_or_refused_in_words(name, options):
+    text = f"{name}:songs=3,seconds=5,{options}"
+    try:
+        corpora.open_corpus(text)
+    except CorpusError as error:
+        assert str(error)
+    else:
+        assert options.strip().partition("=")[0].strip() == "seed"

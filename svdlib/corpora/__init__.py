@@ -3,11 +3,13 @@
 import math
 
 from svdlib.corpora.base import SPLITS, Corpus, Segment, Track, frame_labels, log_mels
+from svdlib.corpora.export import export_corpus
 from svdlib.errors import CorpusError
 
-__all__ = ["SPLITS", "Corpus", "Segment", "Track", "frame_labels", "log_mels", "open_corpus"]
+__all__ = ["SPLITS", "Corpus", "Segment", "Track", "export_corpus", "frame_labels", "log_mels", "open_corpus"]
 
-CORPUS_NAMES = "'synthetic', 'synthetic:songs=6,seconds=20,seed=1' and 'folder:PATH'"
+CORPUS_NAMES = "'synthetic', 'synthetic:songs=6,seconds=20,seed=1', 'synthetic-b' (same options) and 'folder:PATH'"
+SYNTHETIC_NAMES = ("synthetic", "synthetic-b")  # keys of svdlib.synthesis.WORLDS, repeated so that SciPy can wait
 SYNTHETIC_OPTIONS = {"songs": int, "seconds": float, "seed": int}
 
 
@@ -16,7 +18,8 @@ def open_corpus(name: str) -> Corpus:
 
     Args:
         name: `synthetic`, songs made by procedure, optionally with number, length and seed as in
-            `synthetic:songs=6,seconds=20,seed=1`; or `folder:PATH`, a folder with `audio/` and `labels/`.
+            `synthetic:songs=6,seconds=20,seed=1`; `synthetic-b`, with the same options, songs by other singers with
+            other instruments, genres and mixes; or `folder:PATH`, a folder with `audio/` and `labels/`.
 
     Returns:
         The corpus; its songs are loaded when `Track.load` is called.
@@ -27,10 +30,10 @@ def open_corpus(name: str) -> Corpus:
         AudioError: a sound file cannot be read.
     """
     kind, separator, rest = name.strip().partition(":")
-    if kind == "synthetic":
+    if kind in SYNTHETIC_NAMES:
         from svdlib.corpora.synthetic import open_synthetic
 
-        return open_synthetic(**_synthetic_options(name, rest if separator else None))
+        return open_synthetic(**_synthetic_options(name, rest if separator else None), world=kind)
     if kind == "folder":
         from svdlib.corpora.folder import open_folder
 
@@ -41,7 +44,7 @@ def open_corpus(name: str) -> Corpus:
 
 
 def _synthetic_options(name: str, text: str | None) -> dict[str, int | float]:
-    """Read the options after `synthetic:`; None where the name has no colon."""
+    """Read the options after `synthetic:` or `synthetic-b:`; None where the name has no colon."""
     options: dict[str, int | float] = {}
     for item in text.split(",") if text is not None else []:
         key, _, value = (part.strip() for part in item.partition("="))

@@ -3,15 +3,18 @@
 import hashlib
 import os
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from svdlib.errors import CorpusError, OutputError
+from svdlib.processes import in_processes
 from svdlib.progress import progress
-from svdlib.storage import write_atomically
+from svdlib.storage import remove_leftovers, write_atomically
 
 SPLITS = ("train", "valid", "test")
 
@@ -34,7 +37,10 @@ class Track:
         split: `train`, `valid` or `test`.
         segments: labelled stretches, in order, not overlapping; what they leave out is not sung.
         fingerprint: changes whenever the samples may have changed; the key of cached spectrograms.
-        load: returns the samples, float32 (samples,), 22050 Hz mono.
+        load: returns the samples, float32 (samples,), 22050 Hz mono. Other processes may be handed it: a function of a
+            module, or a `functools.partial` of one, is best.
+        stems: returns the parts that the song was mixed from, "voice" and "band", float32 (samples,) each, whose sum
+            is what `load` returns; None where nobody knows them.
     """
 
     name: str
@@ -42,6 +48,18 @@ class Track:
     segments: tuple[Segment, ...]
     fingerprint: str
     load: Callable[[], np.ndarray] = field(repr=False, compare=False)
+    stems: Callable[[], dict[str, np.ndarray]] | None = field(default=None, repr=False, compare=False)
+
+    def stem(self, name: str) -> "Track":
+        """Return the track of one stem, "voice" or "band": the same labels, but only that part is heard.
+
+        Raises:
+            CorpusError: the track has no stems.
+        """
+        if self.stems is None:
+            raise CorpusError(f"{self.name} has no stems: only songs of the synthetic corpora come apart again")
+        load = partial(_load_stem, self.stems, name)
+        return replace(self, name=f"{self.name}.{name}", fingerprint=f"{self.fingerprint}/{name}", load=load)
 
 
 @dataclass(frozen=True)
@@ -63,6 +81,10 @@ class Corpus:
         if not tracks:
             raise CorpusError(f"corpus {self.name!r}: the split {name!r} has no song; add one to it")
         return tracks
+
+
+def _load_stem(stems: Callable[[], dict[str, np.ndarray]], name: str) -> np.ndarray:
+    return stems()[name]
 
 
 def frame_labels(segments: Sequence[Segment], n_frames: int) -> np.ndarray:
@@ -87,36 +109,80 @@ def frame_labels(segments: Sequence[Segment], n_frames: int) -> np.ndarray:
     return labels
 
 
-def log_mels(tracks: Sequence[Track], *, cache_dir: str | os.PathLike | None = None) -> list[np.ndarray]:
+def log_mels(
+    tracks: Sequence[Track], *, cache_dir: str | os.PathLike | None = None, processes: int | None = None
+) -> list[np.ndarray]:
     """Return the log-mel spectrogram of every track, from the cache where it is there.
 
     The cache holds one file per track. A damaged file is computed anew; a folder that cannot be written
-    to is reported once and done without.
+    to is reported once and done without. Songs that are not in it are computed in several processes where there are
+    three or more; the spectrograms are the same, to the last bit, for any number of processes. Each process needs
+    memory for itself and for one song.
 
     Args:
         tracks: the songs wanted.
         cache_dir: the cache; None for the environment variable SVDLIB_CACHE, or else the user's cache folder.
+        processes: how many songs to work on at once; 1 works in this process, None takes the environment variable
+            SVDLIB_PROCESSES, or else all cores that this process may use.
 
     Returns:
-        One float32 array (frames, 80) per track: natural-log mel magnitudes, not standardised, 70 frames/s.
+        One float32 array (frames, 80) per track, in their order: natural-log mel magnitudes, not standardised,
+        70 frames/s.
 
     Raises:
-        AudioError: a song cannot be read.
+        AudioError: a song cannot be read; of several the first. The songs done before are in the cache.
+        ProcessError: `processes` or SVDLIB_PROCESSES is below 1, or the system has ended a process.
+    """
+    folder = Path(cache_dir) if cache_dir is not None else _default_cache_dir()
+    entries = [folder / _cache_name(track) for track in tracks]
+    spectrograms: list[np.ndarray] = [np.empty(0)] * len(tracks)
+    problem = None
+    with closing(_finished(tracks, entries, processes)) as finished:
+        bar = progress(finished, description="log-mels", total=len(tracks), unit="song")
+        for position, spectrogram, failure in bar:
+            spectrograms[position] = spectrogram
+            problem = problem or failure
+    if problem:
+        warnings.warn(f"spectrograms are not cached: {problem} Set SVDLIB_CACHE to name another folder.", stacklevel=2)
+    return spectrograms
+
+
+def _finished(
+    tracks: Sequence[Track], entries: Sequence[Path], processes: int | None
+) -> Iterator[tuple[int, np.ndarray, str | None]]:
+    """Yield position, spectrogram and trouble with the cache of every track: those in the cache first."""
+    missing = []
+    for position, entry in enumerate(entries):
+        spectrogram = _read_cached(entry)
+        if spectrogram is None:
+            missing.append(position)
+        else:
+            yield position, spectrogram, None
+    computed = in_processes(_compute, [(tracks[position], entries[position]) for position in missing], processes)
+    try:
+        with closing(computed):
+            for place, (spectrogram, failure) in computed:
+                yield missing[place], spectrogram, failure
+    except BaseException:
+        for position in missing:
+            remove_leftovers(entries[position])  # of processes that were ended while they wrote
+        raise
+
+
+def _compute(song: tuple[Track, Path]) -> tuple[np.ndarray, str | None]:
+    """Compute a track's spectrogram and write it to its place in the cache; say why where that fails.
+
+    The samples stay in the process that runs this: only the spectrogram is handed back.
     """
     from svdlib.audio import LogMel
 
-    front_end = LogMel()
-    folder = Path(cache_dir) if cache_dir is not None else _default_cache_dir()
-    writable = True
-    spectrograms = []
-    for track in progress(tracks, description="log-mels", unit="song"):
-        entry = folder / _cache_name(track)
-        spectrogram = _read_cached(entry)
-        if spectrogram is None:
-            spectrogram = front_end(track.load()).numpy()
-            writable = writable and _write_cached(entry, spectrogram)
-        spectrograms.append(spectrogram)
-    return spectrograms
+    track, entry = song
+    spectrogram = LogMel()(track.load()).numpy()
+    try:
+        write_atomically(entry, lambda file: np.save(file, spectrogram, allow_pickle=False))
+    except (OutputError, OSError) as error:
+        return spectrogram, str(error)
+    return spectrogram, None
 
 
 def _default_cache_dir() -> Path:
@@ -148,16 +214,3 @@ def _read_cached(path: Path) -> np.ndarray | None:
         return None
     whole = len(spectrogram) and spectrogram.shape[1] == N_BANDS and np.isfinite(spectrogram).all()
     return spectrogram if whole else None
-
-
-def _write_cached(path: Path, spectrogram: np.ndarray) -> bool:
-    """Write a spectrogram to the cache; warn, and return False, where that fails."""
-    try:
-        write_atomically(path, lambda file: np.save(file, spectrogram, allow_pickle=False))
-    except (OutputError, OSError) as error:
-        warnings.warn(
-            f"spectrograms are not cached: {error} Set SVDLIB_CACHE to name another folder.",
-            stacklevel=3,
-        )
-        return False
-    return True

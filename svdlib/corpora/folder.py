@@ -10,6 +10,10 @@ from svdlib.corpora.labels import read_lab
 from svdlib.errors import CorpusError
 
 AUDIO_SUFFIXES = (".mp3", ".ogg", ".flac", ".wav", ".aiff", ".aif")
+COMPANION_SUFFIXES = (
+    ".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".txt", ".m3u", ".m3u8", ".cue", ".pdf", ".nfo",
+)  # fmt: skip
+COMPANION_NAMES = ("thumbs.db", "desktop.ini")
 SPLIT_TABLE = "splits.csv"
 TRAIN_SHARE, VALID_SHARE = 61 / 93, 16 / 93  # as in Jamendo's split, the corpus of the paper
 LAYOUT = "a corpus folder holds audio/NAME.mp3 (or ogg, flac, wav, aiff) and labels/NAME.lab for every song"
@@ -18,10 +22,10 @@ LAYOUT = "a corpus folder holds audio/NAME.mp3 (or ogg, flac, wav, aiff) and lab
 def open_folder(folder: str | Path) -> Corpus:
     """Open a folder of songs and labels as a corpus, without decoding the songs.
 
-    `audio/` holds the songs and nothing else, `labels/` a `.lab` file of the same stem for each; hidden files are
-    passed over. `splits.csv`, if it is there, has the columns `file` and `split` and one line per song. Without it
-    the songs are split in the order of their names: about two thirds for training, a sixth each for validation
-    and test.
+    `audio/` holds the songs, `labels/` a `.lab` file of the same stem for each. Hidden files, and what often lies
+    beside songs, such as pictures, texts and playlists, are passed over; anything else in `audio/` is refused.
+    `splits.csv`, if it is there, has the columns `file` and `split` and one line per song. Without it the songs are
+    split in the order of their names: about two thirds for training, a sixth each for validation and test.
 
     Args:
         folder: the folder.
@@ -52,6 +56,8 @@ def _songs(folder: Path) -> dict[str, Path]:
             raise CorpusError(f"{folder}: has no folder {part}/; {LAYOUT}")
     songs: dict[str, Path] = {}
     for path in _visible(folder / "audio"):
+        if _is_companion(path):
+            continue
         if path.suffix.lower() not in AUDIO_SUFFIXES:
             raise CorpusError(
                 f"{path}: not one of {', '.join(AUDIO_SUFFIXES)}; convert the song, or move what is none out of audio/"
@@ -74,6 +80,12 @@ def _labels(folder: Path, songs: dict[str, Path]) -> dict[str, Path]:
         if stem not in songs:
             raise CorpusError(f"{path}: belongs to no song; add audio/{stem}.mp3, or move it away")
     return labels
+
+
+def _is_companion(path: Path) -> bool:
+    """Say whether a file is one of those that often lie beside songs and are none."""
+    known = path.suffix.lower() in COMPANION_SUFFIXES or path.name.lower() in COMPANION_NAMES
+    return known and path.is_file()
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -100,9 +112,7 @@ def _splits(folder: Path, songs: dict[str, Path]) -> dict[str, str]:
     if table.exists():
         return _read_split_table(table, songs)
     if len(songs) < len(SPLITS):
-        raise CorpusError(
-            f"{folder}: {len(songs)} of the 3 songs needed, for training, validation and test; add songs"
-        )
+        raise CorpusError(f"{folder}: {len(songs)} of the 3 songs needed, for training, validation and test; add songs")
     n_train = min(max(1, round(len(songs) * TRAIN_SHARE)), len(songs) - 2)
     n_valid = min(max(1, round(len(songs) * VALID_SHARE)), len(songs) - n_train - 1)
     n_test = len(songs) - n_train - n_valid
@@ -116,9 +126,7 @@ def _read_split_table(table: Path, songs: dict[str, Path]) -> dict[str, str]:
     for number, row in _rows(table):
         file, split = row["file"].strip(), row["split"].strip()
         if file not in stems:
-            raise CorpusError(
-                f"{table}, line {number}: {file!r} is not in audio/; add it, or remove the line"
-            )
+            raise CorpusError(f"{table}, line {number}: {file!r} is not in audio/; add it, or remove the line")
         if split not in SPLITS:
             raise CorpusError(f"{table}, line {number}: no split {split!r}; write one of {', '.join(SPLITS)}")
         if stems[file] in splits:

@@ -63,9 +63,7 @@ def _read_text(path: Path) -> str:
 def _parse(line: str, place: str) -> Segment:
     fields = line.split()
     if len(fields) != 3:
-        raise LabelError(
-            f"{place}: {line.strip()!r} is not three fields separated by spaces or tabs; {REMEDY}"
-        )
+        raise LabelError(f"{place}: {line.strip()!r} is not three fields separated by spaces or tabs; {REMEDY}")
     start, end = (_seconds(field, place) for field in fields[:2])
     if fields[2] not in WORDS:
         raise LabelError(f"{place}: unknown word {fields[2]!r}; {REMEDY}")
@@ -78,9 +76,7 @@ def _seconds(field: str, place: str) -> float:
     except ValueError:
         seconds = math.nan
     if not math.isfinite(seconds) or seconds < 0 or "_" in field:
-        raise LabelError(
-            f"{place}: {field!r} is not a time of 0 seconds or more, with a decimal point; {REMEDY}"
-        )
+        raise LabelError(f"{place}: {field!r} is not a time of 0 seconds or more, with a decimal point; {REMEDY}")
     return seconds
 
 

@@ -1,4 +1,4 @@
-"""The default corpus: songs made by procedure, rendered when they are loaded, with labels from their scores."""
+"""The synthetic corpora: songs made by procedure, rendered when they are loaded, with labels from their scores."""
 
 import math
 from functools import partial
@@ -12,13 +12,14 @@ SHARES = (61, 16, 16)  # train, valid, test: the sizes of the Jamendo corpus
 SHORTEST = 5.0  # seconds
 
 
-def open_synthetic(songs: int = 93, seconds: float = 60.0, seed: int = 0) -> Corpus:
+def open_synthetic(songs: int = 93, seconds: float = 60.0, seed: int = 0, *, world: str = "synthetic") -> Corpus:
     """Open a corpus of songs made by procedure; nothing is downloaded and nothing is read from disk.
 
     Args:
         songs: how many songs, 3 or more.
         seconds: length of each song, 5 or more.
         seed: 0 or more; other seeds give other songs.
+        world: `synthetic`, or `synthetic-b` with other singers, instruments, genres and mixes.
 
     Returns:
         The corpus, split 61:16:16, every genre in every split as far as the number of songs allows.
@@ -27,11 +28,13 @@ def open_synthetic(songs: int = 93, seconds: float = 60.0, seed: int = 0) -> Cor
         CorpusError: a parameter is out of range.
     """
     check_parameters(songs, seconds, seed)
-    from svdlib.synthesis import GENRES
+    from svdlib.synthesis import WORLDS
 
-    splits = assign_splits(songs, len(GENRES))
-    tracks = tuple(describe_song(index, seed, float(seconds), splits[index]) for index in range(songs))
-    return Corpus("synthetic", tracks)
+    if world not in WORLDS:
+        raise CorpusError(f"there is no synthetic corpus {world!r}: there are {', '.join(WORLDS)}")
+    splits = assign_splits(songs, len(WORLDS[world].genres))
+    tracks = tuple(describe_song(index, seed, float(seconds), splits[index], world) for index in range(songs))
+    return Corpus(world, tracks)
 
 
 def check_parameters(songs: int, seconds: float, seed: int) -> None:
@@ -44,25 +47,34 @@ def check_parameters(songs: int, seconds: float, seed: int) -> None:
         raise CorpusError(f"seed={seed} is negative: give a whole number of 0 or more")
 
 
-def describe_song(index: int, seed: int, seconds: float, split: str) -> Track:
+def describe_song(index: int, seed: int, seconds: float, split: str, world: str) -> Track:
     """The track of one song: composed for its labels, rendered only when it is loaded."""
     from svdlib.synthesis import GENERATOR_VERSION, plan_song
 
-    plan = plan_song(index, seed=seed, seconds=seconds)
+    plan = plan_song(index, seed=seed, seconds=seconds, world=world)
     return Track(
-        name=f"synthetic-{seed}-{index:05d}",
+        name=f"{world}-{seed}-{index:05d}",
         split=split,
         segments=tuple(Segment(start, end, True) for start, end in plan.segments),
-        fingerprint=f"synthetic-v{GENERATOR_VERSION}-{seed}-{index}-{seconds!r}",
-        load=partial(load_samples, index, seed, seconds),
+        fingerprint=f"{world}-v{GENERATOR_VERSION}-{seed}-{index}-{seconds!r}",
+        load=partial(load_samples, index, seed, seconds, world),
+        stems=partial(load_stems, index, seed, seconds, world),
     )
 
 
-def load_samples(index: int, seed: int, seconds: float) -> np.ndarray:
+def load_samples(index: int, seed: int, seconds: float, world: str) -> np.ndarray:
     """Render one song: float32 (samples,) at 22050 Hz. A function of the module, so that processes can be handed it."""
     from svdlib.synthesis import render_song
 
-    return render_song(index, seed=seed, seconds=seconds).samples
+    return render_song(index, seed=seed, seconds=seconds, world=world).samples
+
+
+def load_stems(index: int, seed: int, seconds: float, world: str) -> dict[str, np.ndarray]:
+    """Render one song in parts: "voice" and "band", float32 (samples,) each; their sum is the song."""
+    from svdlib.synthesis import render_song
+
+    song = render_song(index, seed=seed, seconds=seconds, world=world)
+    return {"voice": song.voice, "band": song.band}
 
 
 def split_sizes(songs: int) -> list[int]:

@@ -11,6 +11,7 @@ Sources:
 Times in seconds, pitches in MIDI note numbers, levels in dB; all sounds at 22050 Hz.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,7 @@ from svdlib.synthesis.voice import (
     pitch_contour,
     to_samples,
 )
+from svdlib.synthesis.world import Instruments
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,13 @@ class Bar:
 
     Attributes:
         start: seconds.
-        duration: seconds (four beats).
+        duration: seconds.
         root: pitch class of the chord, 0 to 11.
         intervals: semitones above the root, in chord order.
         section: "intro", "verse", "chorus", "solo", "break" or "outro".
         intensity: 0 to 1, how much of the band plays.
         last: whether it ends its section (where drummers play a fill).
+        beats: how many beats it has, of four sixteenths each.
     """
 
     start: float
@@ -50,10 +53,11 @@ class Bar:
     section: str
     intensity: float
     last: bool
+    beats: int = 4
 
     def step(self, sixteenth: float, swing: float = 0.0) -> float:
-        """Second at which a sixteenth (0 to 15) falls; `swing` delays every second one, as a part of a sixteenth."""
-        return self.start + (sixteenth + (swing if sixteenth % 2 == 1 else 0.0)) * self.duration / 16
+        """Second at which a sixteenth falls, 4 to a beat; `swing` delays every second one, in sixteenths."""
+        return self.start + (sixteenth + (swing if sixteenth % 2 == 1 else 0.0)) * self.duration / (4 * self.beats)
 
 
 def add(track: np.ndarray, sound: np.ndarray, start: float, gain: float = 1.0) -> None:
@@ -221,14 +225,14 @@ def ensemble(pitch: float, seconds: float, rng: np.random.Generator) -> np.ndarr
 
 
 NOTE_MAKERS = {"guitar": pluck, "piano": struck, "electric piano": electric_piano, "organ": organ, "strings": ensemble}
-SUSTAINED = {"organ", "strings"}
+SUSTAINED = frozenset({"organ", "strings"})
 
 
 class Instrument:
     """A chord instrument that renders each pitch once and cuts it to length."""
 
-    def __init__(self, name: str, seconds: float, rng: np.random.Generator) -> None:
-        self.make, self.seconds, self.rng = NOTE_MAKERS[name], seconds, rng
+    def __init__(self, make: Callable[..., np.ndarray], seconds: float, rng: np.random.Generator) -> None:
+        self.make, self.seconds, self.rng = make, seconds, rng
         self.notes: dict[int, np.ndarray] = {}
 
     def play(self, track: np.ndarray, pitch: int, start: float, duration: float, gain: float) -> None:
@@ -272,17 +276,26 @@ def pattern_notes(pattern: str) -> list[tuple[int, int, float]]:
 
 
 def chord_track(
-    bars: list[Bar], name: str, pattern: str, n_samples: int, swing: float, rng: np.random.Generator
+    bars: list[Bar],
+    name: str,
+    pattern: str,
+    n_samples: int,
+    swing: float,
+    rng: np.random.Generator,
+    known: Instruments | None = None,
 ) -> np.ndarray:
-    """Chords on one instrument, strummed or broken: (n_samples,)."""
+    """Chords on one of the `known` instruments (`INSTRUMENTS` if None), strummed or broken: (n_samples,)."""
+    known = known or INSTRUMENTS
     track = np.zeros(n_samples)
     if not bars:
         return track
-    instrument = Instrument(name, bars[0].duration if name in SUSTAINED else min(2.5, bars[0].duration), rng)
+    sustained = name in known.sustained
+    seconds = bars[0].duration if sustained else min(2.5, bars[0].duration)
+    instrument = Instrument(known.note_makers[name], seconds, rng)
     low = int(rng.integers(48, 60))
-    broken = rng.random() < 0.3 and name not in SUSTAINED
-    strokes = pattern_notes(CHORD_PATTERNS["eighths" if broken else pattern])
-    spread = rng.uniform(0.005, 0.02) if name == "guitar" else 0.002
+    broken = rng.random() < 0.3 and not sustained
+    strokes = pattern_notes(known.chord_patterns[known.broken if broken else pattern][: 4 * bars[0].beats])
+    spread = rng.uniform(0.005, 0.02) if name in known.strummed else 0.002
     order = rng.permutation(8)
     for bar in bars:
         pitches = voicing(bar, low)
@@ -291,7 +304,8 @@ def chord_track(
             chosen = [pitches[order[count % 8] % len(pitches)]] if broken else pitches
             for string, pitch in enumerate(chosen):
                 start = bar.step(step, swing) + string * spread + abs(rng.normal(0, 0.004))
-                instrument.play(track, pitch, start, length * bar.duration / 16, gain * rng.uniform(0.7, 1.1))
+                held = length * bar.duration / (4 * bar.beats)
+                instrument.play(track, pitch, start, held, gain * rng.uniform(0.7, 1.1))
     return track
 
 
@@ -300,7 +314,7 @@ def power_chord_track(bars: list[Bar], n_samples: int, rng: np.random.Generator)
     track = np.zeros(n_samples)
     if not bars:
         return track
-    instrument = Instrument("guitar", bars[0].duration, rng)
+    instrument = Instrument(pluck, bars[0].duration, rng)
     riff = rng.choice(["eighths", "whole", "syncopated", "quarters"])
     strokes = pattern_notes(CHORD_PATTERNS[str(riff)])
     drive, low = 10 ** rng.uniform(0.7, 2.0), int(rng.integers(38, 46))
@@ -431,3 +445,18 @@ def play_lead(notes: list[Note], lead: Lead, rng: np.random.Generator) -> tuple[
     if lead.drive:
         tone = np.tanh(lead.drive * tone)
     return start, low_pass(tone, lead.cutoff)
+
+
+INSTRUMENTS = Instruments(
+    note_makers=NOTE_MAKERS,
+    sustained=SUSTAINED,
+    strummed=frozenset({"guitar"}),
+    chord_patterns=CHORD_PATTERNS,
+    broken="eighths",
+    drum_patterns=DRUM_PATTERNS,
+    play_drums=drum_track,
+    play_bass=bass_track,
+    leads=LEADS,
+    draw_lead=draw_lead,
+    play_lead=play_lead,
+)

@@ -1,4 +1,4 @@
-"""Whole songs: form, harmony, melodies, mix and exact labels, all drawn from (seed, index).
+"""Whole songs: form, harmony, melodies, mix and exact labels, all drawn from (world, seed, index).
 
 A song is composed first (bars with chords, then phrases of notes for the singer and for lead instruments), performed by
 `svdlib.synthesis.voice` and `svdlib.synthesis.band`, and mixed. The labels come from the score, not from the sound.
@@ -12,11 +12,7 @@ from scipy import fft, signal
 from svdlib.synthesis.band import (
     Bar,
     add,
-    bass_track,
     chord_track,
-    draw_lead,
-    drum_track,
-    play_lead,
     power_chord_track,
 )
 from svdlib.synthesis.voice import (
@@ -30,80 +26,12 @@ from svdlib.synthesis.voice import (
     phrase_span,
     sing,
 )
+from svdlib.synthesis.world import Genre, Mix, World, draw_from
+from svdlib.synthesis.worlds import WORLDS
 
-GENERATOR_VERSION = 4  # raise it whenever any sample may change: cached spectrograms depend on it
-JOINED_GAP = 0.3  # seconds: shorter rests do not interrupt a sung segment, as a human annotator would have it
-SCALES = {
-    "major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10), "dorian": (0, 2, 3, 5, 7, 9, 10),
-    "mixolydian": (0, 2, 4, 5, 7, 9, 10),
-}  # fmt: skip
-PROGRESSIONS = (
-    (0, 4, 5, 3), (0, 5, 3, 4), (0, 3, 4, 3), (5, 3, 0, 4), (0, 6, 5, 4), (0, 0, 3, 4), (1, 4, 0, 0), (0, 2, 3, 4),
-)  # fmt: skip
-FORMS = (
-    ("intro", "verse", "chorus", "solo", "verse", "chorus", "outro"),
-    ("verse", "chorus", "break", "verse", "solo", "chorus"),
-    ("intro", "verse", "verse", "solo", "chorus", "outro"),
-    ("chorus", "verse", "solo", "chorus", "break", "chorus"),
-    ("intro", "verse", "break", "chorus", "solo", "chorus", "outro"),
-)
+GENERATOR_VERSION = 5  # raise it whenever any sample may change: cached spectrograms depend on it
+JOINED_GAP = 0.5  # seconds: shorter rests do not interrupt a sung segment, as a human annotator would have it
 SUNG_SECTIONS = ("verse", "chorus")
-
-
-@dataclass(frozen=True)
-class Genre:
-    """A template of what plays and how.
-
-    Attributes:
-        tempo: lowest and highest beats per minute.
-        drums: keys of `band.DRUM_PATTERNS` to choose from.
-        chords: instruments of `band.NOTE_MAKERS`, each used with probability 0.5 (at least one).
-        patterns: keys of `band.CHORD_PATTERNS` to choose from.
-        distortion: probability of distorted guitars.
-        drum_probability: probability that there are drums at all.
-        vocal_level: lowest and highest voice-to-band ratio in dB where both sound.
-        rap: probability that verses are spoken in rhythm.
-        roughness: how rough the voices are, 0 to 1.
-        swing: largest delay of off-beats, in sixteenths.
-        leads: keys of `band.LEADS`.
-    """
-
-    tempo: tuple[float, float]
-    drums: tuple[str, ...]
-    chords: tuple[str, ...]
-    patterns: tuple[str, ...]
-    distortion: float
-    drum_probability: float
-    vocal_level: tuple[float, float]
-    rap: float
-    roughness: float
-    swing: float
-    leads: tuple[str, ...]
-
-
-GENRES = {
-    "pop": Genre((85, 130), ("pop", "funk"), ("piano", "guitar", "strings", "electric piano"),
-                 ("quarters", "strum", "whole", "syncopated"), 0.25, 1.0, (2, 11), 0.05, 0.2, 0.1,
-                 ("saw", "square", "fm", "violin", "guitar", "sine")),
-    "rock": Genre((95, 165), ("rock",), ("guitar", "organ", "piano"), ("eighths", "strum", "whole"),
-                  0.6, 1.0, (-1, 9), 0.03, 0.7, 0.05, ("guitar", "guitar", "saw", "brass")),
-    "metal": Genre((110, 190), ("metal", "rock"), ("guitar", "strings"), ("whole", "eighths"),
-                   1.0, 1.0, (-2, 8), 0.03, 1.6, 0.0, ("guitar", "guitar", "saw", "square", "violin")),
-    "folk": Genre((75, 135), ("latin", "ballad"), ("guitar", "guitar", "piano", "strings"),
-                  ("strum", "eighths", "syncopated"), 0.0, 0.5, (3, 12), 0.0, 0.3, 0.2,
-                  ("violin", "flute", "clarinet", "guitar")),
-    "ballad": Genre((58, 90), ("ballad", "pop"), ("piano", "strings", "electric piano", "guitar"),
-                    ("whole", "halves", "eighths"), 0.1, 0.75, (3, 12), 0.0, 0.1, 0.0,
-                    ("violin", "flute", "clarinet", "brass", "sine")),
-    "electronic": Genre((100, 140), ("electronic", "hiphop"), ("strings", "electric piano", "organ"),
-                        ("off-beat", "whole", "syncopated", "eighths"), 0.05, 1.0, (1, 10), 0.1, 0.1, 0.0,
-                        ("saw", "square", "fm", "sine", "saw")),
-    "reggae": Genre((70, 95), ("reggae",), ("organ", "guitar", "piano"), ("skank", "off-beat"),
-                    0.1, 1.0, (1, 10), 0.15, 0.4, 0.3, ("brass", "clarinet", "flute", "guitar")),
-    "hiphop": Genre((72, 105), ("hiphop", "funk"), ("electric piano", "strings", "piano", "guitar"),
-                    ("whole", "halves", "syncopated"), 0.1, 1.0, (2, 12), 0.7, 0.4, 0.2,
-                    ("saw", "sine", "fm", "brass", "flute", "square")),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -112,10 +40,10 @@ class Song:
 
     Attributes:
         samples: float32 (samples,), 22050 Hz mono; `voice` + `band` up to float32 rounding.
-        segments: sung stretches as (start, end) in seconds, in order, at least 0.3 s apart; reverberation excluded.
+        segments: sung stretches as (start, end) in seconds, in order, at least 0.5 s apart; reverberation excluded.
         voice: float32 (samples,), everything sung, with its reverberation, as it sounds in the mix.
         band: float32 (samples,), everything else, as it sounds in the mix.
-        genre: key of `GENRES`.
+        genre: key of the world's genres.
     """
 
     samples: np.ndarray
@@ -130,11 +58,12 @@ class Score:
     """What is to be played, before any sound: bars with chords, and the frame they live in.
 
     Attributes:
-        genre: key of `GENRES`.
+        genre: key of the world's genres.
         tonic: pitch class of the key, 0 to 11.
-        scale: semitones of the seven degrees.
+        scale: semitones of the notes that melodies use.
         bars: all bars, covering the whole song.
         swing: delay of off-beats, in sixteenths.
+        world: who plays, sings and mixes.
     """
 
     genre: str
@@ -142,17 +71,23 @@ class Score:
     scale: tuple[int, ...]
     bars: tuple[Bar, ...]
     swing: float
+    world: World
+
+    @property
+    def template(self) -> Genre:
+        """The genre's template."""
+        return self.world.genres[self.genre]
 
 
 # ------------------------------------------------------------------------------------------------------------ form
 
 
-def draw_sections(n_bars: int, rng: np.random.Generator) -> list[tuple[str, int]]:
+def draw_sections(n_bars: int, rng: np.random.Generator, forms: tuple[tuple[str, ...], ...]) -> list[tuple[str, int]]:
     """Draw a song form: (section, bars) pairs that fill `n_bars`; forms repeat in long songs."""
     wanted = max(3, round(n_bars / rng.uniform(3.5, 5.5)))
     names: list[str] = []
     while len(names) < wanted:
-        names += FORMS[int(rng.integers(len(FORMS)))]
+        names += forms[int(rng.integers(len(forms)))]
     names = names[:wanted]
     weights = np.array([{"verse": 1.35, "chorus": 1.35, "solo": 0.95}.get(n, 0.65) for n in names])
     weights *= rng.uniform(0.7, 1.3, len(names))
@@ -166,24 +101,25 @@ def chord_intervals(scale: tuple[int, ...], degree: int, size: int) -> tuple[int
     return tuple(step - scale[degree] for step in steps)
 
 
-def compose(genre_name: str, seconds: float, rng: np.random.Generator) -> Score:
+def compose(genre_name: str, seconds: float, rng: np.random.Generator, world: World) -> Score:
     """Draw key, tempo, form and harmony."""
-    genre = GENRES[genre_name]
-    tonic, scale = int(rng.integers(12)), SCALES[str(rng.choice(list(SCALES), p=[0.4, 0.35, 0.12, 0.13]))]
-    duration = 240 / rng.uniform(*genre.tempo)
-    sections = draw_sections(int(np.ceil(seconds / duration)), rng)
-    chords = {kind: PROGRESSIONS[int(rng.integers(len(PROGRESSIONS)))] for kind, _ in sections}
+    genre, harmony = world.genres[genre_name], world.harmony
+    likely = [scale.probability for scale in harmony.scales.values()]
+    tonic, scale = int(rng.integers(12)), harmony.scales[str(rng.choice(list(harmony.scales), p=likely))]
+    duration = 60 * genre.beats / rng.uniform(*genre.tempo)
+    sections = draw_sections(int(np.ceil(seconds / duration)), rng, harmony.forms)
+    chords = {kind: harmony.progressions[int(rng.integers(len(harmony.progressions)))] for kind, _ in sections}
     size = 4 if rng.random() < 0.25 else 3
     intensity = {"verse": rng.uniform(0.4, 0.9), "chorus": 1.0, "solo": rng.uniform(0.6, 1.0)}
     bars, start = [], 0.0
     for kind, count in sections:
         strength = intensity.get(kind, rng.uniform(0.0, 0.7))
         for k in range(count):
-            degree = chords[kind][k % 4]
-            root, intervals = (tonic + scale[degree]) % 12, chord_intervals(scale, degree, size)
-            bars.append(Bar(start, duration, root, intervals, kind, strength, k == count - 1))
+            degree = chords[kind][k % len(chords[kind])]
+            root, intervals = (tonic + scale.degrees[degree]) % 12, chord_intervals(scale.degrees, degree, size)
+            bars.append(Bar(start, duration, root, intervals, kind, strength, k == count - 1, genre.beats))
             start += duration
-    return Score(genre_name, tonic, scale, tuple(bars), rng.uniform(0, genre.swing))
+    return Score(genre_name, tonic, scale.melody or scale.degrees, tuple(bars), rng.uniform(0, genre.swing), world)
 
 
 def sections_of(score: Score) -> list[list[Bar]]:
@@ -206,7 +142,7 @@ class MelodyStyle:
     Attributes:
         centre: MIDI note number in the middle of the range.
         lengths: probabilities of notes of 1, 2, 3, 4, 6 steps of the grid.
-        grid: steps in a bar (8 or 16).
+        grid: steps in a bar (2 or 4 for each beat).
         rest: smallest and largest rest between phrases, in beats.
         spoken: True for rap: pitches follow speech instead of the scale.
     """
@@ -221,12 +157,12 @@ class MelodyStyle:
 NOTE_STEPS = (1, 2, 3, 4, 6)
 
 
-def draw_style(centre: float, bar_seconds: float, rng: np.random.Generator, *, spoken: bool = False) -> MelodyStyle:
+def draw_style(centre: float, bar: Bar, rng: np.random.Generator, *, spoken: bool = False) -> MelodyStyle:
     """Draw how a singer's or an instrument's melodies move; slow songs get a finer grid."""
     if spoken:
-        return MelodyStyle(centre - 5, (0.75, 0.23, 0.02, 0.0, 0.0), 16, (0.1, 1.5), True)
+        return MelodyStyle(centre - 5, (0.75, 0.23, 0.02, 0.0, 0.0), 4 * bar.beats, (0.1, 1.5), True)
     lengths = [(0.75, 0.18, 0.04, 0.02, 0.01), (0.5, 0.33, 0.08, 0.06, 0.03), (0.2, 0.4, 0.15, 0.15, 0.1)]
-    grid = 16 if bar_seconds > 2.5 else 8
+    grid = (4 if bar.duration > 0.625 * bar.beats else 2) * bar.beats
     return MelodyStyle(centre, lengths[int(rng.integers(3))], grid, (0.25, rng.uniform(1.5, 3.5)), False)
 
 
@@ -238,7 +174,7 @@ def scale_ladder(score: Score, centre: float) -> np.ndarray:
 
 def phrase_times(section: list[Bar], style: MelodyStyle, rng: np.random.Generator) -> list[tuple[float, float]]:
     """Split a section into phrases with rests between them: (start, end) in steps of the grid from its first bar."""
-    beat, total = style.grid / 4, len(section) * style.grid
+    beat, total = style.grid / section[0].beats, len(section) * style.grid
     phrases, cursor = [], float(rng.choice([0, 0, beat / 2, beat, 2 * beat]))
     while cursor < total - beat:
         length = float(rng.choice([1, 2, 2, 3, 4])) * style.grid - rng.uniform(*style.rest) * beat
@@ -261,7 +197,7 @@ def draw_melody(score: Score, section: list[Bar], style: MelodyStyle, rng: np.ra
                 length = end - cursor  # the last note takes what is left
             bar = section[min(int(cursor // style.grid), len(section) - 1)]
             position = int(np.clip(position + rng.choice([-3, -2, -1, -1, 0, 1, 1, 2, 3]), 0, len(ladder) - 1))
-            if cursor % (style.grid / 4) == 0 and rng.random() < 0.8:
+            if cursor % (style.grid / bar.beats) == 0 and rng.random() < 0.8:
                 position = nearest_chord_note(ladder, position, bar)
             pitch = float(ladder[position])
             if style.spoken:
@@ -321,8 +257,8 @@ def fit_to_song(phrases: list[list[Note]], seconds: float) -> list[list[Note]]:
 
 def sung_parts(score: Score, singer: Singer, seconds: float, rng: np.random.Generator) -> list[list[Note]]:
     """The main singer's phrases with words: verses, choruses, and now and then an ad-lib elsewhere."""
-    spoken = rng.random() < GENRES[score.genre].rap
-    bar = score.bars[0].duration
+    spoken = rng.random() < score.template.rap
+    bar = score.bars[0]
     sung_style = draw_style(singer.centre, bar, rng)
     verse_style = draw_style(singer.centre - (0 if spoken else 2), bar, rng, spoken=spoken)
     phrases = section_melodies(score, verse_style, ("verse",), rng)
@@ -350,7 +286,7 @@ class Take:
 
 def plan_takes(phrases: list[list[Note]], score: Score, singer: Singer, rng: np.random.Generator) -> list[Take]:
     """Say who sings what: the singer every phrase, sometimes doubled or harmonised by a second voice."""
-    backing = draw_singer(rng, roughness=GENRES[score.genre].roughness)
+    backing = draw_singer(rng, score.world.voices, roughness=score.template.roughness)
     shift = float(rng.choice([0.0, 0.0, 3.0, 4.0, 7.0, 12.0, -12.0]))
     backed = rng.choice([0.0, 0.3, 0.9], p=[0.5, 0.3, 0.2])
     takes = []
@@ -389,19 +325,19 @@ def perform_leads(
 ) -> np.ndarray:
     """Two lead instruments: in parts without voice, and sometimes beside it or along with it: (samples,)."""
     track = np.zeros(round(seconds * SAMPLE_RATE))
-    families = GENRES[score.genre].leads
+    families, known = score.template.leads, score.world.instruments
     for _ in range(2):
-        gestures = singer.gestures if rng.random() < 0.5 else draw_gestures(rng)
-        lead = draw_lead(str(rng.choice(families)), gestures, rng)
+        gestures = singer.gestures if rng.random() < 0.5 else draw_gestures(rng, score.world.voices.habits)
+        lead = known.draw_lead(str(rng.choice(families)), gestures, rng)
         centre = singer.centre + rng.choice([0, 0, 5, 12, 12])
         beside = rng.random() < 0.2
         kinds = ("solo", "intro", "break", "outro") + (SUNG_SECTIONS if beside else ())
-        phrases = section_melodies(score, draw_style(centre, score.bars[0].duration, rng), kinds, rng)
+        phrases = section_melodies(score, draw_style(centre, score.bars[0], rng), kinds, rng)
         phrases = [p for p in phrases if rng.random() < 0.75]
         if rng.random() < 0.25:  # plays along with the singer's own melody
             phrases += [second_voice(p, rng.choice([0.0, 12.0]), 0.01) for p in sung if rng.random() < 0.5]
         for phrase in fit_to_song(phrases, seconds):
-            start, sound = play_lead(phrase, lead, rng)
+            start, sound = known.play_lead(phrase, lead, rng)
             add(track, sound / (np.sqrt(np.mean(sound**2)) + 1e-9), start, 10 ** (rng.normal(0, 2) / 20))
     return track
 
@@ -428,15 +364,16 @@ def bars_played(score: Score, probability: float, rng: np.random.Generator) -> l
 
 def perform_band(score: Score, seconds: float, leads: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """All accompaniment with the lead instruments, each part at its level: (samples,)."""
-    genre, n_samples = GENRES[score.genre], round(seconds * SAMPLE_RATE)
+    genre, known, n_samples = score.template, score.world.instruments, round(seconds * SAMPLE_RATE)
     parts: list[tuple[np.ndarray, float]] = [(leads, rng.uniform(-3, 5))]
     has_drums = rng.random() < genre.drum_probability
     if has_drums:
         style = str(rng.choice(genre.drums))
-        drummed = drum_track(bars_played(score, 1.0, rng), style, n_samples, score.swing, rng)
+        drummed = known.play_drums(bars_played(score, 1.0, rng), style, n_samples, score.swing, rng)
         parts.append((drummed, rng.uniform(-1, 5)))
     if has_drums or rng.random() < 0.5:
-        parts.append((bass_track(bars_played(score, 1.0, rng), n_samples, score.genre, rng), rng.uniform(-2, 3)))
+        line = known.play_bass(bars_played(score, 1.0, rng), n_samples, score.genre, rng)
+        parts.append((line, rng.uniform(-2, 3)))
     if rng.random() < genre.distortion:
         heavy = bars_played(score, rng.uniform(0.5, 1.0), rng)
         parts.append((power_chord_track(heavy, n_samples, rng), rng.uniform(-3, 4)))
@@ -444,11 +381,11 @@ def perform_band(score: Score, seconds: float, leads: np.ndarray, rng: np.random
     for position, name in enumerate(chosen[:3]):
         played = bars_played(score, 1.2 if position == 0 else 0.6, rng)
         pattern = str(rng.choice(genre.patterns))
-        parts.append((chord_track(played, name, pattern, n_samples, score.swing, rng), rng.uniform(-10, 0)))
+        parts.append((chord_track(played, name, pattern, n_samples, score.swing, rng, known), rng.uniform(-10, 0)))
     mix = np.zeros(n_samples)
     for track, level in parts:
         mix += track * (10 ** (level / 20) / (active_level(track) + 1e-9))
-    return mix * section_dynamics(score, n_samples, rng.uniform(3, 16))
+    return mix * section_dynamics(score, n_samples, rng.uniform(*score.world.mix.section_span))
 
 
 def section_dynamics(score: Score, n_samples: int, span: float) -> np.ndarray:
@@ -466,47 +403,54 @@ def filter_freely(tracks: list[np.ndarray], response) -> list[np.ndarray]:
     return [fft.irfft(fft.rfft(track, size) * gain, size)[:n_samples] for track in tracks]
 
 
-def draw_equaliser(rng: np.random.Generator, strength: float, *, presence: float = 0.0):
+def draw_equaliser(rng: np.random.Generator, strength: float, *, presence: float = 0.0, tilt: float = 0.0):
     """A smooth random response: (frequencies in Hz) -> gains.
 
     Args:
         rng: source of randomness.
         strength: dB, standard deviation at each of seven points of the scale.
         presence: dB added around 4 kHz, as mixers do to bring a voice forward.
+        tilt: dB per octave added around 1 kHz.
     """
     points = np.log2(np.array([40, 100, 250, 600, 1500, 4000, 10000.0]))
     gains = rng.normal(0, strength, len(points)) + presence * np.array([0, 0, 0, 0, 0.6, 1, 0.7])
+    gains += tilt * (points - np.log2(1000.0))
     return lambda f: 10 ** (np.interp(np.log2(np.maximum(f, 20)), points, gains) / 20)
 
 
-def reverberate(track: np.ndarray, wet: float, decay_time: float, rng: np.random.Generator) -> np.ndarray:
-    """Add a room: noise that decays by 60 dB in `decay_time` seconds and darkens, `wet` of the track's level."""
+def reverberate(
+    track: np.ndarray, wet: float, decay_time: float, rng: np.random.Generator, *, pole: float = 0.65
+) -> np.ndarray:
+    """Add a room: noise that decays by 60 dB in `decay_time` seconds and darkens by `pole`."""
     time = np.arange(round(decay_time * SAMPLE_RATE)) / SAMPLE_RATE
     room = rng.standard_normal(len(time)) * 10 ** (-3 * time / decay_time) * (time > 0.008)
-    room = signal.lfilter([0.35], [1, -0.65], room)
+    room = signal.lfilter([1 - pole], [1, -pole], room)
     room *= wet / np.sqrt(np.sum(room**2))
     return track + signal.oaconvolve(track, room)[: len(track)]
 
 
-def master(voice: np.ndarray, band: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def master(voice: np.ndarray, band: np.ndarray, rng: np.random.Generator, how: Mix) -> tuple[np.ndarray, np.ndarray]:
     """Equalise, compress, saturate and set the loudness, by gains shared by both stems so that they still add up."""
-    voice, band = filter_freely([voice, band], draw_equaliser(rng, 2.5))
+    tilt = rng.uniform(*how.tilt) if any(how.tilt) else 0.0
+    voice, band = filter_freely([voice, band], draw_equaliser(rng, how.equaliser, tilt=tilt))
     mix = voice + band
-    level = 10 ** ((-18 + rng.normal(0, 2.0)) / 20)
+    level = 10 ** ((how.loudness[0] + rng.normal(0, how.loudness[1])) / 20)
     block = 512
     power = np.mean(np.pad(mix, (0, -len(mix) % block)).reshape(-1, block) ** 2, axis=1)
     power = np.maximum(signal.lfilter([0.1], [1, -0.9], power), 1e-4 * power.mean())
-    amount = rng.uniform(0.0, 0.25)  # 0 leaves the dynamics, 1 removes them
+    amount = rng.uniform(*how.compression)
     gains = (power / power.mean()) ** (-amount / 2)
     gain = np.interp(np.arange(len(mix)), block * (np.arange(len(gains)) + 0.5), gains)
     gain *= level / np.sqrt(np.mean((mix * gain) ** 2))
-    driven = mix * gain * rng.uniform(1.0, 2.0)
+    driven = mix * gain * rng.uniform(*how.drive)
     gain *= np.where(np.abs(driven) < 1e-4, 1.0, np.tanh(driven) / np.where(driven == 0, 1, driven))
     gain *= level / np.sqrt(np.mean((mix * gain) ** 2))
     return voice * gain, band * gain
 
 
-def mix_song(voice, band, sung: np.ndarray, genre: Genre, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def mix_song(
+    voice, band, sung: np.ndarray, genre: Genre, rng: np.random.Generator, how: Mix
+) -> tuple[np.ndarray, np.ndarray]:
     """Balance voice and band in the sung parts, add rooms, a noise floor, and master.
 
     Args:
@@ -515,21 +459,22 @@ def mix_song(voice, band, sung: np.ndarray, genre: Genre, rng: np.random.Generat
         sung: bool (samples,), where there is voice.
         genre: gives the voice's level against the band.
         rng: source of randomness.
+        how: rooms and levels.
 
     Returns:
         voice and band, float32 (samples,), peak of their sum below 1.
     """
-    voice = filter_freely([voice], draw_equaliser(rng, 2.5, presence=rng.uniform(1, 8)))[0]
-    decay_time, wet = rng.uniform(0.3, 1.8), 10 ** rng.uniform(-1.8, -0.7)
+    voice = filter_freely([voice], draw_equaliser(rng, how.equaliser, presence=rng.uniform(*how.presence)))[0]
+    decay_time, wet = draw_from(how.decay_times, rng), 10 ** rng.uniform(*how.wet)
     band = band / (active_level(band) + 1e-9)
     if sung.any():
         beside = max(np.sqrt(np.mean(band[sung] ** 2)), 0.3)
         voice = voice * (10 ** (rng.uniform(*genre.vocal_level) / 20) * beside / np.sqrt(np.mean(voice[sung] ** 2)))
-    voice = reverberate(voice, wet * rng.uniform(0.5, 1.3), decay_time, rng)
-    band = reverberate(band, wet * rng.uniform(0.3, 1.0), decay_time * rng.uniform(0.5, 1.0), rng)
+    voice = reverberate(voice, wet * rng.uniform(0.5, 1.3), decay_time, rng, pole=how.room_pole)
+    band = reverberate(band, wet * rng.uniform(0.3, 1.0), decay_time * rng.uniform(0.5, 1.0), rng, pole=how.room_pole)
     hiss = signal.lfilter([1.0], [1, -rng.uniform(0.3, 0.9)], rng.standard_normal(len(band)))
-    band = band + hiss * (10 ** (rng.uniform(-76, -54) / 20) / hiss.std())
-    voice, band = master(voice, band, rng)
+    band = band + hiss * (10 ** (rng.uniform(*how.hiss) / 20) / hiss.std())
+    voice, band = master(voice, band, rng, how)
     peak = np.abs(voice + band).max()
     scale = min(1.0, 0.97 / peak)
     return (voice * scale).astype(np.float32), (band * scale).astype(np.float32)
@@ -546,42 +491,46 @@ class Plan:
     segments: tuple[tuple[float, float], ...]
 
 
-def plan_song(index: int, *, seed: int, seconds: float) -> Plan:
+def plan_song(index: int, *, seed: int, seconds: float, world: str = "synthetic") -> Plan:
     """Compose a song without rendering it: milliseconds, where labels alone are wanted.
 
     Args:
         index: number of the song in its corpus; it also chooses the genre in turn.
         seed: seed of the corpus, 0 or more.
         seconds: length of the song.
+        world: key of `WORLDS`: whose singers, instruments and mixes.
     """
-    composing, singing = np.random.default_rng(np.random.SeedSequence([seed, index, 0])).spawn(2)
-    genre_name = list(GENRES)[index % len(GENRES)]
-    score = compose(genre_name, seconds, composing)
-    singer = draw_singer(singing, roughness=GENRES[genre_name].roughness)
+    chosen = WORLDS[world]
+    composing, singing = np.random.default_rng(np.random.SeedSequence([seed, index, 0, *chosen.entropy])).spawn(2)
+    score = compose(list(chosen.genres)[index % len(chosen.genres)], seconds, composing, chosen)
+    singer = draw_singer(singing, chosen.voices, roughness=score.template.roughness)
     phrases = sung_parts(score, singer, seconds, singing)
     takes = plan_takes(phrases, score, singer, singing)
     segments = join_spans([phrase_span(take.notes, take.lengths) for take in takes], seconds)
     return Plan(score, singer, phrases, takes, segments)
 
 
-def render_song(index: int, *, seed: int, seconds: float) -> Song:
+def render_song(index: int, *, seed: int, seconds: float, world: str = "synthetic") -> Song:
     """Compose and render one song; the same arguments give the same samples in any process and any order.
 
     Args:
         index: number of the song in its corpus; it also chooses the genre in turn.
         seed: seed of the corpus, 0 or more.
         seconds: length of the song.
+        world: key of `WORLDS`: whose singers, instruments and mixes.
 
     Returns:
         The song, its exact labels and its stems.
     """
-    plan = plan_song(index, seed=seed, seconds=seconds)
-    singing, leading, playing, mixing = np.random.default_rng(np.random.SeedSequence([seed, index, 1])).spawn(4)
+    plan = plan_song(index, seed=seed, seconds=seconds, world=world)
+    chosen = plan.score.world
+    streams = np.random.default_rng(np.random.SeedSequence([seed, index, 1, *chosen.entropy])).spawn(4)
+    singing, leading, playing, mixing = streams
     voice = perform_voice(plan.takes, seconds, singing)
     leads = perform_leads(plan.score, plan.singer, plan.phrases, seconds, leading)
     band = perform_band(plan.score, seconds, leads, playing)
     sung = np.zeros(len(voice), bool)
     for start, end in plan.segments:
         sung[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)] = True
-    voice, band = mix_song(voice, band, sung, GENRES[plan.score.genre], mixing)
+    voice, band = mix_song(voice, band, sung, plan.score.template, mixing, chosen.mix)
     return Song(voice + band, plan.segments, voice, band, plan.score.genre)

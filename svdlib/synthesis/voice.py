@@ -5,6 +5,7 @@ Sources:
     G. Fant, J. Liljencrants & Q. Lin, "A four-parameter model of glottal flow", STL-QPSR 26(4), 1985: the LF pulse.
     G. Fant, "The LF-model revisited", STL-QPSR 36(2-3), 1995: its single shape parameter Rd.
     G. E. Peterson & H. L. Barney, "Control methods used in a study of the vowels", JASA 24(2), 1952: vowel formants.
+    J. C. Catford, "A Practical Introduction to Phonetics", 1988: formants of the cardinal vowels.
     J. Sundberg, "The Science of the Singing Voice", 1987: vibrato, singer's formant, F1 tracking the pitch.
 
 Times are in seconds, pitches in MIDI note numbers (semitones, 69 = 440 Hz), formants and bandwidths in Hz. Slow
@@ -16,6 +17,8 @@ from functools import lru_cache
 
 import numpy as np
 from scipy import ndimage, optimize, signal
+
+from svdlib.synthesis.world import Habits, Voices, draw_from
 
 SAMPLE_RATE = 22050  # Hz; equal to svdlib.audio.SAMPLE_RATE, repeated so that rendering needs no torch
 CONTROL_HOP = 64  # samples between two values of a control track (2.9 ms)
@@ -35,9 +38,13 @@ VOWELS = {
     "y": (270, 1850, 2200), "ø": (390, 1500, 2250), "œ": (530, 1450, 2350), "ə": (500, 1450, 2450),
     "ɯ": (310, 1350, 2300),
 }  # fmt: skip
-LANGUAGES = {
-    "english": "iɪɛæɑɔʊuʌə", "spanish": "aaeeioou", "french": "aaeɛioɔuyøœə",
-    "german": "aaeɛɪioɔuʊyøə", "italian": "aaeɛiooɔu", "japanese": "aaeioɯ",
+# The cardinal vowels by number (1 i, 2 e, 3 ɛ, 4 a, 5 ɑ, 6 ɔ, 7 o, 8 u, 9 y, 10 ø, 11 œ, 12 ɶ, 13 ɒ, 14 ʌ, 15 ɤ, 16 ɯ):
+# F1 and F2 of Catford 1988, F3 ours. More extreme than the vowels above, and none of them is one of those.
+VOWELS |= {
+    "c1": (240, 2400, 3100), "c2": (390, 2300, 2850), "c3": (610, 1900, 2650), "c4": (850, 1610, 2600),
+    "c5": (750, 940, 2600), "c6": (500, 700, 2550), "c7": (360, 640, 2500), "c8": (250, 595, 2400),
+    "c9": (235, 2100, 2450), "c10": (370, 1900, 2400), "c11": (585, 1710, 2450), "c12": (820, 1530, 2500),
+    "c13": (700, 760, 2550), "c14": (600, 1170, 2550), "c15": (460, 1310, 2500), "c16": (300, 1390, 2400),
 }  # fmt: skip
 
 
@@ -64,7 +71,10 @@ class Consonant:
     burst: bool = False
 
 
-NOISE_BANDS = {"s": (4500, 9500), "sh": (2000, 6000), "flat": (900, 9000), "k": (1200, 2800)}  # Hz
+NOISE_BANDS = {
+    "s": (4500, 9500), "sh": (2000, 6000), "flat": (900, 9000), "k": (1200, 2800),
+    "palatal": (2800, 5200), "uvular": (700, 1700),
+}  # Hz  # fmt: skip
 CONSONANTS = {
     "m": Consonant(0.07, (250, 1000, 2200), 0.35),
     "n": Consonant(0.06, (250, 1600, 2500), 0.35),
@@ -85,6 +95,50 @@ CONSONANTS = {
     "d": Consonant(0.06, (250, 1700, 2700), 0.15, "s", 0.2, 0.0, True),
     "g": Consonant(0.06, (250, 2000, 2300), 0.15, "k", 0.25, 0.0, True),
 }
+COMMON_CONSONANTS = tuple(CONSONANTS)
+CONSONANTS |= {
+    "ng": Consonant(0.08, (250, 1900, 2200), 0.35),
+    "lj": Consonant(0.07, (280, 2000, 2800), 0.6),
+    "tap": Consonant(0.03, (350, 1500, 2500), 0.2),
+    "x": Consonant(0.1, (350, 1400, 2300), 0.0, "k", 0.35, 0.2),
+    "c": Consonant(0.1, (280, 2200, 2900), 0.0, "palatal", 0.4),
+    "zh": Consonant(0.08, (300, 1900, 2500), 0.3, "sh", 0.3),
+    "ts": Consonant(0.13, (300, 1700, 2600), 0.0, "s", 0.55, 0.0, True),
+    "q": Consonant(0.08, (400, 1200, 2400), 0.0, "uvular", 0.45, 0.3, True),
+}
+
+
+@dataclass(frozen=True)
+class Language:
+    """The sounds of a language; a sound that is named twice is twice as common.
+
+    Attributes:
+        vowels: keys of `VOWELS`.
+        consonants: keys of `CONSONANTS`.
+        glides: keys of `VOWELS`, where diphthongs end.
+    """
+
+    vowels: tuple[str, ...]
+    consonants: tuple[str, ...] = COMMON_CONSONANTS
+    glides: tuple[str, ...] = ("i", "u", "ə")
+
+
+def cardinal(numbers: str, consonants: str) -> Language:
+    """A language of the second corpus: cardinal vowels by number, gliding to 1 (i) and 8 (u)."""
+    return Language(tuple(f"c{number}" for number in numbers.split()), tuple(consonants.split()), ("c1", "c8"))
+
+
+LANGUAGES = {
+    "english": Language(tuple("iɪɛæɑɔʊuʌə")), "spanish": Language(tuple("aaeeioou")),
+    "french": Language(tuple("aaeɛioɔuyøœə")), "german": Language(tuple("aaeɛɪioɔuʊyøə")),
+    "italian": Language(tuple("aaeɛiooɔu")), "japanese": Language(tuple("aaeioɯ")),
+    "portuguese": cardinal("4 4 3 2 1 6 7 8", "m n l tap j s z sh zh f v p t k b d g lj x"),
+    "swedish": cardinal("4 5 3 2 1 7 8 9 10 11", "m n ng l r j s f v h p t k b d g c"),
+    "hungarian": cardinal("13 13 4 3 2 1 7 8 9 10", "m n l tap j s z sh zh f v h p t k b d g ts c"),
+    "turkish": cardinal("4 5 2 1 16 7 8 9 10", "m n l tap j s z sh zh f v h p t k b d g"),
+    "mandarin": cardinal("4 4 15 15 1 8 9 3", "m n ng l w j s sh f x p t k ts"),
+    "arabic": cardinal("4 4 12 1 8 5", "m n l tap w j s z sh f h x t k b d q"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -129,7 +183,7 @@ class Gestures:
         scoop: probability that a note starts from below.
         fall: probability that a note falls off at its end.
         arch: semitones, typical rise or sag in the middle of a note.
-        vibrato_rate: Hz, 4.5 to 6.8 in singers.
+        vibrato_rate: Hz.
         vibrato_depth: semitones, half the peak-to-peak extent.
         vibrato_delay: seconds from the onset to full vibrato.
         drift: semitones of slow, random mistuning.
@@ -174,49 +228,50 @@ class Singer:
     language: str
 
 
-def draw_gestures(rng: np.random.Generator) -> Gestures:
+def draw_gestures(rng: np.random.Generator, habits: Habits) -> Gestures:
     """Draw the pitch habits of a singer or of a lead instrument."""
-    hard_tuned = rng.random() < 0.12
+    hard_tuned = rng.random() < habits.hard_tuned
     return Gestures(
-        glide=0.012 if hard_tuned else rng.uniform(0.03, 0.16),
-        scoop=0.0 if hard_tuned else rng.uniform(0.15, 0.8),
-        fall=0.0 if hard_tuned else rng.uniform(0.0, 0.4),
-        arch=0.0 if hard_tuned else rng.uniform(0.1, 1.2),
-        vibrato_rate=rng.uniform(4.5, 6.8),
-        vibrato_depth=0.0 if hard_tuned else rng.choice([0.05, 0.2, 0.35, 0.6], p=[0.25, 0.35, 0.25, 0.15]),
-        vibrato_delay=rng.uniform(0.1, 0.5),
-        drift=0.02 if hard_tuned else rng.uniform(0.08, 0.4),
+        glide=0.012 if hard_tuned else rng.uniform(*habits.glide),
+        scoop=0.0 if hard_tuned else rng.uniform(*habits.scoop),
+        fall=0.0 if hard_tuned else rng.uniform(*habits.fall),
+        arch=0.0 if hard_tuned else rng.uniform(*habits.arch),
+        vibrato_rate=draw_from(habits.vibrato_rates, rng),
+        vibrato_depth=0.0 if hard_tuned else rng.choice(habits.vibrato_depths, p=habits.depth_probabilities),
+        vibrato_delay=rng.uniform(*habits.vibrato_delay),
+        drift=0.02 if hard_tuned else rng.uniform(*habits.drift),
     )
 
 
-def draw_singer(rng: np.random.Generator, *, roughness: float = 0.0) -> Singer:
-    """Draw a singer: 45 % men, 47 % women, 8 % children or very light voices.
+def draw_singer(rng: np.random.Generator, voices: Voices, *, roughness: float = 0.0) -> Singer:
+    """Draw a singer.
 
     Args:
         rng: source of randomness.
+        voices: which singers there are.
         roughness: 0 to 1, how rough the genre likes its voices.
     """
-    kind = rng.choice(["man", "woman", "child"], p=[0.45, 0.47, 0.08])
-    scale, centre = {"man": (1.0, 54.0), "woman": (1.17, 63.5), "child": (1.3, 67.0)}[kind]
+    kind = voices.kinds[str(rng.choice(list(voices.kinds), p=[kind.probability for kind in voices.kinds.values()]))]
     return Singer(
-        tract_scale=scale * rng.uniform(0.93, 1.07),
-        formant_offsets=tuple(rng.uniform(0.94, 1.06, 5)),
-        centre=centre + rng.uniform(-4.0, 5.0),
-        rd=rng.uniform(0.5, 1.5),
-        breath=10 ** rng.uniform(-2.2, -0.9),
-        singers_formant=rng.choice([0.0, 0.4, 1.0], p=[0.45, 0.35, 0.2]),
+        tract_scale=kind.tract_scale * rng.uniform(*kind.tract_factor),
+        formant_offsets=tuple(rng.uniform(*voices.formant_offset, 5)),
+        centre=kind.centre + rng.uniform(*kind.centre_offset),
+        rd=rng.uniform(*voices.rd),
+        breath=10 ** rng.uniform(*voices.breath),
+        singers_formant=rng.choice(voices.singers_formants, p=voices.formant_probabilities),
         roughness=roughness * rng.random(),
-        diction=rng.uniform(0.7, 2.6),
-        gestures=draw_gestures(rng),
-        language=str(rng.choice(list(LANGUAGES))),
+        diction=rng.uniform(*voices.diction),
+        gestures=draw_gestures(rng, voices.habits),
+        language=str(rng.choice(voices.languages)),
     )
 
 
 def draw_syllable(rng: np.random.Generator, language: str) -> Syllable:
-    """Draw a syllable with the vowels of a language; one in six has no consonant, one in six a diphthong."""
-    vowel = str(rng.choice(list(LANGUAGES[language])))
-    consonant = "" if rng.random() < 0.16 else str(rng.choice(list(CONSONANTS)))
-    end_vowel = str(rng.choice(["i", "u", "ə"])) if rng.random() < 0.16 else vowel
+    """Draw a syllable with the sounds of a language; one in six has no consonant, one in six a diphthong."""
+    sounds = LANGUAGES[language]
+    vowel = str(rng.choice(sounds.vowels))
+    consonant = "" if rng.random() < 0.16 else str(rng.choice(sounds.consonants))
+    end_vowel = str(rng.choice(sounds.glides)) if rng.random() < 0.16 else vowel
     return Syllable(consonant, vowel, end_vowel)
 
 

@@ -1,0 +1,63 @@
+"""Measurements that the book reports, each a program that anyone can run again, and their stored results.
+
+    python -m svdlib.studies.real_singing --corpus folder:PATH --out results.json
+    python -m svdlib.studies.detector_ablation --real folder:PATH --folder runs/ablation --out results.json
+
+The results that the book shows lie in `results/` and are read with `load_results`.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+DIGITS = 6
+
+
+def load_results(name: str) -> dict[str, Any] | None:
+    """Read the stored results of a study.
+
+    Args:
+        name: of the study, such as "real_singing".
+
+    Returns:
+        What the study wrote, or None if the package holds no results of it.
+    """
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def write_results(path: Path, results: dict[str, Any]) -> None:
+    """Write the results of a study as JSON.
+
+    Args:
+        path: the file.
+        results: fit for JSON, see `as_json`.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
+    from svdlib.storage import write_atomically
+
+    text = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_atomically(Path(path), lambda file: file.write(text.encode()))
+
+
+def as_json(value: Any) -> Any:
+    """Make a value fit for JSON: numbers rounded to six digits, null where one is not finite, tuples as lists."""
+    if isinstance(value, dict):
+        return {key: as_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(item) for item in value]
+    if isinstance(value, float):
+        return round(value, DIGITS) if math.isfinite(value) else None
+    return value
+
+
+def origin_of(corpus: str, songs: int) -> dict[str, Any]:
+    """What results come from: corpus, number of songs, date, commit and versions; no path of somebody's disk."""
+    from svdlib.recipes import make_provenance
+
+    provenance = make_provenance(corpus, songs, 0, "", "")
+    return {key: provenance[key] for key in ("corpus", "songs", "date", "commit", "versions")}

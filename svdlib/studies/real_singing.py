@@ -1,0 +1,220 @@
+"""Does a detector hear the singing in songs that it has not learned from? Scores per song and over all songs.
+
+    python -m svdlib.studies.real_singing --corpus folder:my_songs --out results.json
+
+For accuracy, AUC and ROC the predictions are median-filtered, as published; for the calibration they are not. If
+several detectors are named, their probabilities are averaged frame by frame, and so are their thresholds.
+"""
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from svdlib.audio import FRAME_RATE
+from svdlib.calibration import calibration
+from svdlib.detector_training import predict
+from svdlib.evaluation import best_threshold, error_rates, roc_points, smooth
+from svdlib.excerpts import Songs
+from svdlib.model import SVDNet
+from svdlib.studies import as_json, origin_of, write_results
+from svdlib.studies.bootstrap import SongCounts, count_songs, intervals, pooled_scores
+
+CREDITS_TABLE = "songs.csv"
+CREDITS = ("artist", "title", "genre", "language", "licence", "source_url")
+ROC_DIGITS = 4
+
+
+def study(corpus: str, *, detectors: Sequence[Path] = (), split: str = "all", device: str = "auto") -> dict[str, Any]:
+    """Score detectors on the songs of a corpus and say where the numbers come from.
+
+    Args:
+        corpus: a name that `open_corpus` knows. A folder may hold `songs.csv` with the column `file`, a song's stem,
+            and any of `CREDITS`: these are kept with the song's scores.
+        detectors: weights; none takes the packaged ones, several are averaged.
+        split: "valid", "test" or "all".
+        device: where to compute.
+
+    Returns:
+        What `measure` returns, with the study's name, the corpus, date, versions, provenance of the detectors and
+        the songs' credits; ready for JSON.
+    """
+    from svdlib.corpora import open_corpus
+    from svdlib.corpora.songs import load_songs
+    from svdlib.devices import choose_device
+    from svdlib.recipes import open_detector, tracks_of
+
+    place = choose_device(device)
+    networks = [open_detector(path).to(place) for path in detectors or [None]]
+    songs = load_songs(tracks_of(open_corpus(corpus), split))
+    credited = read_credits(corpus)
+    result = measure(networks, songs)
+    for song in result["songs"]:
+        song["credits"] = credited.get(song["name"])
+    origin = {"study": "real_singing", "split": split} | origin_of(corpus, len(songs.names))
+    return origin | {"detectors": [network.provenance for network in networks]} | as_json(result)
+
+
+def measure(detectors: Sequence[SVDNet], songs: Songs) -> dict[str, Any]:
+    """Score detectors, averaged if there are several, on songs.
+
+    Args:
+        detectors: in eval mode, each with its "threshold" in `.provenance`.
+        songs: raw log-mels and labels.
+
+    Returns:
+        The result of `score` for their predictions.
+    """
+    threshold = float(np.mean([detector.provenance["threshold"] for detector in detectors]))
+    return score(average_predictions(detectors, songs), songs, threshold)
+
+
+def average_predictions(detectors: Sequence[SVDNet], songs: Songs) -> list[np.ndarray]:
+    """Probability of singing in each frame, the mean over detectors: (frames,) per song, not smoothed."""
+    return [np.mean([predict(detector, log_mel) for detector in detectors], axis=0) for log_mel in songs.log_mels]
+
+
+def score(predictions: Sequence[np.ndarray], songs: Songs, threshold: float) -> dict[str, Any]:
+    """All scores of the study.
+
+    Args:
+        predictions: probabilities (frames,) per song, not smoothed.
+        songs: their names and labels.
+        threshold: a frame counts as sung if its smoothed probability is larger.
+
+    Returns:
+        "threshold"; "songs", one entry each, see `score_song`; "pooled": the scores of
+        `svdlib.studies.bootstrap.SCORES`, each with "value" and "ci95", and "best_common_threshold", and
+        "songs_without_auc", the names that the mean AUC leaves out; "roc" over all frames; "calibration".
+    """
+    truth = [np.asarray(label, dtype=bool) for label in songs.labels]
+    smoothed = [smooth(prediction) for prediction in predictions]
+    per_song = [
+        {"name": name} | score_song(prediction, label, threshold)
+        for name, prediction, label in zip(songs.names, smoothed, truth, strict=True)
+    ]
+    counts = count_songs(smoothed, truth, threshold)
+    for entry, auc in zip(per_song, counts.aucs.tolist(), strict=True):
+        entry["auc"] = auc
+    return {
+        "threshold": threshold,
+        "songs": per_song,
+        "pooled": _pool(counts)
+        | {
+            "best_common_threshold": best_threshold(smoothed, truth)[0],
+            "songs_without_auc": [entry["name"] for entry in per_song if np.isnan(entry["auc"])],
+        },
+        "roc": _roc(np.concatenate(smoothed), np.concatenate(truth)),
+        "calibration": asdict(calibration(predictions, truth)),
+    }
+
+
+def score_song(smoothed: np.ndarray, sung: np.ndarray, threshold: float) -> dict[str, Any]:
+    """Scores of one song that need no other song.
+
+    Args:
+        smoothed: probabilities (frames,).
+        sung: boolean labels (frames,).
+        threshold: above it a frame counts as sung.
+
+    Returns:
+        "seconds", "sung" (share of the frames), "accuracy", "false_positive_rate" (of the unsung frames),
+        "false_negative_rate" (of the sung frames), "best_threshold" and "best_accuracy" (chosen on this very song),
+        and "roc". A rate without frames is nan.
+    """
+    cut, best = best_threshold([smoothed], [sung])
+    false_positives, false_negatives = error_rates(smoothed, sung, threshold)
+    return {
+        "seconds": len(sung) / FRAME_RATE,
+        "sung": float(np.mean(sung)),
+        "accuracy": float(np.mean((smoothed > threshold) == sung)),
+        "false_positive_rate": false_positives,
+        "false_negative_rate": false_negatives,
+        "best_threshold": cut,
+        "best_accuracy": best,
+        "roc": _roc(smoothed, sung),
+    }
+
+
+def _pool(counts: SongCounts) -> dict[str, Any]:
+    ranges = intervals(counts)
+    return {name: {"value": value, "ci95": list(ranges[name])} for name, value in pooled_scores(counts).items()}
+
+
+def _roc(smoothed: np.ndarray, sung: np.ndarray) -> dict[str, list[float]]:
+    false_rate, true_rate = (rate.round(ROC_DIGITS).tolist() for rate in roc_points(smoothed, sung))
+    return {"false_positive_rate": false_rate, "true_positive_rate": true_rate}
+
+
+def read_credits(corpus: str) -> dict[str, dict[str, str]]:
+    """Artist, title, licence and so on of a folder's songs, by stem; empty where it has no `songs.csv`."""
+    kind, _, folder = corpus.partition(":")
+    table = Path(folder).expanduser() / CREDITS_TABLE
+    if kind != "folder" or not table.is_file():
+        return {}
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row.get("file")]
+    return {row["file"]: {name: row[name] for name in CREDITS if row.get(name)} for row in rows}
+
+
+def describe(result: dict[str, Any]) -> str:
+    """The results as a table for people."""
+    heads = ("song", "AUC", "accuracy", "false pos.", "false neg.", "sung", "best at", "accuracy there")
+    keys = ("auc", "accuracy", "false_positive_rate", "false_negative_rate", "sung", "best_threshold", "best_accuracy")
+    lines = ["  ".join([f"{heads[0]:40}", *(f"{head:>10}" for head in heads[1:])])]
+    for song in result["songs"]:
+        lines.append("  ".join([f"{song['name'][:40]:40}", *(f"{_number(song[key]):>10}" for key in keys)]))
+    lines.append(f"\nover all songs, threshold {result['threshold']:g}, in brackets 95 % intervals over songs")
+    for name, entry in result["pooled"].items():
+        if isinstance(entry, dict):
+            low, high = map(_number, entry["ci95"])
+            lines.append(f"  {name.replace('_', ' '):22} {_number(entry['value'])}  ({low} to {high})")
+    if result["pooled"]["songs_without_auc"]:
+        lines.append(f"  one class only, no AUC: {', '.join(result['pooled']['songs_without_auc'])}")
+    fit = result["calibration"]
+    lines.append(f"  expected calibration error {_number(fit['expected_error'])}, Brier score {_number(fit['brier'])}")
+    if len(result["songs"]) < 10:
+        lines.append(f"{len(result['songs'])} songs are few: the intervals are a reminder, not a measurement.")
+    return "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the study; 0 when done, 2 after something that the user can put right."""
+    from svdlib.cli import Parser
+    from svdlib.cli_outcome import run_safely
+
+    def act() -> None:
+        options = _parser(Parser).parse_args(arguments)
+        result = study(options.corpus, detectors=options.detector, split=options.split, device=options.device)
+        if options.out:
+            write_results(options.out, result)
+        print(json.dumps(result, indent=1, allow_nan=False) if options.json else describe(result))
+
+    return run_safely(act, resumable=False)
+
+
+def _parser(kind: type[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    parser = kind(prog="python -m svdlib.studies.real_singing", description=__doc__)
+    parser.add_argument("--corpus", required=True, metavar="NAME", help="folder:PATH, or synthetic")
+    parser.add_argument(
+        "--detector", type=Path, nargs="+", default=(), metavar="FILE", help="weights (default: the packaged ones)"
+    )
+    parser.add_argument("--split", choices=("valid", "test", "all"), default="all", help="which songs (default all)")
+    parser.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the results there as JSON")
+    parser.add_argument("--json", action="store_true", help="print them as JSON too, in place of the table")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

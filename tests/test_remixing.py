@@ -1,0 +1,74 @@
+"""New mixes from stems: against sums of real signals, and the bookkeeping of labels."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from svdlib.audio import SAMPLE_RATE, LogMel
+from svdlib.errors import CorpusError
+from svdlib.excerpts import Songs
+from svdlib.remixing import Remixing, mix
+
+levels = st.floats(-16, 5)
+
+
+def segments(seed, batch=64, frames=5):
+    return torch.randn(3, batch, frames, 80, generator=torch.Generator().manual_seed(seed))
+
+
+@given(levels, levels, st.floats(-9, 9))
+def test_mix_is_louder_than_either_but_at_most_by_three_decibels(voice, band, gain):
+    loudest = max(voice + gain * np.log(10) / 20, band)
+    mixed = float(mix(torch.tensor(voice, dtype=torch.float64), torch.tensor(band, dtype=torch.float64), gain))
+    assert loudest - 1e-9 <= mixed <= loudest + np.log(2) / 2 + 1e-9
+
+
+def test_mix_of_two_noises_agrees_with_the_noise_that_they_make_together():
+    generator = np.random.default_rng(0)
+    one, other = 0.1 * generator.standard_normal((2, 4 * SAMPLE_RATE)).astype(np.float32)
+    front_end = LogMel()
+    together = mix(front_end(one), front_end(3 * other))
+    difference = together - front_end(one + 3 * other)
+    assert abs(float(difference[:, 20:].mean())) < 0.05  # lower bands hold one bin, so single cells differ much
+
+
+def test_mix_moves_the_voice_by_the_gain():
+    voice = torch.zeros(2, 80)
+    assert torch.allclose(mix(voice, torch.full((2, 80), -16.0), 20.0), torch.full((2, 80), float(np.log(10.0))))
+
+
+def test_no_share_leaves_the_mixes_alone():
+    mixes, voices, bands = segments(0)
+    remixed, silent = Remixing(share=0.0)(mixes, voices, bands, torch.Generator().manual_seed(0))
+    assert torch.equal(remixed, mixes) and not silent.any()
+
+
+def test_muted_segments_are_the_band_alone():
+    mixes, voices, bands = segments(1)
+    remixed, silent = Remixing(share=1.0, muted=1.0)(mixes, voices, bands, torch.Generator().manual_seed(0))
+    assert torch.equal(remixed, bands) and silent.all()
+
+
+def test_shares_are_kept_and_only_remixed_segments_can_be_silent():
+    mixes, voices, bands = segments(2, batch=4000, frames=1)
+    remixed, silent = Remixing(share=0.6, muted=0.25)(mixes, voices, bands, torch.Generator().manual_seed(0))
+    untouched = (remixed == mixes).all(dim=(1, 2))
+    assert abs(float(untouched.float().mean()) - 0.4) < 0.03
+    assert abs(float(silent.float().mean()) - 0.15) < 0.02
+    assert not (untouched & silent).any()
+    assert torch.equal(remixed[silent], bands[silent])
+
+
+def test_same_generator_same_mixes():
+    mixes, voices, bands = segments(3)
+    first, second = (Remixing()(mixes, voices, bands, torch.Generator().manual_seed(5))[0] for _ in range(2))
+    assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("voices", [[np.zeros((9, 80))], [np.zeros((9, 80)), np.zeros((8, 80))]])
+def test_stems_must_fit_their_songs(voices):
+    songs, labels = [np.zeros((9, 80))] * 2, [np.zeros(9, bool)] * 2
+    with pytest.raises(CorpusError, match="voice and a band"):
+        Songs(songs, labels, ["a", "b"], voices, songs)
