@@ -324,8 +324,8 @@ display(Markdown(text))
 #
 # ## What helps?
 #
-# In training, segments are changed at random: louder or softer, filtered, their pitch and formants shifted (*augmentation*, {cite}`schluter2015`). Is this of any use on real songs? And how many songs does the detector need? To find out, we trained small detectors that differ in
-# one thing each, with the same number of updates. The first ones differ in nothing but their random seed. They show how large a difference chance makes.
+# In training, segments are changed at random: louder or softer, filtered, their pitch and formants shifted (*augmentation*, {cite}`schluter2015`). And because the synthetic songs come in stems, most segments are *remixed*: a voice is laid over the band of another place at
+# another level, and sometimes the voice is left out (*muting*). Is this of any use on real songs? And how many songs does the detector need? To find out, we trained small detectors that differ in one thing each, with the same number of updates. The first ones differ in nothing but their random seed. They show how large a difference chance makes.
 
 # %% tags=["hide-input"]
 ablation = load_results("detector_ablation")

@@ -121,9 +121,9 @@ def _raise_first(futures: Sequence[Future]) -> None:
 
 def _become_worker() -> None:
     """Make a new process work on one thread and leave Ctrl-C to the process that started it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
 
 
