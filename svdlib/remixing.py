@@ -32,13 +32,14 @@ class Remixing:
 
     Attributes:
         share: of segments that are a voice over the band of some other place, mostly of another song.
-        gain: largest change of the voice's level, in decibels.
+        gain: smallest and largest change of the voice's level, in decibels. Mostly louder: a voice that nobody can
+            hear, but that counts as sung, teaches a detector to hear voices everywhere.
         muted: of the remixed segments, the share in which the voice is left out.
     """
 
-    share: float = 0.7
-    gain: float = 6.0
-    muted: float = 0.15
+    share: float = 1.0
+    gain: tuple[float, float] = (-1.0, 11.0)
+    muted: float = 0.25
 
     def __call__(
         self, mixes: Tensor, voices: Tensor, bands: Tensor, generator: torch.Generator
@@ -56,6 +57,7 @@ class Remixing:
         """
         chances = torch.rand(3, len(mixes), generator=generator).to(mixes.device)
         remixed, muted = chances[0] < self.share, chances[1] < self.muted
-        gain = (2 * chances[2] - 1) * self.gain
+        softest, loudest = self.gain
+        gain = softest + chances[2] * (loudest - softest)
         new = torch.where(muted[:, None, None], bands, mix(voices, bands, gain[:, None, None]))
         return torch.where(remixed[:, None, None], new, mixes), remixed & muted

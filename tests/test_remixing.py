@@ -72,3 +72,13 @@ def test_stems_must_fit_their_songs(voices):
     songs, labels = [np.zeros((9, 80))] * 2, [np.zeros(9, bool)] * 2
     with pytest.raises(CorpusError, match="voice and a band"):
         Songs(songs, labels, ["a", "b"], voices, songs)
+
+
+def test_gains_stay_in_their_range_and_fill_it():
+    mixes, voices, bands = torch.zeros(3, 4000, 1, 80)
+    bands = bands - 40.0
+    remixed, _ = Remixing(share=1.0, gain=(-1.0, 11.0), muted=0.0)(
+        mixes, voices, bands, torch.Generator().manual_seed(0)
+    )
+    decibels = remixed[:, 0, 0] * 20 / np.log(10)
+    assert -1.001 < float(decibels.min()) < -0.9 and 10.9 < float(decibels.max()) < 11.001

@@ -29,8 +29,10 @@ from svdlib.synthesis.voice import (
 from svdlib.synthesis.world import Genre, Mix, World, draw_from
 from svdlib.synthesis.worlds import WORLDS
 
-GENERATOR_VERSION = 5  # raise it whenever any sample may change: cached spectrograms depend on it
+GENERATOR_VERSION = 6  # raise it whenever any sample may change: cached spectrograms depend on it
 JOINED_GAP = 0.5  # seconds: shorter rests do not interrupt a sung segment, as a human annotator would have it
+CEILING = 0.97  # of full scale: no sample is larger
+LARGEST_DEVIATION = 2.8  # LU between a song's loudness and its world's
 SUNG_SECTIONS = ("verse", "chorus")
 
 
@@ -430,11 +432,22 @@ def reverberate(
 
 
 def master(voice: np.ndarray, band: np.ndarray, rng: np.random.Generator, how: Mix) -> tuple[np.ndarray, np.ndarray]:
-    """Equalise, compress, saturate and set the loudness, by gains shared by both stems so that they still add up."""
+    """Equalise, compress, saturate and set the loudness, by gains shared by both stems so that they still add up.
+
+    Args:
+        voice: (samples,).
+        band: (samples,).
+        rng: source of randomness.
+        how: rooms and levels.
+
+    Returns:
+        voice and band, (samples,), no peak of their sum beyond `CEILING`.
+    """
     tilt = rng.uniform(*how.tilt) if any(how.tilt) else 0.0
     voice, band = filter_freely([voice, band], draw_equaliser(rng, how.equaliser, tilt=tilt))
     mix = voice + band
-    level = 10 ** ((how.loudness[0] + rng.normal(0, how.loudness[1])) / 20)
+    target = how.loudness[0] + np.clip(rng.normal(0, how.loudness[1]), -LARGEST_DEVIATION, LARGEST_DEVIATION)
+    level = 10 ** (target / 20)
     block = 512
     power = np.mean(np.pad(mix, (0, -len(mix) % block)).reshape(-1, block) ** 2, axis=1)
     power = np.maximum(signal.lfilter([0.1], [1, -0.9], power), 1e-4 * power.mean())
@@ -444,8 +457,24 @@ def master(voice: np.ndarray, band: np.ndarray, rng: np.random.Generator, how: M
     gain *= level / np.sqrt(np.mean((mix * gain) ** 2))
     driven = mix * gain * rng.uniform(*how.drive)
     gain *= np.where(np.abs(driven) < 1e-4, 1.0, np.tanh(driven) / np.where(driven == 0, 1, driven))
-    gain *= level / np.sqrt(np.mean((mix * gain) ** 2))
+    for _ in range(3):  # rounding off the peaks costs some loudness
+        gain *= 10 ** ((target - loudness(mix * gain)) / 20)
+        gain *= round_off(mix * gain)
     return voice * gain, band * gain
+
+
+def loudness(sound: np.ndarray) -> float:
+    """Integrated loudness in LUFS (ITU-R BS.1770-4)."""
+    from pyloudnorm import Meter
+
+    return float(Meter(SAMPLE_RATE).integrated_loudness(sound))
+
+
+def round_off(sound: np.ndarray) -> np.ndarray:
+    """Gain of a limiter without memory: 1 up to 0.7 of full scale, then less, so that `CEILING` is never passed."""
+    knee = 0.7
+    size = np.maximum(np.abs(sound), knee)
+    return (knee + (CEILING - knee) * np.tanh((size - knee) / (CEILING - knee))) / size
 
 
 def mix_song(
@@ -475,9 +504,7 @@ def mix_song(
     hiss = signal.lfilter([1.0], [1, -rng.uniform(0.3, 0.9)], rng.standard_normal(len(band)))
     band = band + hiss * (10 ** (rng.uniform(*how.hiss) / 20) / hiss.std())
     voice, band = master(voice, band, rng, how)
-    peak = np.abs(voice + band).max()
-    scale = min(1.0, 0.97 / peak)
-    return (voice * scale).astype(np.float32), (band * scale).astype(np.float32)
+    return voice.astype(np.float32), band.astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -200,7 +200,7 @@ class Mix:
         wet: range of the decimal logarithm of the room's level relative to the direct sound.
         room_pole: 0 to 1, how dark rooms are.
         hiss: dB, range of the noise floor relative to the band, before mastering.
-        loudness: dB below full scale, mean and standard deviation (root mean square of a song).
+        loudness: of a song in LUFS, mean and standard deviation; none is more than 3 LU from the mean.
         compression: range of the amount, 0 leaves the dynamics, 1 removes them.
         drive: range of the gain into the saturation.
         section_span: dB, range of the difference between the softest and the fullest section.
