@@ -27,7 +27,7 @@ from svdlib.storage import digest
 from svdlib.studies import as_json, origin_of, write_results
 from svdlib.studies.bootstrap import count_songs, pooled_scores
 
-BASE_PLAN = DetectorPlan(epochs=4, steps_per_epoch=100, batch_size=8)
+BASE_PLAN = DetectorPlan(epochs=1, steps_per_epoch=250, batch_size=8)
 SCORES = ("mean_song_auc", "auc", "accuracy")
 
 
@@ -56,9 +56,9 @@ CONFIGURATIONS = (
     Configuration("without filtering", {"augmentation": replace(FULL, filtering=0)}),
     Configuration("without warping", {"augmentation": replace(FULL, warping=0)}),
     Configuration("without remixing", {"remixing": Remixing(share=0)}),
-    Configuration("remixing without muting", {"remixing": Remixing(muted=0)}),
+    Configuration("remixing, no voice muted", {"remixing": Remixing(muted=0)}),
+    Configuration("remixing, voices not louder", {"remixing": Remixing(gain=(-6, 6))}),
     Configuration("8 songs", songs=8),
-    Configuration("15 songs", songs=15),
     Configuration("30 songs", songs=30),
     Configuration("61 songs", songs=61),  # left out where the corpus has no more: that is the base
 )
