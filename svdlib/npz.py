@@ -87,13 +87,11 @@ class Archive:
         if not self.path.is_file():
             raise WeightsError(f"There is no file {self.path}. Correct the path.")
         try:
-            with open(self.path, "rb") as file:
-                content = file.read(LARGEST_FILE + 1)
+            if self.path.stat().st_size > LARGEST_FILE:
+                raise WeightsError(f"{self.path} is larger than {LARGEST_FILE >> 20} MiB: it holds something else.")
+            return self.path.read_bytes()
         except OSError as error:
             raise WeightsError(f"Cannot read {self.path}: {error.strerror}. Check its permissions.") from error
-        if len(content) > LARGEST_FILE:
-            raise WeightsError(f"{self.path} is larger than {LARGEST_FILE >> 20} MiB: it holds something else.")
-        return content
 
     def header(self, name: str) -> Header:
         """Read what an array says about itself, and none of its values.
