@@ -271,7 +271,8 @@ def check_belongs(layer: str, inverter: FeatureInverter, detector: SVDNet) -> No
     trained_for = inverter.provenance.get("detector")
     if trained_for is not None and trained_for != detector.provenance:
         raise WeightsError(
-            f"The inverter of {layer} was trained for another detector. Name that one with --detector FILE."
+            f"The inverter of {layer} was trained for another detector. Name that one with --detector FILE, "
+            "or the inverters of this one with --weights FOLDER."
         )
 
 
