@@ -40,6 +40,7 @@ _HOMES = {
     "reconstruct": "evaluation",
     "pretrained": "checkpoints",
     "pretrained_inverters": "checkpoints",
+    "load_lasagne": "lasagne",
     "invert_song": "invert",
     "write_inversion": "invert",
     "SvdlibError": "errors",
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from svdlib.excerpts import ExcerptBank, Songs
     from svdlib.invert import invert_song, write_inversion
     from svdlib.inverters import VARIANTS, FeatureInverter, build_inverter, count_parameters
+    from svdlib.lasagne import load_lasagne
     from svdlib.model import LAYER_SHAPES, LAYERS, SVDNet
     from svdlib.standardizer import Standardizer
     from svdlib.training import PROFILES, TrainingPlan, fit_inverters

@@ -1,7 +1,8 @@
 """Trained weights as files, each with its provenance, and those that come with the package.
 
 A weights file is in safetensors format. Its metadata tells what it holds and where it comes from; nothing in it is
-ever executed. Weights are stored in half precision, statistics in full; both are computed with in single precision.
+ever executed. Weights are stored in half precision, unless asked otherwise, and statistics in single; both are computed
+with in single precision.
 """
 
 import json
@@ -18,23 +19,27 @@ from svdlib.model import LAYERS, SVDNet, check_layer
 from svdlib.storage import write_atomically
 
 FORMAT = "svdlib-weights-1"
+DETECTOR_FILE = "detector.safetensors"
 PACKAGED = Path(__file__).parent / "weights"
 
 
-def save_weights(path: Path, network: SVDNet | FeatureInverter, provenance: Mapping[str, Any]) -> None:
+def save_weights(
+    path: Path, network: SVDNet | FeatureInverter, provenance: Mapping[str, Any], *, exact: bool = False
+) -> None:
     """Write a trained network with its provenance.
 
     Args:
         path: the file to write, ending in .safetensors.
         network: a detector or an inverter.
         provenance: corpus, seed, versions, metrics: whatever JSON can hold. A detector's has its "threshold".
+        exact: store the weights in single precision too, so that not a bit is lost; the file is twice as large.
 
     Raises:
         OutputError: if the file cannot be written.
     """
     from safetensors.torch import save
 
-    tensors = {name: _stored(value) for name, value in network.state_dict().items()}
+    tensors = {name: _stored(value, exact) for name, value in network.state_dict().items()}
     metadata = {"format": FORMAT, "network": _describe(network), "provenance": json.dumps(dict(provenance))}
     data = save(tensors, metadata=metadata)
     write_atomically(Path(path), lambda file: file.write(data))
@@ -75,7 +80,7 @@ def pretrained(kind: str, *, layer: str | None = None, variant: str = "published
         LayerError: if the layer or variant does not exist.
     """
     if kind == "detector":
-        return load_detector(PACKAGED / "detector.safetensors")
+        return load_detector(PACKAGED / DETECTOR_FILE)
     if kind != "inverter":
         raise WeightsError(f"There are no pretrained weights of kind {kind!r}; ask for 'detector' or 'inverter'.")
     if layer is None:
@@ -94,9 +99,9 @@ def weights_name(layer: str, variant: str) -> str:
     return f"{variant}-{layer}.safetensors"
 
 
-def _stored(value: Tensor) -> Tensor:
+def _stored(value: Tensor, exact: bool) -> Tensor:
     value = value.detach().cpu().contiguous()
-    return value.half() if value.ndim >= 2 else value
+    return value.half() if value.ndim >= 2 and not exact else value
 
 
 def _describe(network: nn.Module) -> str:

@@ -1,4 +1,4 @@
-"""The command line: `svdlib corpus|train|evaluate|invert|export`.
+"""The command line: `svdlib corpus|train|evaluate|invert|convert|export`.
 
 Results go to stdout, progress and messages to stderr. Exit status: 0 done, 1 a fault in svdlib, 2 something that the
 user can put right, 130 interrupted.
@@ -61,6 +61,7 @@ def build_parser() -> Parser:
     _add_train(verbs)
     _add_evaluate(verbs)
     _add_invert(verbs)
+    _add_convert(verbs)
     _add_export(verbs)
     return parser
 
@@ -162,12 +163,7 @@ def _add_evaluate(verbs) -> None:
         _add_json(part)
         part.set_defaults(act=act)
     _add_layers(part)
-    part.add_argument(
-        "--weights",
-        type=Path,
-        metavar="FOLDER",
-        help="folder with the weights of that detector's inverters (default: the packaged ones)",
-    )
+    _add_weights(part)
     part.add_argument(
         "--sets", type=_number(int, 1), default=10, metavar="N", help="evaluation sets to average over (default 10)"
     )
@@ -192,8 +188,34 @@ def _add_invert(verbs) -> None:
         help="centre of the excerpt (default: where singing is surest, near-silence left aside)",
     )
     _add_device(parser)
+    _add_detector(parser)
+    _add_weights(parser)
     _add_json(parser)
     parser.set_defaults(act=actions.invert)
+
+
+def _add_convert(verbs) -> None:
+    parser = verbs.add_parser(
+        "convert",
+        help="turn the authors' weights (.npz of Lasagne) into files that the other verbs take",
+        description=CONVERT_DESCRIPTION,
+        epilog=CONVERT_EXAMPLES,
+    )
+    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="an .npz file of a detector or an inverter")
+    _add_out(parser)
+    parser.add_argument(
+        "--layer", metavar="LAYER", help="whose inverter a single FILE must hold (default: known from its arrays)"
+    )
+    parser.add_argument(
+        "--standardizer",
+        type=Path,
+        metavar="FILE",
+        help="an .npz file with mean and std of the 80 mel bands, as the detector was trained with",
+    )
+    parser.add_argument(
+        "--threshold", type=_number(float, 0, 1), metavar="P", help="the detector's: above it a frame counts as sung"
+    )
+    parser.set_defaults(act=actions.convert)
 
 
 def _add_export(verbs) -> None:
@@ -232,6 +254,15 @@ def _add_device(parser: Parser) -> None:
 def _add_detector(parser: Parser) -> None:
     parser.add_argument(
         "--detector", type=Path, metavar="FILE", help="the detector's weights (default: the packaged ones)"
+    )
+
+
+def _add_weights(parser: Parser) -> None:
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FOLDER",
+        help="folder with the weights of that detector's inverters (default: the packaged ones)",
     )
 
 
@@ -316,7 +347,8 @@ EVALUATE_EXAMPLES = """examples:
 
 INVERT_EXAMPLES = """examples:
   svdlib invert song.mp3 --out inversions
-  svdlib invert song.mp3 --out inversions --at 61.5"""
+  svdlib invert song.mp3 --out inversions --at 61.5
+  svdlib invert song.mp3 --out inversions --detector authors/detector.safetensors --weights authors"""
 
 INVERT_DESCRIPTION = """Choose an excerpt of about 1.6 s, invert it from each of the detector's eight layers, and write:
 
@@ -325,6 +357,14 @@ INVERT_DESCRIPTION = """Choose an excerpt of about 1.6 s, invert it from each of
   input.wav        the excerpt itself
   conv1.wav ...    what each layer keeps of it, made audible: eight files
   inversions.json  the numbers"""
+
+CONVERT_DESCRIPTION = """Write weights in .npz files of Lasagne, the library that the paper's models were built with, to
+DIR as detector.safetensors and published-LAYER.safetensors. Nothing in the files is executed. A detector needs
+--standardizer and --threshold, which its own file does not hold."""
+
+CONVERT_EXAMPLES = """examples:
+  svdlib convert detector.npz inverters/*.npz --out authors --standardizer jamendo_meanstd.npz --threshold 0.5
+  svdlib evaluate nre --detector authors/detector.safetensors --weights authors --corpus folder:my_songs"""
 
 EXPORT_DESCRIPTION = """Write the packaged detector and inverters to DIR as ONNX files that take and give raw log-mels
 (natural logarithm, not standardised). Needs the package onnx."""

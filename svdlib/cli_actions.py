@@ -113,7 +113,8 @@ def invert(options: Namespace) -> None:
     check_folder(options.out)
     from svdlib.invert import invert_song, write_inversion
 
-    inversion = invert_song(options.song, at=options.at, device=options.device)
+    networks = {"detector": options.detector, "weights": options.weights}
+    inversion = invert_song(options.song, at=options.at, device=options.device, **networks)
     make_folder(options.out)
     result = write_inversion(inversion, options.out)
     text = (
@@ -121,6 +122,16 @@ def invert(options: Namespace) -> None:
         f"(probability of singing {inversion.probability:.2f}) and its eight inversions"
     )
     _print_result(options, result, text)
+
+
+def convert(options: Namespace) -> None:
+    """Write the authors' weights as files of svdlib and print their paths."""
+    from svdlib.lasagne import convert_lasagne
+
+    check_folder(options.out)
+    names = ("layer", "standardizer", "threshold")
+    for path in convert_lasagne(options.files, options.out, **{name: getattr(options, name) for name in names}):
+        _print(str(path))
 
 
 def export_onnx(options: Namespace) -> None:

@@ -18,13 +18,13 @@ from torch import Tensor
 
 import svdlib
 from svdlib.audio import EXCERPT_SAMPLES, FRAME_RATE, HOP_LENGTH, SAMPLE_RATE, LogMel, load_song, save_audio, sonify
-from svdlib.checkpoints import pretrained, pretrained_inverters
 from svdlib.detector_training import predict
 from svdlib.devices import choose_device
 from svdlib.errors import AudioError
 from svdlib.evaluation import mean_pairwise_distance, reconstruct, reconstruction_distances, smooth
 from svdlib.model import CENTRE_FRAME, EXCERPT_FRAMES, SVDNet
 from svdlib.progress import progress
+from svdlib.recipes import open_detector, open_inverters
 from svdlib.storage import write_atomically
 
 if TYPE_CHECKING:
@@ -86,42 +86,51 @@ class SongInversion:
         return float(self.probabilities[self.start_frame + CENTRE_FRAME])
 
 
-def invert_song(song: str | os.PathLike, *, at: float | None = None, device: str = "auto") -> SongInversion:
-    """Invert one excerpt of a song from all eight layers, with the networks that come with the package.
+def invert_song(
+    song: str | os.PathLike,
+    *,
+    at: float | None = None,
+    device: str = "auto",
+    detector: Path | None = None,
+    weights: Path | None = None,
+) -> SongInversion:
+    """Invert one excerpt of a song from all eight layers.
 
     Args:
         song: a sound file.
         at: time of the excerpt's centre in seconds; None takes the one that most surely holds singing.
         device: where to compute, see `svdlib.devices.choose_device`.
+        detector: weights of the detector; None takes the packaged one.
+        weights: a folder with the weights of its eight inverters; None takes the packaged ones.
 
     Raises:
         AudioError: the song cannot be used, or no excerpt has its centre at `at`.
         DeviceError: the device is not there.
-        WeightsError: the package's weights are missing or damaged.
+        WeightsError: weights are missing or damaged, or the inverters were trained for another detector.
     """
     song, chosen = Path(song), choose_device(device)
     samples = load_song(song)
     log_mel = LogMel()(samples)
     start = None if at is None else excerpt_at(song, len(log_mel), at)
-    detector = pretrained("detector").to(chosen)
-    inverters = {layer: inverter.to(chosen) for layer, inverter in pretrained_inverters().items()}
-    probabilities = smooth(predict(detector, log_mel.numpy()))
+    network = open_detector(detector).to(chosen)
+    inverters = open_inverters(weights, network)
+    probabilities = smooth(predict(network, log_mel.numpy()))
     start = surest_singing(samples, probabilities) if start is None else start
-    standardised = detector.standardizer(log_mel.to(chosen))
+    standardised = network.standardizer(log_mel.to(chosen))
     x = standardised[None, None, start : start + EXCERPT_FRAMES]
-    reconstructions = reconstruct(detector, inverters, x)
+    reconstructions = reconstruct(network, inverters, x)
     return SongInversion(
         song=song,
         probabilities=probabilities,
-        threshold=float(detector.provenance["threshold"]),
+        threshold=float(network.provenance["threshold"]),
         start_frame=start,
         samples=samples[start * HOP_LENGTH :][:EXCERPT_SAMPLES],
         input=log_mel[start : start + EXCERPT_FRAMES].numpy(),
-        inversions={layer: _log_mel_of(detector, x_hat) for layer, x_hat in reconstructions.items()},
+        inversions={layer: _log_mel_of(network, x_hat) for layer, x_hat in reconstructions.items()},
         distances={layer: float(reconstruction_distances(x, x_hat)) for layer, x_hat in reconstructions.items()},
         typical_distance=_typical_distance(standardised),
         provenance={
-            "detector": detector.provenance,
+            "detector": network.provenance,
             **{layer: inverter.provenance for layer, inverter in inverters.items()},
         },
     )

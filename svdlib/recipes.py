@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 import svdlib
-from svdlib.checkpoints import load_detector, load_inverter, pretrained, save_weights, weights_name
+from svdlib.checkpoints import DETECTOR_FILE, load_detector, load_inverter, pretrained, save_weights, weights_name
 from svdlib.corpora import open_corpus
 from svdlib.corpora.base import Corpus, Track
 from svdlib.corpora.songs import load_songs
@@ -35,8 +35,6 @@ from svdlib.excerpts import ExcerptBank, Songs
 from svdlib.inverters import FeatureInverter
 from svdlib.model import LAYERS, SVDNet
 from svdlib.training import PROFILES, FittedInverters, TrainingPlan, fit_inverters
-
-DETECTOR_FILE = "detector.safetensors"
 
 
 def train_detector(
@@ -223,16 +221,7 @@ def evaluate_nre(
     """
     chosen = choose_device(device)
     network = open_detector(detector).to(chosen)
-    inverters = {
-        layer: (
-            load_inverter(Path(weights) / weights_name(layer, variant), layer, variant)
-            if weights
-            else pretrained("inverter", layer=layer, variant=variant)
-        ).to(chosen)
-        for layer in layers
-    }
-    for layer, inverter in inverters.items():
-        check_belongs(layer, inverter, network)
+    inverters = open_inverters(weights, network, layers, variant)
     bank = bank_of(load_songs(tracks_of(open_corpus(corpus), split)), network, chosen)
     scores = evaluate_inverters(network, inverters, bank, EvaluationPlan(sets, per_song))
     return {layer: {"nre": score.nre, "ci95": list(score.ci95)} for layer, score in scores.items()}
@@ -246,6 +235,24 @@ def tracks_of(corpus: Corpus, split: str) -> tuple[Track, ...]:
 def open_detector(weights: Path | None) -> SVDNet:
     """The detector of a weights file, or the packaged one."""
     return load_detector(Path(weights)) if weights else pretrained("detector")
+
+
+def open_inverters(
+    weights: Path | None, detector: SVDNet, layers: Sequence[str] = LAYERS, variant: str = "published"
+) -> dict[str, FeatureInverter]:
+    """The inverters in a folder, or the packaged ones, where the detector computes.
+
+    Raises:
+        WeightsError: if one is missing, damaged, or was trained for another detector.
+    """
+    device = detector.standardizer.mean.device
+    inverters = {}
+    for layer in layers:
+        path = Path(weights) / weights_name(layer, variant) if weights else None
+        inverter = load_inverter(path, layer, variant) if path else pretrained("inverter", layer=layer, variant=variant)
+        check_belongs(layer, inverter, detector)
+        inverters[layer] = inverter.to(device)
+    return inverters
 
 
 def fit_to_corpus(plan: TrainingPlan, excerpts: int) -> TrainingPlan:
@@ -264,7 +271,8 @@ def check_belongs(layer: str, inverter: FeatureInverter, detector: SVDNet) -> No
     trained_for = inverter.provenance.get("detector")
     if trained_for is not None and trained_for != detector.provenance:
         raise WeightsError(
-            f"The inverter of {layer} was trained for another detector. Name that one with --detector FILE."
+            f"The inverter of {layer} was trained for another detector. Name that one with --detector FILE, "
+            "or the inverters of this one with --weights FOLDER."
         )
 
 

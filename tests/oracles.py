@@ -57,3 +57,35 @@ def normalise(x, scale, shift, mean, variance, epsilon=1e-4):
     shape = (-1,) + (1,) * (x.ndim - 1)
     scaled = (x - mean.reshape(shape)) / np.sqrt(variance.reshape(shape) + epsilon)
     return scaled * scale.reshape(shape) + shift.reshape(shape)
+
+
+# --- as Lasagne computes: kernels are flipped, the deviation is stored as its inverse ---
+
+
+def true_convolve(x, kernels, padding=0):
+    """Convolve maps (channels, time, frequency) with kernels (out, in, 3, 3): the kernel runs against the map."""
+    x = np.pad(x, ((0, 0), (padding, padding), (padding, padding)))
+    height, width = x.shape[1] - 2, x.shape[2] - 2
+    total = np.zeros((len(kernels), height, width))
+    for row in range(3):
+        for column in range(3):
+            seen = x[:, 2 - row : 2 - row + height, 2 - column : 2 - column + width]
+            total += np.tensordot(kernels[:, :, row, column], seen, axes=1)
+    return total
+
+
+def adjoint_up_convolve(x, kernels):
+    """The transpose of a true convolution with kernels (in, out, 4, 4), stride 2 and padding 1, as a linear map."""
+    _, height, width = x.shape
+    total = np.zeros((kernels.shape[1], 2 * height + 2, 2 * width + 2))
+    for row in range(4):
+        for column in range(4):
+            stamp = np.tensordot(kernels[:, :, row, column].T, x, axes=1)
+            total[:, 3 - row : 3 - row + 2 * height : 2, 3 - column : 3 - column + 2 * width : 2] += stamp
+    return total[:, 1:-1, 1:-1]
+
+
+def normalise_by_inverse(x, beta, gamma, mean, inverse_deviation):
+    along = (-1,) + (1,) * (x.ndim - 1)
+    beta, gamma, mean, inverse_deviation = (v.reshape(along) for v in (beta, gamma, mean, inverse_deviation))
+    return (x - mean) * inverse_deviation * gamma + beta

@@ -5,15 +5,19 @@ import sys
 import warnings
 from pathlib import Path
 
+import lasagne_files
 import numpy as np
 import pytest
+import tiny
 
 from svdlib import cli, cli_actions, detector_training, recipes, training
+from svdlib.checkpoints import load_detector, load_inverter
 from svdlib.cli import main
 from svdlib.cli_outcome import DEBUG_VARIABLE, explain
 from svdlib.corpora import open_corpus
 from svdlib.detector_training import DetectorPlan
 from svdlib.errors import OutputError
+from svdlib.lasagne import load_lasagne
 from svdlib.model import LAYERS
 from svdlib.training import TrainingPlan
 
@@ -47,7 +51,7 @@ def failing(monkeypatch):
     "words",
     [
         "", "corpus", "corpus build", "corpus export", "corpus info", "train", "train detector", "train inverters",
-        "evaluate", "evaluate detector", "evaluate nre", "invert", "export", "export onnx",
+        "evaluate", "evaluate detector", "evaluate nre", "invert", "convert", "export", "export onnx",
     ],
 )  # fmt: skip
 def test_every_verb_has_help_with_an_example(capsys, words):
@@ -84,7 +88,9 @@ def test_a_wrong_command_line_is_one_line_and_status_2(capsys, words, reason):
     assert reason in err and "--help" in err
 
 
-@pytest.mark.parametrize("examples", [cli.TRAIN_EXAMPLES, cli.EVALUATE_EXAMPLES, cli.INVERT_EXAMPLES])
+@pytest.mark.parametrize(
+    "examples", [cli.TRAIN_EXAMPLES, cli.EVALUATE_EXAMPLES, cli.INVERT_EXAMPLES, cli.CONVERT_EXAMPLES]
+)
 def test_examples_in_the_help_are_understood(examples):
     lines = [line.split()[1:] for line in examples.splitlines() if line.startswith("  svdlib ")]
     assert lines
@@ -266,6 +272,66 @@ def test_invert_writes_into_the_folder_and_prints_json_alone(capsys, monkeypatch
     assert status == 0
     assert json.loads(out) == json.loads((folder / "inversions.json").read_text())
     assert json.loads(out)["excerpt"]["centre"] == pytest.approx(2)
+
+
+@pytest.fixture
+def lasagne(tmp_path):
+    """Files as of the authors: a detector, its standardisation, the inverters of all layers."""
+    files = {
+        layer: lasagne_files.write(tmp_path / f"{layer}.npz", lasagne_files.random_arrays(layer)) for layer in LAYERS
+    }
+    files["detector"] = lasagne_files.write(tmp_path / "detector.npz", lasagne_files.random_arrays())
+    files["standardizer"] = tmp_path / "meanstd.npz"
+    np.savez(files["standardizer"], mean=np.full(80, -5.0), std=np.full(80, 2.0))
+    return files
+
+
+def test_converted_weights_are_used_by_every_verb_and_not_rounded(capsys, monkeypatch, lasagne, song_file, tmp_path):
+    monkeypatch.setattr("svdlib.invert.write_sounds", lambda *_: None)
+    folder, scale = tmp_path / "authors", ["--standardizer", lasagne["standardizer"], "--threshold", 0.4]
+    networks = [lasagne[name] for name in ("fc8", "detector", *LAYERS[:-1])]
+    status, out, _ = run(capsys, "convert", *networks, "--out", folder, *scale)
+    paths = [folder / "detector.safetensors", *(folder / f"published-{layer}.safetensors" for layer in LAYERS)]
+    assert status == 0 and out.split() == [str(path) for path in paths]
+    original, converted = load_lasagne(lasagne["fc8"], "fc8"), load_inverter(paths[-1], "fc8")
+    assert tiny.same_weights(original, converted)
+    assert converted.provenance["sha256"] == original.provenance["sha256"]
+    detector = load_detector(paths[0])
+    assert tiny.same_weights(load_lasagne(lasagne["detector"], standardizer=lasagne["standardizer"]), detector)
+    assert converted.provenance["detector"] == detector.provenance and detector.provenance["threshold"] == 0.4
+
+    own, device = ["--detector", paths[0], "--weights", folder], ["--device", "cpu", "--json"]
+    status, out, _ = run(capsys, "invert", song_file(), "--out", tmp_path / "out", "--at", 2, *own, *device)
+    assert status == 0 and json.loads(out)["weights"]["fc8"]["sha256"] == converted.provenance["sha256"]
+    few = ["--corpus", TINY, "--layers", "fc8", "--sets", 1, "--per-song", 2]
+    status, out, _ = run(capsys, "evaluate", "nre", *own, *few, *device)
+    assert status == 0 and np.isfinite(json.loads(out)["fc8"]["nre"])
+    status, out, _ = run(capsys, "evaluate", "detector", "--detector", paths[0], "--corpus", TINY, *device)
+    assert status == 0 and json.loads(out)["threshold"] == 0.4
+    for options in (["--weights", folder], ["--detector", paths[0]]):
+        status, _, err = run(capsys, "invert", song_file(), "--out", tmp_path / "out", "--at", 2, *options)
+        assert status == 2 and "was trained for another detector" in err
+
+
+@pytest.mark.parametrize(
+    "words, reason",
+    [
+        ("{detector}", "whose file lacks the standardisation (--standardizer FILE) and the threshold (--threshold P)"),
+        ("{detector} --threshold 0.5", "lacks the standardisation (--standardizer FILE). Name"),
+        ("{detector} --standardizer {standardizer}", "lacks the threshold (--threshold P). Name"),
+        ("{fc8} --threshold 0.5", "Only a detector has the threshold (--threshold P)"),
+        ("{fc8} --threshold 2", "'2' is not a number from 0 to 1"),
+        ("{fc8} {mp6} {fc8}", "both hold the published inverter of fc8"),
+        ("{fc8} --layer mp6", "has the arrays of the published inverter of fc8, not of the published inverter of mp6"),
+        ("{fc8} --layer fc9", "no layer 'fc9'"),
+        ("{fc8} {mp6} --layer mp6", "A layer is named, mp6, but 2 files"),
+        ("{standardizer}", "has 2 arrays that are neither those of the detector nor of a published inverter"),
+    ],
+)
+def test_nothing_is_converted_by_halves(capsys, lasagne, tmp_path, words, reason):
+    status, out, err = run(capsys, "convert", *words.format(**lasagne).split(), "--out", tmp_path / "authors")
+    assert (status, out) == (2, "") and not (tmp_path / "authors").exists()
+    assert reason in err and err.count("\n") == 1
 
 
 # --- ways to end ---

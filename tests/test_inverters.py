@@ -2,22 +2,12 @@ import numpy as np
 import oracles
 import pytest
 import torch
+from lasagne_files import STAGES
 
 from svdlib.errors import LayerError
 from svdlib.inverters import PUBLISHED, build_inverter, count_parameters, fit_to_excerpt, in_channels_last
 from svdlib.model import LAYER_SHAPES, LAYERS
 
-# Table 1 of the paper for FC7; the others as in the released models.
-STAGES = {
-    "conv1": "Conv64 Conv1",
-    "conv2": "Conv32 Conv32 Conv32 Conv1",
-    "mp3": "Conv32 Conv32 Conv32 Conv32 Uconv16 Uconv1",
-    "conv4": "Conv128 Conv128 Conv128 Uconv64 Uconv1",
-    "conv5": "Conv64 Conv64 Conv64 Uconv32 Uconv1",
-    "mp6": "Conv64 Uconv32 Uconv16 Uconv8 Uconv1",
-    "fc7": "FC256 Uconv64 Conv64 Uconv32 Conv32 Uconv16 Conv16 Uconv8 Conv8 Uconv1",
-    "fc8": "FC64 FC256 Uconv64 Conv64 Uconv32 Conv32 Uconv16 Conv16 Uconv8 Conv8 Uconv1",
-}
 PARAMETERS = {
     "conv1": 37700,
     "conv2": 28324,
