@@ -13,7 +13,8 @@ from pathlib import Path
 from svdlib import cli_actions as actions
 from svdlib.cli_outcome import UsageError, run_safely
 
-PROFILES = ("demo", "laptop", "full")
+PROFILES = ("demo", "laptop", "full", "published")
+STANDARDISATIONS = ("training", "own")
 DEFAULT_CORPUS = "synthetic"
 LARGEST_SEED = 2**31 - 1
 LAYER_NAMES = "conv1 conv2 mp3 conv4 conv5 mp6 fc7 fc8"
@@ -114,7 +115,8 @@ def _add_train(verbs) -> None:
         "--objective",
         default="joint",
         metavar="NAME",
-        help="joint: input and feature loss, as in the paper (default); input: input loss alone",
+        help="joint: input and feature loss, as in the paper (default); input: input loss alone; released: the step of "
+        "the released code, whose feature loss has no gradient",
     )
     _add_detector(part)
 
@@ -124,7 +126,8 @@ def _add_training_options(parser: Parser, folder: Path, laptop: str) -> None:
         "--profile",
         choices=PROFILES,
         default="demo",
-        help=f"how long: demo, a minute (default); laptop, about {laptop} on two cores; full, for a GPU",
+        help=f"how long: demo, a minute (default); laptop, about {laptop} on two cores; full, for a GPU; published, to "
+        "the letter of the paper",
     )
     _add_corpus_and_device(parser)
     seed = _number(int, 0, LARGEST_SEED)
@@ -169,6 +172,12 @@ def _add_evaluate(verbs) -> None:
     )
     part.add_argument(
         "--per-song", type=_number(int, 2), default=8, metavar="N", help="random excerpts per song and set (default 8)"
+    )
+    part.add_argument(
+        "--standardise",
+        choices=STANDARDISATIONS,
+        default="training",
+        help="with mean and deviation of the detector's training songs (training, default) or of these songs (own)",
     )
 
 
@@ -337,12 +346,14 @@ TRAIN_EXAMPLES = """examples:
   svdlib train detector --profile laptop --corpus folder:my_songs
   svdlib train inverters --layers fc7 fc8 --detector runs/detector/detector.safetensors
   svdlib train inverters --profile full --minutes 9 --resume
+  svdlib train inverters --profile published --objective released --folder runs/released
 
 Ctrl-C stops a run, --resume goes on with it. The paths of the weights are printed when it is finished."""
 
 EVALUATE_EXAMPLES = """examples:
   svdlib evaluate detector --corpus folder:my_songs --split all
   svdlib evaluate nre --split valid --layers conv5 fc7
+  svdlib evaluate nre --corpus folder:my_songs --split all --standardise own
   svdlib evaluate nre --weights runs/inverters --detector runs/detector/detector.safetensors --json"""
 
 INVERT_EXAMPLES = """examples:

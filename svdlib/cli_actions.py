@@ -95,13 +95,15 @@ def evaluate_nre(options: Namespace) -> None:
     from svdlib.recipes import evaluate_nre
 
     _check_inverters(options)
-    names = ("split", "layers", "variant", "weights", "detector", "device", "sets", "per_song")
+    names = ("split", "layers", "variant", "weights", "detector", "device", "sets", "per_song", "standardise")
     result = evaluate_nre(options.corpus, **{name: getattr(options, name) for name in names})
     lines = ["layer  NRE    95 % interval"]
     for layer, score in result.items():
         low, high = score["ci95"]
         interval = f"{low:.3f} to {high:.3f}" if math.isfinite(low) else "unknown with a single song"
         lines.append(f"{layer:5}  {score['nre']:.3f}  {interval}")
+    source = "these songs themselves" if options.standardise == "own" else "the detector's training songs"
+    lines.append(f"standardised with mean and deviation of {source}")
     _print_result(options, result, "\n".join(lines))
 
 

@@ -206,7 +206,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=Path("runs/gpu"), help="where the run is kept")
     parser.add_argument("--out", type=Path, default=Path("runs/gpu/weights"), help="where the weights go")
     parser.add_argument("--device", default="cuda", help="where to train")
-    parser.add_argument("--profile", default="full", choices=tuple(PROFILES))
+    both = [name for name in PROFILES if name in DETECTOR_PROFILES]
+    parser.add_argument("--profile", default="full", choices=both)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=8.0, help="time limit of one call of `train`")
     options = parser.parse_args(arguments)

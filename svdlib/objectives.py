@@ -15,8 +15,9 @@ from svdlib.errors import TrainingError
 WEIGHT_DECAY = 1e-4
 """The regularisation constant beta of equation 3."""
 
-OBJECTIVES = ("joint", "input")
-"""joint: input loss plus feature loss, the paper's method; input: input loss alone, the paper's baseline."""
+OBJECTIVES = ("joint", "input", "released")
+"""joint: input loss plus feature loss, the paper's method; input: input loss alone, the paper's baseline; released: the
+step of the released code, whose feature loss has no gradient (see `svdlib.released`)."""
 
 
 def check_objective(objective: str) -> str:
@@ -64,6 +65,14 @@ def reconstruction_losses(
     return losses
 
 
+def without_gradient(comparator: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The comparator as the released code has it: its feature of a reconstruction enters the loss as plain numbers.
+
+    The feature loss then has its value and no gradient: the inverter learns from the input loss alone.
+    """
+    return torch.no_grad()(comparator)
+
+
 def decayed_parameters(inverter: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """Split an inverter's parameters into those that equation 3 keeps small and those it leaves free.
 
@@ -76,3 +85,10 @@ def decayed_parameters(inverter: nn.Module) -> tuple[list[nn.Parameter], list[nn
     penalised = [parameter for name, parameter in inverter.named_parameters() if name.endswith("weight")]
     free = [parameter for name, parameter in inverter.named_parameters() if not name.endswith("weight")]
     return penalised, free
+
+
+@torch.no_grad()
+def weight_penalty(inverter: nn.Module, beta: float = WEIGHT_DECAY) -> Tensor:
+    """The value of the last term of equation 3, a scalar: beta times the sum of the squared penalised parameters."""
+    penalised, _ = decayed_parameters(inverter)
+    return beta * torch.stack([parameter.square().sum() for parameter in penalised]).sum()

@@ -23,7 +23,7 @@ from svdlib.corpora.base import Corpus, Track
 from svdlib.corpora.songs import load_songs
 from svdlib.detector_training import DETECTOR_PROFILES, DetectorPlan, FittedDetector, fit_detector, predict
 from svdlib.devices import choose_device, device_name
-from svdlib.errors import TrainingError, WeightsError
+from svdlib.errors import CorpusError, TrainingError, WeightsError
 from svdlib.evaluation import (
     EvaluationPlan,
     area_under_curve,
@@ -34,7 +34,11 @@ from svdlib.evaluation import (
 from svdlib.excerpts import ExcerptBank, Songs
 from svdlib.inverters import FeatureInverter
 from svdlib.model import LAYERS, SVDNet
-from svdlib.training import PROFILES, FittedInverters, TrainingPlan, fit_inverters
+from svdlib.standardizer import Standardizer
+from svdlib.training import PROFILES, FittedInverters, TrainingPlan, fit_inverters, plan_under
+
+STANDARDISATIONS = ("training", "own")
+"""training: mean and deviation per band of the songs that the detector was trained on; own: of the evaluated songs."""
 
 
 def train_detector(
@@ -91,10 +95,10 @@ def train_inverters(
 
     Args:
         corpus: a name that `open_corpus` knows.
-        profile: how long to train: "demo", "laptop" or "full".
+        profile: how long to train: "demo", "laptop", "full" or "published".
         layers: which layers to invert.
         variant: which family of inverters.
-        objective: "joint" or "input".
+        objective: "joint", "input" or "released", see `svdlib.objectives`.
         seed: of everything that is random.
         device: where to train, see `choose_device`.
         folder: where state and weights go.
@@ -110,8 +114,10 @@ def train_inverters(
     network = open_detector(detector)
     opened = open_corpus(corpus)
     banks = [bank_of(load_songs(opened.split(name)), network, chosen) for name in ("train", "valid")]
-    plan = fit_to_corpus(plan, len(banks[0]))
-    precision = torch.bfloat16 if chosen.type == "cuda" else torch.float32
+    plan = plan_under(objective, fit_to_corpus(plan, len(banks[0])))
+    # The released step is there to be compared with, so it computes in full width.
+    half = chosen.type == "cuda" and objective != "released"
+    precision = torch.bfloat16 if half else torch.float32
     options = {"seed": seed, "folder": Path(folder), "resume": resume, "minutes": minutes}
     fitted = fit_inverters(
         network,
@@ -199,6 +205,7 @@ def evaluate_nre(
     sets: int = 10,
     per_song: int = 8,
     split: str = "test",
+    standardise: str = "training",
 ) -> dict[str, dict[str, Any]]:
     """NRE of inverters on the test songs of a corpus (paper section 3.4).
 
@@ -212,19 +219,25 @@ def evaluate_nre(
         sets: number of evaluation sets.
         per_song: random excerpts per song and set.
         split: "test"; "valid" to choose between weights; "all" for a corpus that no part of the training has seen.
+        standardise: "training" or "own", see `bank_of`.
 
     Raises:
         WeightsError: if an inverter was trained for another detector.
+        CorpusError: if there is no such standardisation.
 
     Returns:
-        Per layer, "nre" and its 95 % interval "ci95".
+        Per layer, "nre", its 95 % interval "ci95", and how the songs were "standardised".
     """
+    check_standardisation(standardise)
     chosen = choose_device(device)
     network = open_detector(detector).to(chosen)
     inverters = open_inverters(weights, network, layers, variant)
-    bank = bank_of(load_songs(tracks_of(open_corpus(corpus), split)), network, chosen)
+    bank = bank_of(load_songs(tracks_of(open_corpus(corpus), split)), network, chosen, standardise)
     scores = evaluate_inverters(network, inverters, bank, EvaluationPlan(sets, per_song))
-    return {layer: {"nre": score.nre, "ci95": list(score.ci95)} for layer, score in scores.items()}
+    return {
+        layer: {"nre": score.nre, "ci95": list(score.ci95), "standardised": standardise}
+        for layer, score in scores.items()
+    }
 
 
 def tracks_of(corpus: Corpus, split: str) -> tuple[Track, ...]:
@@ -276,9 +289,31 @@ def check_belongs(layer: str, inverter: FeatureInverter, detector: SVDNet) -> No
         )
 
 
-def bank_of(songs: Songs, detector: SVDNet, device: torch.device | str = "cpu") -> ExcerptBank:
-    """The excerpts of songs, standardised as the detector was trained."""
-    return ExcerptBank(songs, standardizer=detector.standardizer, device=device)
+def bank_of(
+    songs: Songs, detector: SVDNet, device: torch.device | str = "cpu", standardise: str = "training"
+) -> ExcerptBank:
+    """The excerpts of songs, standardised.
+
+    Args:
+        songs: the songs of one split.
+        detector: brings the statistics of its training songs.
+        device: where the spectrograms live.
+        standardise: "training", as the detector was trained; "own", with mean and deviation per band of these songs,
+            as the released code does for RWC. The paper does not say which.
+
+    Raises:
+        CorpusError: if there is no such standardisation, or no song is long enough.
+    """
+    check_standardisation(standardise)
+    standardizer = Standardizer.fit(songs.log_mels) if standardise == "own" else detector.standardizer
+    return ExcerptBank(songs, standardizer=standardizer, device=device)
+
+
+def check_standardisation(name: str) -> str:
+    """Return `name` if songs can be standardised so; raise CorpusError otherwise."""
+    if name not in STANDARDISATIONS:
+        raise CorpusError(f"There is no standardisation {name!r}. Known ones: {', '.join(STANDARDISATIONS)}.")
+    return name
 
 
 def make_provenance(corpus: str, songs: int, seed: int, profile: str, device: str) -> dict[str, Any]:

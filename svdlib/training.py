@@ -11,7 +11,7 @@ resumed run goes on to the same weights as an unbroken one.
 import copy
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,22 @@ from svdlib.excerpts import ExcerptBank
 from svdlib.inverters import FeatureInverter, build_inverter, in_channels_last
 from svdlib.memory import keep_freed_memory
 from svdlib.model import COMPARATOR_LAYER, LAYERS, SVDNet, check_layer
-from svdlib.objectives import WEIGHT_DECAY, check_objective, decayed_parameters, reconstruction_losses
+from svdlib.objectives import (
+    WEIGHT_DECAY,
+    check_objective,
+    decayed_parameters,
+    reconstruction_losses,
+    weight_penalty,
+    without_gradient,
+)
 from svdlib.progress import progress
+from svdlib.released import LasagneAdam, average_as_released, stalled_when_truncated
 from svdlib.runs import carry_on, mix_seeds, own_chance
 from svdlib.storage import digest, load_state, pack_adam, restore_adam, save_state
 
 STATE_FILE = "state.npz"
-SCHEDULES = ("plateau", "cosine")
+SCHEDULES = ("plateau", "cosine", "truncated")
+KEEPS = ("best", "last")
 VALIDATION_BATCH = 64
 SMALLEST_GAIN = 1e-3
 """A training loss that falls by less than this share has stalled."""
@@ -44,10 +53,13 @@ class TrainingPlan:
         batch_size: excerpts per update.
         learning_rate: Adam's initial step size.
         schedule: "plateau" halves a layer's rate when its training loss stalls for `patience` epochs, as published;
-            "cosine" lowers it smoothly to nothing over the run, which makes the most of a short one.
-        patience: epochs without improvement before the rate is halved.
+            "cosine" lowers it smoothly to nothing over the run, which makes the most of a short one; "truncated" halves
+            it as the released code does, see `svdlib.released.stalled_when_truncated`.
+        patience: epochs without improvement before "plateau" halves the rate.
         steps_per_epoch: updates per epoch; None takes every excerpt once.
-        validation_excerpts: how many excerpts of the validation split measure each epoch.
+        validation_excerpts: how many excerpts of the validation split measure each epoch; None takes all.
+        keep: which epoch's inverter is the result, per layer: "best" has the lowest validation loss, as published;
+            "last" is what the released code keeps.
     """
 
     epochs: int = 30
@@ -56,15 +68,18 @@ class TrainingPlan:
     schedule: str = "plateau"
     patience: int = 2
     steps_per_epoch: int | None = None
-    validation_excerpts: int = 1024
+    validation_excerpts: int | None = 1024
+    keep: str = "best"
 
     def __post_init__(self) -> None:
         if self.schedule not in SCHEDULES:
             raise TrainingError(f"There is no schedule {self.schedule!r}. Known schedules: {', '.join(SCHEDULES)}.")
-        positive = ("epochs", "batch_size", "learning_rate", "patience", "validation_excerpts")
-        for name in positive:
-            if not getattr(self, name) > 0:
-                raise TrainingError(f"{name} must be positive, not {getattr(self, name)}.")
+        if self.keep not in KEEPS:
+            raise TrainingError(f"A run can keep its {' or its '.join(KEEPS)} epoch, not its {self.keep!r}.")
+        for name in ("epochs", "batch_size", "learning_rate", "patience", "validation_excerpts"):
+            value = getattr(self, name)
+            if not (value is None and name == "validation_excerpts") and not value > 0:
+                raise TrainingError(f"{name} must be positive, not {value}.")
         if self.batch_size < 2:
             raise TrainingError("batch_size must be 2 or more: batch normalisation compares excerpts.")
 
@@ -73,8 +88,21 @@ PROFILES: dict[str, TrainingPlan] = {
     "demo": TrainingPlan(epochs=2, batch_size=16, schedule="cosine", steps_per_epoch=20, validation_excerpts=64),
     "laptop": TrainingPlan(epochs=16, batch_size=16, schedule="cosine", steps_per_epoch=100, validation_excerpts=256),
     "full": TrainingPlan(),
+    "published": TrainingPlan(
+        epochs=30, batch_size=32, learning_rate=1e-3, schedule="plateau", patience=2, validation_excerpts=None
+    ),
 }
-"""demo: a minute, to see the machinery move; laptop: about an hour on two cores; full: the published schedule."""
+"""demo: a minute, to see the machinery move; laptop: about an hour on two cores; full: the published schedule, each
+epoch measured on a sample of the validation excerpts; published: the numbers of section 3.3, with nothing left out."""
+
+
+def plan_under(objective: str, plan: TrainingPlan) -> TrainingPlan:
+    """The plan that a run with this objective follows.
+
+    The released code has its own rule for the learning rate and keeps the last epoch, so with "released" the plan's
+    `schedule` and `keep` give way to those.
+    """
+    return replace(plan, schedule="truncated", keep="last") if objective == "released" else plan
 
 
 @dataclass
@@ -97,20 +125,23 @@ class FittedInverters:
     """The result of a run.
 
     Attributes:
-        inverters: the network with the lowest validation loss per layer, in eval mode.
+        inverters: per layer the network of the epoch that the plan keeps, in eval mode.
         history: one entry per epoch.
         finished: False if the run stopped at its time limit and can be resumed.
+        keep: which epoch that is: "best" or "last".
     """
 
     inverters: dict[str, FeatureInverter]
     history: list[Epoch]
     finished: bool
+    keep: str = "best"
 
     def record(self, layer: str) -> dict[str, Any]:
         """How the training of one layer went, for its provenance."""
         validation = [epoch.validation[layer] for epoch in self.history]
         best = min(range(len(validation)), key=validation.__getitem__)
         return {
+            "kept_epoch": best + 1 if self.keep == "best" else len(validation),
             "best_epoch": best + 1,
             "best_validation_loss": validation[best],
             "validation_losses": validation,
@@ -139,11 +170,12 @@ def fit_inverters(
     Args:
         detector: the trained detector; it is only read.
         train: training excerpts, on the device to train on.
-        valid: validation excerpts, on the same device; the epoch with the lowest loss on them is kept, per layer.
+        valid: validation excerpts, on the same device; the epoch with the lowest loss on them is kept, per layer, if
+            the plan keeps the best.
         layers: which layers to invert.
         variant: which family of inverters.
-        objective: "joint" or "input", see `svdlib.objectives`.
-        plan: how long and how fast.
+        objective: "joint", "input" or "released", see `svdlib.objectives`.
+        plan: how long and how fast; "released" has its own schedule and keeps the last epoch, see `plan_under`.
         seed: of initial weights and of the order of excerpts.
         precision: torch.bfloat16 computes activations in half the width; weights stay float32.
         folder: where the state is kept; None keeps nothing.
@@ -182,17 +214,20 @@ class _Run:
         self.layers = tuple(check_layer(layer) for layer in LAYERS if layer in {check_layer(name) for name in layers})
         if not self.layers:
             raise TrainingError(f"No layer to invert was named. The detector's layers are: {', '.join(LAYERS)}.")
-        self.objective = check_objective(objective)
-        self.train, self.valid, self.plan, self.seed, self.precision = train, valid, plan, seed, precision
+        self.objective, self.variant = check_objective(objective), variant
+        self.plan = plan = plan_under(objective, plan)
+        self.train, self.valid, self.seed, self.precision = train, valid, seed, precision
         self.steps = plan.steps_per_epoch or len(train) // plan.batch_size
         if not 0 < self.steps * plan.batch_size <= len(train):
             raise TrainingError(
                 f"{len(train)} training excerpts do not fill {max(self.steps, 1)} batches of {plan.batch_size}. "
                 "Take more or longer songs, smaller batches, or fewer steps per epoch."
             )
-        self.detector = _frozen(detector, train.device)
+        self.detector = self._place(copy.deepcopy(detector).eval().requires_grad_(False))
         self.state_path = Path(folder) / STATE_FILE if folder else None
-        self.inverters = self._new_inverters(variant)
+        self.inverters = self._new_inverters()
+        if self.objective == "released":
+            self.inverters = {layer: average_as_released(inverter) for layer, inverter in self.inverters.items()}
         self.best = {layer: _copy_of(inverter) for layer, inverter in self.inverters.items()}
         self.optimiser = self._new_optimiser()
         # A GPU is fastest with all reconstructions in one comparator pass; a CPU with what fits its cache.
@@ -200,15 +235,23 @@ class _Run:
         self.loss_sums = torch.zeros(len(self.layers), device=train.device)
         self.epoch, self.step = 0, 0
         self.history: list[Epoch] = []
-        self.identity = self._identify(variant)
+        self.identity = self._identify()
 
-    def _new_inverters(self, variant: str) -> dict[str, FeatureInverter]:
+    def _new_inverters(self) -> dict[str, FeatureInverter]:
         inverters = {}
         for layer in self.layers:
             # A seed per layer, so that a layer starts alike whichever others are trained beside it.
             with own_chance(mix_seeds(self.seed, LAYERS.index(layer)), self.train.device):
-                inverters[layer] = in_channels_last(build_inverter(layer, variant), self.train.device)
+                inverters[layer] = self._place(build_inverter(layer, self.variant))
         return inverters
+
+    def _place(self, network: nn.Module) -> nn.Module:
+        """Move a network to the device in the layout that convolutions run fastest in; "released" goes for exactness.
+
+        On a CPU, PyTorch's batch normalisation adds up less exactly in the fast layout: errors of 1e-4 in the output.
+        """
+        device = self.train.device
+        return network.to(device) if self.objective == "released" else in_channels_last(network, device)
 
     def _new_optimiser(self) -> torch.optim.Optimizer:
         groups = []
@@ -217,13 +260,14 @@ class _Run:
             # The gradient of beta * sum(w^2) is 2 beta w, which is what Adam's weight_decay adds.
             groups.append({"params": penalised, "weight_decay": 2 * WEIGHT_DECAY, "layer": layer})
             groups.append({"params": free, "weight_decay": 0.0, "layer": layer})
-        return torch.optim.Adam(groups, lr=self.plan.learning_rate, fused=True)
+        adam = LasagneAdam if self.objective == "released" else torch.optim.Adam
+        return adam(groups, lr=self.plan.learning_rate, fused=True)
 
-    def _identify(self, variant: str) -> dict[str, Any]:
+    def _identify(self) -> dict[str, Any]:
         weights = torch.cat([value.flatten().float() for value in self.detector.state_dict().values()])
         return {
             "layers": list(self.layers),
-            "variant": variant,
+            "variant": self.variant,
             "objective": self.objective,
             "plan": asdict(self.plan),
             "seed": self.seed,
@@ -251,20 +295,28 @@ class _Run:
             self._set_rates(dict.fromkeys(self.layers, rate))
         self.optimiser.zero_grad(set_to_none=True)
         losses = self._losses(self.train.gather(batch), learn=True)
+        if self.objective == "released":
+            # Its rule for the rate looks at the loss with all its terms.
+            losses += torch.stack([weight_penalty(inverter, WEIGHT_DECAY) for inverter in self.inverters.values()])
         self.optimiser.step()
         self.loss_sums += losses
 
     def _losses(self, x: Tensor, *, learn: bool) -> Tensor:
-        """Loss per layer (layers,) on excerpts (batch, 1, 115, 80); `learn` also adds up the gradients."""
-        joint = self.objective == "joint"
+        """Loss per layer (layers,) on excerpts (batch, 1, 115, 80); `learn` also adds up the gradients.
+
+        The released code validates on the input loss alone.
+        """
+        released = self.objective == "released"
+        compares = learn if released else self.objective == "joint"
+        comparator = without_gradient(self._compare) if released else self._compare
         losses = []
         with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=self.precision != torch.float32):
             with torch.no_grad():
-                features = self.detector.features(x, {*self.layers, COMPARATOR_LAYER} if joint else self.layers)
-            theta_x = features[COMPARATOR_LAYER] if joint else None
+                features = self.detector.features(x, {*self.layers, COMPARATOR_LAYER} if compares else self.layers)
+            theta_x = features[COMPARATOR_LAYER] if compares else None
             for group in self.groups:
                 reconstructions = {layer: self.inverters[layer](features[layer]) for layer in group}
-                of_group = torch.stack(list(reconstruction_losses(x, theta_x, reconstructions, self._compare).values()))
+                of_group = torch.stack(list(reconstruction_losses(x, theta_x, reconstructions, comparator).values()))
                 if learn:
                     of_group.sum().backward()
                 losses.append(of_group.detach())
@@ -281,11 +333,12 @@ class _Run:
         self._stop_if_diverged(validation, "validation")
         rates = {group["layer"]: group["lr"] for group in self.optimiser.param_groups}
         for layer in self.layers:
-            if validation[layer] < min([epoch.validation[layer] for epoch in self.history], default=math.inf):
+            lowest = min([epoch.validation[layer] for epoch in self.history], default=math.inf)
+            if self.plan.keep == "last" or validation[layer] < lowest:
                 self.best[layer] = _copy_of(self.inverters[layer])
         self.history.append(Epoch(training, validation, rates))
-        if self.plan.schedule == "plateau":
-            self._set_rates({layer: self._rate_after_plateau(layer) for layer in self.layers})
+        if self.plan.schedule != "cosine":
+            self._set_rates({layer: self._next_rate(layer) for layer in self.layers})
         self.loss_sums.zero_()
         self.epoch, self.step = self.epoch + 1, 0
 
@@ -301,7 +354,7 @@ class _Run:
     def _validate(self) -> dict[str, float]:
         for inverter in self.inverters.values():
             inverter.eval()
-        chosen = self.valid.spread(self.plan.validation_excerpts)
+        chosen = self.valid.spread(self.plan.validation_excerpts or len(self.valid))
         total = torch.zeros(len(self.layers), device=chosen.device)
         for batch in chosen.split(VALIDATION_BATCH):
             total += self._losses(self.valid.gather(batch), learn=False) * len(batch)
@@ -309,10 +362,15 @@ class _Run:
             inverter.train()
         return dict(zip(self.layers, (total / len(chosen)).tolist(), strict=True))
 
-    def _rate_after_plateau(self, layer: str) -> float:
-        """Halve the rate if the last `patience` epochs did not better the training loss at this rate."""
+    def _next_rate(self, layer: str) -> float:
+        """Halve the rate if the training loss has stalled: by the released rule, or for `patience` epochs at this rate.
+
+        Both look at the history alone, which is part of the saved state.
+        """
         rate = self.history[-1].learning_rate[layer]
         losses = [epoch.training[layer] for epoch in self.history]
+        if self.plan.schedule == "truncated":
+            return rate / 2 if stalled_when_truncated(losses) else rate
         at_this_rate = sum(epoch.learning_rate[layer] == rate for epoch in self.history)
         patience = self.plan.patience
         if at_this_rate < patience or len(losses) <= patience:
@@ -349,7 +407,10 @@ class _Run:
             TrainingError: if the state is damaged or belongs to a run with other settings or data.
         """
         arrays, meta = load_state(self.state_path)
-        different = [key for key, value in self.identity.items() if meta.get("identity", {}).get(key) != value]
+        stored = meta.get("identity", {})
+        # A plan from before plans could say which epoch to keep kept the best.
+        stored["plan"] = {"keep": "best"} | stored.get("plan", {})
+        different = [key for key, value in self.identity.items() if stored.get(key) != value]
         if different:
             raise TrainingError(
                 f"The state {self.state_path} belongs to another run: {', '.join(different)} differ. "
@@ -370,19 +431,13 @@ class _Run:
         self.history = [Epoch(**epoch) for epoch in meta["history"]]
 
     def result(self, finished: bool) -> FittedInverters:
-        """The best inverters so far."""
-        inverters = {}
-        for layer, current in self.inverters.items():
-            inverters[layer] = copy.deepcopy(current)
-            inverters[layer].load_state_dict(self.best[layer])
-            inverters[layer].eval()
-        return FittedInverters(inverters, self.history, finished)
+        """The inverters that are kept, so far; new ones, free of what "released" changes in those under training."""
+        inverters = self._new_inverters()
+        for layer, inverter in inverters.items():
+            inverter.load_state_dict(self.best[layer])
+            inverter.eval()
+        return FittedInverters(inverters, self.history, finished, self.plan.keep)
 
 
 def _copy_of(module: nn.Module) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in module.state_dict().items()}
-
-
-def _frozen(detector: SVDNet, device: torch.device) -> SVDNet:
-    """A copy of the detector that is never trained, in the layout that convolutions run fastest in."""
-    return in_channels_last(copy.deepcopy(detector).eval().requires_grad_(False), device)

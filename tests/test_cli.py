@@ -78,6 +78,7 @@ def test_every_verb_has_help_with_an_example(capsys, words):
         (["train", "detector", "--minutes", "nan"], "'nan' is not a number of 0 or more"),
         (["evaluate", "nre", "--sets", "0"], "'0' is not a whole number of 1 or more"),
         (["evaluate", "nre", "--per-song", "1"], "'1' is not a whole number of 2 or more"),
+        (["evaluate", "nre", "--standardise", "none"], "invalid choice: 'none'"),
         (["evaluate", "detector", "--dev", "cpu"], "unrecognized arguments: --dev cpu"),
     ],
 )
@@ -102,7 +103,9 @@ def test_examples_in_the_help_are_understood(examples):
 
 def test_names_in_the_help_are_the_librarys():
     assert tuple(cli.LAYER_NAMES.split()) == LAYERS
-    assert cli.PROFILES == tuple(training.PROFILES) == tuple(detector_training.DETECTOR_PROFILES)
+    assert cli.PROFILES == tuple(training.PROFILES)
+    assert set(detector_training.DETECTOR_PROFILES) <= set(cli.PROFILES)
+    assert cli.STANDARDISATIONS == recipes.STANDARDISATIONS
 
 
 def test_help_needs_no_torch():
@@ -157,6 +160,7 @@ def test_evaluate_nre_prints_one_json_object(capsys):
     for score in scores.values():
         low, high = score["ci95"]
         assert 0 < low <= score["nre"] <= high
+        assert score["standardised"] == "training"
 
 
 def test_scores_are_printed_as_tables(capsys, monkeypatch):
@@ -166,7 +170,9 @@ def test_scores_are_printed_as_tables(capsys, monkeypatch):
     assert "0.900     0.800" in out and "threshold 0.4" in out
     assert json.loads(run(capsys, "evaluate", "detector", "--json")[1])["per_song"]["a"]["auc"] is None
     monkeypatch.setattr(recipes, "evaluate_nre", lambda *_, **__: {"fc8": {"nre": 0.65, "ci95": [0.6, 0.7]}})
-    assert "fc8    0.650  0.600 to 0.700" in run(capsys, "evaluate", "nre")[1]
+    text = run(capsys, "evaluate", "nre")[1]
+    assert "fc8    0.650  0.600 to 0.700" in text and text.endswith("deviation of the detector's training songs\n")
+    assert run(capsys, "evaluate", "nre", "--standardise", "own")[1].endswith("deviation of these songs themselves\n")
     single = {"fc8": {"nre": 0.65, "ci95": [float("nan")] * 2}}
     monkeypatch.setattr(recipes, "evaluate_nre", lambda *_, **__: single)
     assert "fc8    0.650  unknown with a single song" in run(capsys, "evaluate", "nre")[1]

@@ -14,6 +14,8 @@ from svdlib.objectives import (
     feature_loss,
     input_loss,
     reconstruction_losses,
+    weight_penalty,
+    without_gradient,
 )
 
 
@@ -134,6 +136,30 @@ def test_weights_and_scales_are_kept_small_but_no_bias():
         assert len(penalised) + len(free) == len(list(inverter.parameters()))
 
 
+def test_a_comparator_without_gradient_leaves_the_value_and_takes_the_gradient(tiny):
+    inverter, comparator, feature, x = tiny
+    losses = {
+        name: reconstruction_losses(x.float(), comparator(x), {"a": inverter(feature)}, compare)["a"]
+        for name, compare in (("joint", comparator), ("released", without_gradient(comparator)))
+    }
+    alone = reconstruction_losses(x.float(), None, {"a": inverter(feature)}, comparator)["a"]
+    assert losses["released"].item() == losses["joint"].item() > alone.item()
+    gradients = [torch.autograd.grad(loss, inverter.dense.weight)[0] for loss in (losses["released"], alone)]
+    assert torch.equal(*gradients)
+
+
+def test_the_penalty_is_beta_times_the_squares_of_weights_and_scales():
+    torch.manual_seed(2)
+    inverter = build_inverter("fc8")
+    for parameter in inverter.parameters():
+        nn.init.normal_(parameter)
+    expected = 0.0
+    for module in inverter.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm1d | nn.BatchNorm2d):
+            expected += 1e-4 * float((module.weight.detach().double() ** 2).sum())
+    assert weight_penalty(inverter).item() == pytest.approx(expected, rel=1e-5)
+
+
 def test_unknown_objective_lists_the_known_ones():
-    with pytest.raises(TrainingError, match="'join'.*joint, input"):
+    with pytest.raises(TrainingError, match="'join'.*joint, input, released"):
         check_objective("join")

@@ -2,12 +2,15 @@
 
 import math
 
+import numpy as np
 import pytest
+import tiny
+import torch
 
 from svdlib import recipes
 from svdlib.checkpoints import load_detector, load_inverter
 from svdlib.detector_training import DETECTOR_PROFILES, DetectorPlan
-from svdlib.errors import TrainingError, WeightsError
+from svdlib.errors import CorpusError, TrainingError, WeightsError
 from svdlib.training import PROFILES, TrainingPlan
 
 CORPUS = "synthetic:songs=3,seconds=8,seed=3"
@@ -39,6 +42,40 @@ def test_trained_weights_carry_what_they_come_from(tmp_path, tiny_profile):
     assert all(math.isnan(bound) for bound in scores["fc8"]["ci95"])  # one test song tells nothing of others
     with pytest.raises(WeightsError, match="fc8 was trained for another detector"):
         recipes.evaluate_nre(CORPUS, layers=("fc8",), weights=tmp_path / "inverters", device="cpu")
+
+
+def test_the_provenance_of_a_released_run_tells_its_own_rules(tmp_path, tiny_profile):
+    options = {"profile": "demo", "layers": ("fc8",), "device": "cpu", "objective": "released"}
+    paths = recipes.train_inverters(CORPUS, folder=tmp_path, **options)
+    provenance = load_inverter(paths["fc8"], "fc8").provenance
+    assert provenance["objective"] == "released" and provenance["precision"] == "float32"
+    assert (provenance["plan"]["schedule"], provenance["plan"]["keep"]) == ("truncated", "last")
+    assert provenance["kept_epoch"] == 1
+
+
+def test_songs_are_standardised_as_the_detector_was_trained_or_by_themselves():
+    detector = tiny.detector()
+    songs = tiny.songs(seed=2, count=2, level=5.0)
+    own = recipes.bank_of(songs, detector, standardise="own").frames
+    assert own.mean(0).abs().max() < 1e-4 and (own.std(0, correction=0) - 1).abs().max() < 1e-4
+    training = recipes.bank_of(songs, detector).frames
+    expected = detector.standardizer(torch.tensor(np.concatenate(songs.log_mels)))
+    torch.testing.assert_close(training, expected)
+    assert training.mean() > 4
+    with pytest.raises(CorpusError, match="'none'.*training, own"):
+        recipes.bank_of(songs, detector, standardise="none")
+
+
+def test_nre_says_how_the_songs_were_standardised_and_differs():
+    options = {"layers": ("conv1",), "device": "cpu", "sets": 1, "per_song": 2}
+    scores = {name: recipes.evaluate_nre(CORPUS, standardise=name, **options)["conv1"] for name in ("training", "own")}
+    assert {name: score["standardised"] for name, score in scores.items()} == {"training": "training", "own": "own"}
+    assert scores["training"] == recipes.evaluate_nre(CORPUS, **options)["conv1"] | {
+        "ci95": scores["training"]["ci95"]  # not a number: one song
+    }
+    assert scores["own"]["nre"] != scores["training"]["nre"]
+    with pytest.raises(CorpusError, match="'none'.*training, own"):
+        recipes.evaluate_nre(CORPUS, standardise="none", **options)
 
 
 def test_no_weights_are_written_when_the_time_runs_out(tmp_path, tiny_profile):

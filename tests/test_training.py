@@ -13,8 +13,10 @@ import torch
 
 import svdlib.training as training
 from svdlib.errors import LayerError, OutputError, TrainingError
+from svdlib.excerpts import HOP_FRAMES
 from svdlib.model import SVDNet
-from svdlib.training import PROFILES, STATE_FILE, TrainingPlan, fit_inverters
+from svdlib.storage import save_state
+from svdlib.training import PROFILES, STATE_FILE, TrainingPlan, fit_inverters, plan_under
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -350,7 +352,7 @@ def test_a_batch_of_one_excerpt_cannot_be_normalised():
 
 
 def test_unknown_schedule_lists_the_known_ones():
-    with pytest.raises(TrainingError, match="'step'.*plateau, cosine"):
+    with pytest.raises(TrainingError, match="'step'.*plateau, cosine, truncated"):
         TrainingPlan(schedule="step")
 
 
@@ -358,3 +360,48 @@ def test_the_full_profile_is_the_papers():
     full = PROFILES["full"]
     assert (full.epochs, full.batch_size, full.learning_rate) == (30, 32, 1e-3)
     assert (full.schedule, full.patience, full.steps_per_epoch) == ("plateau", 2, None)
+
+
+def test_the_published_profile_is_the_papers_and_measures_all_validation_excerpts():
+    published = PROFILES["published"]
+    assert (published.epochs, published.batch_size, published.learning_rate) == (30, 32, 1e-3)
+    assert (published.schedule, published.patience, published.keep) == ("plateau", 2, "best")
+    assert published.steps_per_epoch is None and published.validation_excerpts is None
+    assert (HOP_FRAMES, training.WEIGHT_DECAY) == (10, 1e-4)
+    plan = dataclasses.replace(PLAN, epochs=1, validation_excerpts=None)
+    every = dataclasses.replace(plan, validation_excerpts=len(tiny.bank(1)))
+    one, other = (fit(layers=("fc8",), plan=chosen).history for chosen in (plan, every))
+    assert one == other
+
+
+def test_the_released_objective_brings_its_own_rules():
+    plan = PROFILES["published"]
+    assert plan_under("released", plan) == dataclasses.replace(plan, schedule="truncated", keep="last")
+    assert plan_under("joint", plan) == plan_under("input", plan) == plan
+
+
+def test_a_plan_may_keep_the_last_epoch_of_any_objective():
+    train, valid = tiny.bank(0, level=2.0), tiny.bank(1, level=-0.5)
+    plan = TrainingPlan(epochs=3, batch_size=4, validation_excerpts=100)
+    best, last = (
+        fit_inverters(
+            tiny.detector(), train, valid, layers=("fc8",), objective="input", plan=dataclasses.replace(plan, keep=keep)
+        )
+        for keep in ("best", "last")
+    )
+    assert best.history == last.history
+    kept = best.record("fc8")
+    assert kept["kept_epoch"] == kept["best_epoch"] < 3 == last.record("fc8")["kept_epoch"]
+    assert not tiny.same_weights(best.inverters["fc8"], last.inverters["fc8"])
+    with pytest.raises(TrainingError, match="best or its last epoch, not its 'first'"):
+        TrainingPlan(keep="first")
+
+
+def test_a_state_from_before_plans_said_what_to_keep_goes_on(unbroken, tmp_path):
+    arrays = saved_arrays(unbroken[1])
+    meta = json.loads(arrays.pop("meta").tobytes())
+    del meta["identity"]["plan"]["keep"]
+    save_state(tmp_path / STATE_FILE, arrays, meta)
+    assert_same_run(fit(tmp_path, resume=True), unbroken[0])
+    with pytest.raises(TrainingError, match="another run: plan differ"):
+        fit(tmp_path, resume=True, plan=dataclasses.replace(PLAN, keep="last"))
