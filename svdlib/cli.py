@@ -14,6 +14,8 @@ from svdlib import cli_actions as actions
 from svdlib.cli_outcome import UsageError, run_safely
 
 PROFILES = ("demo", "laptop", "full")
+PUBLISHED_PROFILE = "published"
+AUC_RULES = ("exact", "published")
 DEFAULT_CORPUS = "synthetic"
 LARGEST_SEED = 2**31 - 1
 LAYER_NAMES = "conv1 conv2 mp3 conv4 conv5 mp6 fc7 fc8"
@@ -106,7 +108,8 @@ def _add_train(verbs) -> None:
         ("inverters", actions.train_inverters, "train one inverter per layer, all in one run", "an hour"),
     ):
         part = parts.add_parser(name, help=text, description=f"{text.capitalize()}.", epilog=TRAIN_EXAMPLES)
-        _add_training_options(part, folder=Path("runs", name), laptop=laptop)
+        profiles = (*PROFILES, PUBLISHED_PROFILE) if name == "detector" else PROFILES
+        _add_training_options(part, folder=Path("runs", name), laptop=laptop, profiles=profiles)
         part.set_defaults(act=act)
     _add_layers(part)
     part.add_argument(
@@ -118,13 +121,11 @@ def _add_train(verbs) -> None:
     _add_detector(part)
 
 
-def _add_training_options(parser: Parser, folder: Path, laptop: str) -> None:
-    parser.add_argument(
-        "--profile",
-        choices=PROFILES,
-        default="demo",
-        help=f"how long: demo, a minute (default); laptop, about {laptop} on two cores; full, for a GPU",
-    )
+def _add_training_options(parser: Parser, folder: Path, laptop: str, profiles: Sequence[str]) -> None:
+    text = f"how long: demo, a minute (default); laptop, about {laptop} on two cores; full, for a GPU"
+    if PUBLISHED_PROFILE in profiles:
+        text += "; published, after Schlüter & Grill, for a GPU"
+    parser.add_argument("--profile", choices=profiles, default="demo", help=text)
     _add_corpus_and_device(parser)
     seed = _number(int, 0, LARGEST_SEED)
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of everything random (default 0)")
@@ -158,6 +159,8 @@ def _add_evaluate(verbs) -> None:
         part.add_argument(
             "--split", choices=("valid", "test", "all"), default="test", help="which of its songs (default test)"
         )
+        if name == "detector":
+            _add_scoring(part)
         _add_detector(part)
         _add_json(part)
         part.set_defaults(act=act)
@@ -173,6 +176,20 @@ def _add_evaluate(verbs) -> None:
     )
     part.add_argument(
         "--per-song", type=_number(int, 2), default=8, metavar="N", help="random excerpts per song and set (default 8)"
+    )
+
+
+def _add_scoring(parser: Parser) -> None:
+    parser.add_argument(
+        "--average-pitch",
+        action="store_true",
+        help="average the predictions over versions of each song transposed by up to 20 %% (five times the work)",
+    )
+    parser.add_argument(
+        "--auc",
+        choices=AUC_RULES,
+        default=AUC_RULES[0],
+        help="exact: every frame is a threshold (default); published: 105 thresholds, as in Schlüter & Grill's code",
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from svdlib import cli, cli_actions, detector_training, recipes, training
+from svdlib import cli, cli_actions, detector_training, evaluation, recipes, training
 from svdlib.cli import main
 from svdlib.cli_outcome import DEBUG_VARIABLE, explain
 from svdlib.corpora import open_corpus
@@ -96,7 +96,9 @@ def test_examples_in_the_help_are_understood(examples):
 
 def test_names_in_the_help_are_the_librarys():
     assert tuple(cli.LAYER_NAMES.split()) == LAYERS
-    assert cli.PROFILES == tuple(training.PROFILES) == tuple(detector_training.DETECTOR_PROFILES)
+    assert cli.PROFILES == tuple(training.PROFILES)
+    assert (*cli.PROFILES, cli.PUBLISHED_PROFILE) == tuple(detector_training.DETECTOR_PROFILES)
+    assert cli.AUC_RULES == tuple(evaluation.AUC_RULES)
 
 
 def test_help_needs_no_torch():
@@ -195,6 +197,16 @@ def test_evaluation_takes_a_split(capsys, monkeypatch, what, words, split):
     monkeypatch.setattr(recipes, f"evaluate_{what}", evaluate)
     assert run(capsys, "evaluate", what, *words)[0] == 0
     assert seen["split"] == split
+
+
+def test_the_published_ways_to_score_reach_the_recipe(capsys, monkeypatch):
+    seen = []
+    scores = {"auc": 0.9, "accuracy": 0.8, "threshold": 0.4, "per_song": {}}
+    monkeypatch.setattr(recipes, "evaluate_detector", lambda _, **options: seen.append(options) or scores)
+    assert run(capsys, "evaluate", "detector")[0] == 0
+    assert run(capsys, "evaluate", "detector", "--average-pitch", "--auc", "published")[0] == 0
+    assert [(options["average_pitch"], options["auc"]) for options in seen] == [(False, "exact"), (True, "published")]
+    assert "unrecognized arguments: --average-pitch" in run(capsys, "evaluate", "nre", "--average-pitch")[2]
 
 
 def test_scores_are_those_of_the_split(capsys):
