@@ -15,6 +15,7 @@ from svdlib.cli_outcome import UsageError, run_safely
 
 PROFILES = ("demo", "laptop", "full", "published")
 STANDARDISATIONS = ("training", "own")
+AUC_RULES = ("exact", "published")
 DEFAULT_CORPUS = "synthetic"
 LARGEST_SEED = 2**31 - 1
 LAYER_NAMES = "conv1 conv2 mp3 conv4 conv5 mp6 fc7 fc8"
@@ -127,7 +128,7 @@ def _add_training_options(parser: Parser, folder: Path, laptop: str) -> None:
         choices=PROFILES,
         default="demo",
         help=f"how long: demo, a minute (default); laptop, about {laptop} on two cores; full, for a GPU; published, to "
-        "the letter of the paper",
+        "the letter of the papers, for a GPU",
     )
     _add_corpus_and_device(parser)
     seed = _number(int, 0, LARGEST_SEED)
@@ -162,6 +163,8 @@ def _add_evaluate(verbs) -> None:
         part.add_argument(
             "--split", choices=("valid", "test", "all"), default="test", help="which of its songs (default test)"
         )
+        if name == "detector":
+            _add_scoring(part)
         _add_detector(part)
         _add_json(part)
         part.set_defaults(act=act)
@@ -178,6 +181,20 @@ def _add_evaluate(verbs) -> None:
         choices=STANDARDISATIONS,
         default="training",
         help="with mean and deviation of the detector's training songs (training, default) or of these songs (own)",
+    )
+
+
+def _add_scoring(parser: Parser) -> None:
+    parser.add_argument(
+        "--average-pitch",
+        action="store_true",
+        help="average the predictions over versions of each song transposed by up to 20 %% (five times the work)",
+    )
+    parser.add_argument(
+        "--auc",
+        choices=AUC_RULES,
+        default=AUC_RULES[0],
+        help="exact: every frame is a threshold (default); published: 105 thresholds, as in Schlüter & Grill's code",
     )
 
 

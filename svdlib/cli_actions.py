@@ -83,7 +83,8 @@ def evaluate_detector(options: Namespace) -> None:
     """Print a detector's scores."""
     from svdlib.recipes import evaluate_detector
 
-    result = evaluate_detector(options.corpus, split=options.split, detector=options.detector, device=options.device)
+    names = ("split", "detector", "device", "average_pitch", "auc")
+    result = evaluate_detector(options.corpus, **{name: getattr(options, name) for name in names})
     lines = [f"{'song':40}  {'AUC':>6}  accuracy"]
     for name, scores in {**result["per_song"], "all songs": result}.items():
         lines.append(f"{name:40}  {scores['auc']:6.3f}  {scores['accuracy']:8.3f}")

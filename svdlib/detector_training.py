@@ -6,14 +6,15 @@ the same network and the same labels as with single excerpts, at an eighth of th
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from svdlib.augmentation import Augmentation
 from svdlib.errors import CorpusError, TrainingError
@@ -23,15 +24,21 @@ from svdlib.inverters import in_channels_last
 from svdlib.memory import keep_freed_memory
 from svdlib.model import CENTRE_FRAME, EXCERPT_FRAMES, TIME_STRIDE, SVDNet
 from svdlib.progress import progress
+from svdlib.published_training import PublishedPlan, SpectrumBatches
 from svdlib.remixing import Remixing
 from svdlib.runs import carry_on, mix_seeds, own_chance
+from svdlib.spectra import compress, magnitude_spectra, mel_magnitudes, scale_axes
 from svdlib.standardizer import Standardizer
 from svdlib.storage import digest, load_state, pack_adam, restore_adam, save_state
 
 STATE_FILE = "state.npz"
+CHUNK_FRAMES = 2048  # transposed at once, to spare memory
 SEGMENT_FRAMES = EXCERPT_FRAMES + 31 * TIME_STRIDE
 CERTAINTY = 0.98
 """Targets are 0.02 and 0.98, so that the detector is never pushed to be surer than the labels deserve."""
+
+PITCH_SHIFTS = (-0.2, -0.1, 0.0, 0.1, 0.2)
+"""Changes of pitch, as shares, over which `predict_averaged` averages. Which ones the paper takes, we do not know."""
 
 
 @dataclass(frozen=True)
@@ -54,17 +61,30 @@ class DetectorPlan:
     augmentation: Augmentation = Augmentation()
     remixing: Remixing = Remixing()
 
+    keeps_best: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         for name in ("epochs", "steps_per_epoch", "batch_size", "learning_rate"):
             if not getattr(self, name) > 0:
                 raise TrainingError(f"{name} must be positive, not {getattr(self, name)}.")
 
+    def optimiser(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """Make the optimiser of a run."""
+        return torch.optim.Adam(parameters, lr=self.learning_rate, fused=True)
 
-DETECTOR_PROFILES: dict[str, DetectorPlan] = {
+    def rate(self, updates: int) -> float:
+        """Step size after so many updates."""
+        done = updates / (self.epochs * self.steps_per_epoch)
+        return self.learning_rate * (1 + math.cos(math.pi * done)) / 2
+
+
+DETECTOR_PROFILES: dict[str, DetectorPlan | PublishedPlan] = {
     "demo": DetectorPlan(epochs=2, steps_per_epoch=20, batch_size=4),
     "laptop": DetectorPlan(epochs=12),
     "full": DetectorPlan(epochs=40, steps_per_epoch=250, batch_size=32),
+    "published": PublishedPlan(),
 }
+"""demo: a minute; laptop: a quarter of an hour on two cores; full: for a GPU; published: as Schlüter & Grill did it."""
 
 
 @dataclass
@@ -72,21 +92,25 @@ class FittedDetector:
     """The result of a run.
 
     Attributes:
-        detector: the network with the lowest validation loss, in eval mode.
+        detector: the network with the lowest validation loss, or the last one if the plan says so, in eval mode.
         threshold: the smoothed probability above which a frame counts as sung, chosen on the validation songs.
         history: per epoch, "training" and "validation" loss and validation "accuracy".
         finished: False if the run stopped at its time limit and can be resumed.
+        keeps_best: False if the last network is kept, whatever its validation loss.
     """
 
     detector: SVDNet
     threshold: float
     history: list[dict[str, float]]
     finished: bool
+    keeps_best: bool = True
 
     @property
     def best_epoch(self) -> dict[str, float]:
         """The epoch that was kept: its number and its losses, for the provenance."""
-        best = min(range(len(self.history)), key=lambda index: self.history[index]["validation"])
+        best = len(self.history) - 1
+        if self.keeps_best:
+            best = min(range(len(self.history)), key=lambda index: self.history[index]["validation"])
         scores = {f"best_{name}": value for name, value in self.history[best].items()}
         return {"best_epoch": best + 1} | scores
 
@@ -95,7 +119,7 @@ def fit_detector(
     train: Songs,
     valid: Songs,
     *,
-    plan: DetectorPlan = DETECTOR_PROFILES["full"],
+    plan: DetectorPlan | PublishedPlan = DETECTOR_PROFILES["full"],
     seed: int = 0,
     device: torch.device | str = "cpu",
     folder: Path | None = None,
@@ -106,7 +130,7 @@ def fit_detector(
     """Train the detector.
 
     Args:
-        train: the training songs; they also give the standardisation.
+        train: the training songs; they also give the standardisation. A published plan needs their spectra.
         valid: the validation songs; they choose the epoch to keep and the threshold.
         plan: how long and how fast.
         seed: of initial weights, order of segments, augmentation and dropout.
@@ -117,7 +141,7 @@ def fit_detector(
         checkpoint_minutes: time between two states inside an epoch.
 
     Raises:
-        CorpusError: if a song is shorter than an excerpt, or the labels know only one class.
+        CorpusError: if a song is shorter than an excerpt, the labels know only one class, or spectra are missing.
         TrainingError: if the state belongs to another run or the loss is no longer finite.
     """
     device = torch.device(device)
@@ -135,7 +159,7 @@ class _Run:
         self,
         train: Songs,
         valid: Songs,
-        plan: DetectorPlan,
+        plan: DetectorPlan | PublishedPlan,
         seed: int,
         device: torch.device,
         folder: Path | None,
@@ -146,7 +170,8 @@ class _Run:
             detector = SVDNet()
         detector.standardizer = Standardizer.fit(train.log_mels)
         self.detector = in_channels_last(detector, device)
-        self.optimiser = torch.optim.Adam(self.detector.parameters(), lr=plan.learning_rate, fused=True)
+        self.optimiser = plan.optimiser(self.detector.parameters())
+        self.spectra = SpectrumBatches(train, plan, device) if isinstance(plan, PublishedPlan) else None
         self.frames = _end_to_end(train.log_mels, device)
         self.stems = [_end_to_end(part, device) for part in (train.voices, train.bands) if train.has_stems]
         self.labels = torch.as_tensor(np.concatenate(train.labels), dtype=torch.float32).to(device)
@@ -176,10 +201,8 @@ class _Run:
             yield
 
     def _update(self, generator: torch.Generator) -> None:
-        plan = self.plan
-        done = (self.epoch * plan.steps_per_epoch + self.step) / (plan.epochs * plan.steps_per_epoch)
         for group in self.optimiser.param_groups:
-            group["lr"] = plan.learning_rate * (1 + math.cos(math.pi * done)) / 2
+            group["lr"] = self.plan.rate(self.epoch * self.plan.steps_per_epoch + self.step)
         logits, targets = self._draw(generator)
         loss = F.binary_cross_entropy_with_logits(logits, targets)
         self.optimiser.zero_grad(set_to_none=True)
@@ -188,7 +211,10 @@ class _Run:
         self.loss_sum += loss.detach()
 
     def _draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Score randomly drawn, remixed and augmented segments: logits and targets, both (batch, centre frames)."""
+        """Score randomly drawn, changed segments: logits and targets, both (batch, centre frames)."""
+        if self.spectra:
+            excerpts, sung = self.spectra.draw(self.detector.standardizer, generator)
+            return self.detector.segment_logits(excerpts), _soften(sung)
         chosen = self._places(generator)
         segments, targets = self._cut(self.frames, chosen), self._targets(chosen)
         if self.stems:
@@ -197,7 +223,7 @@ class _Run:
             segments, silent = self.plan.remixing(segments, self._cut(voices, chosen), elsewhere, generator)
             targets = targets * ~silent[:, None]
         segments = self.detector.standardizer(self.plan.augmentation(segments, generator))
-        return self.detector.segment_logits(segments[:, None]), targets * (2 * CERTAINTY - 1) + (1 - CERTAINTY)
+        return self.detector.segment_logits(segments[:, None]), _soften(targets)
 
     def _places(self, generator: torch.Generator) -> Tensor:
         """First frames of randomly drawn segments: (batch,)."""
@@ -224,7 +250,8 @@ class _Run:
         validation = float(-np.mean(np.log(np.where(sung, pooled, 1 - pooled))))
         self._stop_if_diverged(validation, "validation")
         threshold, accuracy = best_threshold([smooth(score) for score in scores], truth)
-        if validation < min([epoch["validation"] for epoch in self.history], default=math.inf):
+        lowest = min([epoch["validation"] for epoch in self.history], default=math.inf)
+        if validation < lowest or not self.plan.keeps_best:
             self.best = copy.deepcopy(self.detector.state_dict())
             self.best_threshold = threshold
         self.history.append({"training": training, "validation": validation, "accuracy": accuracy})
@@ -242,7 +269,8 @@ class _Run:
         return {
             "plan": asdict(self.plan),
             "seed": self.seed,
-            "training_songs": [digest(part) for part in (self.frames, self.labels, *self.stems)],
+            "training_songs": [digest(part) for part in (self.frames, self.labels, *self.stems)]
+            + (self.spectra.digests if self.spectra else []),
             "validation_songs": [
                 digest(torch.as_tensor(np.concatenate(part))) for part in (self.valid.log_mels, self.valid.labels)
             ],
@@ -283,7 +311,7 @@ class _Run:
         """The best detector so far."""
         detector = copy.deepcopy(self.detector)
         detector.load_state_dict(self.best)
-        return FittedDetector(detector.eval(), self.best_threshold, self.history, finished)
+        return FittedDetector(detector.eval(), self.best_threshold, self.history, finished, self.plan.keeps_best)
 
 
 def predict(detector: SVDNet, log_mel: np.ndarray) -> np.ndarray:
@@ -299,6 +327,39 @@ def predict(detector: SVDNet, log_mel: np.ndarray) -> np.ndarray:
     device = detector.standardizer.mean.device
     spectrogram = detector.standardizer(torch.as_tensor(log_mel, dtype=torch.float32, device=device))
     return detector.predict_song(spectrogram).cpu().numpy()
+
+
+@torch.no_grad()
+def predict_averaged(detector: SVDNet, samples: np.ndarray, pitch_shifts: Sequence[float] = PITCH_SHIFTS) -> np.ndarray:
+    """Probability of singing in each frame, averaged over transposed versions of a song (Schlüter & Grill, 2015).
+
+    Args:
+        detector: a trained detector.
+        samples: the song (samples,), 22050 Hz. A log-mel would not do: pitch is changed before the mel filters.
+        pitch_shifts: changes of pitch as shares, each above -1; `(0,)` alone gives what `predict` gives.
+
+    Returns:
+        Probabilities (frames,), not smoothed.
+
+    Raises:
+        TrainingError: if there is no shift, or one is -1 or less.
+    """
+    if not len(pitch_shifts) or min(pitch_shifts) <= -1:
+        raise TrainingError(f"Pitch shifts are shares above -1, one or more of them, not {tuple(pitch_shifts)}.")
+    spectra = magnitude_spectra(np.asarray(samples, dtype=np.float32))
+    chunks = spectra.to(detector.standardizer.mean.device).split(CHUNK_FRAMES)
+    total = np.zeros(len(spectra))
+    for shift in pitch_shifts:
+        factor, same = torch.tensor([1.0 + shift], dtype=torch.float64), torch.ones(1)
+        shifted = [mel_magnitudes(scale_axes(chunk[None], factor, same, len(chunk))[0]) for chunk in chunks]
+        log_mel = detector.standardizer(compress(torch.cat(shifted)))
+        total += detector.predict_song(log_mel).cpu().numpy()
+    return (total / len(pitch_shifts)).astype(np.float32)
+
+
+def _soften(sung: Tensor) -> Tensor:
+    """Targets of 0.02 and 0.98 for labels of 0 and 1."""
+    return sung * (2 * CERTAINTY - 1) + (1 - CERTAINTY)
 
 
 def _end_to_end(log_mels: Sequence[np.ndarray], device: torch.device) -> Tensor:

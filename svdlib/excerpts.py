@@ -30,6 +30,8 @@ class Songs:
         names: one name per song.
         voices: the raw log-mels of what is sung alone, where the corpus has stems, else none.
         bands: likewise, of everything else.
+        spectra: linear-frequency magnitudes (frames, 513) per song, packed by `svdlib.spectra.pack`; only the training
+            as published needs them.
     """
 
     log_mels: Sequence[np.ndarray]
@@ -37,6 +39,7 @@ class Songs:
     names: Sequence[str]
     voices: Sequence[np.ndarray] = ()
     bands: Sequence[np.ndarray] = ()
+    spectra: Sequence[np.ndarray] = ()
 
     def __post_init__(self) -> None:
         if not len(self.log_mels) == len(self.labels) == len(self.names):
@@ -53,6 +56,8 @@ class Songs:
         for stems in (self.voices, self.bands):
             if self.has_stems and [stem.shape for stem in stems] != shapes:
                 raise CorpusError("Each song needs a voice and a band of its own shape, or no song has them.")
+        if len(self.spectra) and [len(song) for song in self.spectra] != [len(song) for song in self.log_mels]:
+            raise CorpusError("Each song needs spectra of as many frames as its log-mel, or no song has them.")
 
     @property
     def has_stems(self) -> bool:

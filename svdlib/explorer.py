@@ -14,12 +14,20 @@ if TYPE_CHECKING:
     from ipywidgets import VBox
 
 
-def layer_explorer(excerpts: Mapping[str, Sequence[Panel]], steps: Sequence[str]) -> "VBox":
+def layer_explorer(
+    excerpts: Mapping[str, Sequence[Panel]],
+    steps: Sequence[str],
+    *,
+    menu_label: str = "Excerpt",
+    steps_label: str = "Layer",
+) -> "VBox":
     """Build the explorer.
 
     Args:
         excerpts: per excerpt, by the name it has in the menu, a panel per step.
         steps: what the buttons are called, such as "original", "Conv1", ..., "FC8".
+        menu_label: what stands before the menu.
+        steps_label: what stands before the buttons.
 
     Returns:
         A widget with a menu, a row of buttons and the panel that they choose.
@@ -35,9 +43,9 @@ def layer_explorer(excerpts: Mapping[str, Sequence[Panel]], steps: Sequence[str]
         if len(panels) != len(steps):
             raise LayerError(f"Excerpt {name!r} has {len(panels)} panels for {len(steps)} steps: {', '.join(steps)}.")
     wide = widgets.Layout(width="100%", max_width="30rem")
-    menu = widgets.Dropdown(options=list(excerpts), description="Excerpt", layout=wide)
+    menu = widgets.Dropdown(options=list(excerpts), description=menu_label, layout=wide)
     # Buttons, not a slider: each can be reached by keyboard and is read out by its name.
-    buttons = widgets.ToggleButtons(options=list(steps), description="Layer", style={"button_width": "auto"})
+    buttons = widgets.ToggleButtons(options=list(steps), description=steps_label, style={"button_width": "auto"})
     stacks = [
         widgets.Stack([widgets.HTML(SHEET + panel.html()) for panel in panels], selected_index=0)
         for panels in excerpts.values()

@@ -19,14 +19,22 @@ import torch
 import svdlib
 from svdlib.checkpoints import DETECTOR_FILE, load_detector, load_inverter, pretrained, save_weights, weights_name
 from svdlib.corpora import open_corpus
-from svdlib.corpora.base import Corpus, Track
+from svdlib.corpora.base import Corpus, Track, frame_labels
 from svdlib.corpora.songs import load_songs
-from svdlib.detector_training import DETECTOR_PROFILES, DetectorPlan, FittedDetector, fit_detector, predict
+from svdlib.corpora.spectra import with_spectra
+from svdlib.detector_training import (
+    DETECTOR_PROFILES,
+    DetectorPlan,
+    FittedDetector,
+    fit_detector,
+    predict,
+    predict_averaged,
+)
 from svdlib.devices import choose_device, device_name
 from svdlib.errors import CorpusError, TrainingError, WeightsError
 from svdlib.evaluation import (
+    AUC_RULES,
     EvaluationPlan,
-    area_under_curve,
     detector_scores,
     evaluate_inverters,
     smooth,
@@ -34,6 +42,7 @@ from svdlib.evaluation import (
 from svdlib.excerpts import ExcerptBank, Songs
 from svdlib.inverters import FeatureInverter
 from svdlib.model import LAYERS, SVDNet
+from svdlib.published_training import PublishedPlan
 from svdlib.standardizer import Standardizer
 from svdlib.training import PROFILES, FittedInverters, TrainingPlan, fit_inverters, plan_under
 
@@ -55,7 +64,7 @@ def train_detector(
 
     Args:
         corpus: a name that `open_corpus` knows.
-        profile: how long to train: "demo", "laptop" or "full".
+        profile: how to train: "demo", "laptop", "full" or "published".
         seed: of everything that is random.
         device: where to train, see `choose_device`.
         folder: where state and weights go.
@@ -68,7 +77,10 @@ def train_detector(
     plan = _profile(DETECTOR_PROFILES, profile)
     chosen = choose_device(device)
     opened = open_corpus(corpus)
-    train, valid = load_songs(opened.split("train"), stems=True), load_songs(opened.split("valid"))
+    published = isinstance(plan, PublishedPlan)
+    train, valid = load_songs(opened.split("train"), stems=not published), load_songs(opened.split("valid"))
+    if published:
+        train = with_spectra(train, opened.split("train"))
     options = {"seed": seed, "folder": Path(folder), "resume": resume, "minutes": minutes}
     fitted = fit_detector(train, valid, plan=plan, device=chosen, **options)
     if not fitted.finished:
@@ -139,7 +151,9 @@ def train_inverters(
     return save_inverters(Path(folder), fitted, plan, origin, network.provenance)
 
 
-def save_detector(folder: Path, fitted: FittedDetector, plan: DetectorPlan, origin: dict[str, Any]) -> Path:
+def save_detector(
+    folder: Path, fitted: FittedDetector, plan: DetectorPlan | PublishedPlan, origin: dict[str, Any]
+) -> Path:
     """Write a fitted detector with its whole provenance and return the file."""
     path = folder / DETECTOR_FILE
     result = {"plan": asdict(plan), "threshold": fitted.threshold} | fitted.best_epoch
@@ -161,7 +175,13 @@ def save_inverters(
 
 
 def evaluate_detector(
-    corpus: str = "synthetic", *, detector: Path | None = None, device: str = "auto", split: str = "test"
+    corpus: str = "synthetic",
+    *,
+    detector: Path | None = None,
+    device: str = "auto",
+    split: str = "test",
+    average_pitch: bool = False,
+    auc: str = "exact",
 ) -> dict[str, Any]:
     """Score a detector on the songs of a split, with the threshold that its own validation songs chose.
 
@@ -170,25 +190,28 @@ def evaluate_detector(
         detector: weights; None takes the packaged ones.
         device: where to compute.
         split: "test"; "valid" to choose between weights; "all" for a corpus that no part of the training has seen.
+        average_pitch: whether to average over transposed versions of each song, see `predict_averaged`.
+        auc: "exact", or "published" for the rule of Schlüter & Grill's evaluation, see `published_auc`.
 
     Returns:
         "auc" and "accuracy" over all frames, "threshold", and "per_song" with both for each song.
     """
     network = open_detector(detector).to(choose_device(device))
     threshold = network.provenance["threshold"]
-    songs = load_songs(tracks_of(open_corpus(corpus), split))
-    predictions = [smooth(predict(network, log_mel)) for log_mel in songs.log_mels]
-    pooled = detector_scores(predictions, songs.labels, threshold)
+    tracks = tracks_of(open_corpus(corpus), split)
+    if average_pitch:
+        predictions = [smooth(predict_averaged(network, track.load())) for track in tracks]
+    else:
+        predictions = [smooth(predict(network, log_mel)) for log_mel in load_songs(tracks).log_mels]
+    labels = [frame_labels(track.segments, len(curve)) for track, curve in zip(tracks, predictions, strict=True)]
+    area = AUC_RULES[auc]
     per_song = {
-        name: {
-            "auc": area_under_curve(prediction, label),
-            "accuracy": float(np.mean((prediction > threshold) == label)),
-        }
-        for name, prediction, label in zip(songs.names, predictions, songs.labels, strict=True)
+        track.name: {"auc": area(curve, label), "accuracy": float(np.mean((curve > threshold) == label))}
+        for track, curve, label in zip(tracks, predictions, labels, strict=True)
     }
     return {
-        "auc": pooled["auc"],
-        "accuracy": pooled["accuracy"],
+        "auc": area(np.concatenate(predictions), np.concatenate(labels)),
+        "accuracy": detector_scores(predictions, labels, threshold)["accuracy"],
         "threshold": threshold,
         "per_song": per_song,
     }

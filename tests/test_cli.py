@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tiny
 
-from svdlib import cli, cli_actions, detector_training, recipes, training
+from svdlib import cli, cli_actions, detector_training, evaluation, recipes, training
 from svdlib.checkpoints import load_detector, load_inverter
 from svdlib.cli import main
 from svdlib.cli_outcome import DEBUG_VARIABLE, explain
@@ -104,8 +104,9 @@ def test_examples_in_the_help_are_understood(examples):
 def test_names_in_the_help_are_the_librarys():
     assert tuple(cli.LAYER_NAMES.split()) == LAYERS
     assert cli.PROFILES == tuple(training.PROFILES)
-    assert set(detector_training.DETECTOR_PROFILES) <= set(cli.PROFILES)
+    assert cli.PROFILES == tuple(detector_training.DETECTOR_PROFILES)
     assert cli.STANDARDISATIONS == recipes.STANDARDISATIONS
+    assert cli.AUC_RULES == tuple(evaluation.AUC_RULES)
 
 
 def test_help_needs_no_torch():
@@ -207,6 +208,16 @@ def test_evaluation_takes_a_split(capsys, monkeypatch, what, words, split):
     monkeypatch.setattr(recipes, f"evaluate_{what}", evaluate)
     assert run(capsys, "evaluate", what, *words)[0] == 0
     assert seen["split"] == split
+
+
+def test_the_published_ways_to_score_reach_the_recipe(capsys, monkeypatch):
+    seen = []
+    scores = {"auc": 0.9, "accuracy": 0.8, "threshold": 0.4, "per_song": {}}
+    monkeypatch.setattr(recipes, "evaluate_detector", lambda _, **options: seen.append(options) or scores)
+    assert run(capsys, "evaluate", "detector")[0] == 0
+    assert run(capsys, "evaluate", "detector", "--average-pitch", "--auc", "published")[0] == 0
+    assert [(options["average_pitch"], options["auc"]) for options in seen] == [(False, "exact"), (True, "published")]
+    assert "unrecognized arguments: --average-pitch" in run(capsys, "evaluate", "nre", "--average-pitch")[2]
 
 
 def test_scores_are_those_of_the_split(capsys):

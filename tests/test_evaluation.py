@@ -20,6 +20,7 @@ from svdlib.evaluation import (
     mean_pairwise_distance,
     mean_predictor_nre,
     nre,
+    published_auc,
     reconstruct,
     reconstruction_distances,
     smooth,
@@ -206,6 +207,17 @@ def test_scores_agree_with_the_published_evaluation(golden):
         assert scores[name] == pytest.approx(expected, abs=1e-12), name
     # The published evaluation joins the 105 thresholds' points by straight lines; here every frame is a threshold.
     assert scores["auc"] == pytest.approx(golden["test_auroc"].item(), abs=5e-4)
+    pooled = np.concatenate([smooth(p) for p in predictions])
+    assert published_auc(pooled, np.concatenate(truth)) == pytest.approx(golden["test_auroc"].item(), abs=1e-12)
+
+
+def test_the_published_area_by_hand():
+    truth = np.array([True, True, False, False])
+    # Between neighbouring thresholds the curve is straight, so frames that share a hundredth count half, as ties do.
+    assert published_auc(np.array([0.555, 0.552, 0.558, 0.2]), truth) == pytest.approx((2 + 2 * 0.5) / 4)
+    assert published_auc(np.array([0.9, 0.8, 0.7, 0.1]), truth) == 1
+    assert published_auc(np.array([1.0, 0.0, 0.0, 0.0]), truth) == pytest.approx(0.75)
+    assert np.isnan(published_auc(np.array([0.5]), np.array([True])))
 
 
 # --- detector: definitions ---

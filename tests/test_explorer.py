@@ -45,6 +45,13 @@ def test_a_page_without_a_kernel_has_all_it_needs(explorer):
     assert not any(model["model_name"] == "OutputModel" for model in state.values())
 
 
+def test_the_controls_can_be_called_otherwise(panel):
+    menu, buttons, _ = layer_explorer(
+        {"pitch": [panel]}, ["lower"], menu_label="Change", steps_label="Strength"
+    ).children
+    assert (menu.description, buttons.description) == ("Change", "Strength")
+
+
 def test_panels_and_steps_must_fit(panel):
     with pytest.raises(LayerError, match="no excerpt"):
         layer_explorer({}, STEPS)

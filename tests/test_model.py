@@ -166,6 +166,14 @@ def test_predictions_of_a_song_equal_a_sliding_window(detector, frames):
 
 
 @torch.no_grad()
+def test_a_whole_song_with_both_ends_equals_a_sliding_window(detector):
+    """Every frame of a song longer than an excerpt: those that see silence at an end, and those that do not."""
+    song = torch.randn(150, 80, generator=torch.Generator().manual_seed(6))
+    expected = torch.cat([sliding(detector, song, range(k, k + 30)) for k in range(0, 150, 30)])
+    torch.testing.assert_close(detector.predict_song(song), expected, atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
 def test_long_songs_have_no_seam_where_they_are_cut(detector):
     song = torch.randn(4130, 80, generator=torch.Generator().manual_seed(4))
     frames = [0, 56, 57, 2000, 4038, 4094, 4095, 4096, 4097, 4129]

@@ -9,8 +9,12 @@ import torch
 
 from svdlib import recipes
 from svdlib.checkpoints import load_detector, load_inverter
-from svdlib.detector_training import DETECTOR_PROFILES, DetectorPlan
+from svdlib.corpora import open_corpus
+from svdlib.corpora.base import frame_labels
+from svdlib.detector_training import DETECTOR_PROFILES, DetectorPlan, predict_averaged
 from svdlib.errors import CorpusError, TrainingError, WeightsError
+from svdlib.evaluation import published_auc, smooth
+from svdlib.published_training import PublishedPlan
 from svdlib.training import PROFILES, TrainingPlan
 
 CORPUS = "synthetic:songs=3,seconds=8,seed=3"
@@ -76,6 +80,19 @@ def test_nre_says_how_the_songs_were_standardised_and_differs():
     assert scores["own"]["nre"] != scores["training"]["nre"]
     with pytest.raises(CorpusError, match="'none'.*training, own"):
         recipes.evaluate_nre(CORPUS, standardise="none", **options)
+def test_training_and_scoring_as_published(tmp_path, monkeypatch):
+    plan = PublishedPlan(epochs=2, steps_per_epoch=1, batch_size=2)
+    monkeypatch.setitem(DETECTOR_PROFILES, "published", plan)
+    path = recipes.train_detector(CORPUS, profile="published", device="cpu", folder=tmp_path)
+    provenance = load_detector(path).provenance
+    assert provenance["plan"]["augmentation"]["pitch"] == 0.3 and provenance["plan"]["momentum"] == 0.95
+    assert provenance["profile"] == "published" and provenance["best_epoch"] == 2
+    scores = recipes.evaluate_detector(CORPUS, detector=path, device="cpu", average_pitch=True, auc="published")
+    track = open_corpus(CORPUS).split("test")[0]
+    curve = smooth(predict_averaged(load_detector(path), track.load()))
+    label = frame_labels(track.segments, len(curve))
+    assert scores["auc"] == pytest.approx(published_auc(curve, label))
+    assert scores["accuracy"] == pytest.approx(np.mean((curve > provenance["threshold"]) == label))
 
 
 def test_no_weights_are_written_when_the_time_runs_out(tmp_path, tiny_profile):
