@@ -98,6 +98,7 @@ def _before_fetching(publication: Any, folder: Path) -> str:
         f"  download: {size}, to {folder}",
         f"  licence:  {publication.licence}",
         f"  cite:     {publication.cite}",
+        f"  not known when svdlib was released: {publication.unconfirmed}",
         "The songs, and what you make from them, are under that licence, not under svdlib's.",
     ])  # fmt: skip
 

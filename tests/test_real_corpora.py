@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 from urllib.parse import quote
 
 import numpy as np
@@ -348,7 +349,7 @@ def test_a_disk_that_is_too_small(publisher, name, monkeypatch):
         publisher.publication = replace(
             publisher.publication, sources=(replace(publisher.publication.sources[0], size=len(WORDS) * 100),)
         )
-    monkeypatch.setattr(fetching.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))
+    monkeypatch.setattr(fetching.shutil, "disk_usage", lambda _: SimpleNamespace(free=1))
     publisher.refused(OutputError, "GB are free", "--to")
 
 
@@ -529,7 +530,8 @@ def test_the_command_shows_the_licence_fetches_and_says_what_came(publisher, cap
     publisher.publish(name)
     status, out, err = run(capsys, "corpus", "fetch", name, "--yes")
     assert status == 0
-    for text in (publisher.publication.licence, publisher.publication.cite, publisher.publication.page):
+    publication = publisher.publication
+    for text in (publication.licence, publication.cite, publication.page, publication.unconfirmed):
         assert text in err
     assert err.index(publisher.publication.licence) < err.rindex("100%"), "before the download"
     assert out == f"{data_folder() / name}: {len(SONGS[name])} songs; the corpus is now {name}\n"
@@ -672,7 +674,7 @@ def test_bad_vocal_activity(labels, text, reason):
 
 
 def test_words_become_segments_where_rests_are_short(labels):
-    # The first four lines of a real song (JamendoLyrics, "Fantasma"), whose rests are 0.159, 0.527 and 0.1 s.
+    # Rests of 0.16, 0.527 and 0.1 s.
     path = labels(
         "word_start,word_end,line_end\n18.76,20.54,nan\n20.70,21.42,21.42\n21.947,22.10,nan\n22.2,23.16,nan\n"
     )
@@ -749,7 +751,7 @@ def test_edited_vocal_activity_is_refused_or_read_as_a_slow_reader_does(labels, 
     segments = check_any(labels("".join(text)), read_voca_inst)
     if segments is None:
         return
-    lines = [line.split("\t") for line in "".join(text).split("\n") if line.strip()]
+    lines = [line.strip().split("\t") for line in "".join(text).split("\n") if line.strip()]
     for time in np.arange(0, 9, 0.07):
         heard = [label for start, label in lines if float(start) <= time]
         sung = bool(heard) and heard[-1].strip()[0] in "mfg"
