@@ -27,6 +27,8 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
+from svdlib.corpora import FOLDER_KINDS
+
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
 SOURCE = BUILD / "source"
@@ -49,9 +51,9 @@ class BuildError(Exception):
 
 
 def absolute_corpus(name: str) -> str:
-    """Resolve the path in `folder:PATH` against the current folder, because notebooks run in another one."""
+    """Resolve the path in `folder:PATH` or `jamendo:PATH`: notebooks run in another folder."""
     kind, separator, path = name.partition(":")
-    return f"folder:{Path(path).expanduser().resolve()}" if kind == "folder" and separator else name
+    return f"{kind}:{Path(path).expanduser().resolve()}" if kind in FOLDER_KINDS and separator else name
 
 
 def notebook_defaults(notebook: nbformat.NotebookNode, name: str) -> dict[str, object]:

@@ -74,15 +74,17 @@ def build_parser() -> Parser:
 def _add_corpus(verbs) -> None:
     parser = verbs.add_parser(
         "corpus",
-        help="prepare a corpus, say what is in it, or write it to files",
-        description="Prepare a corpus, say what is in it, or write it to files.",
+        help="get or prepare a corpus, say what is in it, or write it to files",
+        description="Get or prepare a corpus, say what is in it, or write it to files.",
         epilog="examples:\n  svdlib corpus info synthetic\n  svdlib corpus build folder:my_songs\n"
+        "  svdlib corpus fetch jamendo\n"
         "  svdlib corpus export synthetic:songs=6 --out six_songs --stems",
     )
     parts = parser.add_subparsers(title="verbs", metavar="VERB", dest="part", required=True)
     for name, act, text in (
         ("build", actions.build_corpus, "compute the spectrograms of all songs and keep them for later runs"),
-        ("info", actions.describe_corpus, "count the songs and the singing, without decoding anything"),
+        ("info", actions.describe_corpus, "count the songs and the singing, say what is missing; decode nothing"),
+        ("fetch", actions.fetch_corpus, "download a corpus that others have published, after showing its licence"),
         ("export", actions.export_corpus, "write songs, labels and splits to a folder that folder:DIR reads"),
     ):
         part = parts.add_parser(name, help=text, description=f"{text.capitalize()}.", epilog=CORPUS_NAMES)
@@ -90,6 +92,9 @@ def _add_corpus(verbs) -> None:
         if name == "export":
             _add_out(part)
             part.add_argument("--stems", action="store_true", help="voice and band as well, of synthetic corpora")
+        if name == "fetch":
+            part.add_argument("--to", type=Path, metavar="DIR", help="the corpus's folder (default: see below)")
+            part.add_argument("--yes", action="store_true", help="agree to the licence without being asked")
         if name in ("build", "export"):
             _add_processes(part)
         _add_json(part)
@@ -266,7 +271,7 @@ def _add_corpus_and_device(parser: Parser) -> None:
         "--corpus",
         default=DEFAULT_CORPUS,
         metavar="NAME",
-        help="synthetic (default), synthetic:songs=6,seconds=20,seed=1 or folder:PATH",
+        help="synthetic (default), synthetic:songs=6,seconds=20,seed=1, folder:PATH, or a fetched one such as jamendo",
     )
     _add_device(parser)
 
@@ -356,7 +361,11 @@ CORPUS_NAMES = """corpora:
   folder:PATH                         your own: PATH/audio/NAME.mp3 (or ogg, flac, wav, aiff),
                                       PATH/labels/NAME.lab with lines "start end sing|nosing" in seconds,
                                       and, if you like, PATH/splits.csv with the columns file,split
+  jamendo, rwc, jamendolyrics, electrobyte
+                                      published by others, with licences of their own: `svdlib corpus
+                                      fetch NAME` gets them; NAME:PATH where they lie in a folder of yours
 
+Fetched corpora are kept in the user's data folder, or where the environment variable SVDLIB_DATA says.
 Spectrograms are kept in the user's cache folder, or where the environment variable SVDLIB_CACHE says."""
 
 TRAIN_EXAMPLES = """examples:

@@ -9,6 +9,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from svdlib.cli_outcome import UsageError
 from svdlib.errors import LayerError, OutputError
 
 
@@ -28,8 +29,11 @@ def build_corpus(options: Namespace) -> None:
 
 def describe_corpus(options: Namespace) -> None:
     """Count the songs and the singing of each split."""
-    from svdlib.corpora import SPLITS, open_corpus
+    from svdlib.corpora import PUBLISHED_NAMES, SPLITS, open_corpus
 
+    if options.name.partition(":")[0].strip() in PUBLISHED_NAMES:
+        _describe_published(options)
+        return
     corpus = open_corpus(options.name)
     splits = {}
     for split in SPLITS:
@@ -40,6 +44,75 @@ def describe_corpus(options: Namespace) -> None:
     for split, counts in splits.items():
         lines.append(f"  {split:5}  {counts['songs']:5} songs  {counts['sung_minutes']:8.1f} minutes of singing")
     _print_result(options, {"corpus": options.name, "splits": splits}, "\n".join(lines))
+
+
+def _describe_published(options: Namespace) -> None:
+    """Say what is there of a corpus that others have published, what is missing, and how to get it."""
+    from svdlib.corpora.published import survey
+
+    result = survey(options.name)
+    lines = [f"{options.name}: {result['folder']}" + ("" if result["there"] else " is not there")]
+    if result["there"]:
+        lines += [_split_line(split, counts) for split, counts in result["splits"].items() if counts["songs_expected"]]
+    for key in ("without_labels", "without_sound", "without_split"):
+        lines += [f"  {key.replace('_', ' ')}: {name}" for name in result[key]]
+    lines += [f"  problem: {problem}" for problem in result["problems"]]
+    if not any(counts["songs"] for counts in result["splits"].values()):
+        lines.append(f"  {result['how_to_get']}")
+    lines += [f"  licence: {result['licence']}", f"  cite: {result['cite']}"]
+    _print_result(options, result, "\n".join(lines))
+
+
+def _split_line(split: str, counts: dict[str, float]) -> str:
+    songs = f"{counts['songs']:3} of {counts['songs_expected']:3} songs"
+    return f"  {split:5}  {songs}  {counts['sung_hours']:6.2f} h sung  {counts['unsung_hours']:6.2f} h not sung"
+
+
+def fetch_corpus(options: Namespace) -> None:
+    """Show what a published corpus is and its licence, ask, and download it."""
+    from svdlib.corpora.fetching import corpus_folder, fetch_corpus
+    from svdlib.corpora.published import find_publication, survey
+
+    publication, folder = find_publication(options.name)
+    folder = corpus_folder(publication.name, options.to) if options.to else folder
+    name = publication.name if folder == corpus_folder(publication.name) else f"{publication.name}:{folder}"
+    if not (folder.is_dir() and any(folder.iterdir())):
+        print(_before_fetching(publication, folder), file=sys.stderr)
+        if not options.yes and not _agreed(publication.name):
+            print("svdlib: nothing was fetched", file=sys.stderr)
+            return
+        fetch_corpus(publication, folder)
+    result = survey(name)
+    songs = sum(counts["songs"] for counts in result["splits"].values())
+    text = f"{folder}: {songs} songs; the corpus is now {name}"
+    if result["problems"] or any(result[key] for key in ("without_labels", "without_sound", "without_split")):
+        text += f"\nSomething is missing: see `svdlib corpus info {name}`"
+    _print_result(options, result, text)
+
+
+def _before_fetching(publication: Any, folder: Path) -> str:
+    """What somebody should know who is about to download a corpus."""
+    size = f"about {publication.size / 1e9:.1f} GB" if publication.size else "its publisher tells when it begins"
+    return "\n".join([
+        f"{publication.title} ({publication.page})",
+        f"  download: {size}, to {folder}",
+        f"  licence:  {publication.licence}",
+        f"  cite:     {publication.cite}",
+        f"  not known when svdlib was released: {publication.unconfirmed}",
+        "The songs, and what you make from them, are under that licence, not under svdlib's.",
+    ])  # fmt: skip
+
+
+def _agreed(name: str) -> bool:
+    """Ask on the terminal whether to go on.
+
+    Raises:
+        UsageError: there is no terminal to ask on.
+    """
+    if not sys.stdin.isatty():
+        raise UsageError(f"there is no terminal to ask on: if you agree, run `svdlib corpus fetch {name} --yes`")
+    print("Fetch it? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def export_corpus(options: Namespace) -> None:

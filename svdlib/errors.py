@@ -17,6 +17,14 @@ class LabelError(CorpusError):
     """A label file that breaks the format."""
 
 
+class DownloadError(CorpusError):
+    """A file that cannot be fetched, or that is not the one that was asked for."""
+
+
+class ArchiveError(CorpusError):
+    """An archive that is damaged, or that would write where it must not."""
+
+
 class LayerError(SvdlibError):
     """A layer or inverter variant that does not exist, or a feature of the wrong shape for it."""
 

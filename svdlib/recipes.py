@@ -18,7 +18,7 @@ import torch
 
 import svdlib
 from svdlib.checkpoints import DETECTOR_FILE, load_detector, load_inverter, pretrained, save_weights, weights_name
-from svdlib.corpora import open_corpus
+from svdlib.corpora import FOLDER_KINDS, open_corpus
 from svdlib.corpora.base import Corpus, Track, frame_labels
 from svdlib.corpora.songs import load_songs
 from svdlib.corpora.spectra import with_spectra
@@ -346,7 +346,7 @@ def make_provenance(corpus: str, songs: int, seed: int, profile: str, device: st
     """
     kind, _, place = corpus.partition(":")
     return {
-        "corpus": f"folder:{Path(place).name}" if kind == "folder" else corpus,
+        "corpus": f"{kind}:{Path(place).name}" if place and kind in FOLDER_KINDS else corpus,
         "songs": songs,
         "seed": seed,
         "profile": profile,

@@ -50,8 +50,8 @@ def failing(monkeypatch):
 @pytest.mark.parametrize(
     "words",
     [
-        "", "corpus", "corpus build", "corpus export", "corpus info", "train", "train detector", "train inverters",
-        "evaluate", "evaluate detector", "evaluate nre", "invert", "convert", "export", "export onnx",
+        "", "corpus", "corpus build", "corpus export", "corpus fetch", "corpus info", "train", "train detector",
+        "train inverters", "evaluate", "evaluate detector", "evaluate nre", "invert", "convert", "export", "export onnx",
     ],
 )  # fmt: skip
 def test_every_verb_has_help_with_an_example(capsys, words):

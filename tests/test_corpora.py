@@ -25,7 +25,7 @@ def refused(name, *reasons, error=CorpusError):
 # --- names ---
 
 
-@pytest.mark.parametrize("name", ["jamendoo", "", "synthetics", "jamendo", ":", "folders:x"])
+@pytest.mark.parametrize("name", ["jamendoo", "", "synthetics", "rwc2", ":", "folders:x"])
 def test_unknown_corpus_lists_the_known_ones(name):
     refused(name, repr(name), "synthetic", "folder:PATH")
 

@@ -8,7 +8,12 @@ from svdlib.errors import CorpusError
 
 __all__ = ["SPLITS", "Corpus", "Segment", "Track", "export_corpus", "frame_labels", "log_mels", "open_corpus"]
 
-CORPUS_NAMES = "'synthetic', 'synthetic:songs=6,seconds=20,seed=1', 'synthetic-b' (same options) and 'folder:PATH'"
+CORPUS_NAMES = (
+    "'synthetic', 'synthetic:songs=6,seconds=20,seed=1', 'synthetic-b' (same options), 'folder:PATH', and, when they "
+    "are fetched, 'jamendo', 'rwc', 'jamendolyrics' and 'electrobyte' (with ':PATH' where they lie elsewhere)"
+)
+PUBLISHED_NAMES = ("jamendo", "rwc", "jamendolyrics", "electrobyte")  # keys of svdlib.corpora.published.PUBLICATIONS
+FOLDER_KINDS = ("folder", *PUBLISHED_NAMES)  # what may stand before a path, as in folder:PATH
 SYNTHETIC_NAMES = ("synthetic", "synthetic-b")  # keys of svdlib.synthesis.WORLDS, repeated so that SciPy can wait
 SYNTHETIC_OPTIONS = {"songs": int, "seconds": float, "seed": int}
 
@@ -19,13 +24,15 @@ def open_corpus(name: str) -> Corpus:
     Args:
         name: `synthetic`, songs made by procedure, optionally with number, length and seed as in
             `synthetic:songs=6,seconds=20,seed=1`; `synthetic-b`, with the same options, songs by other singers with
-            other instruments, genres and mixes; or `folder:PATH`, a folder with `audio/` and `labels/`.
+            other instruments, genres and mixes; `folder:PATH`, a folder with `audio/` and `labels/`; or a corpus that
+            others have published and that `svdlib corpus fetch` gets, `jamendo`, `rwc`, `jamendolyrics` or
+            `electrobyte`, with `:PATH` where it is not in the usual place.
 
     Returns:
         The corpus; its songs are loaded when `Track.load` is called.
 
     Raises:
-        CorpusError: the name or one of its options is unknown, or the corpus is incomplete.
+        CorpusError: the name or one of its options is unknown, or the corpus is incomplete or not fetched.
         LabelError: a label file breaks the format.
         AudioError: a sound file cannot be read.
     """
@@ -40,6 +47,10 @@ def open_corpus(name: str) -> Corpus:
         if not rest:
             raise CorpusError(f"corpus {name!r} names no folder: write folder:PATH, as in folder:my_songs")
         return open_folder(rest)
+    if kind in PUBLISHED_NAMES:
+        from svdlib.corpora.published import open_published
+
+        return open_published(name)
     raise CorpusError(f"unknown corpus {name!r}: the corpora are {CORPUS_NAMES}")
 
 

@@ -41,6 +41,7 @@ class Track:
             module, or a `functools.partial` of one, is best.
         stems: returns the parts that the song was mixed from, "voice" and "band", float32 (samples,) each, whose sum
             is what `load` returns; None where nobody knows them.
+        seconds: how long the song is; None where that is not known before it is loaded.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Track:
     fingerprint: str
     load: Callable[[], np.ndarray] = field(repr=False, compare=False)
     stems: Callable[[], dict[str, np.ndarray]] | None = field(default=None, repr=False, compare=False)
+    seconds: float | None = field(default=None, repr=False, compare=False)
 
     def stem(self, name: str) -> "Track":
         """Return the track of one stem, "voice" or "band": the same labels, but only that part is heard.

@@ -31,7 +31,7 @@ def read_lab(path: str | os.PathLike, *, duration: float | None = None) -> tuple
     """
     path = Path(path)
     segments: list[Segment] = []
-    for number, line in enumerate(_read_text(path).splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         if not line.strip():
             continue
         place = f"{path}, line {number}"
@@ -48,7 +48,12 @@ def read_lab(path: str | os.PathLike, *, duration: float | None = None) -> tuple
     return tuple(segments)
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Read a label file as text.
+
+    Raises:
+        LabelError: it is missing, cannot be read, or is not UTF-8 text.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
