@@ -51,7 +51,8 @@ def failing(monkeypatch):
     "words",
     [
         "", "corpus", "corpus build", "corpus export", "corpus fetch", "corpus info", "train", "train detector",
-        "train inverters", "evaluate", "evaluate detector", "evaluate nre", "invert", "convert", "export", "export onnx",
+        "train inverters", "evaluate", "evaluate detector", "evaluate nre", "invert", "convert", "export",
+        "export onnx",
     ],
 )  # fmt: skip
 def test_every_verb_has_help_with_an_example(capsys, words):

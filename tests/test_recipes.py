@@ -80,6 +80,8 @@ def test_nre_says_how_the_songs_were_standardised_and_differs():
     assert scores["own"]["nre"] != scores["training"]["nre"]
     with pytest.raises(CorpusError, match="'none'.*training, own"):
         recipes.evaluate_nre(CORPUS, standardise="none", **options)
+
+
 def test_training_and_scoring_as_published(tmp_path, monkeypatch):
     plan = PublishedPlan(epochs=2, steps_per_epoch=1, batch_size=2)
     monkeypatch.setitem(DETECTOR_PROFILES, "published", plan)
