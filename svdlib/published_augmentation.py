@@ -3,9 +3,12 @@
 In the order in which they act:
 
 1. mixing: an excerpt without singing is added, more softly;
-2. pitch shift and 3. time stretch: the axes of the linear-frequency spectrogram are scaled, before the mel filters;
-4. random frequency filter and 5. loudness: gains in decibels on the mel bands, before the logarithm;
-6. Gaussian noise and 7. dropout, on the standardised spectrogram.
+2. pitch shift: the frequency axis of the linear-frequency spectrogram is scaled, before the mel filters;
+3. time stretch: so is its time axis;
+4. random frequency filter: gains in decibels on the mel bands, before the logarithm;
+5. loudness: the same gain on all of them;
+6. Gaussian noise, on the standardised spectrogram;
+7. dropout: some of its cells are set to 0.
 
 What we know of the paper: its abstract says that pitch shifting helped most, and that its results come from combining
 it with time stretching and random frequency filters. That combination is the default here, and the other four are off.
