@@ -193,9 +193,14 @@ def evaluate_detector(
         average_pitch: whether to average over transposed versions of each song, see `predict_averaged`.
         auc: "exact", or "published" for the rule of Schlüter & Grill's evaluation, see `published_auc`.
 
+    Raises:
+        TrainingError: if there is no such rule for the AUC.
+
     Returns:
         "auc" and "accuracy" over all frames, "threshold", and "per_song" with both for each song.
     """
+    if auc not in AUC_RULES:
+        raise TrainingError(f"There is no rule {auc!r} for the AUC. Known rules: {', '.join(AUC_RULES)}.")
     network = open_detector(detector).to(choose_device(device))
     threshold = network.provenance["threshold"]
     tracks = tracks_of(open_corpus(corpus), split)

@@ -13,6 +13,7 @@ from svdlib.corpora.songs import load_songs
 from svdlib.corpora.spectra import with_spectra
 from svdlib.detector_training import DETECTOR_PROFILES, DetectorPlan, fit_detector, predict, predict_averaged
 from svdlib.errors import CorpusError, TrainingError
+from svdlib.evaluation import area_under_curve
 from svdlib.excerpts import Songs
 from svdlib.published_augmentation import ALL_SEVEN, NO_AUGMENTATION, PublishedAugmentation
 from svdlib.published_training import PublishedPlan, SpectrumBatches
@@ -134,6 +135,16 @@ def test_the_steps_are_nesterovs():
         speed = 0.5 * speed + gradient
         expected -= 0.1 * (gradient + 0.5 * speed)
         assert weight.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_detector_learns_through_the_published_augmentation():
+    """Sung frames are three times as loud; pitch, tempo and filters change at random, and it still learns to tell."""
+    plan = PublishedPlan(epochs=1, steps_per_epoch=25, batch_size=8, learning_rate=0.01)
+    fitted = fit_detector(songs(0, 4, 400, 3.0), songs(1, 1, 200, 3.0), plan=plan, seed=0)
+    test = songs(2, 1, 400, 3.0)
+    parts = np.r_[70:170, 230:330]  # away from the ends, which see silence, and from where the singing begins
+    scores = predict(fitted.detector, test.log_mels[0])[parts]
+    assert area_under_curve(scores, test.labels[0][parts]) > 0.95
 
 
 def test_the_last_network_is_kept_whatever_its_validation_loss(unbroken):

@@ -117,6 +117,11 @@ def test_an_unknown_profile_is_named():
         recipes.train_detector(CORPUS, profile="huge")
 
 
+def test_an_unknown_rule_for_the_auc_is_named():
+    with pytest.raises(TrainingError, match="'exakt'.*exact, published"):
+        recipes.evaluate_detector(CORPUS, auc="exakt")
+
+
 def test_a_plan_is_shortened_to_a_small_corpus():
     plan = TrainingPlan(batch_size=16, steps_per_epoch=20)
     assert recipes.fit_to_corpus(plan, 45) == TrainingPlan(batch_size=16, steps_per_epoch=2)
