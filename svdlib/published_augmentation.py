@@ -10,11 +10,12 @@ In the order in which they act:
 6. Gaussian noise, on the standardised spectrogram;
 7. dropout: some of its cells are set to 0.
 
-What we know of the paper: its abstract says that pitch shifting helped most, and that its results come from combining
-it with time stretching and random frequency filters. That combination is the default here, and the other four are off.
-We could *not* confirm the numbers against the paper's text: the ranges of +-30 % and +-10 dB, the filters' 150 Hz to
-8 kHz and 5 to 7 semitones, that every factor is drawn evenly from its range, at which factor excerpts are mixed, and
-whether dropout rescales what it leaves. They are defaults, and the strengths are fields that you can change.
+The paper's abstract says that pitch shifting helped most, and that its results come from combining it with time
+stretching and random frequency filters. That combination is the default here, and the other four are off. So it is in
+the authors' released training program (f0k/ismir2015, experiments/train.py), whose ranges of +-30 %, +-30 % and +-10 dB
+these are. It scales axes with quadratic splines, we do so linearly. We could *not* confirm against the paper's text:
+the filters' 150 Hz to 8 kHz and 5 to 7 semitones, that every factor is drawn evenly from its range, at which factor
+excerpts are mixed, and whether dropout rescales what it leaves. They are defaults that you can change.
 """
 
 import math
