@@ -27,7 +27,7 @@ from svdlib.storage import digest
 from svdlib.studies import as_json, origin_of, write_results
 from svdlib.studies.bootstrap import count_songs, pooled_scores
 
-BASE_PLAN = DetectorPlan(epochs=1, steps_per_epoch=200, batch_size=8)
+BASE_PLAN = DetectorPlan(epochs=1, steps_per_epoch=150, batch_size=8)
 SCORES = ("mean_song_auc", "auc", "accuracy")
 
 
