@@ -168,7 +168,7 @@ def _detector_step(settings: Settings) -> Step:
 
 
 def _scores_step(settings: Settings) -> Step:
-    options = ("evaluate", "detector", "--detector", settings.detector_file)
+    options = ("evaluate", "detector", "--detector", settings.detector_file, "--device", settings.device)
     places = (("--corpus", settings.corpus), ("--corpus", settings.second, "--split", SECOND_SPLIT))
     return Step(
         name="detector-scores",
@@ -201,7 +201,7 @@ def _inverters_step(settings: Settings, objective: str) -> Step:
 
 def _nre_step(settings: Settings, objective: str) -> Step:
     weights = ("--detector", settings.detector_file, "--weights", settings.inverters_folder(objective))
-    options = ("evaluate", "nre", *weights, "--sets", settings.sets)
+    options = ("evaluate", "nre", *weights, "--sets", settings.sets, "--device", settings.device)
     second = ("--corpus", settings.second, "--split", SECOND_SPLIT)
     return Step(
         name=f"nre-{objective}",
@@ -376,6 +376,8 @@ def reproduce(settings: Settings, say: Callable[[str], None] = print) -> dict[st
 
     steps, records = steps_of(settings), {}
     finished_steps(settings, steps)  # what belongs to other settings is better found now than after a day
+    place = device_name(choose_device(settings.device))
+    say(f"{settings.corpus}, then {settings.second}; profile {settings.profile}, on {place}, in {settings.folder}")
     for number, step in enumerate(steps, start=1):
         head = f"[{number}/{len(steps) + 1}] {step.name}"
         records[step.name] = read_record(settings, step)
@@ -386,7 +388,7 @@ def reproduce(settings: Settings, say: Callable[[str], None] = print) -> dict[st
         begun = time.monotonic()
         result = as_json(step.act())
         record = {"identity": as_json(step.identity()), "seconds": round(time.monotonic() - begun, 1)}
-        records[step.name] = record | {"device": device_name(choose_device(settings.device)), "result": result}
+        records[step.name] = record | {"device": place, "result": result}
         write_results(record_path(settings, step), records[step.name])
     say(f"[{len(steps) + 1}/{len(steps) + 1}] report")
     results = results_of(settings, records)

@@ -30,6 +30,7 @@ from svdlib.style import BLUE, ORANGE, STYLE, Drawing, layer_title
 from svdlib.training import Epoch
 
 EXCERPTS_PER_CLASS = 2
+PUBLISHED_SONGS = ("jamendo", "rwc", 93, 100)
 
 SHEET = """
 :root {color-scheme: light dark; --line: #8886; --soft: #8882}
@@ -102,13 +103,16 @@ def _title(names: Names) -> str:
 
 
 def _introduction(results: Mapping[str, Any], names: Names) -> str:
-    real = names.corpus == "jamendo" and names.second == "rwc"
+    counted = [
+        sum(count["songs"] for count in results["songs_and_frames"][role].values()) for role in ("corpus", "second")
+    ]
+    real = (names.corpus, names.second, *counted) == PUBLISHED_SONGS
     text = (
         "The experiments of Mishra, Sturm and Dixon (ISMIR 2018), repeated by <code>svdlib</code>. "
         f"Trained under the profile <code>{escape(results['profile'])}</code>, seed {results['seed']}. "
         "Columns called <em>paper</em> hold what its text says, columns called <em>ours</em> what was found here. "
     )
-    text += "" if real else "The corpora are not those of the paper, so equal numbers would be a coincidence. "
+    text += "" if real else "The songs are not those of the paper, so equal numbers would be a coincidence. "
     rows = []
     for role, name in (("corpus", names.corpus), ("second", names.second)):
         for split, count in results["songs_and_frames"][role].items():
