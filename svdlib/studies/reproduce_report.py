@@ -30,6 +30,8 @@ from svdlib.style import BLUE, ORANGE, STYLE, Drawing, layer_title
 from svdlib.training import Epoch
 
 EXCERPTS_PER_CLASS = 2
+SHORT_CELL = 24
+"""Cells of so few letters stay on one line: shapes, and numbers with their intervals."""
 PUBLISHED_SONGS = ("jamendo", "rwc", 93, 100)
 
 SHEET = """
@@ -38,14 +40,14 @@ SHEET = """
 body {font: 16px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 0 auto; padding: 1rem; background: Canvas;
   color: CanvasText; overflow-wrap: break-word}
 h1 {font-size: 1.6rem; line-height: 1.2} h2 {margin-top: 2.5rem; border-top: 1px solid var(--line); padding-top: 1rem}
-figure {margin: 1.5rem 0} figure img {display: block; max-width: 100%; height: auto; background: white;
-  border-radius: 4px}
+figure {margin: 1.5rem 0} figure .wide {margin: 0 0 0.4rem}
+figure img {display: block; max-width: 100%; min-width: 32rem; height: auto; background: white; border-radius: 4px}
 figcaption, .note {font-size: 0.9rem; opacity: 0.85}
 .wide {overflow-x: auto; margin: 1rem 0}
 table {border-collapse: collapse; font-size: 0.9rem}
 caption {text-align: left; font-weight: 600; padding-bottom: 0.4rem}
 th, td {text-align: left; padding: 0.25rem 0.7rem; border-bottom: 1px solid var(--line); vertical-align: top}
-thead th {background: var(--soft)} td {font-variant-numeric: tabular-nums}
+thead th {background: var(--soft)} .short {white-space: nowrap} td {font-variant-numeric: tabular-nums}
 """
 
 
@@ -116,9 +118,11 @@ def _introduction(results: Mapping[str, Any], names: Names) -> str:
     rows = []
     for role, name in (("corpus", names.corpus), ("second", names.second)):
         for split, count in results["songs_and_frames"][role].items():
-            hours = count["frames"] / FRAME_RATE / 3600
-            rows.append([name, split, count["songs"], f"{hours:.2f}", f"{count['sung_frames'] / count['frames']:.0%}"])
-    table = _table("Songs", ["corpus", "split", "songs", "hours", "sung"], rows)
+            minutes = count["frames"] / FRAME_RATE / 60
+            rows.append(
+                [name, split, count["songs"], f"{minutes:.1f}", f"{count['sung_frames'] / count['frames']:.0%}"]
+            )
+    table = _table("Songs", ["corpus", "split", "songs", "minutes", "sung"], rows)
     said = "Paper: 61, 16 and 16 songs of Jamendo to train, validate and test; 20 of the 100 songs of RWC to test."
     return f"<p>{text}</p>{table}{_note(said)}"
 
@@ -188,8 +192,8 @@ def _nre_section(results: Mapping[str, Any], names: Names) -> str:
         parts.append(_nre_table(objective, measured, names))
     said = "".join(_statements_table(objective, results["nre"]) for objective in results["nre"])
     note = (
-        f"Average over {results['sets']} sets of {results['per_song']} random excerpts per song; 95 % intervals from "
-        "resampling whole songs. The mean predictor always gives the mean training excerpt: whatever is not below it "
+        f"Average over evaluation sets ({results['sets']}) of {results['per_song']} random excerpts per song; 95 % "
+        "intervals from resampling whole songs. The mean predictor always gives the mean training excerpt: whatever is not below it "
         "has told us nothing of its feature. Paper: 10 sets of 8 per song, no intervals, no such line. How RWC was "
         "standardised the paper leaves open, so both ways are here. It draws figure 5 without giving its numbers."
     )
@@ -392,20 +396,23 @@ def _plan(plan: Mapping[str, Any]) -> str:
 def _picture(figure: Drawing, caption: str, alt: str) -> str:
     data = base64.b64encode(figure.png()).decode()
     image = f'<img alt="{escape(alt)}" src="data:image/png;base64,{data}">'
-    return f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>"
+    return f'<figure><div class="wide" tabindex="0">{image}</div><figcaption>{escape(caption)}</figcaption></figure>'
 
 
 def _table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
     head = f"<thead><tr>{head}</tr></thead>" if any(heads) else ""
     body = "".join(
-        f'<tr><th scope="row">{escape(str(first))}</th>'
-        + "".join(f"<td>{escape(str(cell))}</td>" for cell in rest)
-        + "</tr>"
+        f'<tr><th scope="row">{escape(str(first))}</th>' + "".join(_cell(str(cell)) for cell in rest) + "</tr>"
         for first, *rest in rows
     )
     caption = f"<caption>{escape(caption)}</caption>"
     return f'<div class="wide" tabindex="0"><table>{caption}{head}<tbody>{body}</tbody></table></div>'
+
+
+def _cell(text: str) -> str:
+    short = ' class="short"' if len(text) <= SHORT_CELL else ""
+    return f"<td{short}>{escape(text)}</td>"
 
 
 def _note(text: str) -> str:
