@@ -194,8 +194,9 @@ def _nre_section(results: Mapping[str, Any], names: Names) -> str:
     note = (
         f"Average over evaluation sets ({results['sets']}) of {results['per_song']} random excerpts per song; 95 % "
         "intervals from resampling whole songs. The mean predictor always gives the mean training excerpt: whatever is "
-        "not below it has told us nothing of its feature. Paper: 10 sets of 8 per song, no intervals, no such line. How RWC was "
-        "standardised the paper leaves open, so both ways are here. It draws figure 5 without giving its numbers."
+        "not below it has told us nothing of its feature. Paper: 10 sets of 8 per song, no intervals, no such line. "
+        "How RWC was standardised the paper leaves open, so both ways are here. Of figure 5 it draws the curves and "
+        "tells no numbers."
     )
     return f"<h2>Reconstruction error (NRE)</h2>{_note(note)}{''.join(parts)}{said}"
 
