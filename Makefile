@@ -12,6 +12,13 @@ DEVICE  ?= cpu
 SEED    ?= 0
 TIMEOUT ?= 900
 
+# Of `make reproduce`. Not given: as published for Jamendo, a quick look for other songs; any device that is there.
+SECOND  ?=
+DRY_RUN ?=
+QUICK_OR_PUBLISHED = $(if $(filter jamendo%,$(CORPUS)),published,demo)
+REPRODUCE_PROFILE  = $(if $(filter file,$(origin PROFILE)),$(QUICK_OR_PUBLISHED),$(PROFILE))
+REPRODUCE_DEVICE   = $(if $(filter file,$(origin DEVICE)),auto,$(DEVICE))
+
 GPU_DATA   := runs/gpu/log-mels.npz
 GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,python3)
 
@@ -19,7 +26,7 @@ BOOK    := $(BIN)/python book/build.py --corpus '$(CORPUS)' --profile '$(PROFILE
 	--timeout '$(TIMEOUT)'
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-all lint notebooks html book nbval lab bench gpu-data gpu clean
+.PHONY: help venv test test-all lint notebooks html book nbval lab bench gpu-data gpu reproduce clean
 
 help:  ## Show this list
 	@echo "make TARGET [CORPUS=synthetic|folder:PATH] [PROFILE=demo|laptop|full] [DEVICE=cpu|cuda] [SEED=0] [TIMEOUT=900]"
@@ -89,6 +96,10 @@ $(GPU_DATA):
 gpu: $(GPU_DATA)  ## Train on a GPU for 8 minutes, always under the profile full, going on where the last run stopped
 	@code=0; $(GPU_PYTHON) -m svdlib.gpu_job train --corpus '$(CORPUS)' --seed '$(SEED)' --data $(GPU_DATA) || code=$$?; \
 	if [ $$code -eq 3 ]; then echo "Not finished yet: run make gpu again."; else exit $$code; fi
+
+reproduce: $(STAMP)  ## Repeat the whole paper: CORPUS=jamendo [SECOND=rwc] [PROFILE=published] [DRY_RUN=1, only a plan]
+	@$(BIN)/python -m svdlib.studies.reproduce --corpus '$(CORPUS)' $(if $(SECOND),--second '$(SECOND)') \
+		--profile '$(REPRODUCE_PROFILE)' --device '$(REPRODUCE_DEVICE)' --seed '$(SEED)' $(if $(DRY_RUN),--dry-run)
 
 clean:  ## Delete what was built; the virtual environment stays
 	rm -rf _build build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
