@@ -151,8 +151,10 @@ def test_a_cache_that_cannot_be_written_is_reported_once_from_all_processes(corp
 
 
 INTERRUPTED = """
-import functools, sys, time, numpy as np
+import functools, signal, sys, time, numpy as np
 from svdlib.corpora import Track, log_mels
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells make what they start in the background ignore it
 
 noise = np.random.default_rng(0).standard_normal(44100).astype(np.float32)
 
