@@ -905,7 +905,7 @@ def check_labels(labels):
     cases = [
         ([(5.0, 6.0), (1.0, 2.0)], [(1.0, 2.0), (5.0, 6.0)], "order"),
         ([(1.0, 2.0), (2.25, 3.0)], [(1.0, 3.0)], "a short rest"),
-        ([(1.0, 2.0), (2.5, 3.0)], [(1.0, 2.0), (2.5, 3.0)], "a long rest"),
+        ([(1.0, 2.0), (2.75, 3.0)], [(1.0, 2.0), (2.75, 3.0)], "a long rest"),
         (
             [(1.0, 5.0), (2.0, 3.0), (4.0, 4.5)],
             [(1.0, 5.0)],
@@ -914,11 +914,11 @@ def check_labels(labels):
         ([], [], "a song without singing"),
     ]
     for given, expected, what in cases:
-        got = [tuple(map(float, span)) for span in labels(given, 0.3)]
+        got = [tuple(map(float, span)) for span in labels(given, 0.5)]
         assert got == expected, (
             f"{what}: {given} should give {expected}, not {got}."
         )
-    got = np.array(labels(spans, 0.3))
+    got = np.array(labels(spans, 0.5))
     assert got.shape == (len(plan.segments), 2), (
         "The song above has other labels."
     )
