@@ -5,6 +5,7 @@ the same network and the same labels as with single excerpts, at an eighth of th
 """
 
 import copy
+import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -266,7 +267,7 @@ class _Run:
             )
 
     def _identity(self) -> dict:
-        return {
+        identity = {
             "plan": asdict(self.plan),
             "seed": self.seed,
             "training_songs": [digest(part) for part in (self.frames, self.labels, *self.stems)]
@@ -275,6 +276,7 @@ class _Run:
                 digest(torch.as_tensor(np.concatenate(part))) for part in (self.valid.log_mels, self.valid.labels)
             ],
         }
+        return json.loads(json.dumps(identity))  # as it is read back: tuples become lists
 
     def save(self) -> None:
         """Write the state, if the run has a folder."""
