@@ -22,7 +22,9 @@ from svdlib.standardizer import Standardizer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-PLAN = PublishedPlan(epochs=3, steps_per_epoch=2, batch_size=3, decay_every=2, augmentation=ALL_SEVEN)
+PLAN = PublishedPlan(
+    epochs=3, steps_per_epoch=2, batch_size=3, learning_rate=1e-3, decay_every=2, augmentation=ALL_SEVEN
+)
 
 
 def songs(seed=0, count=2, frames=130, sung_level=1.0):
