@@ -118,5 +118,5 @@ def write_members(path, members):
                 if isinstance(content, bytes):
                     member.write(content)
                 else:
-                    np.lib.format.write_array(member, content, allow_pickle=True)
+                    np.lib.format.write_array(member, content)
     return path

@@ -312,7 +312,7 @@ def damaged(kind, content):
 
     def npy(array):
         buffer = io.BytesIO()
-        np.save(buffer, array, allow_pickle=True)
+        np.save(buffer, array)
         return buffer.getvalue()
 
     return {
