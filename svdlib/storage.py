@@ -5,6 +5,7 @@ import json
 import os
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -41,8 +42,9 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
             f"Cannot write {path}: {error.strerror or error}. Choose a folder you may write to."
         ) from error
     finally:
-        if partial.parent.is_dir():
-            partial.unlink(missing_ok=True)
+        # What stopped the writing may stop the tidying too; only the first is worth telling.
+        with suppress(OSError):
+            partial.unlink()
 
 
 def remove_leftovers(path: Path) -> None:

@@ -1,6 +1,8 @@
 import os
 import pickle
+import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,10 +60,19 @@ def not_root():
         os.seteuid(before)
 
 
-def test_a_folder_without_permission(tmp_path):
-    tmp_path.chmod(0o500)
+@pytest.fixture(params=[0o555, 0o000], ids=["read only", "unreachable"])
+def closed_folder(request):
+    """A folder without permission to write, in a place that everybody may enter."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(request.param)
+    yield folder
+    folder.chmod(0o700)
+    folder.rmdir()
+
+
+def test_a_folder_without_permission(closed_folder):
     with not_root(), pytest.raises(OutputError, match="Permission denied"):
-        write_atomically(tmp_path / "file.bin", lambda file: file.write(b""))
+        write_atomically(closed_folder / "file.bin", lambda file: file.write(b""))
 
 
 # --- states ---
