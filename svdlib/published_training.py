@@ -78,7 +78,7 @@ class SpectrumBatches:
         if not songs.spectra:
             raise CorpusError(
                 "Training as published changes linear-frequency spectra, and these songs hold only log-mels. "
-                "Add them with svdlib.corpora.spectra.with_spectra."
+                "Add them with svdlib.corpora.songs.with_spectra."
             )
         self.plan, self.device = plan, device
         self.margin = plan.augmentation.margin()

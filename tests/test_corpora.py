@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny import log_mels
 
 from svdlib.audio import LogMel
-from svdlib.corpora import SPLITS, Corpus, Segment, Track, base, frame_labels, log_mels, open_corpus
+from svdlib.corpora import SPLITS, Corpus, Segment, Track, frame_labels, open_corpus
+from svdlib.corpora.cache import default_cache_dir
 from svdlib.decoding import duration
 from svdlib.errors import AudioError, CorpusError, LabelError
 
@@ -301,7 +303,7 @@ def test_changed_songs_and_changed_front_ends_are_computed_anew(tmp_path, melody
     calls = []
     log_mels([counting_track(melody, calls, "1")], cache_dir=tmp_path)
     log_mels([counting_track(melody, calls, "2")], cache_dir=tmp_path)
-    monkeypatch.setattr("svdlib.audio.FRONT_END_VERSION", "another")
+    monkeypatch.setattr("svdlib.corpora.songs.FRONT_END_VERSION", "another")
     log_mels([counting_track(melody, calls, "1")], cache_dir=tmp_path)
     assert len(calls) == 3
 
@@ -354,7 +356,7 @@ def test_cache_folder_from_the_environment(tmp_path, melody, monkeypatch):
     monkeypatch.delenv("SVDLIB_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert base._default_cache_dir().name == "svdlib" and tmp_path in base._default_cache_dir().parents
+    assert default_cache_dir().name == "svdlib" and tmp_path in default_cache_dir().parents
 
 
 def test_a_song_that_fails_leaves_the_others_cached(tmp_path, melody):

@@ -7,12 +7,16 @@ import subprocess
 import sys
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny import log_mels
 
-from svdlib.corpora import Track, log_mels, open_corpus
+from svdlib.audio import LogMel
+from svdlib.corpora import Track, open_corpus
+from svdlib.corpora.songs import load_songs
 from svdlib.errors import AudioError
 from svdlib.processes import ProcessError, in_processes
 
@@ -65,6 +69,24 @@ def test_cached_songs_start_no_process(corpus, tmp_path, monkeypatch):
     monkeypatch.setattr("svdlib.processes._spread", lambda *_: pytest.fail("a process was started"))
     for one, other in zip(before, log_mels(corpus.tracks, cache_dir=tmp_path, processes=4), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_song_and_its_stems_come_from_one_rendering_and_are_the_same_as_on_their_own(corpus, tmp_path):
+    songs = corpus.tracks[:2]
+    alone = log_mels(songs, cache_dir=tmp_path / "alone", processes=1)
+    stems = [track.stems() for track in songs]
+    once = [iter([parts]) for parts in stems]
+    rendered = [
+        replace(track, load=lambda: pytest.fail("rendered once more"), stems=functools.partial(next, parts))
+        for track, parts in zip(songs, once, strict=True)
+    ]
+    together = load_songs(rendered, stems=True, cache_dir=tmp_path / "together", processes=1)
+    for position, parts in enumerate(stems):
+        np.testing.assert_array_equal(together.log_mels[position], alone[position])
+        for part, found in (("voice", together.voices), ("band", together.bands)):
+            np.testing.assert_array_equal(found[position], LogMel()(parts[part]).numpy())
+    written = [{path.name for path in (tmp_path / kind).iterdir()} for kind in ("alone", "together")]
+    assert written[0] < written[1] and len(written[1]) == 6
 
 
 def pause(seconds):
@@ -152,7 +174,8 @@ def test_a_cache_that_cannot_be_written_is_reported_once_from_all_processes(corp
 
 INTERRUPTED = """
 import functools, signal, sys, time, numpy as np
-from svdlib.corpora import Track, log_mels
+from svdlib.corpora import Track
+from svdlib.corpora.songs import load_songs
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # shells make what they start in the background ignore it
 
@@ -164,7 +187,7 @@ def load(seconds):  # no guard of __main__ around
 
 tracks = [Track(str(n), "train", (), str(n), functools.partial(load, 0 if n < 2 else 600)) for n in range(6)]
 try:
-    log_mels(tracks, cache_dir=sys.argv[1], processes=2)
+    load_songs(tracks, cache_dir=sys.argv[1], processes=2)
 except KeyboardInterrupt:
     print("interrupted")
 """

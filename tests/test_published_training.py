@@ -9,8 +9,7 @@ import torch
 
 from svdlib.audio import LogMel
 from svdlib.corpora import open_corpus
-from svdlib.corpora.songs import load_songs
-from svdlib.corpora.spectra import with_spectra
+from svdlib.corpora.songs import load_songs, with_spectra
 from svdlib.detector_training import DETECTOR_PROFILES, DetectorPlan, fit_detector, predict, predict_averaged
 from svdlib.errors import CorpusError, TrainingError
 from svdlib.evaluation import area_under_curve

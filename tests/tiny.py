@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import torch
 
+from svdlib.corpora.songs import load_songs
 from svdlib.excerpts import ExcerptBank, Songs
 from svdlib.model import SVDNet
 from svdlib.standardizer import Standardizer
@@ -44,3 +45,8 @@ def same_weights(one, other):
     """Whether two networks hold the same values, bit for bit, running averages included."""
     one, other = one.state_dict(), other.state_dict()
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def log_mels(tracks, **settings):
+    """The log-mels of tracks; `settings` are those of `load_songs`."""
+    return load_songs(tracks, **settings).log_mels

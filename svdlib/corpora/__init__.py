@@ -2,11 +2,11 @@
 
 import math
 
-from svdlib.corpora.base import SPLITS, Corpus, Segment, Track, frame_labels, log_mels
+from svdlib.corpora.base import SPLITS, Corpus, Segment, Track, frame_labels
 from svdlib.corpora.export import export_corpus
 from svdlib.errors import CorpusError
 
-__all__ = ["SPLITS", "Corpus", "Segment", "Track", "export_corpus", "frame_labels", "log_mels", "open_corpus"]
+__all__ = ["SPLITS", "Corpus", "Segment", "Track", "export_corpus", "frame_labels", "open_corpus"]
 
 CORPUS_NAMES = (
     "'synthetic', 'synthetic:songs=6,seconds=20,seed=1', 'synthetic-b' (same options), 'folder:PATH', and, when they "

@@ -1,20 +1,11 @@
-"""What every corpus is made of: tracks with labelled segments in three splits, and their spectrograms."""
+"""What every corpus is made of: tracks with labelled segments in three splits."""
 
-import hashlib
-import os
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field, replace
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from svdlib.errors import CorpusError, OutputError
-from svdlib.processes import in_processes
-from svdlib.progress import progress
-from svdlib.storage import remove_leftovers, write_atomically
+from svdlib.errors import CorpusError
 
 SPLITS = ("train", "valid", "test")
 
@@ -52,17 +43,6 @@ class Track:
     stems: Callable[[], dict[str, np.ndarray]] | None = field(default=None, repr=False, compare=False)
     seconds: float | None = field(default=None, repr=False, compare=False)
 
-    def stem(self, name: str) -> "Track":
-        """Return the track of one stem, "voice" or "band": the same labels, but only that part is heard.
-
-        Raises:
-            CorpusError: the track has no stems.
-        """
-        if self.stems is None:
-            raise CorpusError(f"{self.name} has no stems: only songs of the synthetic corpora come apart again")
-        load = partial(_load_stem, self.stems, name)
-        return replace(self, name=f"{self.name}.{name}", fingerprint=f"{self.fingerprint}/{name}", load=load)
-
 
 @dataclass(frozen=True)
 class Corpus:
@@ -85,10 +65,6 @@ class Corpus:
         return tracks
 
 
-def _load_stem(stems: Callable[[], dict[str, np.ndarray]], name: str) -> np.ndarray:
-    return stems()[name]
-
-
 def frame_labels(segments: Sequence[Segment], n_frames: int) -> np.ndarray:
     """Say for every spectrogram frame whether it is sung, as in Schlüter & Grill's code.
 
@@ -109,110 +85,3 @@ def frame_labels(segments: Sequence[Segment], n_frames: int) -> np.ndarray:
         first, beyond = np.searchsorted(times, [segment.start, segment.end])
         labels[first:beyond] = segment.sing
     return labels
-
-
-def log_mels(
-    tracks: Sequence[Track], *, cache_dir: str | os.PathLike | None = None, processes: int | None = None
-) -> list[np.ndarray]:
-    """Return the log-mel spectrogram of every track, from the cache where it is there.
-
-    The cache holds one file per track. A damaged file is computed anew; a folder that cannot be written
-    to is reported once and done without. Songs that are not in it are computed in several processes where there are
-    three or more; the spectrograms are the same, to the last bit, for any number of processes. Each process needs
-    memory for itself and for one song.
-
-    Args:
-        tracks: the songs wanted.
-        cache_dir: the cache; None for the environment variable SVDLIB_CACHE, or else the user's cache folder.
-        processes: how many songs to work on at once; 1 works in this process, None takes the environment variable
-            SVDLIB_PROCESSES, or else all cores that this process may use.
-
-    Returns:
-        One float32 array (frames, 80) per track, in their order: natural-log mel magnitudes, not standardised,
-        70 frames/s.
-
-    Raises:
-        AudioError: a song cannot be read; of several the first. The songs done before are in the cache.
-        ProcessError: `processes` or SVDLIB_PROCESSES is below 1, or the system has ended a process.
-    """
-    folder = Path(cache_dir) if cache_dir is not None else _default_cache_dir()
-    entries = [folder / _cache_name(track) for track in tracks]
-    spectrograms: list[np.ndarray] = [np.empty(0)] * len(tracks)
-    problem = None
-    with closing(_finished(tracks, entries, processes)) as finished:
-        bar = progress(finished, description="log-mels", total=len(tracks), unit="song")
-        for position, spectrogram, failure in bar:
-            spectrograms[position] = spectrogram
-            problem = problem or failure
-    if problem:
-        warnings.warn(f"spectrograms are not cached: {problem} Set SVDLIB_CACHE to name another folder.", stacklevel=2)
-    return spectrograms
-
-
-def _finished(
-    tracks: Sequence[Track], entries: Sequence[Path], processes: int | None
-) -> Iterator[tuple[int, np.ndarray, str | None]]:
-    """Yield position, spectrogram and trouble with the cache of every track: those in the cache first."""
-    missing = []
-    for position, entry in enumerate(entries):
-        spectrogram = _read_cached(entry)
-        if spectrogram is None:
-            missing.append(position)
-        else:
-            yield position, spectrogram, None
-    computed = in_processes(_compute, [(tracks[position], entries[position]) for position in missing], processes)
-    try:
-        with closing(computed):
-            for place, (spectrogram, failure) in computed:
-                yield missing[place], spectrogram, failure
-    except BaseException:
-        for position in missing:
-            remove_leftovers(entries[position])  # of processes that were ended while they wrote
-        raise
-
-
-def _compute(song: tuple[Track, Path]) -> tuple[np.ndarray, str | None]:
-    """Compute a track's spectrogram and write it to its place in the cache; say why where that fails.
-
-    The samples stay in the process that runs this: only the spectrogram is handed back.
-    """
-    from svdlib.audio import LogMel
-
-    track, entry = song
-    spectrogram = LogMel()(track.load()).numpy()
-    try:
-        write_atomically(entry, lambda file: np.save(file, spectrogram, allow_pickle=False))
-    except (OutputError, OSError) as error:
-        return spectrogram, str(error)
-    return spectrogram, None
-
-
-def _default_cache_dir() -> Path:
-    if os.environ.get("SVDLIB_CACHE"):
-        return Path(os.environ["SVDLIB_CACHE"])
-    try:
-        from platformdirs import user_cache_dir
-    except ImportError:
-        return Path.home() / ".cache" / "svdlib"
-    return Path(user_cache_dir("svdlib"))
-
-
-def _cache_name(track: Track) -> str:
-    from svdlib.audio import FRONT_END_VERSION
-
-    key = f"front end {FRONT_END_VERSION}\n{track.fingerprint}"
-    return hashlib.sha256(key.encode()).hexdigest()[:32] + ".npy"
-
-
-def _read_cached(path: Path) -> np.ndarray | None:
-    """Read a cached spectrogram; None where it is missing or damaged."""
-    from svdlib.audio import N_BANDS
-
-    try:
-        spectrogram = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    if not isinstance(spectrogram, np.ndarray) or spectrogram.dtype != np.float32 or spectrogram.ndim != 2:
-        return None
-    whole = len(spectrogram) and spectrogram.shape[1] == N_BANDS and np.isfinite(spectrogram).all()
-    return spectrogram if whole else None

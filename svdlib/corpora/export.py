@@ -40,7 +40,7 @@ def export_corpus(
         corpus: the corpus.
         folder: where to; made, with the folders above it, where it is missing. It must be empty.
         stems: whether to write voice and band as well.
-        processes: how many songs to work on at once, see `svdlib.corpora.base.log_mels`.
+        processes: how many songs to work on at once, see `svdlib.corpora.cache.compute_once`.
 
     Returns:
         The folder.
