@@ -8,7 +8,7 @@ import math
 import platform
 import subprocess
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,7 @@ import svdlib
 from svdlib.checkpoints import DETECTOR_FILE, load_detector, load_inverter, pretrained, save_weights, weights_name
 from svdlib.corpora import FOLDER_KINDS, open_corpus
 from svdlib.corpora.base import Corpus, Track, frame_labels
-from svdlib.corpora.songs import load_songs
-from svdlib.corpora.spectra import with_spectra
+from svdlib.corpora.songs import load_songs, with_spectra
 from svdlib.detector_training import (
     DETECTOR_PROFILES,
     DetectorPlan,
@@ -174,16 +173,32 @@ def save_inverters(
     return paths
 
 
-def evaluate_detector(
+@dataclass(frozen=True)
+class Predictions:
+    """What a detector says about some songs, and what is right.
+
+    Attributes:
+        names: of the songs.
+        curves: smoothed probabilities (frames,) per song.
+        labels: bool (frames,) per song.
+        threshold: above it a frame counts as sung; the detector's own validation songs chose it.
+    """
+
+    names: Sequence[str]
+    curves: Sequence[np.ndarray]
+    labels: Sequence[np.ndarray]
+    threshold: float
+
+
+def predict_songs(
     corpus: str = "synthetic",
     *,
     detector: Path | None = None,
     device: str = "auto",
     split: str = "test",
     average_pitch: bool = False,
-    auc: str = "exact",
-) -> dict[str, Any]:
-    """Score a detector on the songs of a split, with the threshold that its own validation songs chose.
+) -> Predictions:
+    """Let a detector predict every frame of the songs of a split.
 
     Args:
         corpus: a name that `open_corpus` knows.
@@ -191,6 +206,22 @@ def evaluate_detector(
         device: where to compute.
         split: "test"; "valid" to choose between weights; "all" for a corpus that no part of the training has seen.
         average_pitch: whether to average over transposed versions of each song, see `predict_averaged`.
+    """
+    network = open_detector(detector).to(choose_device(device))
+    tracks = tracks_of(open_corpus(corpus), split)
+    if average_pitch:
+        curves = [smooth(predict_averaged(network, track.load())) for track in tracks]
+    else:
+        curves = [smooth(predict(network, log_mel)) for log_mel in load_songs(tracks).log_mels]
+    labels = [frame_labels(track.segments, len(curve)) for track, curve in zip(tracks, curves, strict=True)]
+    return Predictions([track.name for track in tracks], curves, labels, network.provenance["threshold"])
+
+
+def score_predictions(found: Predictions, auc: str = "exact") -> dict[str, Any]:
+    """Score what a detector says.
+
+    Args:
+        found: what `predict_songs` returns.
         auc: "exact", or "published" for the rule of Schlüter & Grill's evaluation, see `published_auc`.
 
     Raises:
@@ -199,27 +230,37 @@ def evaluate_detector(
     Returns:
         "auc" and "accuracy" over all frames, "threshold", and "per_song" with both for each song.
     """
-    if auc not in AUC_RULES:
-        raise TrainingError(f"There is no rule {auc!r} for the AUC. Known rules: {', '.join(AUC_RULES)}.")
-    network = open_detector(detector).to(choose_device(device))
-    threshold = network.provenance["threshold"]
-    tracks = tracks_of(open_corpus(corpus), split)
-    if average_pitch:
-        predictions = [smooth(predict_averaged(network, track.load())) for track in tracks]
-    else:
-        predictions = [smooth(predict(network, log_mel)) for log_mel in load_songs(tracks).log_mels]
-    labels = [frame_labels(track.segments, len(curve)) for track, curve in zip(tracks, predictions, strict=True)]
+    check_auc_rule(auc)
     area = AUC_RULES[auc]
     per_song = {
-        track.name: {"auc": area(curve, label), "accuracy": float(np.mean((curve > threshold) == label))}
-        for track, curve, label in zip(tracks, predictions, labels, strict=True)
+        name: {"auc": area(curve, label), "accuracy": float(np.mean((curve > found.threshold) == label))}
+        for name, curve, label in zip(found.names, found.curves, found.labels, strict=True)
     }
     return {
-        "auc": area(np.concatenate(predictions), np.concatenate(labels)),
-        "accuracy": detector_scores(predictions, labels, threshold)["accuracy"],
-        "threshold": threshold,
+        "auc": area(np.concatenate(found.curves), np.concatenate(found.labels)),
+        "accuracy": detector_scores(found.curves, found.labels, found.threshold)["accuracy"],
+        "threshold": found.threshold,
         "per_song": per_song,
     }
+
+
+def evaluate_detector(corpus: str = "synthetic", *, auc: str = "exact", **options: Any) -> dict[str, Any]:
+    """Predict the songs of a split and score that; `options` as for `predict_songs`.
+
+    Raises:
+        TrainingError: if there is no such rule for the AUC.
+
+    Returns:
+        What `score_predictions` returns.
+    """
+    check_auc_rule(auc)  # before the long work
+    return score_predictions(predict_songs(corpus, **options), auc)
+
+
+def check_auc_rule(auc: str) -> None:
+    """Raise a TrainingError if there is no such rule for the AUC."""
+    if auc not in AUC_RULES:
+        raise TrainingError(f"There is no rule {auc!r} for the AUC. Known rules: {', '.join(AUC_RULES)}.")
 
 
 def evaluate_nre(

@@ -157,7 +157,7 @@ def test_the_page_needs_nothing_else_and_tells_what_is_in_its_figures(done):
 
 def test_the_same_command_again_trains_nothing(done, monkeypatch, capsys):
     settings, results = done
-    for name in ("train_detector", "train_inverters", "evaluate_detector", "evaluate_nre", "load_songs"):
+    for name in ("train_detector", "train_inverters", "predict_songs", "evaluate_nre", "load_songs"):
         monkeypatch.setattr(reproduce, name, None)
     monkeypatch.setattr(reproduce_report, "write_report", lambda settings, results: None)  # takes its time
     assert reproduce.main(options_of(settings)) == 0

@@ -7,8 +7,10 @@
 The results that the book shows lie in `results/` and are read with `load_results`.
 """
 
+import argparse
 import json
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,3 +64,59 @@ def origin_of(corpus: str, songs: int) -> dict[str, Any]:
 
     provenance = make_provenance(corpus, songs, 0, "", "")
     return {key: provenance[key] for key in ("corpus", "songs", "date", "commit", "versions")}
+
+
+def run_program(
+    parser: argparse.ArgumentParser,
+    arguments: Sequence[str] | None,
+    act: Callable[[argparse.Namespace], dict[str, Any]],
+    describe: Callable[[dict[str, Any]], str],
+    *,
+    resumable: bool,
+) -> int:
+    """Run a study from the command line: print its results, and write them where `--out` says.
+
+    Args:
+        parser: knows the options of this study; those that all studies have are added.
+        arguments: of the command line; None takes the program's own.
+        act: the study.
+        describe: its results as text for people, printed unless JSON is asked for.
+        resumable: whether `--resume` goes on after Ctrl-C.
+
+    Returns:
+        0 when done, 2 after something that the user can put right, 130 when interrupted.
+    """
+    from svdlib.cli_outcome import run_safely
+
+    parser.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the results there as JSON")
+    parser.add_argument("--json", action="store_true", help="print them as JSON too, in place of the table")
+
+    def run() -> None:
+        options = parser.parse_args(arguments)
+        result = act(options)
+        if options.out:
+            write_results(options.out, result)
+        print(json.dumps(result, indent=1, allow_nan=False) if options.json else describe(result))
+
+    return run_safely(run, resumable=resumable)
+
+
+def read_record(path: Path, keys: Sequence[str], remedy: str) -> dict[str, Any]:
+    """Read what an earlier run has written about a finished part.
+
+    Args:
+        path: the file.
+        keys: what must be in it; "identity" is a dictionary.
+        remedy: what to do if it is damaged, a sentence.
+
+    Raises:
+        TrainingError: it is damaged.
+    """
+    from svdlib.errors import TrainingError
+
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return {key: record[key] for key in keys} | {"identity": dict(record["identity"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"{path} is damaged ({error}). {remedy}") from error

@@ -7,7 +7,6 @@ the real songs are only scored. Finished configurations are kept in the folder, 
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -24,10 +23,10 @@ from svdlib.evaluation import best_threshold, smooth
 from svdlib.excerpts import Songs
 from svdlib.remixing import Remixing
 from svdlib.storage import digest
-from svdlib.studies import as_json, origin_of, write_results
+from svdlib.studies import as_json, origin_of, read_record, run_program, write_results
 from svdlib.studies.bootstrap import count_songs, pooled_scores
 
-BASE_PLAN = DetectorPlan(epochs=1, steps_per_epoch=150, batch_size=8)
+BASE_PLAN = DetectorPlan(epochs=1, steps_per_epoch=300, batch_size=8)
 SCORES = ("mean_song_auc", "auc", "accuracy")
 
 
@@ -229,45 +228,30 @@ def _curves(detector: torch.nn.Module, songs: Songs) -> list[np.ndarray]:
 def _read_finished(path: Path, identity: dict[str, Any], resume: bool) -> dict[str, Any]:
     if not resume:
         raise TrainingError(f"{path} holds an earlier run. Resume it, or choose another folder.")
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        same = kept["identity"] == as_json(identity)
-    except (ValueError, KeyError, TypeError) as error:
-        raise TrainingError(f"{path} is damaged ({error}). Delete it and resume: it is scored again.") from error
-    if not same:
+    record = read_record(path, ("identity", "result"), "Delete it and resume: it is scored again.")
+    if record["identity"] != as_json(identity):
         raise TrainingError(f"{path} belongs to a run with other settings or songs. Choose another folder.")
-    return kept["result"]
+    return record["result"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the study; 0 when done, 2 after something that the user can put right, 130 when interrupted."""
     from svdlib.cli import Parser
-    from svdlib.cli_outcome import run_safely
 
-    def act() -> None:
-        options = _parser(Parser).parse_args(arguments)
-        plan = replace(BASE_PLAN, epochs=options.epochs, steps_per_epoch=options.steps_per_epoch)
-        where = {"folder": options.folder, "device": options.device, "resume": options.resume}
-        result = study(options.corpus, real=options.real, plan=plan, **where)
-        if options.out:
-            write_results(options.out, result)
-        print(json.dumps(result, indent=1, allow_nan=False) if options.json else describe(result))
-
-    return run_safely(act, resumable=True)
-
-
-def _parser(kind: type[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    parser = kind(prog="python -m svdlib.studies.detector_ablation", description=__doc__)
+    parser = Parser(prog="python -m svdlib.studies.detector_ablation", description=__doc__)
     parser.add_argument("--corpus", default="synthetic", metavar="NAME", help="to learn from (default synthetic)")
     parser.add_argument("--real", required=True, metavar="NAME", help="to score on: folder:PATH")
     parser.add_argument("--folder", type=Path, default=Path("runs/ablation"), help="where runs are kept")
     parser.add_argument("--epochs", type=int, default=BASE_PLAN.epochs, metavar="N")
     parser.add_argument("--steps-per-epoch", type=int, default=BASE_PLAN.steps_per_epoch, metavar="N")
-    parser.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda")
     parser.add_argument("--resume", action="store_true", help="go on with what the folder holds")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the results there as JSON")
-    parser.add_argument("--json", action="store_true", help="print them as JSON too, in place of the table")
-    return parser
+
+    def act(options: argparse.Namespace) -> dict[str, Any]:
+        plan = replace(BASE_PLAN, epochs=options.epochs, steps_per_epoch=options.steps_per_epoch)
+        where = {"folder": options.folder, "device": options.device, "resume": options.resume}
+        return study(options.corpus, real=options.real, plan=plan, **where)
+
+    return run_program(parser, arguments, act, describe, resumable=True)
 
 
 if __name__ == "__main__":

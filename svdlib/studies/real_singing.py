@@ -8,7 +8,6 @@ several detectors are named, their probabilities are averaged frame by frame, an
 
 import argparse
 import csv
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -23,7 +22,7 @@ from svdlib.detector_training import predict
 from svdlib.evaluation import best_threshold, error_rates, roc_points, smooth
 from svdlib.excerpts import Songs
 from svdlib.model import SVDNet
-from svdlib.studies import as_json, origin_of, write_results
+from svdlib.studies import as_json, origin_of, run_program
 from svdlib.studies.bootstrap import SongCounts, count_songs, intervals, pooled_scores
 
 CREDITS_TABLE = "songs.csv"
@@ -191,29 +190,18 @@ def _number(value: float | None) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the study; 0 when done, 2 after something that the user can put right."""
     from svdlib.cli import Parser
-    from svdlib.cli_outcome import run_safely
 
-    def act() -> None:
-        options = _parser(Parser).parse_args(arguments)
-        result = study(options.corpus, detectors=options.detector, split=options.split, device=options.device)
-        if options.out:
-            write_results(options.out, result)
-        print(json.dumps(result, indent=1, allow_nan=False) if options.json else describe(result))
-
-    return run_safely(act, resumable=False)
-
-
-def _parser(kind: type[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    parser = kind(prog="python -m svdlib.studies.real_singing", description=__doc__)
+    parser = Parser(prog="python -m svdlib.studies.real_singing", description=__doc__)
     parser.add_argument("--corpus", required=True, metavar="NAME", help="folder:PATH, or synthetic")
     parser.add_argument(
         "--detector", type=Path, nargs="+", default=(), metavar="FILE", help="weights (default: the packaged ones)"
     )
     parser.add_argument("--split", choices=("valid", "test", "all"), default="all", help="which songs (default all)")
-    parser.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the results there as JSON")
-    parser.add_argument("--json", action="store_true", help="print them as JSON too, in place of the table")
-    return parser
+
+    def act(options: argparse.Namespace) -> dict[str, Any]:
+        return study(options.corpus, detectors=options.detector, split=options.split, device=options.device)
+
+    return run_program(parser, arguments, act, describe, resumable=False)
 
 
 if __name__ == "__main__":

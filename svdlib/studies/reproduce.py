@@ -10,7 +10,6 @@ numbers are `results.json`.
 
 import argparse
 import hashlib
-import json
 import shlex
 import sys
 import time
@@ -23,8 +22,7 @@ from typing import Any
 from svdlib.checkpoints import DETECTOR_FILE, weights_name
 from svdlib.corpora import open_corpus
 from svdlib.corpora.base import SPLITS, Corpus
-from svdlib.corpora.songs import load_songs
-from svdlib.corpora.spectra import with_spectra
+from svdlib.corpora.songs import load_songs, with_spectra
 from svdlib.detector_training import DETECTOR_PROFILES
 from svdlib.devices import choose_device, device_name
 from svdlib.errors import TrainingError
@@ -35,15 +33,16 @@ from svdlib.published_training import PublishedPlan
 from svdlib.recipes import (
     STANDARDISATIONS,
     bank_of,
-    evaluate_detector,
     evaluate_nre,
     make_provenance,
     open_detector,
+    predict_songs,
+    score_predictions,
     tracks_of,
     train_detector,
     train_inverters,
 )
-from svdlib.studies import as_json, write_results
+from svdlib.studies import as_json, read_record, write_results
 from svdlib.training import PROFILES, plan_under
 
 VARIANT = "published"
@@ -264,9 +263,9 @@ def score_detector(settings: Settings) -> dict[str, Any]:
     found = {}
     for role, split in (("corpus", "test"), ("second", SECOND_SPLIT)):
         options = {"detector": settings.detector_file, "device": settings.device, "split": split}
-        scores = evaluate_detector(getattr(settings, role), **options)
-        published = evaluate_detector(getattr(settings, role), auc="published", **options)
-        found[role] = scores | {"published_auc": published["auc"]}
+        predicted = predict_songs(getattr(settings, role), **options)
+        published = score_predictions(predicted, auc="published")
+        found[role] = score_predictions(predicted) | {"published_auc": published["auc"]}
     return found
 
 
@@ -315,7 +314,7 @@ def _mean_predictor(settings: Settings, role: str, split: str, standardise: str)
 # --- what belongs to what ------------------------------------------------------------------------------------------
 
 
-def read_record(settings: Settings, step: Step) -> dict[str, Any] | None:
+def finished_step(settings: Settings, step: Step) -> dict[str, Any] | None:
     """What the folder holds of a finished step.
 
     Returns:
@@ -327,11 +326,8 @@ def read_record(settings: Settings, step: Step) -> dict[str, Any] | None:
     path = record_path(settings, step)
     if not path.is_file():
         return None
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        kept, record["result"], record["seconds"] = record["identity"], record["result"], record["seconds"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise TrainingError(f"{path} is damaged ({error}). Delete it and run the command again.") from error
+    record = read_record(path, ("identity", "result", "seconds", "device"), "Delete it and run the command again.")
+    kept = record["identity"]
     wanted = as_json(step.identity())
     different = [key for key in wanted if kept.get(key) != wanted[key]]
     if different:
@@ -351,7 +347,7 @@ def finished_steps(settings: Settings, steps: Sequence[Step]) -> dict[str, dict[
     """The records of the steps that are finished, by name; a step counts only if all it needs is finished too."""
     records: dict[str, dict[str, Any]] = {}
     for step in steps:
-        record = read_record(settings, step) if set(step.needs) <= set(records) else None
+        record = finished_step(settings, step) if set(step.needs) <= set(records) else None
         if record is not None:
             records[step.name] = record
     return records
@@ -380,7 +376,7 @@ def reproduce(settings: Settings, say: Callable[[str], None] = print) -> dict[st
     say(f"{settings.corpus}, then {settings.second}; profile {settings.profile}, on {place}, in {settings.folder}")
     for number, step in enumerate(steps, start=1):
         head = f"[{number}/{len(steps) + 1}] {step.name}"
-        records[step.name] = read_record(settings, step)
+        records[step.name] = finished_step(settings, step)
         if records[step.name]:
             say(f"{head}: there already")
             continue
