@@ -71,8 +71,7 @@ def scale_axes(spectra: Tensor, pitch: Tensor, stretch: Tensor, frames: int) -> 
     """Transpose and stretch each spectrogram of a batch by its own factors, interpolating linearly.
 
     0 Hz stays where it is, and so does the middle of the time axis. What would have to come from above 11025 Hz or from
-    beyond the given frames is silence. Whether Schlüter & Grill interpolate linearly or with splines, we could not
-    confirm; between neighbouring cells the difference is small.
+    beyond the given frames is silence. Schlüter & Grill's program takes quadratic splines in place of lines.
 
     Args:
         spectra: magnitudes (batch, frames given, 513).

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from loopback import serving
 from test_unpacking import contents, packed
+from tiny import log_mels
 
 from svdlib.audio import SAMPLE_RATE
 from svdlib.cli import main
@@ -28,7 +29,6 @@ from svdlib.corpora import (
     fetching,
     frame_labels,
     jamendolyrics,
-    log_mels,
     open_corpus,
     published,
 )
@@ -667,10 +667,7 @@ def test_vocal_activity_without_an_end_goes_on_to_the_end_of_the_song(labels):
     ],
 )
 def test_bad_vocal_activity(labels, text, reason):
-    path = labels(text)
-    with pytest.raises(LabelError) as caught:
-        read_voca_inst(path, 9)
-    assert str(path) in str(caught.value) and reason in str(caught.value)
+    check_refused(labels(text), read_voca_inst, reason)
 
 
 def test_words_become_segments_where_rests_are_short(labels):
@@ -703,9 +700,13 @@ def test_a_rest_of_half_a_second_separates():
     ],
 )
 def test_bad_words(labels, text, reason):
-    path = labels(text)
+    check_refused(labels(text), read_words, reason)
+
+
+def check_refused(path, read, reason):
+    """A label reader's error names the file and the reason."""
     with pytest.raises(LabelError) as caught:
-        read_words(path, 9)
+        read(path, 9)
     assert str(path) in str(caught.value) and reason in str(caught.value)
 
 

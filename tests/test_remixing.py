@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svdlib.audio import SAMPLE_RATE, LogMel
+from svdlib.corpora import open_corpus
+from svdlib.corpora.songs import load_songs
 from svdlib.errors import CorpusError
 from svdlib.excerpts import Songs
 from svdlib.remixing import Remixing, mix
@@ -32,6 +34,13 @@ def test_mix_of_two_noises_agrees_with_the_noise_that_they_make_together():
     together = mix(front_end(one), front_end(3 * other))
     difference = together - front_end(one + 3 * other)
     assert abs(float(difference[:, 20:].mean())) < 0.05  # lower bands hold one bin, so single cells differ much
+
+
+def test_mix_of_stems_is_close_to_the_song(tmp_path):
+    songs = load_songs(open_corpus("synthetic:songs=3,seconds=8").tracks, stems=True, cache_dir=tmp_path)
+    for whole, voice, band, sung in zip(songs.log_mels, songs.voices, songs.bands, songs.labels, strict=True):
+        difference = mix(torch.from_numpy(voice), torch.from_numpy(band)) - torch.from_numpy(whole)
+        assert 0.01 < float(difference[sung].abs().mean()) < 0.1
 
 
 def test_mix_moves_the_voice_by_the_gain():
