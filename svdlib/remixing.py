@@ -16,7 +16,7 @@ def mix(voice: Tensor, band: Tensor, gain: Tensor | float = 0.0) -> Tensor:
     """The log-mel of a voice and a band that sound together.
 
     Sounds that have nothing to do with each other add up in power; a mel band is treated as one such power. The result
-    is therefore right on average, not in every cell. In the sung parts of synthetic songs a cell is off by less than
+    is therefore right on average, not in every cell. In the sung parts of synthetic songs a cell is off by about
     0.1 on average.
 
     Args:

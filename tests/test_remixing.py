@@ -40,7 +40,7 @@ def test_mix_of_stems_is_close_to_the_song(tmp_path):
     songs = load_songs(open_corpus("synthetic:songs=3,seconds=8").tracks, stems=True, cache_dir=tmp_path)
     for whole, voice, band, sung in zip(songs.log_mels, songs.voices, songs.bands, songs.labels, strict=True):
         difference = mix(torch.from_numpy(voice), torch.from_numpy(band)) - torch.from_numpy(whole)
-        assert 0.01 < float(difference[sung].abs().mean()) < 0.1
+        assert 0.05 < float(difference[sung].abs().mean()) < 0.13
 
 
 def test_mix_moves_the_voice_by_the_gain():
