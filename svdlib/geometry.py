@@ -10,6 +10,7 @@ from torch import nn
 
 from svdlib.errors import LayerError
 from svdlib.inverters import FeatureInverter
+from svdlib.mirror import Mirrored
 from svdlib.model import EXCERPT_FRAMES, LAYER_SHAPES, SVDNet, check_layer
 
 Interval = tuple[int, int]
@@ -102,13 +103,16 @@ def _trace_back(inverter: FeatureInverter, lengths: list[int], frame: int) -> In
         return None
     first = last = frame
     for stage, length in zip(reversed(inverter.stages.values()), reversed(lengths[:-1]), strict=True):
-        core = stage[0]
+        core = stage[0].core if isinstance(stage[0], Mirrored) else stage[0]
         kernel, stride, padding = (_along_time(value) for value in (core.kernel_size, core.stride, core.padding))
+        reach = _along_time(core.dilation) * (kernel - 1)
         if isinstance(core, nn.ConvTranspose2d):
-            # Output o receives input i through kernel tap k where o = stride * i - padding + k.
-            first, last = -((kernel - 1 - padding - first) // stride), (last + padding) // stride
+            # Output o receives input i through kernel tap k where o = stride * i - padding + dilation * k.
+            grown = stride * (length - 1) - 2 * padding + reach + _along_time(core.output_padding) + 1
+            first, last = min(first, grown - 1), min(last, grown - 1)  # what is missing repeats the last cell
+            first, last = -((reach - padding - first) // stride), (last + padding) // stride
         else:
-            first, last = stride * first - padding, stride * last - padding + kernel - 1
+            first, last = stride * first - padding, stride * last - padding + reach
         first, last = max(first, 0), min(last, length - 1)
     return first, last
 

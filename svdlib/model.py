@@ -63,6 +63,22 @@ def _dense(n_in: int, n_out: int) -> nn.Sequential:
     return nn.Sequential(nn.Dropout(DROPOUT), nn.Linear(n_in, n_out), nn.LeakyReLU(LEAKINESS))
 
 
+def detector_layers() -> nn.ModuleDict:
+    """The eight hidden layers by name, shallow to deep, with PyTorch's own initial weights."""
+    return nn.ModuleDict(
+        OrderedDict(
+            conv1=_leaky(nn.Conv2d(1, 64, 3)),
+            conv2=_leaky(nn.Conv2d(64, 32, 3)),
+            mp3=nn.MaxPool2d(3),
+            conv4=_leaky(nn.Conv2d(32, 128, 3)),
+            conv5=_leaky(nn.Conv2d(128, 64, 3)),
+            mp6=nn.MaxPool2d(3),
+            fc7=_dense(64 * 11 * 7, 256),
+            fc8=_dense(256, 64),
+        )
+    )
+
+
 class SVDNet(nn.Module):
     """The eight-layer singing-voice detector.
 
@@ -74,18 +90,7 @@ class SVDNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.standardizer = Standardizer()
-        self.layers = nn.ModuleDict(
-            OrderedDict(
-                conv1=_leaky(nn.Conv2d(1, 64, 3)),
-                conv2=_leaky(nn.Conv2d(64, 32, 3)),
-                mp3=nn.MaxPool2d(3),
-                conv4=_leaky(nn.Conv2d(32, 128, 3)),
-                conv5=_leaky(nn.Conv2d(128, 64, 3)),
-                mp6=nn.MaxPool2d(3),
-                fc7=_dense(64 * 11 * 7, 256),
-                fc8=_dense(256, 64),
-            )
-        )
+        self.layers = detector_layers()
         self.out = nn.Sequential(nn.Dropout(DROPOUT), nn.Linear(64, 1))
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
