@@ -30,6 +30,7 @@ profile = "demo"
 corpus = "synthetic"
 device = "cpu"
 seed = 0
+variant = "aligned"
 
 # %%
 import numpy as np
@@ -53,13 +54,15 @@ songs = svdlib.load_songs(collection.split("test")[:n_songs])
 detector = svdlib.pretrained("detector").to(device)
 inverters = {
     layer: inverter.to(device)
-    for layer, inverter in svdlib.pretrained_inverters().items()
+    for layer, inverter in svdlib.pretrained_inverters(variant).items()
 }
 bank = svdlib.ExcerptBank(
     songs, standardizer=detector.standardizer, device=device
 )
 
 # %% [markdown]
+# Which inverters? The aligned ones of {doc}`02_inverter_design`, since they show more of what the layers keep. To see what the paper's inverters make of the same features, set `variant = "published"` and run the chapter again.
+#
 # ## Four excerpts, not chosen by their looks
 #
 # It is easy to fool oneself with pictures: one tries twenty excerpts and shows the four that fit the story. So a random generator with a fixed seed draws the excerpts:
@@ -134,8 +137,8 @@ display(
 )
 
 # %% [markdown]
-# Some things in this figure are traces of the *inverter*, not of the layer; {doc}`02_inverter_design` derives them. Nothing is darker than −1, because of the ELU at the output. Conv1 and Conv2 have a thin frame of zeros. From MP3 on,
-# the right part of a picture may be poorer than the left, because the inverters stretch time by 4 where pooling shrank it by 3, and must paint the last frames from cells that saw earlier ones. A fine regular chequered pattern, where you see one, comes from the overlapping steps of up-convolutions.
+# Some things in this figure are traces of the *inverter*, not of the layer. A fine regular pattern with a period of 3 or 9 frames, where you see one, comes from up-convolutions that have not quite learned to hide their steps. At the left and right edges, pictures are poorer, because fewer cells have seen
+# these frames. With the published inverters there are more such traces: nothing is darker than −1, Conv1 and Conv2 have a thin frame of zeros, and from MP3 on the right part of a picture drifts away from the original.
 #
 # And a blurred picture does not mean that the layer sees a blur. It means that the inverter, unable to tell, has painted an average.
 #
@@ -491,7 +494,7 @@ display(Markdown(text))
 #     forwards = many[layer][:32]
 #     print(layer, round(svdlib.nre(forwards.cpu(), x_hat.flip(2).cpu()), 3))
 # ```
-# A layer that ignored the direction of time would give the same picture twice, an error of 0. Sounds begin suddenly and fade slowly, so the direction is useful to a detector. Note that the drift of the inverters is not symmetric in time either: a part of the difference is theirs.
+# A layer that ignored the direction of time would give the same picture twice, an error of 0. Sounds begin suddenly and fade slowly, so the direction is useful to a detector. The inverters are not symmetric in time either, as their weights are learned: a part of the difference may be theirs.
 # :::
 #
 # ## Further reading

@@ -69,6 +69,20 @@ def _normaliser(x: Tensor) -> float:
     return distance
 
 
+def frame_errors(x: Tensor, x_hat: Tensor) -> Tensor:
+    """Error of each frame: its squared error over all excerpts and bands, divided by its mean square in the originals.
+
+    Args:
+        x: standardised excerpts (n, 1, 115, 80).
+        x_hat: their reconstructions.
+
+    Returns:
+        (115,); 1 is as bad as painting the average level of every band.
+    """
+    squares = (x.double() - x_hat.double()).square().mean(dim=(0, 1, 3)) / x.double().square().mean(dim=(0, 1, 3))
+    return squares.cpu()
+
+
 @dataclass(frozen=True)
 class EvaluationPlan:
     """Which excerpts are evaluated (paper section 3.4).
