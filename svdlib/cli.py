@@ -221,6 +221,11 @@ def _add_invert(verbs) -> None:
     _add_device(parser)
     _add_detector(parser)
     _add_weights(parser)
+    parser.add_argument(
+        "--variant",
+        metavar="NAME",
+        help="family of inverters: aligned (default) or published (default where FOLDER has no others)",
+    )
     _add_json(parser)
     parser.set_defaults(act=actions.invert)
 
@@ -310,7 +315,7 @@ def _add_layers(parser: Parser) -> None:
 
 def _add_variant(parser: Parser) -> None:
     parser.add_argument(
-        "--variant", default="published", metavar="NAME", help="family of inverters (default published)"
+        "--variant", default="published", metavar="NAME", help="family of inverters: published (default) or aligned"
     )
 
 
@@ -370,6 +375,7 @@ Spectrograms are kept in the user's cache folder, or where the environment varia
 
 TRAIN_EXAMPLES = """examples:
   svdlib train detector --profile laptop --corpus folder:my_songs
+  svdlib train inverters --variant aligned --resume
   svdlib train inverters --layers fc7 fc8 --detector runs/detector/detector.safetensors
   svdlib train inverters --profile full --minutes 9 --resume
   svdlib train inverters --profile published --objective released --folder runs/released
@@ -385,6 +391,7 @@ EVALUATE_EXAMPLES = """examples:
 INVERT_EXAMPLES = """examples:
   svdlib invert song.mp3 --out inversions
   svdlib invert song.mp3 --out inversions --at 61.5
+  svdlib invert song.mp3 --out as-in-the-paper --variant published
   svdlib invert song.mp3 --out inversions --detector authors/detector.safetensors --weights authors"""
 
 INVERT_DESCRIPTION = """Choose an excerpt of about 1.6 s, invert it from each of the detector's eight layers, and write:

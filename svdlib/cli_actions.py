@@ -187,9 +187,13 @@ def invert(options: Namespace) -> None:
 
     choose_device(options.device)
     check_folder(options.out)
+    from svdlib.inverters import build_inverter
+
+    if options.variant is not None:
+        build_inverter("fc8", options.variant)
     from svdlib.invert import invert_song, write_inversion
 
-    networks = {"detector": options.detector, "weights": options.weights}
+    networks = {"detector": options.detector, "weights": options.weights, "variant": options.variant}
     inversion = invert_song(options.song, at=options.at, device=options.device, **networks)
     make_folder(options.out)
     result = write_inversion(inversion, options.out)

@@ -24,7 +24,7 @@ from svdlib.errors import AudioError
 from svdlib.evaluation import mean_pairwise_distance, reconstruct, reconstruction_distances, smooth
 from svdlib.model import CENTRE_FRAME, EXCERPT_FRAMES, SVDNet
 from svdlib.progress import progress
-from svdlib.recipes import open_detector, open_inverters
+from svdlib.recipes import family_in, open_detector, open_inverters
 from svdlib.storage import write_atomically
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class SongInversion:
         inversions: one such array per layer, shallow to deep.
         distances: per layer, the Euclidean distance of excerpt and inversion, both standardised.
         typical_distance: the mean such distance between two excerpts of this song; nan if there is only one.
+        variant: the family of the inverters.
         provenance: where the weights of "detector" and of each layer's inverter come from.
     """
 
@@ -63,6 +64,7 @@ class SongInversion:
     inversions: dict[str, np.ndarray]
     distances: dict[str, float]
     typical_distance: float
+    variant: str
     provenance: dict[str, Any]
 
     @property
@@ -93,6 +95,7 @@ def invert_song(
     device: str = "auto",
     detector: Path | None = None,
     weights: Path | None = None,
+    variant: str | None = None,
 ) -> SongInversion:
     """Invert one excerpt of a song from all eight layers.
 
@@ -102,8 +105,10 @@ def invert_song(
         device: where to compute, see `svdlib.devices.choose_device`.
         detector: weights of the detector; None takes the packaged one.
         weights: a folder with the weights of its eight inverters; None takes the packaged ones.
+        variant: which family of inverters; None takes "aligned", unless the folder holds only "published" ones.
 
     Raises:
+        LayerError: there is no such family.
         AudioError: the song cannot be used, or no excerpt has its centre at `at`.
         DeviceError: the device is not there.
         WeightsError: weights are missing or damaged, or the inverters were trained for another detector.
@@ -113,7 +118,8 @@ def invert_song(
     log_mel = LogMel()(samples)
     start = None if at is None else excerpt_at(song, len(log_mel), at)
     network = open_detector(detector).to(chosen)
-    inverters = open_inverters(weights, network)
+    variant = variant or family_in(weights)
+    inverters = open_inverters(weights, network, variant=variant)
     probabilities = smooth(predict(network, log_mel.numpy()))
     start = surest_singing(samples, probabilities) if start is None else start
     standardised = network.standardizer(log_mel.to(chosen))
@@ -129,6 +135,7 @@ def invert_song(
         inversions={layer: _log_mel_of(network, x_hat) for layer, x_hat in reconstructions.items()},
         distances={layer: float(reconstruction_distances(x, x_hat)) for layer, x_hat in reconstructions.items()},
         typical_distance=_typical_distance(standardised),
+        variant=variant,
         provenance={
             "detector": network.provenance,
             **{layer: inverter.provenance for layer, inverter in inverters.items()},
@@ -266,6 +273,7 @@ def describe(inversion: SongInversion) -> dict[str, Any]:
         "distance": dict(inversion.distances),
         "typical_distance": typical if math.isfinite(typical) else None,
         "svdlib": svdlib.__version__,
+        "variant": inversion.variant,
         "weights": _without_histories(inversion.provenance),
     }
 

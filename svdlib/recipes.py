@@ -319,6 +319,12 @@ def open_detector(weights: Path | None) -> SVDNet:
     return load_detector(Path(weights)) if weights else pretrained("detector")
 
 
+def family_in(weights: Path | None) -> str:
+    """Which family of inverters to show when none is named: the aligned ones, or what a folder holds instead."""
+    held = weights is None or (Path(weights) / weights_name(LAYERS[0], "aligned")).is_file()
+    return "aligned" if held else "published"
+
+
 def open_inverters(
     weights: Path | None, detector: SVDNet, layers: Sequence[str] = LAYERS, variant: str = "published"
 ) -> dict[str, FeatureInverter]:
