@@ -151,7 +151,8 @@ class FittedInverters:
             "validation_losses": validation,
             "training_losses": [epoch.training[layer] for epoch in self.history],
         }
-        return record | {"discriminator_losses": judged} if judged else record
+        adversarial = {"adversarial_weight": ADVERSARIAL_WEIGHT, "discriminator_losses": judged}
+        return record | adversarial if judged else record
 
 
 def fit_inverters(

@@ -280,7 +280,8 @@ def test_the_discriminators_loss_is_in_the_history_and_in_the_record(unbroken):
         assert epoch.discriminator.keys() == set(LAYERS)
         assert all(0 < loss < 3 * math.log(2) for loss in epoch.discriminator.values())
     losses = [epoch.discriminator["mp3"] for epoch in fitted.history]
-    assert fitted.record("mp3")["discriminator_losses"] == losses
+    record = fitted.record("mp3")
+    assert (record["adversarial_weight"], record["discriminator_losses"]) == (adversary.ADVERSARIAL_WEIGHT, losses)
     plain = FittedInverters({}, [Epoch({"mp3": 1.0}, {"mp3": 1.0}, {"mp3": 0.1})], True)
     assert "discriminator_losses" not in plain.record("mp3")
 
