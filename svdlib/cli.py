@@ -122,7 +122,7 @@ def _add_train(verbs) -> None:
         default="joint",
         metavar="NAME",
         help="joint: input and feature loss, as in the paper (default); input: input loss alone; released: the step of "
-        "the released code, whose feature loss has no gradient",
+        "the released code, whose feature loss has no gradient; adversarial: joint, and a discriminator to deceive",
     )
     _add_detector(part)
 

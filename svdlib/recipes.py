@@ -109,7 +109,7 @@ def train_inverters(
         profile: how long to train: "demo", "laptop", "full" or "published".
         layers: which layers to invert.
         variant: which family of inverters.
-        objective: "joint", "input" or "released", see `svdlib.objectives`.
+        objective: "joint", "input", "released" or "adversarial", see `svdlib.objectives`.
         seed: of everything that is random.
         device: where to train, see `choose_device`.
         folder: where state and weights go.

@@ -11,13 +11,14 @@ resumed run goes on to the same weights as an unbroken one.
 import copy
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from svdlib.adversary import ADVERSARIAL_WEIGHT, Adversary
 from svdlib.errors import TrainingError
 from svdlib.excerpts import ExcerptBank
 from svdlib.inverters import FeatureInverter, build_inverter, in_channels_last
@@ -113,11 +114,13 @@ class Epoch:
         training: mean training loss per layer.
         validation: validation loss per layer.
         learning_rate: step size per layer during the epoch.
+        discriminator: mean loss of each layer's discriminator, where the objective is "adversarial"; else empty.
     """
 
     training: dict[str, float]
     validation: dict[str, float]
     learning_rate: dict[str, float]
+    discriminator: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -140,13 +143,16 @@ class FittedInverters:
         """How the training of one layer went, for its provenance."""
         validation = [epoch.validation[layer] for epoch in self.history]
         best = min(range(len(validation)), key=validation.__getitem__)
-        return {
+        judged = [epoch.discriminator[layer] for epoch in self.history if epoch.discriminator]
+        record = {
             "kept_epoch": best + 1 if self.keep == "best" else len(validation),
             "best_epoch": best + 1,
             "best_validation_loss": validation[best],
             "validation_losses": validation,
             "training_losses": [epoch.training[layer] for epoch in self.history],
         }
+        adversarial = {"adversarial_weight": ADVERSARIAL_WEIGHT, "discriminator_losses": judged}
+        return record | adversarial if judged else record
 
 
 def fit_inverters(
@@ -174,7 +180,7 @@ def fit_inverters(
             the plan keeps the best.
         layers: which layers to invert.
         variant: which family of inverters.
-        objective: "joint", "input" or "released", see `svdlib.objectives`.
+        objective: "joint", "input", "released" or "adversarial", see `svdlib.objectives`.
         plan: how long and how fast; "released" has its own schedule and keeps the last epoch, see `plan_under`.
         seed: of initial weights and of the order of excerpts.
         precision: torch.bfloat16 computes activations in half the width; weights stay float32.
@@ -230,6 +236,8 @@ class _Run:
             self.inverters = {layer: average_as_released(inverter) for layer, inverter in self.inverters.items()}
         self.best = {layer: _copy_of(inverter) for layer, inverter in self.inverters.items()}
         self.optimiser = self._new_optimiser()
+        adversarial = self.objective == "adversarial"
+        self.adversary = Adversary(self.layers, train.device, seed) if adversarial else None
         # A GPU is fastest with all reconstructions in one comparator pass; a CPU with what fits its cache.
         self.groups = [self.layers] if train.device.type == "cuda" else [(layer,) for layer in self.layers]
         self.loss_sums = torch.zeros(len(self.layers), device=train.device)
@@ -265,7 +273,7 @@ class _Run:
 
     def _identify(self) -> dict[str, Any]:
         weights = torch.cat([value.flatten().float() for value in self.detector.state_dict().values()])
-        return {
+        identity = {
             "layers": list(self.layers),
             "variant": self.variant,
             "objective": self.objective,
@@ -276,6 +284,7 @@ class _Run:
             "training_excerpts": digest(self.train.frames),
             "validation_excerpts": digest(self.valid.frames),
         }
+        return identity | {"adversarial_weight": ADVERSARIAL_WEIGHT} if self.adversary else identity
 
     def updates(self) -> Iterator[None]:
         """Do the rest of the epoch, yielding after each update."""
@@ -304,10 +313,11 @@ class _Run:
     def _losses(self, x: Tensor, *, learn: bool) -> Tensor:
         """Loss per layer (layers,) on excerpts (batch, 1, 115, 80); `learn` also adds up the gradients.
 
-        The released code validates on the input loss alone.
+        The released code validates on the input loss alone. The adversarial term is no part of the value: it depends
+        on a discriminator that changes from step to step, and says nothing about whether an inverter grew better.
         """
         released = self.objective == "released"
-        compares = learn if released else self.objective == "joint"
+        compares = learn if released else self.objective != "input"
         comparator = without_gradient(self._compare) if released else self._compare
         losses = []
         with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=self.precision != torch.float32):
@@ -318,7 +328,11 @@ class _Run:
                 reconstructions = {layer: self.inverters[layer](features[layer]) for layer in group}
                 of_group = torch.stack(list(reconstruction_losses(x, theta_x, reconstructions, comparator).values()))
                 if learn:
-                    of_group.sum().backward()
+                    total = of_group.sum()
+                    if self.adversary:
+                        self.adversary.learn(x, features, reconstructions)
+                        total = total + self.adversary.term(features, reconstructions)
+                    total.backward()
                 losses.append(of_group.detach())
         return torch.cat(losses)
 
@@ -336,7 +350,8 @@ class _Run:
             lowest = min([epoch.validation[layer] for epoch in self.history], default=math.inf)
             if self.plan.keep == "last" or validation[layer] < lowest:
                 self.best[layer] = _copy_of(self.inverters[layer])
-        self.history.append(Epoch(training, validation, rates))
+        discriminator = self.adversary.close_epoch(self.steps) if self.adversary else {}
+        self.history.append(Epoch(training, validation, rates, discriminator))
         if self.plan.schedule != "cosine":
             self._set_rates({layer: self._next_rate(layer) for layer in self.layers})
         self.loss_sums.zero_()
@@ -391,6 +406,8 @@ class _Run:
             arrays |= {f"current/{layer}/{name}": value for name, value in inverter.state_dict().items()}
             arrays |= {f"best/{layer}/{name}": value for name, value in self.best[layer].items()}
         arrays |= pack_adam(self.optimiser)
+        if self.adversary:
+            arrays |= self.adversary.arrays()
         meta = {
             "identity": self.identity,
             "epoch": self.epoch,
@@ -418,7 +435,7 @@ class _Run:
             )
         parts: dict[str, dict[str, dict[str, Tensor]]] = {"current": {}, "best": {}, "adam": {}}
         for name, value in arrays.items():
-            if name != "loss_sums":
+            if name.partition("/")[0] in parts:
                 part, owner, rest = name.split("/", 2)
                 parts[part].setdefault(owner, {})[rest] = value
         for layer, inverter in self.inverters.items():
@@ -427,6 +444,8 @@ class _Run:
         averages = {int(number): values for number, values in parts["adam"].items()}
         restore_adam(self.optimiser, averages, meta["rates"])
         self.loss_sums.copy_(arrays["loss_sums"])
+        if self.adversary:
+            self.adversary.restore(arrays)
         self.epoch, self.step = meta["epoch"], meta["step"]
         self.history = [Epoch(**epoch) for epoch in meta["history"]]
 

@@ -274,6 +274,8 @@ def test_train_then_evaluate_what_was_trained(capsys, monkeypatch, tmp_path):
     status, _, err = run(capsys, *train)
     assert status == 2 and "holds an earlier run" in err
     assert run(capsys, *train, "--resume")[0] == 0
+    status, out, _ = run(capsys, *train[:-1], tmp_path / "sharp", "--objective", "adversarial")
+    assert status == 0 and load_inverter(Path(out.strip()), "fc8").provenance["objective"] == "adversarial"
 
 
 def test_a_run_that_ran_out_of_time_says_how_to_go_on(capsys, monkeypatch, tmp_path):
