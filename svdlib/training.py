@@ -18,6 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from svdlib.batch_norm import share_batches
+from svdlib.distributed import add_up, as_the_leader, average, processes, rank, share_of
 from svdlib.errors import TrainingError
 from svdlib.excerpts import ExcerptBank
 from svdlib.inverters import FeatureInverter, build_inverter, in_channels_last
@@ -50,7 +52,7 @@ class TrainingPlan:
 
     Attributes:
         epochs: passes over the training excerpts, or over `steps_per_epoch` batches.
-        batch_size: excerpts per update.
+        batch_size: excerpts per update, of all processes together.
         learning_rate: Adam's initial step size.
         schedule: "plateau" halves a layer's rate when its training loss stalls for `patience` epochs, as published;
             "cosine" lowers it smoothly to nothing over the run, which makes the most of a short one; "truncated" halves
@@ -185,7 +187,8 @@ def fit_inverters(
 
     Raises:
         LayerError: if a layer or the variant does not exist.
-        TrainingError: if the run cannot start, its state belongs to another run, or a loss is no longer finite.
+        TrainingError: if the run cannot start, its state belongs to another run, a loss is no longer finite, or several
+            processes cannot divide a batch evenly.
         OutputError: if the state cannot be written.
     """
     if train.device.type == "cpu":
@@ -223,9 +226,12 @@ class _Run:
                 f"{len(train)} training excerpts do not fill {max(self.steps, 1)} batches of {plan.batch_size}. "
                 "Take more or longer songs, smaller batches, or fewer steps per epoch."
             )
+        self.share = share_of(plan.batch_size)
         self.detector = self._place(copy.deepcopy(detector).eval().requires_grad_(False))
         self.state_path = Path(folder) / STATE_FILE if folder else None
-        self.inverters = self._new_inverters()
+        self.inverters = {layer: share_batches(inverter) for layer, inverter in self._new_inverters().items()}
+        for network in (self.detector, *self.inverters.values()):
+            as_the_leader(list(network.state_dict().values()))
         if self.objective == "released":
             self.inverters = {layer: average_as_released(inverter) for layer, inverter in self.inverters.items()}
         self.best = {layer: _copy_of(inverter) for layer, inverter in self.inverters.items()}
@@ -294,7 +300,8 @@ class _Run:
             rate = self.plan.learning_rate * (1 + math.cos(math.pi * done)) / 2
             self._set_rates(dict.fromkeys(self.layers, rate))
         self.optimiser.zero_grad(set_to_none=True)
-        losses = self._losses(self.train.gather(batch), learn=True)
+        losses = self._losses(self.train.gather(batch[self.share]), learn=True)
+        average([losses, *(value.grad for group in self.optimiser.param_groups for value in group["params"])])
         if self.objective == "released":
             # Its rule for the rate looks at the loss with all its terms.
             losses += torch.stack([weight_penalty(inverter, WEIGHT_DECAY) for inverter in self.inverters.values()])
@@ -356,8 +363,10 @@ class _Run:
             inverter.eval()
         chosen = self.valid.spread(self.plan.validation_excerpts or len(self.valid))
         total = torch.zeros(len(self.layers), device=chosen.device)
-        for batch in chosen.split(VALIDATION_BATCH):
+        # Each process measures some of the batches for all.
+        for batch in chosen.split(VALIDATION_BATCH)[rank() :: processes()]:
             total += self._losses(self.valid.gather(batch), learn=False) * len(batch)
+        add_up(total)
         for inverter in self.inverters.values():
             inverter.train()
         return dict(zip(self.layers, (total / len(chosen)).tolist(), strict=True))
