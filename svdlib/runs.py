@@ -13,7 +13,6 @@ from svdlib.errors import TrainingError
 from svdlib.interrupts import Interruption, deferred_interrupts
 from svdlib.storage import remove_leftovers
 
-
 GO_ON, TIME_IS_UP, INTERRUPTED = range(3)
 
 
