@@ -19,11 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from svdlib.batch_norm import share_batches
+from svdlib.devices import choose_precision
 from svdlib.distributed import add_up, as_the_leader, average, processes, rank, share_of
 from svdlib.errors import TrainingError
 from svdlib.excerpts import ExcerptBank
 from svdlib.inverters import FeatureInverter, build_inverter, in_channels_last
-from svdlib.memory import keep_freed_memory
+from svdlib.memory import PeakMemory, keep_freed_memory, peak_memory
 from svdlib.model import COMPARATOR_LAYER, LAYERS, SVDNet, check_layer
 from svdlib.objectives import (
     WEIGHT_DECAY,
@@ -131,12 +132,16 @@ class FittedInverters:
         history: one entry per epoch.
         finished: False if the run stopped at its time limit and can be resumed.
         keep: which epoch that is: "best" or "last".
+        precision: of activations, "float32" or "bfloat16".
+        memory: the most that this process has held, so far.
     """
 
     inverters: dict[str, FeatureInverter]
     history: list[Epoch]
     finished: bool
     keep: str = "best"
+    precision: str = "float32"
+    memory: PeakMemory | None = None
 
     def record(self, layer: str) -> dict[str, Any]:
         """How the training of one layer went, for its provenance."""
@@ -161,7 +166,7 @@ def fit_inverters(
     objective: str = "joint",
     plan: TrainingPlan = PROFILES["full"],
     seed: int = 0,
-    precision: torch.dtype = torch.float32,
+    precision: torch.dtype | str = torch.float32,
     folder: Path | None = None,
     resume: bool = False,
     minutes: float = math.inf,
@@ -179,7 +184,8 @@ def fit_inverters(
         objective: "joint", "input" or "released", see `svdlib.objectives`.
         plan: how long and how fast; "released" has its own schedule and keeps the last epoch, see `plan_under`.
         seed: of initial weights and of the order of excerpts.
-        precision: torch.bfloat16 computes activations in half the width; weights stay float32.
+        precision: torch.bfloat16 computes activations in half the width; weights stay float32. "auto" takes it where
+            the device has units for it, see `choose_precision`, but not for "released", which is there for comparison.
         folder: where the state is kept; None keeps nothing.
         resume: go on from the state in `folder` if there is one.
         minutes: stop in good order after this long, to be resumed.
@@ -187,12 +193,16 @@ def fit_inverters(
 
     Raises:
         LayerError: if a layer or the variant does not exist.
+        DeviceError: if there is no such precision.
         TrainingError: if the run cannot start, its state belongs to another run, a loss is no longer finite, or several
             processes cannot divide a batch evenly.
         OutputError: if the state cannot be written.
     """
     if train.device.type == "cpu":
         keep_freed_memory()
+    if isinstance(precision, str):
+        exact = objective == "released" and precision == "auto"
+        precision = choose_precision("float32" if exact else precision, train.device)
     run = _Run(detector, train, valid, layers, variant, objective, plan, seed, precision, folder)
     limits = {"minutes": minutes, "checkpoint_minutes": checkpoint_minutes}
     return run.result(carry_on(run, epochs=plan.epochs, resume=resume, **limits))
@@ -445,7 +455,9 @@ class _Run:
         for layer, inverter in inverters.items():
             inverter.load_state_dict(self.best[layer])
             inverter.eval()
-        return FittedInverters(inverters, self.history, finished, self.plan.keep)
+        precision = str(self.precision).removeprefix("torch.")
+        memory = peak_memory(self.train.device)
+        return FittedInverters(inverters, self.history, finished, self.plan.keep, precision, memory)
 
 
 def _copy_of(module: nn.Module) -> dict[str, Tensor]:
