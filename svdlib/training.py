@@ -11,7 +11,7 @@ resumed run goes on to the same weights as an unbroken one.
 import copy
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from svdlib.batch_norm import share_batches
+from svdlib.captured import CapturedUpdate
 from svdlib.devices import choose_precision
 from svdlib.distributed import add_up, as_the_leader, average, processes, rank, share_of
 from svdlib.errors import TrainingError
@@ -34,78 +35,16 @@ from svdlib.objectives import (
     weight_penalty,
     without_gradient,
 )
+from svdlib.plans import PROFILES, TrainingPlan, plan_under
 from svdlib.progress import progress
 from svdlib.released import LasagneAdam, average_as_released, stalled_when_truncated
 from svdlib.runs import carry_on, mix_seeds, own_chance
 from svdlib.storage import digest, load_state, pack_adam, restore_adam, save_state
 
 STATE_FILE = "state.npz"
-SCHEDULES = ("plateau", "cosine", "truncated")
-KEEPS = ("best", "last")
 VALIDATION_BATCH = 64
 SMALLEST_GAIN = 1e-3
 """A training loss that falls by less than this share has stalled."""
-
-
-@dataclass(frozen=True)
-class TrainingPlan:
-    """How long and how fast the inverters learn.
-
-    Attributes:
-        epochs: passes over the training excerpts, or over `steps_per_epoch` batches.
-        batch_size: excerpts per update, of all processes together.
-        learning_rate: Adam's initial step size.
-        schedule: "plateau" halves a layer's rate when its training loss stalls for `patience` epochs, as published;
-            "cosine" lowers it smoothly to nothing over the run, which makes the most of a short one; "truncated" halves
-            it as the released code does, see `svdlib.released.stalled_when_truncated`.
-        patience: epochs without improvement before "plateau" halves the rate.
-        steps_per_epoch: updates per epoch; None takes every excerpt once.
-        validation_excerpts: how many excerpts of the validation split measure each epoch; None takes all.
-        keep: which epoch's inverter is the result, per layer: "best" has the lowest validation loss, as published;
-            "last" is what the released code keeps.
-    """
-
-    epochs: int = 30
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    schedule: str = "plateau"
-    patience: int = 2
-    steps_per_epoch: int | None = None
-    validation_excerpts: int | None = 1024
-    keep: str = "best"
-
-    def __post_init__(self) -> None:
-        if self.schedule not in SCHEDULES:
-            raise TrainingError(f"There is no schedule {self.schedule!r}. Known schedules: {', '.join(SCHEDULES)}.")
-        if self.keep not in KEEPS:
-            raise TrainingError(f"A run can keep its {' or its '.join(KEEPS)} epoch, not its {self.keep!r}.")
-        for name in ("epochs", "batch_size", "learning_rate", "patience", "validation_excerpts"):
-            value = getattr(self, name)
-            if not (value is None and name == "validation_excerpts") and not value > 0:
-                raise TrainingError(f"{name} must be positive, not {value}.")
-        if self.batch_size < 2:
-            raise TrainingError("batch_size must be 2 or more: batch normalisation compares excerpts.")
-
-
-PROFILES: dict[str, TrainingPlan] = {
-    "demo": TrainingPlan(epochs=2, batch_size=16, schedule="cosine", steps_per_epoch=20, validation_excerpts=64),
-    "laptop": TrainingPlan(epochs=16, batch_size=16, schedule="cosine", steps_per_epoch=100, validation_excerpts=256),
-    "full": TrainingPlan(),
-    "published": TrainingPlan(
-        epochs=30, batch_size=32, learning_rate=1e-3, schedule="plateau", patience=2, validation_excerpts=None
-    ),
-}
-"""demo: a minute, to see the machinery move; laptop: about an hour on two cores; full: the published schedule, each
-epoch measured on a sample of the validation excerpts; published: the numbers of section 3.3, with nothing left out."""
-
-
-def plan_under(objective: str, plan: TrainingPlan) -> TrainingPlan:
-    """The plan that a run with this objective follows.
-
-    The released code has its own rule for the learning rate and keeps the last epoch, so with "released" the plan's
-    `schedule` and `keep` give way to those.
-    """
-    return replace(plan, schedule="truncated", keep="last") if objective == "released" else plan
 
 
 @dataclass
@@ -171,6 +110,7 @@ def fit_inverters(
     resume: bool = False,
     minutes: float = math.inf,
     checkpoint_minutes: float = 5.0,
+    capture: bool | None = None,
 ) -> FittedInverters:
     """Train the inverters of any set of layers in one run.
 
@@ -190,6 +130,8 @@ def fit_inverters(
         resume: go on from the state in `folder` if there is one.
         minutes: stop in good order after this long, to be resumed.
         checkpoint_minutes: time between two states inside an epoch.
+        capture: whether to record the update as a CUDA graph, see `svdlib.captured`; None does where it can be done: on
+            a GPU, in a single process, and not for "released", whose Adam changes a constant at each update.
 
     Raises:
         LayerError: if a layer or the variant does not exist.
@@ -203,7 +145,7 @@ def fit_inverters(
     if isinstance(precision, str):
         exact = objective == "released" and precision == "auto"
         precision = choose_precision("float32" if exact else precision, train.device)
-    run = _Run(detector, train, valid, layers, variant, objective, plan, seed, precision, folder)
+    run = _Run(detector, train, valid, layers, variant, objective, plan, seed, precision, folder, capture)
     limits = {"minutes": minutes, "checkpoint_minutes": checkpoint_minutes}
     return run.result(carry_on(run, epochs=plan.epochs, resume=resume, **limits))
 
@@ -223,6 +165,7 @@ class _Run:
         seed: int,
         precision: torch.dtype,
         folder: Path | None,
+        capture: bool | None,
     ) -> None:
         self.layers = tuple(check_layer(layer) for layer in LAYERS if layer in {check_layer(name) for name in layers})
         if not self.layers:
@@ -245,13 +188,32 @@ class _Run:
         if self.objective == "released":
             self.inverters = {layer: average_as_released(inverter) for layer, inverter in self.inverters.items()}
         self.best = {layer: _copy_of(inverter) for layer, inverter in self.inverters.items()}
+        # On the device, so that a recorded update sees them change. A GPU's fused Adam reads single precision, the
+        # processor's takes the very number.
+        exactly = torch.float32 if train.device.type == "cuda" else torch.float64
+        self.rates = dict.fromkeys(self.layers, plan.learning_rate)
+        self.rates_there = {layer: torch.tensor(0.0, dtype=exactly, device=train.device) for layer in self.layers}
         self.optimiser = self._new_optimiser()
+        self._set_rates(self.rates)
         # A GPU is fastest with all reconstructions in one comparator pass; a CPU with what fits its cache.
         self.groups = [self.layers] if train.device.type == "cuda" else [(layer,) for layer in self.layers]
         self.loss_sums = torch.zeros(len(self.layers), device=train.device)
         self.epoch, self.step = 0, 0
         self.history: list[Epoch] = []
         self.identity = self._identify()
+        self.advance = self._advance
+        if self._captures(capture):
+            self.advance = CapturedUpdate(self._advance, train.device)
+
+    def _captures(self, wanted: bool | None) -> bool:
+        """Whether to record the update; an explicit wish that would give wrong results is refused."""
+        possible = self.objective != "released" and processes() == 1
+        if wanted and not possible:
+            raise TrainingError(
+                "An update of several processes, or of the objective 'released', cannot be recorded. "
+                "Leave out capture, or use one process and another objective."
+            )
+        return possible and self.train.device.type == "cuda" if wanted is None else wanted
 
     def _new_inverters(self) -> dict[str, FeatureInverter]:
         inverters = {}
@@ -277,7 +239,8 @@ class _Run:
             groups.append({"params": penalised, "weight_decay": 2 * WEIGHT_DECAY, "layer": layer})
             groups.append({"params": free, "weight_decay": 0.0, "layer": layer})
         adam = LasagneAdam if self.objective == "released" else torch.optim.Adam
-        return adam(groups, lr=self.plan.learning_rate, fused=True)
+        on_gpu = self.train.device.type == "cuda"
+        return adam(groups, lr=self.plan.learning_rate, fused=True, capturable=on_gpu)
 
     def _identify(self) -> dict[str, Any]:
         weights = torch.cat([value.flatten().float() for value in self.detector.state_dict().values()])
@@ -309,6 +272,10 @@ class _Run:
             done = (self.epoch * self.steps + self.step) / (self.plan.epochs * self.steps)
             rate = self.plan.learning_rate * (1 + math.cos(math.pi * done)) / 2
             self._set_rates(dict.fromkeys(self.layers, rate))
+        self.advance(batch)
+
+    def _advance(self, batch: Tensor) -> None:
+        """One update on the excerpts of a batch of indices; nothing in it may wait for the device."""
         self.optimiser.zero_grad(set_to_none=True)
         losses = self._losses(self.train.gather(batch[self.share]), learn=True)
         average([losses, *(value.grad for group in self.optimiser.param_groups for value in group["params"])])
@@ -348,7 +315,7 @@ class _Run:
         self._stop_if_diverged(training, "training")
         validation = self._validate()
         self._stop_if_diverged(validation, "validation")
-        rates = {group["layer"]: group["lr"] for group in self.optimiser.param_groups}
+        rates = dict(self.rates)
         for layer in self.layers:
             lowest = min([epoch.validation[layer] for epoch in self.history], default=math.inf)
             if self.plan.keep == "last" or validation[layer] < lowest:
@@ -398,8 +365,11 @@ class _Run:
         return rate / 2 if stalled else rate
 
     def _set_rates(self, rates: dict[str, float]) -> None:
+        self.rates = rates
+        for layer, rate in rates.items():
+            self.rates_there[layer].fill_(rate)
         for group in self.optimiser.param_groups:
-            group["lr"] = rates[group["layer"]]
+            group["lr"] = self.rates_there[group["layer"]]
 
     def save(self) -> None:
         """Write the state, if the run has a folder."""
@@ -414,7 +384,7 @@ class _Run:
             "identity": self.identity,
             "epoch": self.epoch,
             "step": self.step,
-            "rates": [group["lr"] for group in self.optimiser.param_groups],
+            "rates": [self.rates[group["layer"]] for group in self.optimiser.param_groups],
             "history": [asdict(epoch) for epoch in self.history],
         }
         save_state(self.state_path, arrays, meta)
@@ -445,6 +415,8 @@ class _Run:
             self.best[layer] = {name: value.to(self.train.device) for name, value in parts["best"][layer].items()}
         averages = {int(number): values for number, values in parts["adam"].items()}
         restore_adam(self.optimiser, averages, meta["rates"])
+        layers = [group["layer"] for group in self.optimiser.param_groups]
+        self._set_rates(dict(zip(layers, meta["rates"], strict=True)))
         self.loss_sums.copy_(arrays["loss_sums"])
         self.epoch, self.step = meta["epoch"], meta["step"]
         self.history = [Epoch(**epoch) for epoch in meta["history"]]

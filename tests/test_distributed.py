@@ -13,6 +13,8 @@ from torch import nn
 
 from svdlib import distributed, training
 from svdlib.batch_norm import batch_moments, share_batches
+from svdlib.checkpoints import load_inverter
+from svdlib.cli import main
 from svdlib.devices import choose_device
 from svdlib.distributed import average, largest, own_device, share_of, team
 from svdlib.dropout import share_dropout
@@ -174,11 +176,59 @@ def test_ctrl_c_that_reaches_one_process_stops_all_at_the_same_update(tmp_path):
     assert load_state(tmp_path / STATE_FILE)[1]["step"] == 2
 
 
+@pytest.mark.slow
 def test_when_a_process_dies_the_others_end_and_say_so(tmp_path):
     status, _, _ = together.finish(together.start("lose", tmp_path))
     assert status != 0
     said = (tmp_path / "said").read_text()
     assert "other processes cannot be reached" in said and "--resume goes on" in said
+
+
+# --- the command line ---
+
+TINY = "synthetic:songs=3,seconds=5"
+
+
+def command(part, folder, *words):
+    return ["train", part, "--corpus", TINY, "--device", "cpu", "--folder", str(folder), *words]
+
+
+@pytest.mark.slow
+def test_the_command_line_trains_inverters_in_two_processes_as_in_one(capsys, tmp_path):
+    together_there, alone_there = tmp_path / "two", tmp_path / "one"
+    words = command("inverters", together_there, "--layers", "fc8")
+    status, out, err = together.finish(together.start("-m", "svdlib", *words, script=None), timeout=400)
+    assert status == 0, err
+    assert out == f"{together_there / 'published-fc8.safetensors'}\n"
+    assert err.count("memory at most") == 1 and "in the first of 2 processes" in err
+    assert main(command("inverters", alone_there, "--layers", "fc8")) == 0
+    assert "processes" not in capsys.readouterr().err
+    folders = (together_there, alone_there)
+    two, one = (load_inverter(folder / "published-fc8.safetensors", "fc8").provenance for folder in folders)
+    for key in ("training_losses", "validation_losses"):
+        np.testing.assert_allclose(two[key], one[key], rtol=LOSS_TOLERANCE)
+    assert two["plan"] == one["plan"]
+
+
+@pytest.mark.slow
+def test_ctrl_c_at_torchrun_keeps_the_state_and_resume_goes_on(tmp_path):
+    words, state = command("detector", tmp_path), tmp_path / STATE_FILE
+    process = together.start("-m", "svdlib", *words, script=None)
+    deadline = time.monotonic() + 300
+    while not state.exists():
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()[1]
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    status, out, err = together.finish(process, timeout=300)
+    assert status != 0 and out == ""
+    assert "svdlib: Interrupted; the same command with --resume goes on." in err and "fault in svdlib" not in err
+    reached = load_state(state)[1]
+    assert reached["epoch"] + reached["step"] > 0
+    words = command("detector", tmp_path, "--resume", "--minutes", "0")
+    status, _, err = together.finish(together.start("-m", "svdlib", *words, script=None), timeout=300)
+    assert status == 0 and err.count("--resume goes on") == 1, err
+    gone_on = load_state(state)[1]
+    assert (gone_on["epoch"], gone_on["step"]) > (reached["epoch"], reached["step"])
 
 
 # --- bad input, without any second process ---

@@ -283,7 +283,7 @@ def _time_of_inverter_update(plan: Any, objective: str, device: torch.device) ->
 
     def train(updates: int) -> None:
         short = replace(plan, epochs=1, steps_per_epoch=updates, batch_size=small, validation_excerpts=2)
-        fit_inverters(SVDNet().to(device), bank, bank, objective=objective, plan=short, precision="auto")
+        fit_inverters(SVDNet().to(device), bank, bank, objective=objective, plan=short, precision="auto", capture=False)
 
     return _time_of_update(train, device) * plan.batch_size / small
 
