@@ -6,6 +6,7 @@ With a single process nothing here does anything.
 """
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -170,7 +171,9 @@ def _company() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError) as error:
+        # Without the place in PyTorch's sources that stands before it.
+        reason = re.sub(r"^\[\S*\] *", "", " ".join(str(error).split()))[:100]
         raise TrainingError(
-            f"The other processes cannot be reached ({' '.join(str(error).split())[:200]}). If one of them has ended, "
-            "it says why; then the same command with --resume goes on."
+            f"The other processes cannot be reached ({reason}). If one of them has ended, it says why; then the same "
+            "command with --resume goes on."
         ) from error

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 import tiny
 import torch
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -161,20 +162,36 @@ class NoWaiting(TorchDispatchMode):
     """Refuses what would make the processor wait for a GPU, or bring it values of which a graph would know nothing."""
 
     waits = {
-        "_local_scalar_dense", "is_nonzero", "equal", "nonzero", "unique2", "masked_select", "lift_fresh", "bincount",
+        "_local_scalar_dense", "is_nonzero", "equal", "nonzero", "_unique2", "masked_select", "lift_fresh", "bincount",
     }  # fmt: skip
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        name = function._schema.name.removeprefix("aten::").removeprefix("_unique")
-        assert name not in self.waits, f"{name} waits for the device"
-        assert not {"device", "pin_memory"} & {key for key, value in (kwargs or {}).items() if value not in (None, CPU)}
+        name = function._schema.name.removeprefix("aten::")
+        masks = name == "index" and any(index.dtype == torch.bool for index in args[1] if index is not None)
+        assert name not in self.waits and not masks, f"{name} waits for the device"
         return function(*args, **(kwargs or {}))
+
+
+class NoReading(TorchFunctionMode):
+    """Refuses what reads a whole tensor; on a processor no operation is dispatched for it."""
+
+    reads = {torch.Tensor.tolist, torch.Tensor.numpy, torch.Tensor.cpu}
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        assert function not in self.reads, f"{function.__name__} waits for the device"
+        return function(*args, **(kwargs or {}))
+
+
+@contextmanager
+def no_waiting():
+    with NoReading(), NoWaiting():
+        yield
 
 
 @pytest.mark.parametrize("waiting", [lambda x: x.sum().item(), lambda x: x.tolist(), lambda x: bool(x[0] > 0),
                                      lambda x: torch.tensor([1.0]), lambda x: x[x > 0]])  # fmt: skip
 def test_the_check_below_finds_what_waits(waiting):
-    with pytest.raises(AssertionError, match="waits for the device"), NoWaiting():
+    with pytest.raises(AssertionError, match="waits for the device"), no_waiting():
         waiting(torch.ones(2))
 
 
@@ -184,7 +201,7 @@ def test_no_update_waits_for_the_device(monkeypatch, precision):
     update = training._Run._update
 
     def update_without_waiting(self, batch):
-        with NoWaiting():
+        with no_waiting():
             update(self, batch)
 
     monkeypatch.setattr(training._Run, "_update", update_without_waiting)
