@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import tiny
@@ -67,8 +68,8 @@ def inverters(folder=None, **options):
     chosen = {"layers": LAYERS, "plan": PLAN, "seed": 3} | options
     train, valid = tiny.bank(0), tiny.bank(1)
     # More than one batch, so that each process has some to measure.
-    training.VALIDATION_BATCH = 5
-    return fit_inverters(tiny.detector(), train, valid, folder=folder, **chosen)
+    with mock.patch.object(training, "VALIDATION_BATCH", 5):
+        return fit_inverters(tiny.detector(), train, valid, folder=folder, **chosen)
 
 
 def released(folder=None):
