@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from svdlib.distributed import as_the_leader, average
 from svdlib.inverters import in_channels_last
 from svdlib.model import LAYER_SHAPES, LAYERS
 from svdlib.runs import mix_seeds, own_chance
@@ -138,6 +139,7 @@ class Adversary:
         for layer in layers:
             with own_chance(mix_seeds(seed, LAYERS.index(layer), 1), device):
                 self.discriminators[layer] = in_channels_last(Discriminator(layer), device)
+            as_the_leader(list(self.discriminators[layer].state_dict().values()))
         parameters = [weights for network in self.discriminators.values() for weights in network.parameters()]
         self.optimiser = torch.optim.Adam(parameters, lr=DISCRIMINATOR_RATE, fused=True)
         self.loss_sums = torch.zeros(len(layers), device=device)
@@ -157,11 +159,16 @@ class Adversary:
             of_reconstructions = judge(x_hat.detach(), features[layer]).float()
             losses.append(discriminator_loss(judge(x, features[layer]).float(), of_reconstructions))
             costs.append(adversarial_loss(of_reconstructions))
-            self.loss_sums[list(self.discriminators).index(layer)] += losses[-1].detach()
-        values = torch.stack([*losses, *costs]).detach().view(2, -1).T.tolist()
-        learning = [loss for loss, pair in zip(losses, values, strict=True) if not pauses(*pair)]
+        values = torch.stack([*losses, *costs]).detach()
+        average([values])
+        for layer, value in zip(reconstructions, values, strict=False):
+            self.loss_sums[list(self.discriminators).index(layer)] += value
+        pairs = values.view(2, -1).T.tolist()
+        learning = [loss for loss, pair in zip(losses, pairs, strict=True) if not pauses(*pair)]
         if learning:
             torch.stack(learning).sum().backward()
+            parameters = (weights for group in self.optimiser.param_groups for weights in group["params"])
+            average([weights.grad for weights in parameters if weights.grad is not None])
             # Adam leaves alone what has no gradient, and with it those that pause.
             self.optimiser.step()
 
