@@ -303,6 +303,15 @@ print(" -> ".join(f"{loss:.2f}" for loss in losses))
 # - a learning rate that falls. The paper halves it when the training loss stalls for two epochs. For short runs, a smooth fall (a *cosine*) makes better use of the time;
 # - several layers at once: the detector runs once for all of them, and since no weight is shared, each inverter learns exactly as it would alone.
 #
+# Which losses it adds up is its `objective`: `"joint"`, `"input"`, `"released"` (the step of the released code), or `"adversarial"`. The last one adds a third term, which the paper leaves to the future {cite}`dosovitskiy2016perceptual`. Beside each inverter, a second network learns to tell originals from inversions. This
+# *discriminator* $A_L$ gives the probability that an excerpt is an original, and the inverter is to make
+#
+# $$
+# \Psi_{adversarial} = -\log A_L\bigl(\hat{\mathbf{x}}_{iL}, \Phi_L(\mathbf{x}_i)\bigr)
+# $$
+#
+# small as well. The idea: where many excerpts have the same feature, the first two losses ask for their blurred mean, and a blurred picture is easy to unmask. But what looks real need not be right: a detail that the discriminator likes may be invented. We do not train on this term here, and this book has no results with it.
+#
 # We train the inverter of MP6 twice, on the joint loss and on the input loss, from the same initial weights and in the same order of excerpts.
 
 # %%
@@ -599,6 +608,6 @@ pd.DataFrame(
 #
 # ## Further reading
 #
-# - {cite:t}`dosovitskiy2016perceptual` introduce the loss on features; they add an adversarial term, which the paper leaves to the future.
+# - {cite:t}`dosovitskiy2016perceptual` introduce the loss on features; they add an adversarial term, which the paper leaves to the future and `svdlib.adversary` has.
 # - {cite:t}`kingma2015` describe Adam, {cite:t}`he2015` the initial weights.
 # - {cite:t}`mahendran2015` explain inversion by search, equation 1.

@@ -26,8 +26,8 @@ _HOMES = {
     "FeatureInverter": "inverters",
     "build_inverter": "inverters",
     "count_parameters": "inverters",
-    "PROFILES": "training",
-    "TrainingPlan": "training",
+    "PROFILES": "plans",
+    "TrainingPlan": "plans",
     "fit_inverters": "training",
     "DETECTOR_PROFILES": "detector_training",
     "DetectorPlan": "detector_training",
@@ -61,8 +61,9 @@ if TYPE_CHECKING:
     from svdlib.inverters import VARIANTS, FeatureInverter, build_inverter, count_parameters
     from svdlib.lasagne import load_lasagne
     from svdlib.model import LAYER_SHAPES, LAYERS, SVDNet
+    from svdlib.plans import PROFILES, TrainingPlan
     from svdlib.standardizer import Standardizer
-    from svdlib.training import PROFILES, TrainingPlan, fit_inverters
+    from svdlib.training import fit_inverters
 
 
 def __getattr__(name: str) -> Any:

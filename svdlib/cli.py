@@ -16,6 +16,7 @@ from svdlib.cli_outcome import UsageError, run_safely
 PROFILES = ("demo", "laptop", "full", "published")
 STANDARDISATIONS = ("training", "own")
 AUC_RULES = ("exact", "published")
+PRECISIONS = ("auto", "float32", "bfloat16")
 DEFAULT_CORPUS = "synthetic"
 LARGEST_SEED = 2**31 - 1
 LAYER_NAMES = "conv1 conv2 mp3 conv4 conv5 mp6 fc7 fc8"
@@ -122,7 +123,13 @@ def _add_train(verbs) -> None:
         default="joint",
         metavar="NAME",
         help="joint: input and feature loss, as in the paper (default); input: input loss alone; released: the step of "
-        "the released code, whose feature loss has no gradient",
+        "the released code, whose feature loss has no gradient; adversarial: joint, and a discriminator to deceive",
+    )
+    part.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default=PRECISIONS[0],
+        help="of activations: bfloat16 is half as wide and faster where the device has units for it (auto, default)",
     )
     _add_detector(part)
 
@@ -379,6 +386,7 @@ TRAIN_EXAMPLES = """examples:
   svdlib train inverters --layers fc7 fc8 --detector runs/detector/detector.safetensors
   svdlib train inverters --profile full --minutes 9 --resume
   svdlib train inverters --profile published --objective released --folder runs/released
+  torchrun --nproc_per_node=4 -m svdlib train inverters --profile full      (on four GPUs at once)
 
 Ctrl-C stops a run, --resume goes on with it. The paths of the weights are printed when it is finished."""
 

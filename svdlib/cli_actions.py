@@ -7,10 +7,13 @@ import sys
 import tempfile
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from svdlib.cli_outcome import UsageError
 from svdlib.errors import LayerError, OutputError
+
+if TYPE_CHECKING:
+    import torch
 
 
 def build_corpus(options: Namespace) -> None:
@@ -127,29 +130,28 @@ def export_corpus(options: Namespace) -> None:
 
 def train_detector(options: Namespace) -> None:
     """Train a detector and print the path of its weights."""
+    from svdlib.distributed import team
     from svdlib.recipes import train_detector
 
     _check_device(options)
     make_folder(options.folder)
-    path = train_detector(**_training_options(options))
-    _print_weights(options, [path] if path else [])
+    with team(options.device) as device:
+        path = train_detector(**_training_options(options))
+        _print_weights(options, device, [path] if path else [])
 
 
 def train_inverters(options: Namespace) -> None:
     """Train inverters and print the paths of their weights."""
+    from svdlib.distributed import team
     from svdlib.recipes import train_inverters
 
     _check_device(options)
     _check_inverters(options)
     make_folder(options.folder)
-    paths = train_inverters(
-        **_training_options(options),
-        layers=options.layers,
-        variant=options.variant,
-        objective=options.objective,
-        detector=options.detector,
-    )
-    _print_weights(options, list(paths.values()))
+    names = ("layers", "variant", "objective", "detector", "precision")
+    with team(options.device) as device:
+        paths = train_inverters(**_training_options(options), **{name: getattr(options, name) for name in names})
+        _print_weights(options, device, list(paths.values()))
 
 
 def evaluate_detector(options: Namespace) -> None:
@@ -288,7 +290,14 @@ def _training_options(options: Namespace) -> dict[str, Any]:
     return {name: getattr(options, name) for name in names}
 
 
-def _print_weights(options: Namespace, paths: list[Path]) -> None:
+def _print_weights(options: Namespace, device: "torch.device", paths: list[Path]) -> None:
+    from svdlib.distributed import leads, processes
+    from svdlib.memory import peak_memory
+
+    if not leads():
+        return
+    each = "" if processes() == 1 else f" in the first of {processes()} processes"
+    print(f"svdlib: memory at most {peak_memory(device)}{each}", file=sys.stderr)
     if not paths:
         message = f"svdlib: stopped after {options.minutes:g} minutes; the same command with --resume goes on"
         print(message, file=sys.stderr)

@@ -18,6 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from svdlib.augmentation import Augmentation
+from svdlib.distributed import add_up, as_the_leader, average, processes, rank, share_of
+from svdlib.dropout import share_dropout
 from svdlib.errors import CorpusError, TrainingError
 from svdlib.evaluation import best_threshold, smooth
 from svdlib.excerpts import Songs
@@ -49,7 +51,7 @@ class DetectorPlan:
     Attributes:
         epochs: number of validations.
         steps_per_epoch: updates between two validations.
-        batch_size: segments per update.
+        batch_size: segments per update, of all processes together.
         learning_rate: Adam's step size at the start; it falls to nothing along a cosine.
         augmentation: how strongly segments are changed.
         remixing: how segments are mixed anew, where the training songs have stems.
@@ -143,7 +145,8 @@ def fit_detector(
 
     Raises:
         CorpusError: if a song is shorter than an excerpt, the labels know only one class, or spectra are missing.
-        TrainingError: if the state belongs to another run or the loss is no longer finite.
+        TrainingError: if the state belongs to another run, the loss is no longer finite, or several processes cannot
+            divide a batch evenly.
     """
     device = torch.device(device)
     if device.type == "cpu":
@@ -167,10 +170,11 @@ class _Run:
     ) -> None:
         _check_songs(train)
         self.plan, self.seed, self.device, self.valid = plan, seed, device, valid
-        with own_chance(mix_seeds(seed), device):
-            detector = SVDNet()
-        detector.standardizer = Standardizer.fit(train.log_mels)
-        self.detector = in_channels_last(detector, device)
+        self.share = share_of(plan.batch_size)
+        self.detector = self._new_detector()
+        self.detector.standardizer = Standardizer.fit(train.log_mels).to(device)
+        share_dropout(self.detector)
+        as_the_leader(list(self.detector.state_dict().values()))
         self.optimiser = plan.optimiser(self.detector.parameters())
         self.spectra = SpectrumBatches(train, plan, device) if isinstance(plan, PublishedPlan) else None
         self.frames = _end_to_end(train.log_mels, device)
@@ -189,6 +193,10 @@ class _Run:
         self.best_threshold = 0.5
         self.loss_sum = torch.zeros((), device=device)
 
+    def _new_detector(self) -> SVDNet:
+        with own_chance(mix_seeds(self.seed), self.device):
+            return in_channels_last(SVDNet(), self.device)
+
     def updates(self) -> Iterator[None]:
         """Do the rest of the epoch, yielding after each update."""
         self.detector.train()
@@ -204,18 +212,20 @@ class _Run:
     def _update(self, generator: torch.Generator) -> None:
         for group in self.optimiser.param_groups:
             group["lr"] = self.plan.rate(self.epoch * self.plan.steps_per_epoch + self.step)
-        logits, targets = self._draw(generator)
-        loss = F.binary_cross_entropy_with_logits(logits, targets)
+        # Each process draws the whole batch, so that how many there are does not matter, and scores its share.
+        segments, targets = (part[self.share] for part in self._draw(generator))
+        loss = F.binary_cross_entropy_with_logits(self.detector.segment_logits(segments), targets)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        average([loss.detach(), *(parameter.grad for parameter in self.detector.parameters())])
         self.optimiser.step()
         self.loss_sum += loss.detach()
 
     def _draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Score randomly drawn, changed segments: logits and targets, both (batch, centre frames)."""
+        """Randomly drawn, changed segments (batch, 1, frames, 80), and their targets (batch, centre frames)."""
         if self.spectra:
             excerpts, sung = self.spectra.draw(self.detector.standardizer, generator)
-            return self.detector.segment_logits(excerpts), _soften(sung)
+            return excerpts, _soften(sung)
         chosen = self._places(generator)
         segments, targets = self._cut(self.frames, chosen), self._targets(chosen)
         if self.stems:
@@ -224,7 +234,7 @@ class _Run:
             segments, silent = self.plan.remixing(segments, self._cut(voices, chosen), elsewhere, generator)
             targets = targets * ~silent[:, None]
         segments = self.detector.standardizer(self.plan.augmentation(segments, generator))
-        return self.detector.segment_logits(segments[:, None]), _soften(targets)
+        return segments[:, None], _soften(targets)
 
     def _places(self, generator: torch.Generator) -> Tensor:
         """First frames of randomly drawn segments: (batch,)."""
@@ -244,7 +254,7 @@ class _Run:
         training = float(self.loss_sum) / self.plan.steps_per_epoch
         self._stop_if_diverged(training, "training")
         self.detector.eval()
-        scores = [predict(self.detector, song) for song in self.valid.log_mels]
+        scores = self._predict_validation()
         truth = [np.asarray(label, dtype=bool) for label in self.valid.labels]
         pooled = np.clip(np.concatenate(scores), 1e-6, 1 - 1e-6)
         sung = np.concatenate(truth)
@@ -258,6 +268,15 @@ class _Run:
         self.history.append({"training": training, "validation": validation, "accuracy": accuracy})
         self.loss_sum.zero_()
         self.epoch, self.step = self.epoch + 1, 0
+
+    def _predict_validation(self) -> list[np.ndarray]:
+        """Probabilities (frames,) per validation song; each process predicts some of the songs for all."""
+        log_mels = self.valid.log_mels
+        pooled = torch.zeros(sum(map(len, log_mels)), device=self.device)
+        scores = pooled.split([len(song) for song in log_mels])
+        for number in range(rank(), len(log_mels), processes()):
+            scores[number].copy_(torch.from_numpy(predict(self.detector, log_mels[number])))
+        return [score.numpy() for score in add_up(pooled).cpu().split([len(song) for song in log_mels])]
 
     def _stop_if_diverged(self, loss: float, split: str) -> None:
         if not math.isfinite(loss):
@@ -311,7 +330,7 @@ class _Run:
 
     def result(self, finished: bool) -> FittedDetector:
         """The best detector so far."""
-        detector = copy.deepcopy(self.detector)
+        detector = self._new_detector()
         detector.load_state_dict(self.best)
         return FittedDetector(detector.eval(), self.best_threshold, self.history, finished, self.plan.keeps_best)
 

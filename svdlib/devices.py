@@ -4,6 +4,10 @@ import torch
 
 from svdlib.errors import DeviceError
 
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+FIRST_WITH_BFLOAT16 = 8
+"""The generation of NVIDIA's GPUs (compute capability) from which on bfloat16 is computed and not imitated."""
+
 
 def choose_device(name: str = "auto") -> torch.device:
     """Turn a device name into a device that is really there.
@@ -29,6 +33,29 @@ def choose_device(name: str = "auto") -> torch.device:
     if not there[device.type]:
         raise DeviceError(f"The device {name!r} is not there. Use --device cpu, or auto to take what there is.")
     return device
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """Turn the name of a precision into a type; weights are always float32, this is about activations.
+
+    Args:
+        name: "float32", "bfloat16", or "auto": bfloat16 where the device has units for it, else float32. A GPU has them
+            from the Ampere generation on, an x86 processor if it has AMX.
+        device: where to compute.
+
+    Raises:
+        DeviceError: if there is no such precision.
+    """
+    if name in PRECISIONS:
+        return PRECISIONS[name]
+    if name != "auto":
+        raise DeviceError(f"There is no precision {name!r}. Known ones: auto, {', '.join(PRECISIONS)}.")
+    if device.type == "cuda":
+        half = torch.cuda.get_device_capability(device)[0] >= FIRST_WITH_BFLOAT16
+    else:
+        # Only newer versions of PyTorch can tell.
+        half = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
+    return torch.bfloat16 if half else torch.float32
 
 
 def device_name(device: torch.device) -> str:

@@ -15,9 +15,10 @@ from svdlib.errors import TrainingError
 WEIGHT_DECAY = 1e-4
 """The regularisation constant beta of equation 3."""
 
-OBJECTIVES = ("joint", "input", "released")
+OBJECTIVES = ("joint", "input", "released", "adversarial")
 """joint: input loss plus feature loss, the paper's method; input: input loss alone, the paper's baseline; released: the
-step of the released code, whose feature loss has no gradient (see `svdlib.released`)."""
+step of the released code, whose feature loss has no gradient (see `svdlib.released`); adversarial: joint, and a term
+that asks for reconstructions that a discriminator takes for originals (see `svdlib.adversary`)."""
 
 
 def check_objective(objective: str) -> str:

@@ -30,6 +30,7 @@ from svdlib.detector_training import (
     predict_averaged,
 )
 from svdlib.devices import choose_device, device_name
+from svdlib.distributed import leader_first, leads, team
 from svdlib.errors import CorpusError, TrainingError, WeightsError
 from svdlib.evaluation import (
     AUC_RULES,
@@ -61,6 +62,8 @@ def train_detector(
 ) -> Path | None:
     """Train a detector on the training songs of a corpus, choosing epoch and threshold on the validation songs.
 
+    Started by torchrun, several processes train it together.
+
     Args:
         corpus: a name that `open_corpus` knows.
         profile: how to train: "demo", "laptop", "full" or "published".
@@ -74,18 +77,19 @@ def train_detector(
         The weights file, or None if the time ran out first.
     """
     plan = _profile(DETECTOR_PROFILES, profile)
-    chosen = choose_device(device)
-    opened = open_corpus(corpus)
-    published = isinstance(plan, PublishedPlan)
-    train, valid = load_songs(opened.split("train"), stems=not published), load_songs(opened.split("valid"))
-    if published:
-        train = with_spectra(train, opened.split("train"))
-    options = {"seed": seed, "folder": Path(folder), "resume": resume, "minutes": minutes}
-    fitted = fit_detector(train, valid, plan=plan, device=chosen, **options)
-    if not fitted.finished:
-        return None
-    origin = make_provenance(corpus, len(opened.tracks), seed, profile, device_name(chosen))
-    return save_detector(Path(folder), fitted, plan, origin)
+    with team(device) as chosen:
+        with leader_first():
+            opened = open_corpus(corpus)
+            published = isinstance(plan, PublishedPlan)
+            train, valid = load_songs(opened.split("train"), stems=not published), load_songs(opened.split("valid"))
+            if published:
+                train = with_spectra(train, opened.split("train"))
+        options = {"seed": seed, "folder": Path(folder), "resume": resume, "minutes": minutes}
+        fitted = fit_detector(train, valid, plan=plan, device=chosen, **options)
+        if not fitted.finished:
+            return None
+        origin = make_provenance(corpus, len(opened.tracks), seed, profile, device_name(chosen))
+        return save_detector(Path(folder), fitted, plan, origin)
 
 
 def train_inverters(
@@ -97,6 +101,7 @@ def train_inverters(
     objective: str = "joint",
     seed: int = 0,
     device: str = "auto",
+    precision: str = "auto",
     folder: Path = Path("runs/inverters"),
     resume: bool = False,
     minutes: float = math.inf,
@@ -104,14 +109,17 @@ def train_inverters(
 ) -> dict[str, Path]:
     """Train the inverters of several layers in one run.
 
+    Started by torchrun, several processes train them together.
+
     Args:
         corpus: a name that `open_corpus` knows.
         profile: how long to train: "demo", "laptop", "full" or "published".
         layers: which layers to invert.
         variant: which family of inverters.
-        objective: "joint", "input" or "released", see `svdlib.objectives`.
+        objective: "joint", "input", "released" or "adversarial", see `svdlib.objectives`.
         seed: of everything that is random.
         device: where to train, see `choose_device`.
+        precision: of activations: "auto", "float32" or "bfloat16", see `choose_precision`.
         folder: where state and weights go.
         resume: go on from an earlier state in the folder.
         minutes: stop in good order after this long.
@@ -121,55 +129,47 @@ def train_inverters(
         A weights file per layer; none if the time ran out first.
     """
     plan = _profile(PROFILES, profile)
-    chosen = choose_device(device)
     network = open_detector(detector)
-    opened = open_corpus(corpus)
-    banks = [bank_of(load_songs(opened.split(name)), network, chosen) for name in ("train", "valid")]
-    plan = plan_under(objective, fit_to_corpus(plan, len(banks[0])))
-    # The released step is there to be compared with, so it computes in full width.
-    half = chosen.type == "cuda" and objective != "released"
-    precision = torch.bfloat16 if half else torch.float32
-    options = {"seed": seed, "folder": Path(folder), "resume": resume, "minutes": minutes}
-    fitted = fit_inverters(
-        network,
-        *banks,
-        layers=layers,
-        variant=variant,
-        objective=objective,
-        plan=plan,
-        precision=precision,
-        **options,
-    )
-    if not fitted.finished:
-        return {}
-    origin = make_provenance(corpus, len(opened.tracks), seed, profile, device_name(chosen)) | {
-        "objective": objective,
-        "precision": str(precision).removeprefix("torch."),
-        "training_excerpts": len(banks[0]),
-    }
-    return save_inverters(Path(folder), fitted, plan, origin, network.provenance)
+    with team(device) as chosen:
+        with leader_first():
+            opened = open_corpus(corpus)
+            banks = [bank_of(load_songs(opened.split(name)), network, chosen) for name in ("train", "valid")]
+        plan = plan_under(objective, fit_to_corpus(plan, len(banks[0])))
+        options = {"seed": seed, "folder": Path(folder), "resume": resume, "minutes": minutes, "precision": precision}
+        kind = {"layers": layers, "variant": variant, "objective": objective}
+        fitted = fit_inverters(network, *banks, plan=plan, **kind, **options)
+        if not fitted.finished:
+            return {}
+        origin = make_provenance(corpus, len(opened.tracks), seed, profile, device_name(chosen)) | {
+            "objective": objective,
+            "precision": fitted.precision,
+            "training_excerpts": len(banks[0]),
+        }
+        return save_inverters(Path(folder), fitted, plan, origin, network.provenance)
 
 
 def save_detector(
     folder: Path, fitted: FittedDetector, plan: DetectorPlan | PublishedPlan, origin: dict[str, Any]
 ) -> Path:
-    """Write a fitted detector with its whole provenance and return the file."""
+    """Write a fitted detector with its whole provenance and return the file; of several processes the leader writes."""
     path = folder / DETECTOR_FILE
     result = {"plan": asdict(plan), "threshold": fitted.threshold} | fitted.best_epoch
-    save_weights(path, fitted.detector, origin | result)
+    if leads():
+        save_weights(path, fitted.detector, origin | result)
     return path
 
 
 def save_inverters(
     folder: Path, fitted: FittedInverters, plan: TrainingPlan, origin: dict[str, Any], detector: dict[str, Any]
 ) -> dict[str, Path]:
-    """Write fitted inverters with their whole provenance, that of their detector included; a file per layer."""
-    paths = {}
-    for layer, inverter in fitted.inverters.items():
-        paths[layer] = folder / weights_name(layer, inverter.variant)
-        save_weights(
-            paths[layer], inverter, origin | {"plan": asdict(plan), "detector": detector} | fitted.record(layer)
-        )
+    """Write fitted inverters with their whole provenance, that of their detector included; a file per layer.
+
+    Of several processes the leader writes.
+    """
+    paths = {layer: folder / weights_name(layer, inverter.variant) for layer, inverter in fitted.inverters.items()}
+    for layer, inverter in fitted.inverters.items() if leads() else ():
+        provenance = origin | {"plan": asdict(plan), "detector": detector} | fitted.record(layer)
+        save_weights(paths[layer], inverter, provenance)
     return paths
 
 

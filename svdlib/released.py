@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from svdlib.batch_norm import SharedBatchNorm, batch_moments
+
 AVERAGES_PER_BATCH = 2
 """The released step runs the inverter twice per batch, once only for the comparator; both move the averages."""
 
@@ -60,7 +62,7 @@ def average_as_released(network: nn.Module) -> nn.Module:
         The same network.
     """
     for module in network.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | SharedBatchNorm):
             keeps = (1 - module.momentum) ** AVERAGES_PER_BATCH
             module.momentum = 0.0  # PyTorch's own averaging is off
             module.register_forward_pre_hook(_Averaging(1 - keeps))
@@ -74,12 +76,11 @@ class _Averaging:
         self.share = share
 
     @torch.no_grad()
-    def __call__(self, norm: nn.BatchNorm1d | nn.BatchNorm2d, inputs: tuple[Tensor, ...]) -> None:
+    def __call__(self, norm: nn.BatchNorm1d | nn.BatchNorm2d | SharedBatchNorm, inputs: tuple[Tensor, ...]) -> None:
         """Take in a batch (batch, channels, ...), in training only."""
         if not norm.training:
             return
-        x = inputs[0].detach().to(norm.running_mean.dtype)
-        variance, mean = torch.var_mean(x, dim=[axis for axis in range(x.ndim) if axis != 1], correction=0)
+        mean, variance = batch_moments(inputs[0].detach().to(norm.running_mean.dtype))
         norm.running_mean.lerp_(mean, self.share)
         scale = torch.rsqrt(norm.running_var + norm.eps)
         scale.lerp_(torch.rsqrt(variance + norm.eps), self.share)

@@ -8,9 +8,12 @@ from typing import Protocol
 
 import torch
 
+from svdlib.distributed import largest, leads
 from svdlib.errors import TrainingError
-from svdlib.interrupts import deferred_interrupts
+from svdlib.interrupts import Interruption, deferred_interrupts
 from svdlib.storage import remove_leftovers
+
+GO_ON, TIME_IS_UP, INTERRUPTED = range(3)
 
 
 class Run(Protocol):
@@ -50,30 +53,52 @@ def carry_on(run: Run, *, epochs: int, resume: bool, minutes: float, checkpoint_
         OutputError: if the state cannot be written.
         KeyboardInterrupt: after Ctrl-C, with the state saved.
     """
-    if run.state_path:
-        remove_leftovers(run.state_path)
-    if run.state_path and run.state_path.is_file():
-        if not resume:
-            raise TrainingError(f"{run.state_path} holds an earlier run. Resume it, or choose another folder.")
+    if _has_earlier_state(run, resume):
         run.restore()
     else:
         # A folder that cannot be written is better found now than after the first epoch.
-        run.save()
+        _save(run)
     saved = time.monotonic()
     deadline = saved + 60 * minutes
     with deferred_interrupts() as interruption:
         while run.epoch < epochs:
             for _ in run.updates():
-                if interruption.requested or time.monotonic() > deadline:
-                    run.save()
+                if _must_stop(interruption, deadline):
+                    _save(run)
                     return False
                 if time.monotonic() - saved > 60 * checkpoint_minutes:
-                    run.save()
+                    _save(run)
                     saved = time.monotonic()
             run.close_epoch()
-            run.save()
+            _save(run)
             saved = time.monotonic()
     return True
+
+
+def _has_earlier_state(run: Run, resume: bool) -> bool:
+    """Whether there is a state to go on from; the leader looks, because it soon writes one where there is none."""
+    found = 0
+    if leads() and run.state_path:
+        remove_leftovers(run.state_path)
+        found = int(run.state_path.is_file())
+        if found and not resume:
+            raise TrainingError(f"{run.state_path} holds an earlier run. Resume it, or choose another folder.")
+    return bool(largest(found))
+
+
+def _must_stop(interruption: Interruption, deadline: float) -> bool:
+    """Whether to stop after this update, for a reason that any of the processes has: they all stop at the same one."""
+    reason = TIME_IS_UP if time.monotonic() > deadline else GO_ON
+    reason = largest(INTERRUPTED if interruption.requested else reason)
+    if reason == INTERRUPTED:
+        interruption.requested = True
+    return reason != GO_ON
+
+
+def _save(run: Run) -> None:
+    """Write the state, the same in all processes, once."""
+    if leads():
+        run.save()
 
 
 def mix_seeds(*numbers: int) -> int:

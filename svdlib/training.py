@@ -11,17 +11,22 @@ resumed run goes on to the same weights as an unbroken one.
 import copy
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from svdlib.adversary import ADVERSARIAL_WEIGHT, Adversary
+from svdlib.batch_norm import share_batches
+from svdlib.captured import CapturedUpdate
+from svdlib.devices import choose_precision
+from svdlib.distributed import add_up, as_the_leader, average, processes, rank, share_of
 from svdlib.errors import TrainingError
 from svdlib.excerpts import ExcerptBank
 from svdlib.inverters import FeatureInverter, build_inverter, in_channels_last
-from svdlib.memory import keep_freed_memory
+from svdlib.memory import PeakMemory, keep_freed_memory, peak_memory
 from svdlib.model import COMPARATOR_LAYER, LAYERS, SVDNet, check_layer
 from svdlib.objectives import (
     WEIGHT_DECAY,
@@ -31,78 +36,16 @@ from svdlib.objectives import (
     weight_penalty,
     without_gradient,
 )
+from svdlib.plans import PROFILES, TrainingPlan, plan_under
 from svdlib.progress import progress
 from svdlib.released import LasagneAdam, average_as_released, stalled_when_truncated
 from svdlib.runs import carry_on, mix_seeds, own_chance
 from svdlib.storage import digest, load_state, pack_adam, restore_adam, save_state
 
 STATE_FILE = "state.npz"
-SCHEDULES = ("plateau", "cosine", "truncated")
-KEEPS = ("best", "last")
 VALIDATION_BATCH = 64
 SMALLEST_GAIN = 1e-3
 """A training loss that falls by less than this share has stalled."""
-
-
-@dataclass(frozen=True)
-class TrainingPlan:
-    """How long and how fast the inverters learn.
-
-    Attributes:
-        epochs: passes over the training excerpts, or over `steps_per_epoch` batches.
-        batch_size: excerpts per update.
-        learning_rate: Adam's initial step size.
-        schedule: "plateau" halves a layer's rate when its training loss stalls for `patience` epochs, as published;
-            "cosine" lowers it smoothly to nothing over the run, which makes the most of a short one; "truncated" halves
-            it as the released code does, see `svdlib.released.stalled_when_truncated`.
-        patience: epochs without improvement before "plateau" halves the rate.
-        steps_per_epoch: updates per epoch; None takes every excerpt once.
-        validation_excerpts: how many excerpts of the validation split measure each epoch; None takes all.
-        keep: which epoch's inverter is the result, per layer: "best" has the lowest validation loss, as published;
-            "last" is what the released code keeps.
-    """
-
-    epochs: int = 30
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    schedule: str = "plateau"
-    patience: int = 2
-    steps_per_epoch: int | None = None
-    validation_excerpts: int | None = 1024
-    keep: str = "best"
-
-    def __post_init__(self) -> None:
-        if self.schedule not in SCHEDULES:
-            raise TrainingError(f"There is no schedule {self.schedule!r}. Known schedules: {', '.join(SCHEDULES)}.")
-        if self.keep not in KEEPS:
-            raise TrainingError(f"A run can keep its {' or its '.join(KEEPS)} epoch, not its {self.keep!r}.")
-        for name in ("epochs", "batch_size", "learning_rate", "patience", "validation_excerpts"):
-            value = getattr(self, name)
-            if not (value is None and name == "validation_excerpts") and not value > 0:
-                raise TrainingError(f"{name} must be positive, not {value}.")
-        if self.batch_size < 2:
-            raise TrainingError("batch_size must be 2 or more: batch normalisation compares excerpts.")
-
-
-PROFILES: dict[str, TrainingPlan] = {
-    "demo": TrainingPlan(epochs=2, batch_size=16, schedule="cosine", steps_per_epoch=20, validation_excerpts=64),
-    "laptop": TrainingPlan(epochs=16, batch_size=16, schedule="cosine", steps_per_epoch=100, validation_excerpts=256),
-    "full": TrainingPlan(),
-    "published": TrainingPlan(
-        epochs=30, batch_size=32, learning_rate=1e-3, schedule="plateau", patience=2, validation_excerpts=None
-    ),
-}
-"""demo: a minute, to see the machinery move; laptop: about an hour on two cores; full: the published schedule, each
-epoch measured on a sample of the validation excerpts; published: the numbers of section 3.3, with nothing left out."""
-
-
-def plan_under(objective: str, plan: TrainingPlan) -> TrainingPlan:
-    """The plan that a run with this objective follows.
-
-    The released code has its own rule for the learning rate and keeps the last epoch, so with "released" the plan's
-    `schedule` and `keep` give way to those.
-    """
-    return replace(plan, schedule="truncated", keep="last") if objective == "released" else plan
 
 
 @dataclass
@@ -113,11 +56,13 @@ class Epoch:
         training: mean training loss per layer.
         validation: validation loss per layer.
         learning_rate: step size per layer during the epoch.
+        discriminator: mean loss of each layer's discriminator, where the objective is "adversarial"; else empty.
     """
 
     training: dict[str, float]
     validation: dict[str, float]
     learning_rate: dict[str, float]
+    discriminator: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -129,24 +74,31 @@ class FittedInverters:
         history: one entry per epoch.
         finished: False if the run stopped at its time limit and can be resumed.
         keep: which epoch that is: "best" or "last".
+        precision: of activations, "float32" or "bfloat16".
+        memory: the most that this process has held, so far.
     """
 
     inverters: dict[str, FeatureInverter]
     history: list[Epoch]
     finished: bool
     keep: str = "best"
+    precision: str = "float32"
+    memory: PeakMemory | None = None
 
     def record(self, layer: str) -> dict[str, Any]:
         """How the training of one layer went, for its provenance."""
         validation = [epoch.validation[layer] for epoch in self.history]
         best = min(range(len(validation)), key=validation.__getitem__)
-        return {
+        judged = [epoch.discriminator[layer] for epoch in self.history if epoch.discriminator]
+        record = {
             "kept_epoch": best + 1 if self.keep == "best" else len(validation),
             "best_epoch": best + 1,
             "best_validation_loss": validation[best],
             "validation_losses": validation,
             "training_losses": [epoch.training[layer] for epoch in self.history],
         }
+        adversarial = {"adversarial_weight": ADVERSARIAL_WEIGHT, "discriminator_losses": judged}
+        return record | adversarial if judged else record
 
 
 def fit_inverters(
@@ -159,11 +111,12 @@ def fit_inverters(
     objective: str = "joint",
     plan: TrainingPlan = PROFILES["full"],
     seed: int = 0,
-    precision: torch.dtype = torch.float32,
+    precision: torch.dtype | str = torch.float32,
     folder: Path | None = None,
     resume: bool = False,
     minutes: float = math.inf,
     checkpoint_minutes: float = 5.0,
+    capture: bool | None = None,
 ) -> FittedInverters:
     """Train the inverters of any set of layers in one run.
 
@@ -174,23 +127,31 @@ def fit_inverters(
             the plan keeps the best.
         layers: which layers to invert.
         variant: which family of inverters.
-        objective: "joint", "input" or "released", see `svdlib.objectives`.
+        objective: "joint", "input", "released" or "adversarial", see `svdlib.objectives`.
         plan: how long and how fast; "released" has its own schedule and keeps the last epoch, see `plan_under`.
         seed: of initial weights and of the order of excerpts.
-        precision: torch.bfloat16 computes activations in half the width; weights stay float32.
+        precision: torch.bfloat16 computes activations in half the width; weights stay float32. "auto" takes it where
+            the device has units for it, see `choose_precision`, but not for "released", which is there for comparison.
         folder: where the state is kept; None keeps nothing.
         resume: go on from the state in `folder` if there is one.
         minutes: stop in good order after this long, to be resumed.
         checkpoint_minutes: time between two states inside an epoch.
+        capture: whether to record the update as a CUDA graph, see `svdlib.captured`; None does where it can be done: on
+            a GPU, in a single process, for the objectives "joint" and "input".
 
     Raises:
         LayerError: if a layer or the variant does not exist.
-        TrainingError: if the run cannot start, its state belongs to another run, or a loss is no longer finite.
+        DeviceError: if there is no such precision.
+        TrainingError: if the run cannot start, its state belongs to another run, a loss is no longer finite, or several
+            processes cannot divide a batch evenly.
         OutputError: if the state cannot be written.
     """
     if train.device.type == "cpu":
         keep_freed_memory()
-    run = _Run(detector, train, valid, layers, variant, objective, plan, seed, precision, folder)
+    if isinstance(precision, str):
+        exact = objective == "released" and precision == "auto"
+        precision = choose_precision("float32" if exact else precision, train.device)
+    run = _Run(detector, train, valid, layers, variant, objective, plan, seed, precision, folder, capture)
     limits = {"minutes": minutes, "checkpoint_minutes": checkpoint_minutes}
     return run.result(carry_on(run, epochs=plan.epochs, resume=resume, **limits))
 
@@ -210,6 +171,7 @@ class _Run:
         seed: int,
         precision: torch.dtype,
         folder: Path | None,
+        capture: bool | None,
     ) -> None:
         self.layers = tuple(check_layer(layer) for layer in LAYERS if layer in {check_layer(name) for name in layers})
         if not self.layers:
@@ -223,19 +185,44 @@ class _Run:
                 f"{len(train)} training excerpts do not fill {max(self.steps, 1)} batches of {plan.batch_size}. "
                 "Take more or longer songs, smaller batches, or fewer steps per epoch."
             )
+        self.share = share_of(plan.batch_size)
         self.detector = self._place(copy.deepcopy(detector).eval().requires_grad_(False))
         self.state_path = Path(folder) / STATE_FILE if folder else None
-        self.inverters = self._new_inverters()
+        self.inverters = {layer: share_batches(inverter) for layer, inverter in self._new_inverters().items()}
+        for network in (self.detector, *self.inverters.values()):
+            as_the_leader(list(network.state_dict().values()))
         if self.objective == "released":
             self.inverters = {layer: average_as_released(inverter) for layer, inverter in self.inverters.items()}
         self.best = {layer: _copy_of(inverter) for layer, inverter in self.inverters.items()}
+        # On the device, so that a recorded update sees them change. A GPU's fused Adam reads single precision, the
+        # processor's takes the very number.
+        exactly = torch.float32 if train.device.type == "cuda" else torch.float64
+        self.rates = dict.fromkeys(self.layers, plan.learning_rate)
+        self.rates_there = {layer: torch.tensor(0.0, dtype=exactly, device=train.device) for layer in self.layers}
         self.optimiser = self._new_optimiser()
+        self._set_rates(self.rates)
+        adversarial = self.objective == "adversarial"
+        self.adversary = Adversary(self.layers, train.device, seed) if adversarial else None
         # A GPU is fastest with all reconstructions in one comparator pass; a CPU with what fits its cache.
         self.groups = [self.layers] if train.device.type == "cuda" else [(layer,) for layer in self.layers]
         self.loss_sums = torch.zeros(len(self.layers), device=train.device)
         self.epoch, self.step = 0, 0
         self.history: list[Epoch] = []
         self.identity = self._identify()
+        self.advance = self._advance
+        if self._captures(capture):
+            self.advance = CapturedUpdate(self._advance, train.device)
+
+    def _captures(self, wanted: bool | None) -> bool:
+        """Whether to record the update; an explicit wish that would give wrong results is refused."""
+        # Of the others, one changes a constant at each update, and one decides by its losses who learns.
+        possible = self.objective in ("joint", "input") and processes() == 1
+        if wanted and not possible:
+            raise TrainingError(
+                f"An update of several processes, or of the objective {self.objective!r}, cannot be recorded. "
+                "Leave out capture, or use one process and the objective 'joint' or 'input'."
+            )
+        return possible and self.train.device.type == "cuda" if wanted is None else wanted
 
     def _new_inverters(self) -> dict[str, FeatureInverter]:
         inverters = {}
@@ -261,11 +248,12 @@ class _Run:
             groups.append({"params": penalised, "weight_decay": 2 * WEIGHT_DECAY, "layer": layer})
             groups.append({"params": free, "weight_decay": 0.0, "layer": layer})
         adam = LasagneAdam if self.objective == "released" else torch.optim.Adam
-        return adam(groups, lr=self.plan.learning_rate, fused=True)
+        on_gpu = self.train.device.type == "cuda"
+        return adam(groups, lr=self.plan.learning_rate, fused=True, capturable=on_gpu)
 
     def _identify(self) -> dict[str, Any]:
         weights = torch.cat([value.flatten().float() for value in self.detector.state_dict().values()])
-        return {
+        identity = {
             "layers": list(self.layers),
             "variant": self.variant,
             "objective": self.objective,
@@ -276,6 +264,7 @@ class _Run:
             "training_excerpts": digest(self.train.frames),
             "validation_excerpts": digest(self.valid.frames),
         }
+        return identity | {"adversarial_weight": ADVERSARIAL_WEIGHT} if self.adversary else identity
 
     def updates(self) -> Iterator[None]:
         """Do the rest of the epoch, yielding after each update."""
@@ -293,8 +282,13 @@ class _Run:
             done = (self.epoch * self.steps + self.step) / (self.plan.epochs * self.steps)
             rate = self.plan.learning_rate * (1 + math.cos(math.pi * done)) / 2
             self._set_rates(dict.fromkeys(self.layers, rate))
+        self.advance(batch)
+
+    def _advance(self, batch: Tensor) -> None:
+        """One update on the excerpts of a batch of indices; nothing in it may wait for the device."""
         self.optimiser.zero_grad(set_to_none=True)
-        losses = self._losses(self.train.gather(batch), learn=True)
+        losses = self._losses(self.train.gather(batch[self.share]), learn=True)
+        average([losses, *(value.grad for group in self.optimiser.param_groups for value in group["params"])])
         if self.objective == "released":
             # Its rule for the rate looks at the loss with all its terms.
             losses += torch.stack([weight_penalty(inverter, WEIGHT_DECAY) for inverter in self.inverters.values()])
@@ -304,10 +298,11 @@ class _Run:
     def _losses(self, x: Tensor, *, learn: bool) -> Tensor:
         """Loss per layer (layers,) on excerpts (batch, 1, 115, 80); `learn` also adds up the gradients.
 
-        The released code validates on the input loss alone.
+        The released code validates on the input loss alone. The adversarial term is no part of the value: it depends
+        on a discriminator that changes from step to step, and says nothing about whether an inverter grew better.
         """
         released = self.objective == "released"
-        compares = learn if released else self.objective == "joint"
+        compares = learn if released else self.objective != "input"
         comparator = without_gradient(self._compare) if released else self._compare
         losses = []
         with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=self.precision != torch.float32):
@@ -318,7 +313,11 @@ class _Run:
                 reconstructions = {layer: self.inverters[layer](features[layer]) for layer in group}
                 of_group = torch.stack(list(reconstruction_losses(x, theta_x, reconstructions, comparator).values()))
                 if learn:
-                    of_group.sum().backward()
+                    total = of_group.sum()
+                    if self.adversary:
+                        self.adversary.learn(x, features, reconstructions)
+                        total = total + self.adversary.term(features, reconstructions)
+                    total.backward()
                 losses.append(of_group.detach())
         return torch.cat(losses)
 
@@ -331,12 +330,13 @@ class _Run:
         self._stop_if_diverged(training, "training")
         validation = self._validate()
         self._stop_if_diverged(validation, "validation")
-        rates = {group["layer"]: group["lr"] for group in self.optimiser.param_groups}
+        rates = dict(self.rates)
         for layer in self.layers:
             lowest = min([epoch.validation[layer] for epoch in self.history], default=math.inf)
             if self.plan.keep == "last" or validation[layer] < lowest:
                 self.best[layer] = _copy_of(self.inverters[layer])
-        self.history.append(Epoch(training, validation, rates))
+        discriminator = self.adversary.close_epoch(self.steps) if self.adversary else {}
+        self.history.append(Epoch(training, validation, rates, discriminator))
         if self.plan.schedule != "cosine":
             self._set_rates({layer: self._next_rate(layer) for layer in self.layers})
         self.loss_sums.zero_()
@@ -356,8 +356,10 @@ class _Run:
             inverter.eval()
         chosen = self.valid.spread(self.plan.validation_excerpts or len(self.valid))
         total = torch.zeros(len(self.layers), device=chosen.device)
-        for batch in chosen.split(VALIDATION_BATCH):
+        # Each process measures some of the batches for all.
+        for batch in chosen.split(VALIDATION_BATCH)[rank() :: processes()]:
             total += self._losses(self.valid.gather(batch), learn=False) * len(batch)
+        add_up(total)
         for inverter in self.inverters.values():
             inverter.train()
         return dict(zip(self.layers, (total / len(chosen)).tolist(), strict=True))
@@ -379,8 +381,11 @@ class _Run:
         return rate / 2 if stalled else rate
 
     def _set_rates(self, rates: dict[str, float]) -> None:
+        self.rates = rates
+        for layer, rate in rates.items():
+            self.rates_there[layer].fill_(rate)
         for group in self.optimiser.param_groups:
-            group["lr"] = rates[group["layer"]]
+            group["lr"] = self.rates_there[group["layer"]]
 
     def save(self) -> None:
         """Write the state, if the run has a folder."""
@@ -391,11 +396,13 @@ class _Run:
             arrays |= {f"current/{layer}/{name}": value for name, value in inverter.state_dict().items()}
             arrays |= {f"best/{layer}/{name}": value for name, value in self.best[layer].items()}
         arrays |= pack_adam(self.optimiser)
+        if self.adversary:
+            arrays |= self.adversary.arrays()
         meta = {
             "identity": self.identity,
             "epoch": self.epoch,
             "step": self.step,
-            "rates": [group["lr"] for group in self.optimiser.param_groups],
+            "rates": [self.rates[group["layer"]] for group in self.optimiser.param_groups],
             "history": [asdict(epoch) for epoch in self.history],
         }
         save_state(self.state_path, arrays, meta)
@@ -418,7 +425,7 @@ class _Run:
             )
         parts: dict[str, dict[str, dict[str, Tensor]]] = {"current": {}, "best": {}, "adam": {}}
         for name, value in arrays.items():
-            if name != "loss_sums":
+            if name.partition("/")[0] in parts:
                 part, owner, rest = name.split("/", 2)
                 parts[part].setdefault(owner, {})[rest] = value
         for layer, inverter in self.inverters.items():
@@ -426,7 +433,11 @@ class _Run:
             self.best[layer] = {name: value.to(self.train.device) for name, value in parts["best"][layer].items()}
         averages = {int(number): values for number, values in parts["adam"].items()}
         restore_adam(self.optimiser, averages, meta["rates"])
+        layers = [group["layer"] for group in self.optimiser.param_groups]
+        self._set_rates(dict(zip(layers, meta["rates"], strict=True)))
         self.loss_sums.copy_(arrays["loss_sums"])
+        if self.adversary:
+            self.adversary.restore(arrays)
         self.epoch, self.step = meta["epoch"], meta["step"]
         self.history = [Epoch(**epoch) for epoch in meta["history"]]
 
@@ -436,7 +447,9 @@ class _Run:
         for layer, inverter in inverters.items():
             inverter.load_state_dict(self.best[layer])
             inverter.eval()
-        return FittedInverters(inverters, self.history, finished, self.plan.keep)
+        precision = str(self.precision).removeprefix("torch.")
+        memory = peak_memory(self.train.device)
+        return FittedInverters(inverters, self.history, finished, self.plan.keep, precision, memory)
 
 
 def _copy_of(module: nn.Module) -> dict[str, Tensor]:

@@ -1,6 +1,9 @@
 """What several tests share: sound files made on the fly, and two threads at most."""
 
 import os
+import shutil
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -42,6 +45,16 @@ def melody():
     notes = sum(np.sin(k * phase) / k for k in range(1, 12))
     decay = np.exp(-3 * (time % 1))
     return (0.2 * notes * decay + 0.01 * rng.standard_normal(len(time))).astype(np.float32)
+
+
+@pytest.fixture
+def public_folder():
+    """An empty folder in a place that everybody may enter, unlike `tmp_path`; tests may take its rights away."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    folder.chmod(0o700)
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

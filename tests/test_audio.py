@@ -1,5 +1,4 @@
 import io
-import os
 import struct
 
 import numpy as np
@@ -8,6 +7,7 @@ import soundfile
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rights import needs_rights, not_root
 
 from svdlib import audio, containers, decoding
 from svdlib.errors import AudioError, OutputError
@@ -214,11 +214,12 @@ def test_empty_file(tmp_path, suffix):
     assert_refused(path, "empty")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_unreadable_file(song_file):
-    path = song_file()
+@needs_rights
+def test_unreadable_file(song_file, public_folder):
+    path = song_file(public_folder / "song.wav")
     path.chmod(0)
-    assert_refused(path, "permissions")
+    with not_root():
+        assert_refused(path, "permissions")
 
 
 @pytest.mark.parametrize("suffix", [*FORMATS, "txt"])

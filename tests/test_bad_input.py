@@ -3,7 +3,6 @@
 What the library itself says to bad sounds, corpora, labels and training states is tested beside each module.
 """
 
-import os
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from rights import needs_rights, not_root
 
 import svdlib
 from svdlib import checkpoints, training
@@ -179,7 +179,7 @@ def test_unknown_layers_and_variants(refused, tmp_path, monkeypatch, verb, words
 
 def test_unknown_variant_and_objective(refused, tmp_path):
     refused("export", "onnx", "--out", tmp_path / "out", "--variant", "mirrored", parts=["'mirrored'", "published"])
-    refused("train", "inverters", "--objective", "beauty", parts=["'beauty'", "joint, input"])
+    refused("train", "inverters", "--objective", "beauty", parts=["'beauty'", "joint, input, released, adversarial"])
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -316,11 +316,13 @@ def test_an_unwritable_folder_for_training(refused, tmp_path, monkeypatch, verb,
     refused(*verb.split(), "--folder", folder, parts=[folder, *parts])
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_without_the_right_to_write(refused, song_file, tmp_path):
-    folder = tmp_path / "out"
+@needs_rights
+def test_a_folder_without_the_right_to_write(refused, song_file, public_folder):
+    song = song_file(public_folder / "song.wav")
+    folder = public_folder / "out"
     folder.mkdir(mode=0o555)
-    refused("invert", song_file(), "--out", folder, "--device", "cpu", parts=[folder, "permission denied"])
+    with not_root():
+        refused("invert", song, "--out", folder, "--device", "cpu", parts=[folder, "Permission denied"])
 
 
 # --- Ctrl-C ---

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tiny
 
-from svdlib import cli, cli_actions, detector_training, evaluation, recipes, training
+from svdlib import cli, cli_actions, detector_training, devices, evaluation, recipes, training
 from svdlib.checkpoints import load_detector, load_inverter
 from svdlib.cli import main
 from svdlib.cli_outcome import DEBUG_VARIABLE, explain
@@ -106,6 +106,7 @@ def test_names_in_the_help_are_the_librarys():
     assert tuple(cli.LAYER_NAMES.split()) == LAYERS
     assert cli.PROFILES == tuple(training.PROFILES)
     assert cli.PROFILES == tuple(detector_training.DETECTOR_PROFILES)
+    assert cli.PRECISIONS == ("auto", *devices.PRECISIONS)
     assert cli.STANDARDISATIONS == recipes.STANDARDISATIONS
     assert cli.AUC_RULES == tuple(evaluation.AUC_RULES)
 
@@ -193,6 +194,7 @@ def test_options_reach_the_recipe(capsys, monkeypatch, tmp_path):
     assert {key: str(value) for key, value in seen.items()} == {
         "profile": "full", "corpus": "folder:x", "seed": "3", "device": "cpu", "resume": "True", "minutes": "9.0",
         "layers": "['fc7', 'fc8']", "variant": "published", "objective": "input", "detector": "d",
+        "precision": "auto",
         "folder": str(tmp_path / "a" / "b"),
     }  # fmt: skip
 
@@ -274,6 +276,8 @@ def test_train_then_evaluate_what_was_trained(capsys, monkeypatch, tmp_path):
     status, _, err = run(capsys, *train)
     assert status == 2 and "holds an earlier run" in err
     assert run(capsys, *train, "--resume")[0] == 0
+    status, out, _ = run(capsys, *train[:-1], tmp_path / "sharp", "--objective", "adversarial")
+    assert status == 0 and load_inverter(Path(out.strip()), "fc8").provenance["objective"] == "adversarial"
 
 
 def test_a_run_that_ran_out_of_time_says_how_to_go_on(capsys, monkeypatch, tmp_path):

@@ -1,11 +1,11 @@
 """A corpus written to files and read again."""
 
 import json
-import os
 
 import numpy as np
 import pytest
 import soundfile
+from rights import needs_rights, not_root
 
 from svdlib.cli import main
 from svdlib.corpora import Corpus, Segment, Track, export_corpus, open_corpus
@@ -104,11 +104,11 @@ def test_an_empty_folder_is_taken_but_only_once(corpus, tmp_path):
         export_corpus(corpus, tmp_path)
 
 
-@pytest.mark.skipif(getattr(os, "geteuid", int)() == 0, reason="root may write anywhere, as Windows may here")
-def test_a_folder_without_the_right_to_write(corpus, tmp_path):
-    tmp_path.chmod(0o500)
-    with pytest.raises(OutputError, match="Permission denied"):
-        export_corpus(corpus, tmp_path / "out")
+@needs_rights
+def test_a_folder_without_the_right_to_write(corpus, public_folder):
+    public_folder.chmod(0o555)
+    with not_root(), pytest.raises(OutputError, match="Permission denied"):
+        export_corpus(corpus, public_folder / "out")
 
 
 def test_stems_that_nobody_knows(song_folder, tmp_path):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from svdlib.devices import choose_device
+from svdlib.devices import choose_device, choose_precision
 from svdlib.errors import DeviceError
 
 
@@ -46,3 +46,24 @@ def test_devices_that_cannot_train(monkeypatch, name):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     with pytest.raises(DeviceError, match=f"{name!r} is not supported.*cpu, cuda or auto"):
         choose_device(name)
+
+
+@pytest.mark.parametrize(("generation", "chosen"), [((7, 5), torch.float32), ((8, 0), torch.bfloat16)])
+def test_a_gpu_computes_in_half_width_if_it_has_units_for_it(monkeypatch, generation, chosen):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: generation)
+    assert choose_precision("auto", torch.device("cuda")) == chosen
+
+
+@pytest.mark.parametrize(("amx", "chosen"), [(True, torch.bfloat16), (False, torch.float32), (None, torch.float32)])
+def test_a_processor_does_if_it_has_amx(monkeypatch, amx, chosen):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    if amx is None:  # an older PyTorch, which cannot tell
+        monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported")
+    assert choose_precision("auto", torch.device("cpu")) == chosen
+
+
+def test_a_precision_that_is_named_is_taken_and_an_unknown_one_refused():
+    assert choose_precision("bfloat16", torch.device("cpu")) == torch.bfloat16
+    assert choose_precision("float32", torch.device("cuda")) == torch.float32
+    with pytest.raises(DeviceError, match="'half'.*auto, float32, bfloat16"):
+        choose_precision("half", torch.device("cpu"))

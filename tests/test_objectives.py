@@ -161,5 +161,5 @@ def test_the_penalty_is_beta_times_the_squares_of_weights_and_scales():
 
 
 def test_unknown_objective_lists_the_known_ones():
-    with pytest.raises(TrainingError, match="'join'.*joint, input, released"):
+    with pytest.raises(TrainingError, match="'join'.*joint, input, released, adversarial"):
         check_objective("join")

@@ -1,8 +1,5 @@
 import os
 import pickle
-import tempfile
-from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +7,7 @@ import tiny
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rights import needs_rights, not_root
 
 from svdlib.errors import OutputError, TrainingError
 from svdlib.inverters import build_inverter, in_channels_last
@@ -48,31 +46,12 @@ def test_a_file_in_the_way_of_a_folder(tmp_path):
     assert (tmp_path / "file").read_text() == "in the way"
 
 
-@contextmanager
-def not_root():
-    """Root may write everywhere, so where the tests run as root, they are nobody for a while."""
-    before = os.geteuid()
-    if before == 0:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(before)
-
-
-@pytest.fixture(params=[0o555, 0o000], ids=["read only", "unreachable"])
-def closed_folder(request):
-    """A folder without permission to write, in a place that everybody may enter."""
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(request.param)
-    yield folder
-    folder.chmod(0o700)
-    folder.rmdir()
-
-
-def test_a_folder_without_permission(closed_folder):
+@needs_rights
+@pytest.mark.parametrize("mode", [0o555, 0o000], ids=["read only", "unreachable"])
+def test_a_folder_without_permission(public_folder, mode):
+    public_folder.chmod(mode)
     with not_root(), pytest.raises(OutputError, match="Permission denied"):
-        write_atomically(closed_folder / "file.bin", lambda file: file.write(b""))
+        write_atomically(public_folder / "file.bin", lambda file: file.write(b""))
 
 
 # --- states ---

@@ -497,7 +497,7 @@ def _parser(kind: type[argparse.ArgumentParser]) -> argparse.ArgumentParser:
         nargs="+",
         choices=OBJECTIVES,
         default=list(Settings.objectives),
-        help="eight inverters are trained for each (default: all three)",
+        help=f"eight inverters are trained for each (default: {' '.join(Settings.objectives)})",
     )
     parser.add_argument("--sets", type=int, default=10, metavar="N", help="evaluation sets per NRE (default 10)")
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda")

@@ -279,12 +279,11 @@ def _time_of_detector_update(settings: Settings, device: torch.device) -> float:
 
 def _time_of_inverter_update(plan: Any, objective: str, device: torch.device) -> float:
     small = plan.batch_size if device.type == "cuda" else min(SMALL_BATCH, plan.batch_size)
-    precision = torch.bfloat16 if device.type == "cuda" and objective != "released" else torch.float32
     bank = ExcerptBank(_noise(), standardizer=Standardizer(), hop_frames=1, device=device)
 
     def train(updates: int) -> None:
         short = replace(plan, epochs=1, steps_per_epoch=updates, batch_size=small, validation_excerpts=2)
-        fit_inverters(SVDNet().to(device), bank, bank, objective=objective, plan=short, precision=precision)
+        fit_inverters(SVDNet().to(device), bank, bank, objective=objective, plan=short, precision="auto", capture=False)
 
     return _time_of_update(train, device) * plan.batch_size / small
 
