@@ -473,7 +473,7 @@ growth = {
 }
 verdict = (
     "The geometry was indeed the reason."
-    if abs(growth["aligned"]) < 0.05 < growth["published"]
+    if growth["aligned"] < 0.05 < growth["published"]
     else "So the geometry cannot be the whole reason, or these excerpts are too few to tell."
 )
 display(
