@@ -26,7 +26,7 @@ BOOK    := $(BIN)/python book/build.py --corpus '$(CORPUS)' --profile '$(PROFILE
 	--timeout '$(TIMEOUT)'
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-all lint notebooks html book nbval lab bench gpu-data gpu reproduce clean
+.PHONY: help venv test test-all lint notebooks html book nbval lab bench gpu-data gpu gpu-bench reproduce clean
 
 help:  ## Show this list
 	@echo "make TARGET [CORPUS=synthetic|folder:PATH] [PROFILE=demo|laptop|full] [DEVICE=cpu|cuda] [SEED=0] [TIMEOUT=900]"
@@ -82,8 +82,8 @@ lab: $(STAMP)  ## Open the notebooks in JupyterLab, to change them
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lab]'
 	$(BIN)/jupyter lab notebooks
 
-bench: $(STAMP)  ## Print the speed of training against the plain way, as ratios
-	@for script in benchmarks/*.py; do $(BIN)/python "$$script" || exit 1; done
+bench: $(STAMP)  ## Print how fast everything is, as ratios; the tables go to runs/bench
+	@$(BIN)/python -m benchmarks --device '$(DEVICE)' --out runs/bench
 
 # Prepared anew whenever it is asked for: the file does not know by its name which corpus is in it.
 gpu-data: $(STAMP)  ## Prepare the one file that training on a GPU needs
@@ -96,6 +96,10 @@ $(GPU_DATA):
 gpu: $(GPU_DATA)  ## Train on a GPU for 8 minutes, always under the profile full, going on where the last run stopped
 	@code=0; $(GPU_PYTHON) -m svdlib.gpu_job train --corpus '$(CORPUS)' --seed '$(SEED)' --data $(GPU_DATA) || code=$$?; \
 	if [ $$code -eq 3 ]; then echo "Not finished yet: run make gpu again."; else exit $$code; fi
+
+gpu-bench:  ## Measure how fast everything is on a GPU, 8 minutes at once; needs only torch and NumPy
+	@code=0; $(GPU_PYTHON) -m svdlib.gpu_job bench || code=$$?; \
+	if [ $$code -eq 3 ]; then echo "Not finished yet: run make gpu-bench again."; else exit $$code; fi
 
 reproduce: $(STAMP)  ## Repeat the whole paper: CORPUS=jamendo [SECOND=rwc] [PROFILE=published] [DRY_RUN=1, only a plan]
 	@$(BIN)/python -m svdlib.studies.reproduce --corpus '$(CORPUS)' $(if $(SECOND),--second '$(SECOND)') \

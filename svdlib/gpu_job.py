@@ -6,10 +6,13 @@ Three steps, see CONTRIBUTING.md:
 2. `train`, on the GPU: detector, then all inverters under the full profile. It stops in good order before the time
    limit; the same command goes on from there, as often as needed.
 3. `collect`, at home: weights files with provenance from the finished run.
+
+Besides these, `bench` measures on the GPU how fast everything is; it needs no data.
 """
 
 import argparse
 import json
+import subprocess
 import sys
 import time
 import zipfile
@@ -197,10 +200,38 @@ def collect(
     return paths + list(save_inverters(out, inverters, PROFILES[profile], origin | extra, of_detector).values())
 
 
+def bench(folder: Path, *, device: str, minutes: float, quick: bool = False) -> bool:
+    """Run the benchmarks that have not left their tables in the folder yet.
+
+    Args:
+        folder: where the tables go, one JSON file per benchmark.
+        device: where to compute.
+        minutes: no measurement begins after this long.
+        quick: take the smallest sizes, to see that everything works.
+
+    Returns:
+        Whether all tables are there.
+
+    Raises:
+        TrainingError: if the benchmarks are missing or one of them fails.
+    """
+    repository = Path(__file__).resolve().parent.parent
+    if not (repository / "benchmarks" / "__main__.py").is_file():
+        raise TrainingError(
+            f"There are no benchmarks in {repository}. Take the whole repository along, not the package."
+        )
+    command = [sys.executable, "-m", "benchmarks", "--keep", "--out", str(folder.resolve())]
+    command += ["--device", device, "--minutes", str(minutes), *(["--quick"] if quick else [])]
+    code = subprocess.run(command, cwd=repository).returncode
+    if code not in (0, 3):
+        raise TrainingError("A benchmark failed, see above.")
+    return code == 0
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Run one of the three steps; 0 when done, 3 when `train` has to be called again."""
+    """Run one step; 0 when done, 3 when `train` or `bench` has to be called again."""
     parser = argparse.ArgumentParser(prog="python -m svdlib.gpu_job", description=__doc__.split("\n\n")[0])
-    parser.add_argument("step", choices=("prepare", "train", "collect"))
+    parser.add_argument("step", choices=("prepare", "train", "collect", "bench"))
     parser.add_argument("--corpus", default="synthetic", help="what to prepare, and what the data must come from")
     parser.add_argument("--data", type=Path, default=Path("runs/gpu/log-mels.npz"), help="the prepared spectrograms")
     parser.add_argument("--folder", type=Path, default=Path("runs/gpu"), help="where the run is kept")
@@ -209,7 +240,8 @@ def main(arguments: list[str] | None = None) -> int:
     both = [name for name in PROFILES if name in DETECTOR_PROFILES]
     parser.add_argument("--profile", default="full", choices=both)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--minutes", type=float, default=8.0, help="time limit of one call of `train`")
+    parser.add_argument("--minutes", type=float, default=8.0, help="time limit of one call of `train` or `bench`")
+    parser.add_argument("--quick", action="store_true", help="`bench` with the smallest sizes, to see that it works")
     options = parser.parse_args(arguments)
     try:
         return _run(options)
@@ -229,6 +261,11 @@ def _run(options: argparse.Namespace) -> int:
             print(path)
         return 0
     name = device_name(choose_device(options.device))
+    if options.step == "bench":
+        tables = options.folder / "bench"
+        finished = bench(tables, device=options.device, minutes=options.minutes, quick=options.quick)
+        print(f"finished: the tables are in {tables}" if finished else "time is up: call `bench` again to go on")
+        return 0 if finished else 3
     write_atomically(options.folder / DEVICE_FILE, lambda file: file.write(name.encode()))
     _, inverters = train(options.data, options.folder, device=options.device, minutes=options.minutes, **run)
     finished = inverters is not None and inverters.finished

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from svdlib.errors import LayerError
-from svdlib.model import LAYER_SHAPES, LAYERS, SVDNet
+from svdlib.model import EXCERPT_FRAMES, LAYER_SHAPES, LAYERS, N_BANDS, SVDNet
 from svdlib.standardizer import Standardizer
 
 GOLDEN = Path(__file__).parent / "goldens" / "detector.npz"
@@ -204,3 +204,27 @@ def test_standardizer_measures_every_frame_of_every_song():
 def test_a_band_that_never_changes_does_not_divide_by_zero():
     fitted = Standardizer.fit([np.full((20, 80), log(1e-7), dtype=np.float32)])
     assert torch.isfinite(fitted(torch.zeros(3, 80))).all()
+
+
+def test_gradient_of_a_frozen_detector_is_that_of_a_learning_one():
+    """The excerpt's gradient, which a frozen detector finds in a way of its own, in either memory layout."""
+    torch.manual_seed(0)
+    learning, excerpts = SVDNet().eval().double(), torch.randn(3, 1, EXCERPT_FRAMES, N_BANDS, dtype=torch.float64)
+    gradients = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        frozen = copy.deepcopy(learning).requires_grad_(False).to(memory_format=layout)
+        for detector in (learning, frozen):
+            x = excerpts.clone().requires_grad_()
+            detector.features(x, ("conv5",))["conv5"].square().sum().backward()
+            gradients.append(x.grad)
+    for gradient in gradients[1:]:
+        torch.testing.assert_close(gradient, gradients[0], rtol=1e-12, atol=1e-12)
+    assert gradients[0].abs().max() > 1e-3
+    assert not any(weight.grad is not None for weight in frozen.parameters())
+
+
+def test_a_frozen_detector_can_be_differentiated_twice():
+    torch.manual_seed(0)
+    frozen = SVDNet().layers["conv1"][0].requires_grad_(False).double()
+    x = torch.randn(1, 1, 6, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(frozen, x) and torch.autograd.gradgradcheck(frozen, x)

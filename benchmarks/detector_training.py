@@ -1,0 +1,126 @@
+"""How fast `fit_detector` learns from labels: against the plain loop, and against what arithmetic allows.
+
+The plain loop shows the detector one excerpt of 115 frames per label, through a DataLoader. `fit_detector` scores 32
+labels of a longer segment in one pass, the dense layers applied as convolutions. Both see every label with all its
+frames, and count labels per second; `fit_detector` also augments its segments, the plain loop does not.
+
+    python -m benchmarks.detector_training [--device cuda] [--quick] [--rounds 3] [--json] [--out FILE]
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from benchmarks.flops import count_detector_update
+from benchmarks.measuring import Options, Stopwatch, Table, in_turn, matrix_rate, ratios, script, spread
+from svdlib.detector_training import CERTAINTY, SEGMENT_FRAMES, DetectorPlan, fit_detector
+from svdlib.excerpts import Songs
+from svdlib.model import CENTRE_FRAME, EXCERPT_FRAMES, N_BANDS, TIME_STRIDE, SVDNet
+
+LABELS_PER_SEGMENT = (SEGMENT_FRAMES - EXCERPT_FRAMES) // TIME_STRIDE + 1
+
+
+class LabelledExcerpts(Dataset):
+    """One excerpt for each label of a song's frames, as NumPy arrays."""
+
+    def __init__(self, log_mel: np.ndarray, labels: np.ndarray) -> None:
+        self.log_mel, self.labels = log_mel, labels
+
+    def __len__(self) -> int:
+        return len(self.log_mel) - EXCERPT_FRAMES + 1
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.float32]:
+        excerpt = self.log_mel[None, index : index + EXCERPT_FRAMES].copy()
+        return excerpt, np.float32(self.labels[index + CENTRE_FRAME])
+
+
+@dataclass(frozen=True)
+class TimedPlan(DetectorPlan):
+    """A plan that tells a stopwatch whenever an update begins."""
+
+    stopwatch: Stopwatch | None = None
+
+    def rate(self, updates: int) -> float:
+        """The step size, the first thing that an update asks for."""
+        self.stopwatch.begin_update()
+        return super().rate(updates)
+
+
+def song_of_noise(frames: int) -> Songs:
+    """A song of noise that is sung in every other stretch of a second."""
+    log_mel = np.random.default_rng(0).standard_normal((frames, N_BANDS), dtype=np.float32)
+    return Songs([log_mel], [np.arange(frames) // 70 % 2 == 0], ["noise"])
+
+
+def time_plain(device: str, batch: int, steps: int) -> float:
+    """Seconds per label, the plain way."""
+    detector = SVDNet().to(device)
+    optimiser = torch.optim.Adam(detector.parameters(), lr=1e-3)
+    stopwatch = Stopwatch(device, steps)
+    songs = song_of_noise(stopwatch.needed * batch + EXCERPT_FRAMES - 1)
+    examples = LabelledExcerpts(songs.log_mels[0], songs.labels[0])
+    for excerpts, sung in DataLoader(examples, batch_size=batch, shuffle=True):
+        stopwatch.begin_update()
+        plain_update(detector, optimiser, excerpts.to(device), sung.to(device))
+    return stopwatch.seconds / batch
+
+
+def plain_update(detector: SVDNet, optimiser: torch.optim.Optimizer, x: Tensor, sung: Tensor) -> Tensor:
+    """Improve the detector on excerpts (batch, 1, 115, 80) with labels (batch,); return the loss before."""
+    targets = sung * (2 * CERTAINTY - 1) + 1 - CERTAINTY
+    loss = F.binary_cross_entropy_with_logits(detector(x)[:, 0], targets)
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+    return loss.detach()
+
+
+def time_fit(device: str, batch: int, steps: int) -> float:
+    """Seconds per label with `fit_detector`, validation and set-up not counted."""
+    stopwatch = Stopwatch(device, steps)
+    plan = TimedPlan(epochs=1, steps_per_epoch=stopwatch.needed, batch_size=batch, stopwatch=stopwatch)
+    fit_detector(song_of_noise(10 * SEGMENT_FRAMES), song_of_noise(EXCERPT_FRAMES), plan=plan, device=device)
+    return stopwatch.seconds / (batch * LABELS_PER_SEGMENT)
+
+
+def tables(options: Options) -> list[Table]:
+    gpu = options.device.startswith("cuda")
+    excerpts, segments, steps = (2, 1, 1) if options.quick else (512, 32, 50) if gpu else (64, 16, 4)
+    ways = {
+        "plain": partial(time_plain, options.device, excerpts, steps),
+        "fit_detector": partial(time_fit, options.device, segments, steps),
+        "rate": partial(matrix_rate, options.device, "float32", options.quick),
+    }
+    found = in_turn(ways, options)
+    return [against_plain(found), against_floor(found)]
+
+
+def against_plain(found: dict[str, list[float]]) -> Table:
+    rows = [
+        {
+            "way": way,
+            "labels/s": spread([1 / seconds for seconds in found[way]]),
+            "times as fast": ratios(found["plain"], found[way]),
+        }
+        for way in ("plain", "fit_detector")
+    ]
+    return Table("Training of the detector, against one excerpt per label", rows)
+
+
+def against_floor(found: dict[str, list[float]]) -> Table:
+    rows = []
+    for way in ("plain", "fit_detector"):
+        flops = count_detector_update(fully_convolutional=way == "fit_detector")
+        over = ratios(found[way], [flops / rate for rate in found["rate"]])
+        rows.append({"way": way, "GFLOP/label": flops / 1e9, "time / its own floor": over})
+    remark = "Floor: the counted operations of convolutions and matrices, at the speed of large matrix products."
+    return Table("Training of the detector, against the floor", rows, [remark])
+
+
+if __name__ == "__main__":
+    script("detector_training", __doc__, tables)
