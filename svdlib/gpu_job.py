@@ -3,9 +3,10 @@
 Three steps, see CONTRIBUTING.md:
 
 1. `prepare`, at home: the spectrograms and labels of a corpus in one file of under 50 MB.
-2. `train`, on the GPU: detector, then all inverters under the full profile. It stops in good order before the time
-   limit; the same command goes on from there, as often as needed.
-3. `collect`, at home: weights files with provenance from the finished run.
+2. `train`, on the GPU: detector, then all inverters under the full profile, one run for each family and objective
+   that the book needs. It stops in good order before the time limit; the same command goes on from there, as often as
+   needed. A finished run leaves one small file: its networks, its losses and its NRE on the validation songs.
+3. `collect`, at home: weights files with provenance, and a table of all runs.
 
 Besides these, `bench` measures on the GPU how fast everything is; it needs no data.
 """
@@ -17,17 +18,24 @@ import sys
 import time
 import zipfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from svdlib.detector_training import DETECTOR_PROFILES, FittedDetector, fit_detector
 from svdlib.devices import choose_device, device_name
 from svdlib.errors import CorpusError, SvdlibError, TrainingError
+from svdlib.evaluation import EvaluationPlan, LayerScore, evaluate_inverters
 from svdlib.excerpts import ExcerptBank, Songs
-from svdlib.storage import load_state, write_atomically
-from svdlib.training import PROFILES, STATE_FILE, FittedInverters, fit_inverters
+from svdlib.inverters import build_inverter
+from svdlib.model import SVDNet
+from svdlib.plans import PROFILES, plan_under
+from svdlib.storage import digest, load_state, save_state, write_atomically
+from svdlib.training import STATE_FILE, Epoch, FittedInverters, fit_inverters
 
 STEPS_PER_NEPER = 64
 """Spectrograms travel as whole steps of 1/64 in natural-log units: an error of 0.005, far below what an ear or the
@@ -38,6 +46,21 @@ STEM_STEPS_PER_NEPER = 8
 
 LOWEST_STEM = -16.25  # natural-log units, just below the floor of the front end
 
+RUNS = (
+    ("aligned", "joint"),
+    ("published", "joint"),
+    ("aligned", "input"),
+    ("published", "input"),
+    ("aligned", "adversarial"),
+    ("published", "released"),
+)
+"""Family and objective of each run of the inverters, in the order in which they are trained."""
+
+SHIPPED = RUNS[:2]
+"""Those whose weights go into the package; of the others, the numbers do."""
+
+KEPT_FILE = "kept.npz"
+TABLE_FILE = "runs.json"
 SPLITS = ("train", "valid")
 STEMS = ("voices", "bands")
 DEVICE_FILE = "device.txt"
@@ -130,35 +153,57 @@ def train(
     corpus: str | None = None,
     profile: str = "full",
     seed: int = 0,
-) -> tuple[FittedDetector, FittedInverters | None]:
+    runs: Sequence[tuple[str, str]] = RUNS,
+) -> bool:
     """Train the detector, then all inverters, going on from what an earlier call left.
 
     Args:
         data: the file that `prepare` wrote.
-        folder: where the states are kept.
+        folder: where the states are kept, and what finished runs leave.
         device: where to train.
         minutes: stop in good order after this long.
         corpus: what the data must come from; None takes any.
         profile: how long to train: "demo", "laptop" or "full".
         seed: of everything that is random.
+        runs: family and objective of each run of the inverters.
 
     Returns:
-        The detector and the inverters so far; no inverters before the detector is finished.
+        Whether all is finished.
+
+    Raises:
+        CorpusError: if the data are missing, damaged or of another corpus.
+        TrainingError: if the folder holds runs of other data or settings.
     """
     begun = time.monotonic()
     songs, _ = unpack(data, corpus)
     place = choose_device(device)
-    plan = DETECTOR_PROFILES[profile]
+    identity = _identity(songs, profile, seed)
     options = {"seed": seed, "resume": True}
-    detector = fit_detector(
-        *songs.values(), plan=plan, device=place, folder=folder / "detector", minutes=minutes, **options
-    )
-    if not detector.finished:
-        return detector, None
-    banks = [_bank(songs[split], detector, place) for split in SPLITS]
-    left = minutes - (time.monotonic() - begun) / 60
-    options |= {"precision": torch.bfloat16, "folder": folder / "inverters", "minutes": left}
-    return detector, fit_inverters(detector.detector, *banks, plan=PROFILES[profile], **options)
+    detector = _kept_detector(folder, identity)
+    if detector is None:
+        where = {"device": place, "folder": folder / "detector", "minutes": minutes}
+        fitted = fit_detector(*songs.values(), plan=DETECTOR_PROFILES[profile], **where, **options)
+        if not fitted.finished:
+            return False
+        _keep_detector(folder, fitted, identity)
+        detector = fitted
+    network = detector.detector.to(place)
+    train_bank, valid_bank = (_bank(songs[split], detector, place) for split in SPLITS)
+    for variant, objective in runs:
+        if _kept_inverters(folder, (variant, objective), identity) is not None:
+            continue
+        left = minutes - (time.monotonic() - begun) / 60
+        if left <= 0:
+            return False
+        where = {"folder": _run_folder(folder, (variant, objective)), "minutes": left, "precision": "auto"}
+        plan = PROFILES[profile]
+        named = {"variant": variant, "objective": objective, "plan": plan}
+        fitted_inverters = fit_inverters(network, train_bank, valid_bank, **named, **where, **options)
+        if not fitted_inverters.finished:
+            return False
+        scores = evaluate_inverters(network, fitted_inverters.inverters, valid_bank, EvaluationPlan(sets=10))
+        _keep_inverters(folder, (variant, objective), fitted_inverters, scores, identity)
+    return True
 
 
 def _bank(songs: Songs, fitted: FittedDetector, device: torch.device) -> ExcerptBank:
@@ -166,38 +211,131 @@ def _bank(songs: Songs, fitted: FittedDetector, device: torch.device) -> Excerpt
 
 
 def collect(
-    data: Path, folder: Path, out: Path, *, corpus: str | None = None, profile: str = "full", seed: int = 0
+    data: Path,
+    folder: Path,
+    out: Path,
+    *,
+    corpus: str | None = None,
+    profile: str = "full",
+    seed: int = 0,
+    runs: Sequence[tuple[str, str]] = RUNS,
 ) -> list[Path]:
-    """Write weights files from a finished run; nothing of the run is changed.
+    """Write weights files and a table from finished runs; nothing of the runs is changed.
 
     Args:
         data: the file that `prepare` wrote.
-        folder: the run's states.
-        out: where the weights files go.
+        folder: what the runs have left.
+        out: where the weights files and the table go.
         corpus: what the data must come from; None takes any.
-        profile: the profile of the run.
-        seed: the seed of the run.
+        profile: the profile of the runs.
+        seed: the seed of the runs.
+        runs: which of them; their weights are written if they are `SHIPPED`, and their numbers in any case.
 
     Raises:
         CorpusError: if the data are missing, damaged or of another corpus.
-        TrainingError: if the run is not finished or has other settings.
+        TrainingError: if a run is not finished or has other settings.
     """
     from svdlib.checkpoints import load_detector
     from svdlib.recipes import make_provenance, save_detector, save_inverters
+    from svdlib.studies import as_json
 
-    for part, plans in (("detector", DETECTOR_PROFILES), ("inverters", PROFILES)):
-        _, meta = load_state(folder / part / STATE_FILE)
-        if meta["epoch"] < plans[profile].epochs:
-            raise TrainingError(f"The run in {folder} is not finished. Call `train` again until it says so.")
     songs, source = unpack(data, corpus)
-    detector, inverters = train(data, folder, device="cpu", minutes=0, profile=profile, seed=seed)
+    identity = _identity(songs, profile, seed)
+    detector = _kept_detector(folder, identity)
+    found = {run: _kept_inverters(folder, run, identity) for run in runs} if detector else {}
+    missing = [" ".join(run) for run in runs if found.get(run) is None]
+    if missing:
+        raise TrainingError(f"{folder} is not finished: {', '.join(missing)}. Call `train` again until it says so.")
     device = (folder / DEVICE_FILE).read_text().strip()
     origin = make_provenance(source["name"], source["songs"], seed, profile, device)
     paths = [save_detector(out, detector, DETECTOR_PROFILES[profile], origin)]
-    excerpts = len(_bank(songs["train"], detector, torch.device("cpu")))
-    extra = {"objective": "joint", "precision": "bfloat16", "training_excerpts": excerpts}
+    extra = {"training_excerpts": len(_bank(songs["train"], detector, torch.device("cpu")))}
     of_detector = load_detector(paths[0]).provenance
-    return paths + list(save_inverters(out, inverters, PROFILES[profile], origin | extra, of_detector).values())
+    table = []
+    for (variant, objective), (fitted, scores) in found.items():
+        named = {"objective": objective, "precision": fitted.precision} | extra
+        plan = plan_under(objective, PROFILES[profile])
+        if (variant, objective) in SHIPPED:
+            paths += save_inverters(out, fitted, plan, origin | named, of_detector).values()
+        table.append({"variant": variant, "plan": asdict(plan), "nre": scores} | named)
+        table[-1] |= {"curves": {layer: fitted.record(layer) for layer in fitted.inverters}}
+    text = json.dumps(as_json(origin | {"runs": table}), indent=1, allow_nan=False)
+    write_atomically(out / TABLE_FILE, lambda file: file.write(text.encode()))
+    return [*paths, out / TABLE_FILE]
+
+
+# --- what finished runs leave --------------------------------------------------------------------------------------
+
+
+def _identity(songs: dict[str, Songs], profile: str, seed: int) -> dict[str, Any]:
+    values = [torch.from_numpy(np.concatenate(songs[split].log_mels)) for split in SPLITS]
+    plans = {"detector": asdict(DETECTOR_PROFILES[profile]), "inverters": asdict(PROFILES[profile])}
+    return json.loads(json.dumps({"data": [digest(each) for each in values], "plans": plans, "seed": seed}))
+
+
+def _run_folder(folder: Path, run: tuple[str, str]) -> Path:
+    return folder / f"inverters-{'-'.join(run)}"
+
+
+def _keep(folder: Path, arrays: dict[str, Tensor], meta: dict[str, Any]) -> None:
+    """Write what a run has brought, and give up its state, which is four times as large."""
+    save_state(folder / KEPT_FILE, arrays, meta)
+    (folder / STATE_FILE).unlink(missing_ok=True)
+
+
+def _kept(folder: Path, identity: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    if not (folder / KEPT_FILE).is_file():
+        return None
+    arrays, meta = load_state(folder / KEPT_FILE)
+    different = [key for key, value in identity.items() if meta["identity"].get(key) != value]
+    if different:
+        raise TrainingError(f"{folder} belongs to another run: {', '.join(different)} differ. Choose another folder.")
+    return arrays, meta
+
+
+def _keep_detector(folder: Path, fitted: FittedDetector, identity: dict[str, Any]) -> None:
+    meta = {name: getattr(fitted, name) for name in ("threshold", "history", "finished", "keeps_best")}
+    _keep(folder / "detector", fitted.detector.state_dict(), meta | {"identity": identity})
+
+
+def _kept_detector(folder: Path, identity: dict[str, Any]) -> FittedDetector | None:
+    kept = _kept(folder / "detector", identity)
+    if kept is None:
+        return None
+    arrays, meta = kept
+    detector = SVDNet()
+    detector.load_state_dict(arrays)
+    del meta["identity"]
+    return FittedDetector(detector.eval(), **meta)
+
+
+def _keep_inverters(
+    folder: Path,
+    run: tuple[str, str],
+    fitted: FittedInverters,
+    scores: dict[str, LayerScore],
+    identity: dict[str, Any],
+) -> None:
+    arrays = nn.ModuleDict(fitted.inverters).state_dict()
+    meta = {"history": [asdict(epoch) for epoch in fitted.history], "keep": fitted.keep, "precision": fitted.precision}
+    meta |= {"nre": {layer: asdict(score) for layer, score in scores.items()}, "identity": identity}
+    _keep(_run_folder(folder, run), arrays, meta)
+
+
+def _kept_inverters(
+    folder: Path, run: tuple[str, str], identity: dict[str, Any]
+) -> tuple[FittedInverters, dict[str, Any]] | None:
+    kept = _kept(_run_folder(folder, run), identity)
+    if kept is None:
+        return None
+    arrays, meta = kept
+    inverters = {layer: build_inverter(layer, run[0]).eval() for layer in meta["nre"]}
+    nn.ModuleDict(inverters).load_state_dict(arrays)
+    history = [Epoch(**epoch) for epoch in meta["history"]]
+    return FittedInverters(inverters, history, True, meta["keep"], meta["precision"]), meta["nre"]
+
+
+# --- speed ---------------------------------------------------------------------------------------------------------
 
 
 def bench(folder: Path, *, device: str, minutes: float, quick: bool = False) -> bool:
@@ -267,8 +405,7 @@ def _run(options: argparse.Namespace) -> int:
         print(f"finished: the tables are in {tables}" if finished else "time is up: call `bench` again to go on")
         return 0 if finished else 3
     write_atomically(options.folder / DEVICE_FILE, lambda file: file.write(name.encode()))
-    _, inverters = train(options.data, options.folder, device=options.device, minutes=options.minutes, **run)
-    finished = inverters is not None and inverters.finished
+    finished = train(options.data, options.folder, device=options.device, minutes=options.minutes, **run)
     print("finished: now run `collect`" if finished else "time is up: call `train` again to go on")
     return 0 if finished else 3
 

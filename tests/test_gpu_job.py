@@ -1,5 +1,8 @@
 """The GPU job on a CPU and a tiny corpus: the same steps, the same files."""
 
+import itertools
+import json
+
 import numpy as np
 import pytest
 
@@ -52,15 +55,27 @@ def test_an_interrupted_job_goes_on_and_is_collected(data, tmp_path, tiny_profil
     assert "not finished" in capsys.readouterr().err
     assert (tmp_path / "run" / "detector" / "state.npz").read_bytes() == unfinished
     assert gpu_job.main(["train", *common, "--minutes", "10"]) == 0
+    left = sorted(path.relative_to(tmp_path / "run").as_posix() for path in (tmp_path / "run").glob("*/*"))
+    runs = [f"inverters-{variant}-{objective}" for variant, objective in gpu_job.RUNS]
+    assert left == sorted(f"{name}/kept.npz" for name in ("detector", *runs)), "no large state is left"
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*.npz")}
+    assert gpu_job.main(["train", *common, "--minutes", "0"]) == 0, "all is there already"
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*.npz")}
+    assert gpu_job.main(["train", *common, "--seed", "1"]) == 2
+    assert "seed differ" in capsys.readouterr().err
     assert gpu_job.main(["collect", *common, "--out", str(tmp_path / "weights")]) == 0
     detector = load_detector(tmp_path / "weights" / "detector.safetensors")
     assert detector.provenance["corpus"] == CORPUS
     assert 0 < detector.provenance["threshold"] < 1
-    for layer in LAYERS:
-        inverter = load_inverter(tmp_path / "weights" / f"published-{layer}.safetensors", layer)
+    for layer, variant in itertools.product(LAYERS, ("published", "aligned")):
+        inverter = load_inverter(tmp_path / "weights" / f"{variant}-{layer}.safetensors", layer, variant)
         assert len(inverter.provenance["validation_losses"]) == 2
         assert inverter.provenance["detector"] == detector.provenance
-        assert inverter.provenance["device"] == "cpu"
+        assert inverter.provenance["device"] == "cpu" and inverter.provenance["objective"] == "joint"
+    table = json.loads((tmp_path / "weights" / "runs.json").read_text())
+    assert [(run["variant"], run["objective"]) for run in table["runs"]] == list(gpu_job.RUNS)
+    assert all(run["nre"][layer]["nre"] > 0 for run in table["runs"] for layer in LAYERS)
+    assert len(list((tmp_path / "weights").iterdir())) == 1 + 16 + 1
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not an archive", b"PK\x03\x04 half an archive"])
