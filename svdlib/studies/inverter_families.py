@@ -67,8 +67,11 @@ def study(
     songs = load_songs(tracks_of(open_corpus(corpus), split))
     found = measure(network, families, bank_of(songs, network, place), EvaluationPlan(sets, per_song))
     trained = {name: inverters[LAYERS[0]].provenance for name, inverters in families.items()}
+    # Plans from before they could say which epoch to keep kept the best.
     plans = {
-        name: {key: each.get(key) for key in ("corpus", "objective", "plan", "seed")} for name, each in trained.items()
+        name: {key: provenance[key] for key in ("corpus", "objective", "seed")}
+        | {"plan": {"keep": "best"} | provenance["plan"]}
+        for name, provenance in trained.items()
     }
     origin = {"study": "inverter_families", "split": split} | origin_of(corpus, len(songs.names))
     return as_json(origin | {"sets": sets, "per_song": per_song, "training": plans, "layers": found})
