@@ -60,7 +60,7 @@ n_songs = {"demo": 16, "laptop": 16, "full": None}[profile]
 # hears singing, or that it knows our program. Only other songs can tell.
 #
 # The next cell measures the detector on synthetic test songs, and takes the measurement on other songs beside them. If the book was built on a folder of your own songs, these are yours, and all of them are measured now. Otherwise
-# they are five real songs whose licences do not let us pass them on with the book. For those we stored the numbers, with the detector that made them.
+# they are five real songs. They belong to others, and most of their licences forbid changes or sale, so they are not part of the book. For those we stored the numbers, with the detector that made them.
 
 
 # %%

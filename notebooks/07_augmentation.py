@@ -318,7 +318,7 @@ print(tuple(random_changes.shape), torch.allclose(unchanged, original))
 # ## Does the label survive?
 #
 # You have listened: is there singing in all of them? You are the best judge. A second judge is the detector of this book. We draw excerpts from test songs, change them in one way at a time, and ask it. It learned with other changes: with
-# loudness and filters of about this strength, but with a pitch that moved by 7 % at most, and without noise, dropout and changes of tempo. So a change that moves its answers is either one that harms the singing, or one that it has not learned to bear.
+# loudness and filters of about this strength, but in place of a change of pitch the mel axis was scaled by up to 7 %, and there was no noise, no dropout and no change of tempo. So a change that moves its answers is either one that harms the singing, or one that it has not learned to bear.
 
 # %%
 draws, windows, sung_labels = np.random.default_rng(seed), [], []
@@ -455,7 +455,7 @@ display(
 # print("below 8.5 kHz:", error[1:lost].mean(), " above:", error[lost + 1 :].mean())
 # assert (back[..., lost + 1 :] == 0).all()
 # ```
-# What lay above 11025/1.3 = 8481 Hz has been pushed over the upper end and does not come back. Below, interpolating twice blurs the picture; in our excerpt it changes the magnitudes by a tenth.
+# What lay above 11025/1.3 = 8481 Hz has been pushed over the upper end and does not come back. Below, interpolating twice blurs the picture; the first number says by what share it changes the magnitudes.
 # :::
 #
 # **3. A wrong augmentation.** Mix in the *sung* excerpt in place of the unsung one, with a factor of 0.5, into all excerpts of `windows`, and ask the detector. How many of the unsung excerpts does it now call sung? What would it learn from such excerpts, if they kept their label?
