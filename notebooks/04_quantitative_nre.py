@@ -465,9 +465,9 @@ if real is not None:
         row["real songs: lower by"] = (
             f"{found['aligned']['gain']:.0%} ({low:.0%} to {high:.0%})"
         )
-pd.DataFrame(rows).style.format(
-    {"lower by": "{:.0%}"}, precision=3
-).hide(axis="index")
+pd.DataFrame(rows).style.format({"lower by": "{:.0%}"}, precision=3).hide(
+    axis="index"
+)
 
 # %% tags=["remove-input"]
 aligned_value = {layer: score.nre for layer, score in aligned_scores.items()}
@@ -492,6 +492,8 @@ text = (
         + ": there, other things than the layer still decide. "
     )
 )
+if ("conv1", "conv2") in still:
+    text += "For Conv1 we know that a perfect inversion exists: but for the leaky ReLU, which is undone, the layer is linear, and its 64 filters of 9 weights can be solved for the cell in their middle. Training has not come that far with so small a network. "
 if real is not None:
     text += (
         f"The columns *real songs* are the stored result of a study on {real['songs']} real songs, measured on {real['date']} with `python -m svdlib.studies.inverter_families`. "

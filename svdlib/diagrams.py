@@ -61,8 +61,10 @@ def inverter_steps(inverter: FeatureInverter) -> list[Step]:
     for name, output in outputs.items():
         if name == "output":
             before = steps[-1].shape
-            grown = before[1] > EXCERPT_FRAMES or before[2] > N_BANDS
-            steps.append(Step("Output", "trimmed" if grown else "zeros around", tuple(output.shape[1:])))
+            after = tuple(output.shape[1:])
+            grown = before[1] > after[1] or before[2] > after[2]
+            fitted = "as it is" if before == after else "trimmed" if grown else "zeros around"
+            steps.append(Step("Output", fitted, after))
         else:
             steps.append(Step(name, operation_text(inverter.stages[name]), tuple(output.shape[1:])))
     return steps

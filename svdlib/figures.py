@@ -258,7 +258,7 @@ def figure_frame_errors(errors: Mapping[str, Mapping[str, Sequence[float]]]) -> 
         figure = Drawing(figsize=(7.4, 1.75 * rows + 0.6), layout="constrained")
         grid = figure.subplots(rows, 4, sharex=True, sharey=True, squeeze=False)
         for axes, (layer, by_family) in zip(grid.flat, errors.items(), strict=False):
-            for (family, curve), colour in zip(by_family.items(), (ORANGE, BLUE, GREY), strict=False):
+            for (family, curve), colour in zip(by_family.items(), (BLUE, ORANGE, GREY), strict=False):
                 axes.plot(curve, color=colour, label=family)
             axes.set_title(layer_title(layer))
         for axes in grid.flat[len(errors) :]:
@@ -266,7 +266,7 @@ def figure_frame_errors(errors: Mapping[str, Mapping[str, Sequence[float]]]) -> 
         grid[0, 0].set(ylim=(0, None), xlim=(0, EXCERPT_FRAMES - 1), xticks=[0, 57, 114])
         figure.supxlabel("frame of the excerpt", size=9)
         figure.supylabel("squared error", size=9)
-        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return figure
 
 

@@ -102,6 +102,7 @@ def test_the_inverter_diagram_shows_what_is_trimmed():
     shown = texts(figures.figure_inverter(build_inverter("conv4")))
     assert {"128 × 35 × 23", "64 × 70 × 46", "1 × 140 × 92", "trimmed"} <= set(shown)
     assert "zeros around" in texts(figures.figure_inverter(build_inverter("conv2")))
+    assert "as it is" in texts(figures.figure_inverter(build_inverter("conv2", "aligned")))
 
 
 def test_the_method_is_drawn():
@@ -155,6 +156,21 @@ def test_nre_of_a_single_song_has_no_intervals():
     (axes,) = drawn(figures.figure_nre({"one song": scores}, {"one song": 0.71}))
     assert not axes.collections
     assert [list(line.get_ydata()) for line in axes.lines if len(line.get_ydata()) == 8] == [[0.5] * 8]
+
+
+def test_frame_errors_have_a_panel_per_layer_and_a_curve_per_family():
+    curves = {
+        layer: {"published": np.full(115, 0.5), "aligned": np.linspace(0, 0.1 * k, 115)}
+        for k, layer in enumerate(LAYERS)
+    }
+    axes = [each for each in drawn(figures.figure_frame_errors(curves)) if each.get_visible()]
+    assert [each.get_title() for each in axes] == TITLES
+    for each, by_family in zip(axes, curves.values(), strict=True):
+        assert all(
+            np.array_equal(line.get_ydata(), curve) for line, curve in zip(each.lines, by_family.values(), strict=True)
+        )
+    two_layers = {layer: curves[layer] for layer in ("mp3", "fc8")}
+    assert sum(each.get_visible() for each in drawn(figures.figure_frame_errors(two_layers))) == 2
 
 
 def test_losses_are_drawn_per_layer():
