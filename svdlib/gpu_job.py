@@ -16,7 +16,6 @@ import json
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -33,6 +32,7 @@ from svdlib.evaluation import EvaluationPlan, LayerScore, evaluate_inverters
 from svdlib.excerpts import ExcerptBank, Songs
 from svdlib.inverters import build_inverter
 from svdlib.model import SVDNet
+from svdlib.npz import DAMAGE
 from svdlib.plans import PROFILES, plan_under
 from svdlib.storage import digest, load_state, save_state, write_atomically
 from svdlib.training import STATE_FILE, Epoch, FittedInverters, fit_inverters
@@ -110,7 +110,7 @@ def unpack(path: Path, corpus: str | None = None) -> tuple[dict[str, Songs], dic
         with np.load(Path(path), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         songs, source = {split: _songs(arrays, split) for split in SPLITS}, json.loads(arrays["corpus"].tobytes())
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         raise CorpusError(f"{path} does not hold prepared spectrograms ({error}). Make it with `prepare`.") from error
     if corpus is not None and source["name"] != corpus:
         raise CorpusError(f"{path} was prepared from {source['name']!r}, not {corpus!r}. Delete it and prepare again.")

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from svdlib.errors import OutputError, TrainingError
+from svdlib.npz import DAMAGE
 
 META = "meta"
 
@@ -77,7 +77,7 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with np.load(path, allow_pickle=False) as archive:
             meta = json.loads(archive[META].tobytes())
             arrays = {name: torch.from_numpy(archive[name]) for name in archive.files if name != META}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         raise TrainingError(f"The training state {path} is damaged ({error}). Delete it and start again.") from error
     return arrays, meta
 
