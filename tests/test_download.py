@@ -136,19 +136,59 @@ def test_a_server_that_knows_no_ranges_is_asked_for_the_whole(server, tmp_path):
     assert fetch_file(source(server, checksum=MD5), tmp_path).read_bytes() == CONTENT
 
 
+DATES = ["Mon, 01 Jan 2024 10:00:00 GMT", "Tue, 02 Jan 2024 10:00:00 GMT"]
+
+
 @pytest.mark.parametrize("strict", [True, False])
-def test_two_versions_of_a_file_are_never_mixed(server, tmp_path, strict):
+@pytest.mark.parametrize("dates", [[None, None], DATES])
+@pytest.mark.parametrize("etags", [True, False])
+@pytest.mark.parametrize("more", [b"", b"more"])
+def test_two_versions_of_a_file_are_never_mixed(server, tmp_path, strict, dates, etags, more):
+    server.etags, server.strict, server.date = etags, strict, dates[0]
     interrupted(server, tmp_path)
-    server.files["/a.zip"] = newer = CONTENT[::-1] + b"more"
-    server.strict = strict
+    server.files["/a.zip"] = newer = CONTENT[::-1] + more
+    server.date = dates[1]
     assert fetch_file(source(server), tmp_path).read_bytes() == newer
 
 
-def test_without_etag_the_size_decides(server, tmp_path):
-    server.etags = False
+@pytest.mark.parametrize("etags", [True, False])
+def test_a_version_that_appears_between_two_attempts_is_not_mixed_in(server, tmp_path, monkeypatch, etags):
+    newer = CONTENT[::-1]
+    server.etags, server.strict, server.cuts = etags, False, [200_000]
+    monkeypatch.setattr(download.time, "sleep", lambda _: server.files.update({"/a.zip": newer}))
+    assert fetch_file(source(server), tmp_path).read_bytes() == newer
+
+
+def test_a_server_that_stops_telling_versions_is_believed_only_with_a_checksum(server, tmp_path):
+    for checksum in (None, MD5):
+        have = interrupted(server, tmp_path)
+        server.etags, server.strict = False, False
+        path = fetch_file(source(server, checksum=checksum), tmp_path)
+        assert path.read_bytes() == CONTENT and server.asked[0] == ("/a.zip", f"bytes={have}-")
+        assert len(server.asked) == (1 if checksum else 2)
+        path.unlink()
+        server.etags, server.strict = True, True
+
+
+def test_without_etag_the_date_decides(server, tmp_path):
+    server.etags, server.date = False, DATES[0]
     have = interrupted(server, tmp_path)
     assert fetch_file(source(server), tmp_path).read_bytes() == CONTENT
     assert server.asked == [("/a.zip", f"bytes={have}-")]
+
+
+def test_without_etag_and_date_the_size_decides_where_a_checksum_is_known(server, tmp_path):
+    server.etags = False
+    have = interrupted(server, tmp_path, checksum=MD5)
+    assert fetch_file(source(server, checksum=MD5), tmp_path).read_bytes() == CONTENT
+    assert server.asked == [("/a.zip", f"bytes={have}-")]
+
+
+def test_without_etag_date_and_checksum_it_begins_anew(server, tmp_path):
+    server.etags = False
+    interrupted(server, tmp_path)
+    assert fetch_file(source(server), tmp_path).read_bytes() == CONTENT
+    assert server.asked == [("/a.zip", None)]
 
 
 def test_without_etag_and_size_it_begins_anew(server, tmp_path):
