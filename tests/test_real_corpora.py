@@ -791,6 +791,36 @@ def test_any_list_of_songs(tmp_path, content):
         assert all(name.strip() and split == "train" for name, split in splits.items())
 
 
+ENTRY = {"key": "a.zip", "size": 5, "checksum": f"md5:{'0' * 32}", "links": {"self": "https://a/a.zip"}}
+
+
+def test_a_record_as_it_should_be(tmp_path):
+    (tmp_path / RECORD_FILE).write_text(json.dumps({"files": [ENTRY]}))
+    (source,) = record_files(tmp_path)
+    assert (source.url, source.file, source.size, source.unpack_to) == ("https://a/a.zip", "a.zip", 5, "a")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"files":' + "[" * 100_000 + "]" * 100_000 + "}",
+        json.dumps({"files": [ENTRY | {"size": 10**400}]}),
+        json.dumps({"files": [ENTRY | {"size": 2**41}]}),
+        '{"files": [{"size": ' + "9" * 5000 + "}]}",
+        json.dumps({"files": [ENTRY | {"checksum": "x" * 70_000}]}),
+        json.dumps({"files": [ENTRY | {"links": {"self": "x" * 70_000}}]}),
+        json.dumps({"files": [ENTRY | {"key": "\ud800.zip"}]}),
+        json.dumps({"files": [ENTRY | {"key": "x" * 70_000}]}),
+    ],
+)
+def test_absurd_records_are_refused_in_few_words(tmp_path, text):
+    (tmp_path / RECORD_FILE).write_text(text)
+    with pytest.raises(CorpusError, match=RECORD_FILE) as caught:
+        record_files(tmp_path)
+    assert len(str(caught.value)) < 500 + len(str(tmp_path))
+
+
 @any_file
 @given(content=st.binary(max_size=120) | st.text(alphabet='{}[]",:afilesky015', max_size=60).map(str.encode))
 def test_any_record_and_any_table(tmp_path, content):

@@ -107,7 +107,9 @@ class ResumingDownloader:
     def _attempt(self, url: str, part: Path, *, first: bool) -> None:
         """Ask for what is missing of the file and append it."""
         import requests
+        from urllib3.exceptions import HTTPError, LocationValueError
 
+        unfit = (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema)
         have, note = _begun(part, url, self.expected)
         if have and have == note.get("total"):
             return  # it had arrived when the run was ended
@@ -118,9 +120,9 @@ class ResumingDownloader:
                 have, total = self._accept(response, part, have, note)
                 self._receive(response, part, have, total)
                 _check_length(url, part, total)
-        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema):
-            raise DownloadError(f"{url}: not an address that can be fetched; check it") from None
-        except requests.RequestException as error:
+        except (*unfit, LocationValueError, UnicodeError):  # requests lets the faults of some host names through
+            raise DownloadError(f"{url}: not an address that can be fetched, or leads to one; check it") from None
+        except (requests.RequestException, HTTPError) as error:
             if first and not answered:
                 raise DownloadError(
                     f"{url}: no connection ({_reason(error)}). Check the network and its proxy settings; "
@@ -214,7 +216,7 @@ def _read_pins() -> dict[str, dict[str, Any]]:
         whole = all(isinstance(entry["sha256"], str) for entry in pins.values())
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise DownloadError(
             f"{path}: the record of what was fetched cannot be read ({error}); repair or remove it"
         ) from error
