@@ -546,6 +546,17 @@ def test_fetching_to_another_folder(publisher, capsys, tmp_path):
     assert json.loads(out)["splits"]["test"]["songs"] == 3
 
 
+@pytest.mark.parametrize("with_to", [True, False])
+@every_corpus
+def test_a_folder_with_something_else_is_not_taken_for_a_corpus(publisher, capsys, tmp_path, name, with_to):
+    publisher.publish(name)
+    by_hand(tmp_path / "other", {"notes.txt": b"mine", "deep/picture.png": b"mine"})
+    words = [name, "--to", tmp_path / "other"] if with_to else [f"{name}:{tmp_path / 'other'}"]
+    status, out, err = run(capsys, "corpus", "fetch", *words, "--yes")
+    assert status == 2 and out == "" and publisher.server.asked == []
+    assert f"{tmp_path / 'other'} is not empty, and holds no song of {name}; name another folder" in err
+
+
 def test_without_a_terminal_yes_has_to_be_said(publisher, capsys, monkeypatch):
     publisher.publish("jamendo")
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
