@@ -231,7 +231,9 @@ def _checked(members: Iterator[Member], archive: Path) -> Sequence[Member]:
             )
         place = _in_one_spelling(member.place)
         if place in files or place in folders or not files.isdisjoint(place.parents):
-            raise ArchiveError(f"{archive}: holds {quoted(str(member.place))} twice; do not use this file")
+            raise ArchiveError(
+                f"{archive}: holds {quoted(str(member.place))} twice, or in two spellings; do not use this file"
+            )
         files.add(place)
         folders.update(place.parents)
     if not listed:
