@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from loopback import serving
 from test_unpacking import contents, packed
@@ -501,6 +501,22 @@ def test_splits_a_corpus_does_not_have(tmp_path, sounds):
         corpus.split("train")
 
 
+def test_long_names_in_lists_are_cut_in_messages(tmp_path, sounds):
+    name = "x" * 70_000
+    by_hand(tmp_path, {"train": f"{name}\n".encode(), "a.ogg": sounds["ogg"], "a.lab": LAB})
+    (tmp_path / "test").write_text(f"{name}\n")
+    with pytest.raises(CorpusError, match="in the list for train as well") as caught:
+        jamendo_stock(tmp_path)
+    assert len(str(caught.value)) < 500 + len(str(tmp_path))
+
+
+def test_a_long_language_in_the_table_of_lyrics_is_cut_in_the_message(tmp_path):
+    (tmp_path / "JamendoLyrics.csv").write_text(f"Filepath,Language\na.mp3,{'x' * 70_000}\n")
+    with pytest.raises(DownloadError, match="JamendoLyrics.csv: not the table") as caught:
+        jamendolyrics.name_songs(tmp_path)
+    assert len(str(caught.value)) < 500 + len(str(tmp_path))
+
+
 def test_a_song_in_two_lists(tmp_path):
     by_hand(tmp_path, {"train": b"a.mp3\n", "test": b"b.mp3\na.ogg\n"})
     with pytest.raises(CorpusError, match="test, line 2: 'a' is in the list for train as well"):
@@ -726,7 +742,7 @@ def check_any(path, read):
     try:
         segments = read(path, 9.0)
     except LabelError as error:
-        assert str(path) in str(error)
+        assert str(path) in str(error) and len(str(error)) < 500 + len(str(path))
         return None
     times = [time for part in segments for time in (part.start, part.end)]
     assert times == sorted(times) and all(math.isfinite(time) and time >= 0 for time in times)
@@ -752,6 +768,23 @@ def test_any_bytes(labels, read, content):
 )
 def test_any_text(labels, read, start, text):
     check_any(labels(start + text), read)
+
+
+@both_readers
+@any_file
+@given(
+    start=st.sampled_from(["", "word_start,word_end\n", "word_start,word_end\n1,", "0\tb\n", "0\te\n", "0\tm:"]),
+    piece=st.text(min_size=1, max_size=4) | st.sampled_from(["9", "x", "\U000e0001", "1,", "\t"]),
+    times=st.integers(1, 5000),
+    end=st.sampled_from(["", "\tb", ",2", "\n"]),
+)
+@example(start="word_start,word_end\n1,", piece="x", times=70_000, end="")
+@example(start="word_start,word_end\n1,", piece="x", times=140_000, end="")
+@example(start="0\te\n", piece="x", times=70_000, end="")
+@example(start="", piece="x", times=70_000, end="\tb")
+@example(start="", piece="x", times=70_000, end="")
+def test_long_lines(labels, read, start, piece, times, end):
+    check_any(labels(start + piece * times + end), read)
 
 
 @any_file
