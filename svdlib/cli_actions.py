@@ -85,12 +85,25 @@ def fetch_corpus(options: Namespace) -> None:
             print("svdlib: nothing was fetched", file=sys.stderr)
             return
         fetch_corpus(publication, folder)
+    else:
+        _refuse_other_content(publication, folder)
     result = survey(name)
     songs = sum(counts["songs"] for counts in result["splits"].values())
     text = f"{folder}: {songs} songs; the corpus is now {name}"
     if result["problems"] or any(result[key] for key in ("without_labels", "without_sound", "without_split")):
         text += f"\nSomething is missing: see `svdlib corpus info {name}`"
     _print_result(options, result, text)
+
+
+def _refuse_other_content(publication: Any, folder: Path) -> None:
+    """Make sure that what lies in a folder already is the corpus, or a part of it.
+
+    Raises:
+        OutputError: the folder holds something else.
+    """
+    stock = publication.take_stock(folder)
+    if not stock.songs and not stock.labels:
+        raise OutputError(f"{folder} is not empty, and holds no song of {publication.name}; name another folder")
 
 
 def _before_fetching(publication: Any, folder: Path) -> str:

@@ -1,5 +1,13 @@
 """The errors a user can meet. Each message names the offending value and the remedy."""
 
+QUOTED = 80  # characters: a message is read on a terminal
+
+
+def quoted(value: object) -> str:
+    """A value from elsewhere in quotes, for a message; cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= QUOTED else f"{text[:QUOTED]}..."
+
 
 class SvdlibError(Exception):
     """Base of all errors that svdlib raises on purpose; the command line prints the message and exits with 2."""

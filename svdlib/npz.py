@@ -84,14 +84,16 @@ class Archive:
         self.names = tuple(self._members)
 
     def _content(self) -> bytes:
-        if not self.path.is_file():
-            raise WeightsError(f"There is no file {self.path}. Correct the path.")
         try:
+            if not self.path.is_file():
+                raise WeightsError(f"There is no file {self.path}. Correct the path.")
             if self.path.stat().st_size > LARGEST_FILE:
                 raise WeightsError(f"{self.path} is larger than {LARGEST_FILE >> 20} MiB: it holds something else.")
             return self.path.read_bytes()
         except OSError as error:
-            raise WeightsError(f"Cannot read {self.path}: {error.strerror}. Check its permissions.") from error
+            raise WeightsError(
+                f"Cannot read {self.path}: {error.strerror}. Check the path and its permissions."
+            ) from error
 
     def header(self, name: str) -> Header:
         """Read what an array says about itself, and none of its values.

@@ -14,6 +14,8 @@ class Loopback:
         ranges: whether parts of files may be asked for.
         strict: whether If-Range is obeyed.
         etags: whether files have an ETag.
+        redirect: an address to send everybody to instead of answering; None for none.
+        date: the files' Last-Modified; None for none.
         lengths: whether the length is told; without it content comes in chunks.
         cuts: for the next requests of files, after how many bytes the connection is closed; None for never.
         statuses: for the next requests, the status to answer with instead of the file.
@@ -24,6 +26,8 @@ class Loopback:
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.ranges = self.strict = self.etags = self.lengths = True
+        self.redirect: str | None = None
+        self.date: str | None = None
         self.cuts: list[int | None] = []
         self.statuses: list[int] = []
         self.pause = 0.0
@@ -62,6 +66,12 @@ def answer(handler, state):
     path, wanted = handler.path, handler.headers.get("Range")
     state.asked.append((path, wanted))
     status = state.statuses.pop(0) if state.statuses else 200
+    if state.redirect:
+        handler.send_response(302)
+        handler.send_header("Location", state.redirect.encode().decode("latin-1"))
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+        return
     if status == 200 and path not in state.files:
         status = 404
     if status != 200:
@@ -72,7 +82,7 @@ def answer(handler, state):
     content = state.files[path]
     etag = f'"{hash(content)}"'
     start = 0
-    unchanged = not state.strict or handler.headers.get("If-Range") in (None, etag)
+    unchanged = not state.strict or handler.headers.get("If-Range") in (None, etag, state.date)
     if wanted and state.ranges and unchanged:
         start = int(wanted.removeprefix("bytes=").rstrip("-"))
     if start > len(content) or (start and start == len(content)):
@@ -85,6 +95,8 @@ def answer(handler, state):
         handler.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
     if state.etags:
         handler.send_header("ETag", etag)
+    if state.date:
+        handler.send_header("Last-Modified", state.date)
     if state.lengths:
         handler.send_header("Content-Length", str(len(content) - start))
     else:

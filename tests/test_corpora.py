@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from tiny import log_mels
 
 from svdlib.audio import LogMel
@@ -11,6 +13,8 @@ from svdlib.corpora import SPLITS, Corpus, Segment, Track, frame_labels, open_co
 from svdlib.corpora.cache import default_cache_dir
 from svdlib.decoding import duration
 from svdlib.errors import AudioError, CorpusError, LabelError
+
+any_table = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def track_of(samples, name="song", fingerprint="1", split="train"):
@@ -263,6 +267,31 @@ def test_bad_split_tables(song_folder, table, reason):
     folder = song_folder()
     (folder / "splits.csv").write_bytes(table.encode("utf-8", "surrogateescape"))
     refused(f"folder:{folder}", folder / "splits.csv", reason)
+
+
+@pytest.fixture
+def songs_once(song_folder):
+    """A folder of three songs that all examples of a test write their tables to."""
+    return song_folder()
+
+
+@any_table
+@given(
+    start=st.sampled_from(["", "file,split\n", "file,split\nsong0,", "file,split\nsong0,train\n"]),
+    piece=st.text(min_size=1, max_size=4) | st.sampled_from(["x", "\U000e0001", ",", "song0,train\n"]),
+    times=st.integers(1, 5000),
+    end=st.sampled_from(["", ",train", "\n"]),
+)
+@example(start="", piece="x", times=70_000, end="")
+@example(start="file,split\nsong0,", piece="x", times=70_000, end="")
+@example(start="file,split\n", piece="x", times=70_000, end=",train")
+@example(start="file,split\n", piece="x", times=140_000, end=",train")
+def test_long_lines_of_a_split_table_give_short_errors(songs_once, start, piece, times, end):
+    table = songs_once / "splits.csv"
+    table.write_bytes((start + piece * times + end).encode("utf-8", "surrogatepass"))
+    with pytest.raises(CorpusError) as caught:
+        open_corpus(f"folder:{songs_once}")
+    assert str(table) in str(caught.value) and len(str(caught.value)) < 500 + len(str(table))
 
 
 def test_split_table_may_leave_a_split_empty_until_it_is_asked_for(song_folder):

@@ -136,19 +136,59 @@ def test_a_server_that_knows_no_ranges_is_asked_for_the_whole(server, tmp_path):
     assert fetch_file(source(server, checksum=MD5), tmp_path).read_bytes() == CONTENT
 
 
+DATES = ["Mon, 01 Jan 2024 10:00:00 GMT", "Tue, 02 Jan 2024 10:00:00 GMT"]
+
+
 @pytest.mark.parametrize("strict", [True, False])
-def test_two_versions_of_a_file_are_never_mixed(server, tmp_path, strict):
+@pytest.mark.parametrize("dates", [[None, None], DATES])
+@pytest.mark.parametrize("etags", [True, False])
+@pytest.mark.parametrize("more", [b"", b"more"])
+def test_two_versions_of_a_file_are_never_mixed(server, tmp_path, strict, dates, etags, more):
+    server.etags, server.strict, server.date = etags, strict, dates[0]
     interrupted(server, tmp_path)
-    server.files["/a.zip"] = newer = CONTENT[::-1] + b"more"
-    server.strict = strict
+    server.files["/a.zip"] = newer = CONTENT[::-1] + more
+    server.date = dates[1]
     assert fetch_file(source(server), tmp_path).read_bytes() == newer
 
 
-def test_without_etag_the_size_decides(server, tmp_path):
-    server.etags = False
+@pytest.mark.parametrize("etags", [True, False])
+def test_a_version_that_appears_between_two_attempts_is_not_mixed_in(server, tmp_path, monkeypatch, etags):
+    newer = CONTENT[::-1]
+    server.etags, server.strict, server.cuts = etags, False, [200_000]
+    monkeypatch.setattr(download.time, "sleep", lambda _: server.files.update({"/a.zip": newer}))
+    assert fetch_file(source(server), tmp_path).read_bytes() == newer
+
+
+def test_a_server_that_stops_telling_versions_is_believed_only_with_a_checksum(server, tmp_path):
+    for checksum in (None, MD5):
+        have = interrupted(server, tmp_path)
+        server.etags, server.strict = False, False
+        path = fetch_file(source(server, checksum=checksum), tmp_path)
+        assert path.read_bytes() == CONTENT and server.asked[0] == ("/a.zip", f"bytes={have}-")
+        assert len(server.asked) == (1 if checksum else 2)
+        path.unlink()
+        server.etags, server.strict = True, True
+
+
+def test_without_etag_the_date_decides(server, tmp_path):
+    server.etags, server.date = False, DATES[0]
     have = interrupted(server, tmp_path)
     assert fetch_file(source(server), tmp_path).read_bytes() == CONTENT
     assert server.asked == [("/a.zip", f"bytes={have}-")]
+
+
+def test_without_etag_and_date_the_size_decides_where_a_checksum_is_known(server, tmp_path):
+    server.etags = False
+    have = interrupted(server, tmp_path, checksum=MD5)
+    assert fetch_file(source(server, checksum=MD5), tmp_path).read_bytes() == CONTENT
+    assert server.asked == [("/a.zip", f"bytes={have}-")]
+
+
+def test_without_etag_date_and_checksum_it_begins_anew(server, tmp_path):
+    server.etags = False
+    interrupted(server, tmp_path)
+    assert fetch_file(source(server), tmp_path).read_bytes() == CONTENT
+    assert server.asked == [("/a.zip", None)]
 
 
 def test_without_etag_and_size_it_begins_anew(server, tmp_path):
@@ -166,7 +206,9 @@ def test_a_download_that_ended_before_it_was_moved_is_not_repeated(server, tmp_p
     assert fetch_file(source(server, checksum=MD5), tmp_path).read_bytes() == CONTENT and server.asked == []
 
 
-@pytest.mark.parametrize("note", ["", "{", "[]", "{}", '{"url": "http://elsewhere/a.zip", "total": 300000}'])
+@pytest.mark.parametrize(
+    "note", ["", "{", "[" * 100_000, "[]", "{}", '{"url": "http://elsewhere/a.zip", "total": 300000}']
+)
 def test_a_part_of_unknown_origin_is_not_gone_on_with(server, tmp_path, note):
     (tmp_path / "a.zip.part").write_bytes(b"something else")
     (tmp_path / "a.zip.part.json").write_text(note)
@@ -225,7 +267,9 @@ def test_a_record_is_never_overwritten(server, tmp_path):
     assert pinned("http://a") == SHA256 and pinned("http://b") != SHA256
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"http://a": 3}', '{"http://a": {"sha256": 3}}', "\udcff"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"http://a": 3}', '{"http://a": {"sha256": 3}}', "\udcff", "[" * 100_000]
+)
 def test_a_damaged_record_is_reported(server, tmp_path, text):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / PINS_FILE).write_bytes(text.encode("utf-8", "surrogateescape"))
@@ -281,6 +325,24 @@ def test_a_name_that_no_server_has(server, tmp_path, monkeypatch):
 def test_an_address_that_is_none(server, tmp_path, url):
     with pytest.raises(DownloadError, match="not an address"):
         fetch_file(Source(url, "a.zip"), tmp_path)
+
+
+@pytest.mark.parametrize("host", ["a" * 80, "a..b", "\u3002" * 3, "x" * 5000])
+@pytest.mark.parametrize("leads_there", [False, True])
+def test_a_host_name_that_none_can_have(server, tmp_path, monkeypatch, host, leads_there):
+    monkeypatch.setenv("NO_PROXY", "*")
+    url = f"http://{host}/a.zip"
+    if leads_there:
+        server.redirect, url = url, f"{server.url}/a.zip"
+    with pytest.raises(DownloadError, match="not an address|no connection"):
+        fetch_file(Source(url, "a.zip"), tmp_path)
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "9" * 20, "-1", "٣" * 30, "", "x"])
+def test_lengths_that_no_file_has_count_as_not_told(number):
+    assert download._announced(SimpleNamespace(headers={"Content-Length": number})) is None
+    answer = SimpleNamespace(headers={"Content-Range": f"bytes 5-9/{number}"})
+    assert download._continues(answer, 5, {}, MD5) is None
 
 
 def test_a_server_that_falls_silent_is_not_waited_for_for_ever(server, tmp_path, monkeypatch):

@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from svdlib.corpora.base import Segment
@@ -110,7 +110,7 @@ def check_any_content(path):
     try:
         segments = read_lab(path)
     except LabelError as error:
-        assert str(path) in str(error)
+        assert str(path) in str(error) and len(str(error)) < 500 + len(str(path))
         return
     times = [time for segment in segments for time in (segment.start, segment.end)]
     assert segments and times == sorted(times) and all(math.isfinite(time) and time >= 0 for time in times)
@@ -139,3 +139,17 @@ def test_any_words_give_segments_or_a_label_error(lab, lines, separator):
 @given(text=st.text(max_size=60))
 def test_any_text_gives_segments_or_a_label_error(lab, text):
     check_any_content(lab(text.encode("utf-8", "surrogatepass")))
+
+
+@any_file
+@given(
+    start=st.sampled_from(["", "0 1 ", "0 ", "0 1 sing\n"]),
+    piece=st.text(min_size=1, max_size=4) | st.sampled_from(["9", "x ", "\U000e0001", "sing"]),
+    times=st.integers(1, 5000),
+    end=st.sampled_from(["", " 1 sing", " 2 3", "\n"]),
+)
+@example(start="", piece="x", times=70_000, end="")
+@example(start="0 1 ", piece="x", times=70_000, end="")
+@example(start="", piece="9", times=70_000, end=" 2 sing")
+def test_long_lines_give_segments_or_a_short_error(lab, start, piece, times, end):
+    check_any_content(lab((start + piece * times + end).encode("utf-8", "surrogatepass")))

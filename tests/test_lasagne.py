@@ -300,6 +300,11 @@ def test_what_is_no_archive_at_all(tmp_path, small_file):
             load_lasagne(path, SMALL)
 
 
+def test_a_path_that_is_too_long():
+    with pytest.raises(WeightsError, match="Cannot read aaa.*Check the path|There is no file aaa"):
+        load_lasagne("a" * 5000)
+
+
 # --- files that mean harm ---
 
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from loopback import serving
 from test_unpacking import contents, packed
@@ -501,6 +501,22 @@ def test_splits_a_corpus_does_not_have(tmp_path, sounds):
         corpus.split("train")
 
 
+def test_long_names_in_lists_are_cut_in_messages(tmp_path, sounds):
+    name = "x" * 70_000
+    by_hand(tmp_path, {"train": f"{name}\n".encode(), "a.ogg": sounds["ogg"], "a.lab": LAB})
+    (tmp_path / "test").write_text(f"{name}\n")
+    with pytest.raises(CorpusError, match="in the list for train as well") as caught:
+        jamendo_stock(tmp_path)
+    assert len(str(caught.value)) < 500 + len(str(tmp_path))
+
+
+def test_a_long_language_in_the_table_of_lyrics_is_cut_in_the_message(tmp_path):
+    (tmp_path / "JamendoLyrics.csv").write_text(f"Filepath,Language\na.mp3,{'x' * 70_000}\n")
+    with pytest.raises(DownloadError, match="JamendoLyrics.csv: not the table") as caught:
+        jamendolyrics.name_songs(tmp_path)
+    assert len(str(caught.value)) < 500 + len(str(tmp_path))
+
+
 def test_a_song_in_two_lists(tmp_path):
     by_hand(tmp_path, {"train": b"a.mp3\n", "test": b"b.mp3\na.ogg\n"})
     with pytest.raises(CorpusError, match="test, line 2: 'a' is in the list for train as well"):
@@ -544,6 +560,17 @@ def test_fetching_to_another_folder(publisher, capsys, tmp_path):
     status, out, _ = run(capsys, "corpus", "fetch", "rwc", "--to", tmp_path / "rwc here", "--yes", "--json")
     assert status == 0 and json.loads(out)["corpus"] == f"rwc:{tmp_path / 'rwc here'}"
     assert json.loads(out)["splits"]["test"]["songs"] == 3
+
+
+@pytest.mark.parametrize("with_to", [True, False])
+@every_corpus
+def test_a_folder_with_something_else_is_not_taken_for_a_corpus(publisher, capsys, tmp_path, name, with_to):
+    publisher.publish(name)
+    by_hand(tmp_path / "other", {"notes.txt": b"mine", "deep/picture.png": b"mine"})
+    words = [name, "--to", tmp_path / "other"] if with_to else [f"{name}:{tmp_path / 'other'}"]
+    status, out, err = run(capsys, "corpus", "fetch", *words, "--yes")
+    assert status == 2 and out == "" and publisher.server.asked == []
+    assert f"{tmp_path / 'other'} is not empty, and holds no song of {name}; name another folder" in err
 
 
 def test_without_a_terminal_yes_has_to_be_said(publisher, capsys, monkeypatch):
@@ -715,7 +742,7 @@ def check_any(path, read):
     try:
         segments = read(path, 9.0)
     except LabelError as error:
-        assert str(path) in str(error)
+        assert str(path) in str(error) and len(str(error)) < 500 + len(str(path))
         return None
     times = [time for part in segments for time in (part.start, part.end)]
     assert times == sorted(times) and all(math.isfinite(time) and time >= 0 for time in times)
@@ -741,6 +768,23 @@ def test_any_bytes(labels, read, content):
 )
 def test_any_text(labels, read, start, text):
     check_any(labels(start + text), read)
+
+
+@both_readers
+@any_file
+@given(
+    start=st.sampled_from(["", "word_start,word_end\n", "word_start,word_end\n1,", "0\tb\n", "0\te\n", "0\tm:"]),
+    piece=st.text(min_size=1, max_size=4) | st.sampled_from(["9", "x", "\U000e0001", "1,", "\t"]),
+    times=st.integers(1, 5000),
+    end=st.sampled_from(["", "\tb", ",2", "\n"]),
+)
+@example(start="word_start,word_end\n1,", piece="x", times=70_000, end="")
+@example(start="word_start,word_end\n1,", piece="x", times=140_000, end="")
+@example(start="0\te\n", piece="x", times=70_000, end="")
+@example(start="", piece="x", times=70_000, end="\tb")
+@example(start="", piece="x", times=70_000, end="")
+def test_long_lines(labels, read, start, piece, times, end):
+    check_any(labels(start + piece * times + end), read)
 
 
 @any_file
@@ -789,6 +833,36 @@ def test_any_list_of_songs(tmp_path, content):
         assert str(tmp_path / "train") in str(error)
     else:
         assert all(name.strip() and split == "train" for name, split in splits.items())
+
+
+ENTRY = {"key": "a.zip", "size": 5, "checksum": f"md5:{'0' * 32}", "links": {"self": "https://a/a.zip"}}
+
+
+def test_a_record_as_it_should_be(tmp_path):
+    (tmp_path / RECORD_FILE).write_text(json.dumps({"files": [ENTRY]}))
+    (source,) = record_files(tmp_path)
+    assert (source.url, source.file, source.size, source.unpack_to) == ("https://a/a.zip", "a.zip", 5, "a")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"files":' + "[" * 100_000 + "]" * 100_000 + "}",
+        json.dumps({"files": [ENTRY | {"size": 10**400}]}),
+        json.dumps({"files": [ENTRY | {"size": 2**41}]}),
+        '{"files": [{"size": ' + "9" * 5000 + "}]}",
+        json.dumps({"files": [ENTRY | {"checksum": "x" * 70_000}]}),
+        json.dumps({"files": [ENTRY | {"links": {"self": "x" * 70_000}}]}),
+        json.dumps({"files": [ENTRY | {"key": "\ud800.zip"}]}),
+        json.dumps({"files": [ENTRY | {"key": "x" * 70_000}]}),
+    ],
+)
+def test_absurd_records_are_refused_in_few_words(tmp_path, text):
+    (tmp_path / RECORD_FILE).write_text(text)
+    with pytest.raises(CorpusError, match=RECORD_FILE) as caught:
+        record_files(tmp_path)
+    assert len(str(caught.value)) < 500 + len(str(tmp_path))
 
 
 @any_file

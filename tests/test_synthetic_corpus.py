@@ -76,6 +76,10 @@ def test_assigned_splits_have_the_sizes_and_miss_none(songs):
         ({"seconds": 4.9}, "seconds=4.9", "5 or more"),
         ({"seconds": float("nan")}, "seconds=nan", "5 or more"),
         ({"seconds": float("inf")}, "seconds=inf", "5 or more"),
+        ({"songs": 100_001}, "songs=100001", "100000 or fewer"),
+        ({"songs": 10**400}, "songs=1000", "100000 or fewer"),
+        ({"seconds": 3600.1}, "seconds=3600.1", "3600 or less"),
+        ({"seconds": 1e300}, "seconds=1e+300", "3600 or less"),
         ({"seed": -1}, "seed=-1", "0 or more"),
     ],
 )
@@ -83,6 +87,12 @@ def test_bad_parameters_are_refused_with_a_remedy(parameters, value, remedy):
     with pytest.raises(CorpusError) as caught:
         open_synthetic(**parameters)
     assert value in str(caught.value) and remedy in str(caught.value)
+
+
+@pytest.mark.parametrize("options", ["songs=3,seconds=1e300", f"songs={'9' * 400}", f"songs={'9' * 5000}"])
+def test_numbers_without_end_are_refused_in_the_name_of_a_corpus(options):
+    with pytest.raises(CorpusError, match="or less|or fewer|a whole number"):
+        corpora.open_corpus(f"synthetic:{options}")
 
 
 # --- the second corpus ---

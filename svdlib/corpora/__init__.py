@@ -4,7 +4,7 @@ import math
 
 from svdlib.corpora.base import SPLITS, Corpus, Segment, Track, frame_labels
 from svdlib.corpora.export import export_corpus
-from svdlib.errors import CorpusError
+from svdlib.errors import CorpusError, quoted
 
 __all__ = ["SPLITS", "Corpus", "Segment", "Track", "export_corpus", "frame_labels", "open_corpus"]
 
@@ -75,7 +75,7 @@ def _number(name: str, key: str, value: str) -> int | float:
     except ValueError:
         number = math.nan
     smallest = 0 if key == "seed" else 1
-    if not math.isfinite(number) or number < smallest:
+    if not number >= smallest or number == math.inf:
         wanted = "a whole number" if kind is int else "a number"
-        raise CorpusError(f"corpus {name!r}: {key}={value!r} must be {wanted} of {smallest} or more")
+        raise CorpusError(f"corpus {name!r}: {key}={quoted(value)} must be {wanted} of {smallest} or more")
     return number

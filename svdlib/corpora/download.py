@@ -70,7 +70,8 @@ class ResumingDownloader:
     """A downloader for pooch that keeps what arrives in NAME.part and goes on with it.
 
     An interrupted download is continued only where the server confirms that the file is still the same, by ETag or
-    date, or at least by its size; otherwise it begins anew. A connection that breaks is taken up a few times.
+    date; otherwise it begins anew. The size alone counts only where a checksum will tell in the end. A connection that
+    breaks is taken up a few times.
 
     Attributes:
         source: what is fetched.
@@ -106,8 +107,10 @@ class ResumingDownloader:
     def _attempt(self, url: str, part: Path, *, first: bool) -> None:
         """Ask for what is missing of the file and append it."""
         import requests
+        from urllib3.exceptions import HTTPError, LocationValueError
 
-        have, note = _begun(part, url)
+        unfit = (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema)
+        have, note = _begun(part, url, self.expected)
         if have and have == note.get("total"):
             return  # it had arrived when the run was ended
         answered = False
@@ -117,9 +120,9 @@ class ResumingDownloader:
                 have, total = self._accept(response, part, have, note)
                 self._receive(response, part, have, total)
                 _check_length(url, part, total)
-        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema):
-            raise DownloadError(f"{url}: not an address that can be fetched; check it") from None
-        except requests.RequestException as error:
+        except (*unfit, LocationValueError, UnicodeError):  # requests lets the faults of some host names through
+            raise DownloadError(f"{url}: not an address that can be fetched, or leads to one; check it") from None
+        except (requests.RequestException, HTTPError) as error:
             if first and not answered:
                 raise DownloadError(
                     f"{url}: no connection ({_reason(error)}). Check the network and its proxy settings; "
@@ -137,7 +140,7 @@ class ResumingDownloader:
         if status in PASSING:
             raise _Broken(f"{url}: the server answers {status} {response.reason}")
         if status == 206:
-            total = _continues(response, have, note)
+            total = _continues(response, have, note, self.expected)
             if total is not None:
                 return have, total
         if status in (206, 416):  # another file than the one that was begun
@@ -213,7 +216,7 @@ def _read_pins() -> dict[str, dict[str, Any]]:
         whole = all(isinstance(entry["sha256"], str) for entry in pins.values())
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise DownloadError(
             f"{path}: the record of what was fetched cannot be read ({error}); repair or remove it"
         ) from error
@@ -244,22 +247,25 @@ def _note_of(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
-def _begun(part: Path, url: str) -> tuple[int, dict[str, Any]]:
+def _begun(part: Path, url: str, expected: str | None) -> tuple[int, dict[str, Any]]:
     """Bytes that are there already and the note on where they are from; 0 where they cannot be gone on with."""
+    note = _read_note(part, url)
+    if note.get("validator") or (note.get("total") and expected):
+        return _size(part), note
+    return 0, {}
+
+
+def _read_note(part: Path, url: str) -> dict[str, Any]:
+    """What was noted of the answer that a part is from; empty where that was another file's, or nothing."""
     try:
         note = json.loads(_note_of(part).read_text(encoding="utf-8"))
-        have = part.stat().st_size
-    except (OSError, ValueError):
-        return 0, {}
-    if not isinstance(note, dict) or note.get("url") != url or not (note.get("validator") or note.get("total")):
-        return 0, {}
-    return have, note
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return note if isinstance(note, dict) and note.get("url") == url else {}
 
 
 def _take_note(part: Path, url: str, response: "requests.Response", total: int | None) -> None:
-    etag = response.headers.get("ETag", "")
-    validator = etag if etag.startswith('"') else response.headers.get("Last-Modified")  # a weak ETag confirms nothing
-    text = json.dumps({"url": url, "validator": validator, "total": total})
+    text = json.dumps({"url": url, "validator": _validator(response), "total": total})
     write_atomically(_note_of(part), lambda file: file.write(text.encode()))
 
 
@@ -277,21 +283,42 @@ def _headers(have: int, note: dict[str, Any]) -> dict[str, str]:
     return headers
 
 
-def _continues(response: "requests.Response", have: int, note: dict[str, Any]) -> int | None:
-    """The file's whole length, if the answer goes on exactly where the part ends, with the same file; else None."""
+def _validator(response: "requests.Response") -> str | None:
+    """What tells a version of a file from others: its ETag, or its date. A weak ETag confirms nothing."""
+    etag = response.headers.get("ETag", "")
+    return etag if etag.startswith('"') else response.headers.get("Last-Modified")
+
+
+def _continues(
+    response: "requests.Response", have: int, note: dict[str, Any], expected: str | None = None
+) -> int | None:
+    """The file's whole length, if the answer goes on exactly where the part ends, with the same file; else None.
+
+    Some servers send a part of another version despite If-Range, and some tell nothing of versions. Without a checksum
+    to come, only what an answer says of itself shows that.
+    """
+    noted, found = note.get("validator"), _validator(response)
+    if noted != found and (found or not expected):
+        return None
     unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
     span, _, whole = rest.partition("/")
     start = span.partition("-")[0]
-    if unit != "bytes" or start != str(have) or not whole.isdecimal():
+    total = _count(whole)
+    if unit != "bytes" or start != str(have) or total is None:
         return None
-    return int(whole) if note.get("total") in (None, int(whole)) else None
+    return total if note.get("total") in (None, total) else None
 
 
 def _announced(response: "requests.Response") -> int | None:
     """The number of bytes that will arrive; None where it is not told, or only for a compressed form of them."""
     length = response.headers.get("Content-Length", "")
     plain = response.headers.get("Content-Encoding", "identity") == "identity"
-    return int(length) if length.isdecimal() and plain else None
+    return _count(length) if plain else None
+
+
+def _count(text: str) -> int | None:
+    """A number of bytes in a server's answer; None for what is none, or no file's. Python reads no longer numbers."""
+    return int(text) if text.isdecimal() and len(text) < 20 else None
 
 
 def _check_length(url: str, part: Path, total: int | None) -> None:
@@ -304,7 +331,7 @@ def _check_length(url: str, part: Path, total: int | None) -> None:
 
 
 def _broken_off(url: str, part: Path, reason: str = "") -> _Broken:
-    total = _begun(part, url)[1].get("total")
+    total = _read_note(part, url).get("total")
     arrived = f"{_size(part)} of {total} bytes" if total else f"{_size(part)} bytes"
     # What urllib3 says of an incomplete answer counts only the last piece, which confuses.
     return _Broken(f"{url}: the connection broke after {arrived}" + (f" ({reason})" if "timed out" in reason else ""))

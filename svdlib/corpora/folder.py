@@ -7,7 +7,7 @@ from pathlib import Path
 from svdlib.audio import load_song
 from svdlib.corpora.base import SPLITS, Corpus, Track
 from svdlib.corpora.labels import read_lab
-from svdlib.errors import CorpusError
+from svdlib.errors import CorpusError, quoted
 
 AUDIO_SUFFIXES = (".mp3", ".ogg", ".flac", ".wav", ".aiff", ".aif")
 COMPANION_SUFFIXES = (
@@ -126,11 +126,11 @@ def _read_split_table(table: Path, songs: dict[str, Path]) -> dict[str, str]:
     for number, row in _rows(table):
         file, split = row["file"].strip(), row["split"].strip()
         if file not in stems:
-            raise CorpusError(f"{table}, line {number}: {file!r} is not in audio/; add it, or remove the line")
+            raise CorpusError(f"{table}, line {number}: {quoted(file)} is not in audio/; add it, or remove the line")
         if split not in SPLITS:
-            raise CorpusError(f"{table}, line {number}: no split {split!r}; write one of {', '.join(SPLITS)}")
+            raise CorpusError(f"{table}, line {number}: no split {quoted(split)}; write one of {', '.join(SPLITS)}")
         if stems[file] in splits:
-            raise CorpusError(f"{table}, line {number}: {file!r} stands there twice; remove one of the lines")
+            raise CorpusError(f"{table}, line {number}: {quoted(file)} stands there twice; remove one of the lines")
         splits[stems[file]] = split
     for stem, song in songs.items():
         if stem not in splits:
@@ -150,7 +150,7 @@ def _rows(table: Path) -> list[tuple[int, dict[str, str]]]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise CorpusError(f"{table}: not a table in UTF-8 text ({error}); save it as CSV again") from error
     if "file" not in header or "split" not in header:
-        raise CorpusError(f"{table}: its first line must be 'file,split', not {','.join(header)!r}")
+        raise CorpusError(f"{table}: its first line must be 'file,split', not {quoted(','.join(header))}")
     for number, row in rows:
         if row["file"] is None or row["split"] is None:
             raise CorpusError(f"{table}, line {number}: must have a file and a split, as in 'song.mp3,train'")

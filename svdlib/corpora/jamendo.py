@@ -19,7 +19,7 @@ from svdlib.corpora.folder import AUDIO_SUFFIXES
 from svdlib.corpora.labels import read_lab
 from svdlib.corpora.sources import Inventory, Publication
 from svdlib.corpora.zenodo import record_files, record_source
-from svdlib.errors import CorpusError
+from svdlib.errors import CorpusError, quoted
 
 LIST_NAMES = ("{}", "{}.txt", "{}_list.txt", "jam_{}_list.txt")
 ANNOTATION_SUFFIXES = (".lab", ".trs")  # songs stand in the lists under the name of their sound or annotation file
@@ -99,7 +99,7 @@ def _splits_from_lists(lists: dict[str, list[Path]]) -> dict[str, str]:
             for number, name in enumerate(_lines(path), start=1):
                 if splits.setdefault(name, split) != split:
                     raise CorpusError(
-                        f"{path}, line {number}: {name!r} is in the list for {splits[name]} as well; remove one"
+                        f"{path}, line {number}: {quoted(name)} is in the list for {splits[name]} as well; remove one"
                     )
     return splits
 

@@ -23,7 +23,7 @@ from svdlib.corpora.jamendo import by_name, visible_files
 from svdlib.corpora.labels import read_text
 from svdlib.corpora.sources import Inventory, Publication, Source
 from svdlib.corpora.unpacking import file_name
-from svdlib.errors import ArchiveError, DownloadError, LabelError
+from svdlib.errors import ArchiveError, DownloadError, LabelError, quoted
 
 LONGEST_REST = 0.5  # seconds between words that still count as singing
 START, END = "word_start", "word_end"
@@ -112,7 +112,8 @@ def name_songs(folder: Path) -> tuple[Source, ...]:
     except ArchiveError:
         raise
     except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, AttributeError) as error:
-        raise DownloadError(f"{path}: not the table of JamendoLyrics ({type(error).__name__}: {error})") from error
+        reason = f"{type(error).__name__}: {str(error)[:300]}"
+        raise DownloadError(f"{path}: not the table of JamendoLyrics ({reason})") from error
     if not rows:
         raise DownloadError(f"{path}: the table of JamendoLyrics names no song")
     places = [f"annotations/words/{name.rpartition('.')[0]}.csv" for name, _ in rows]
@@ -126,7 +127,9 @@ def _seconds(field: str | None, place: str) -> float:
     except ValueError:
         seconds = math.nan
     if not math.isfinite(seconds) or seconds < 0 or "_" in (field or ""):
-        raise LabelError(f"{place}: {field!r} is not a time of 0 seconds or more, with a decimal point; correct it")
+        raise LabelError(
+            f"{place}: {quoted(field)} is not a time of 0 seconds or more, with a decimal point; correct it"
+        )
     return seconds
 
 

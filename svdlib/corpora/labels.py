@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from svdlib.corpora.base import Segment
-from svdlib.errors import LabelError
+from svdlib.errors import LabelError, quoted
 
 WORDS = {"sing": True, "nosing": False}
 END_TOLERANCE = 0.5  # seconds: encoders pad songs, and labels are often made on another copy
@@ -68,10 +68,10 @@ def read_text(path: Path) -> str:
 def _parse(line: str, place: str) -> Segment:
     fields = line.split()
     if len(fields) != 3:
-        raise LabelError(f"{place}: {line.strip()!r} is not three fields separated by spaces or tabs; {REMEDY}")
+        raise LabelError(f"{place}: {quoted(line.strip())} is not three fields separated by spaces or tabs; {REMEDY}")
     start, end = (_seconds(field, place) for field in fields[:2])
     if fields[2] not in WORDS:
-        raise LabelError(f"{place}: unknown word {fields[2]!r}; {REMEDY}")
+        raise LabelError(f"{place}: unknown word {quoted(fields[2])}; {REMEDY}")
     return Segment(start, end, WORDS[fields[2]])
 
 
@@ -81,7 +81,7 @@ def _seconds(field: str, place: str) -> float:
     except ValueError:
         seconds = math.nan
     if not math.isfinite(seconds) or seconds < 0 or "_" in field:
-        raise LabelError(f"{place}: {field!r} is not a time of 0 seconds or more, with a decimal point; {REMEDY}")
+        raise LabelError(f"{place}: {quoted(field)} is not a time of 0 seconds or more, with a decimal point; {REMEDY}")
     return seconds
 
 

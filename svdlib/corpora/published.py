@@ -14,7 +14,7 @@ from svdlib.corpora.jamendo import JAMENDO
 from svdlib.corpora.jamendolyrics import JAMENDOLYRICS
 from svdlib.corpora.rwc import RWC
 from svdlib.corpora.sources import Inventory, Publication
-from svdlib.errors import AudioError, CorpusError, LabelError
+from svdlib.errors import AudioError, CorpusError, LabelError, quoted
 
 PUBLICATIONS = {publication.name: publication for publication in (JAMENDO, RWC, JAMENDOLYRICS, ELECTROBYTE)}
 LATEST = 5.0  # seconds that labels may go beyond the end of their song: they were made on another copy of it
@@ -195,4 +195,4 @@ def _count(publication: Publication, tracks: list[Track], split: str) -> dict[st
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join(repr(name) for name in names[:3]) + (", ..." if len(names) > 3 else "")
+    return ", ".join(quoted(name) for name in names[:3]) + (", ..." if len(names) > 3 else "")

@@ -28,7 +28,7 @@ from svdlib.corpora.folder import AUDIO_SUFFIXES
 from svdlib.corpora.jamendo import by_name, visible_files
 from svdlib.corpora.labels import read_text
 from svdlib.corpora.sources import Inventory, Publication, Source
-from svdlib.errors import LabelError
+from svdlib.errors import LabelError, quoted
 
 LABEL = re.compile(r"(?P<kind>[mfsbe]|g[a-z]{0,2})(:.*)?")
 SUNG = ("m", "f", "g")
@@ -56,7 +56,7 @@ def read_voca_inst(path: Path, seconds: float) -> tuple[Segment, ...]:
             continue
         place = f"{path}, line {number}"
         if changes and changes[-1][1] == "e":
-            raise LabelError(f"{place}: {line.strip()!r} comes after the end 'e'; remove one of the two")
+            raise LabelError(f"{place}: {quoted(line.strip())} comes after the end 'e'; remove one of the two")
         changes.append(_change(line, place))
         if len(changes) > 1 and changes[-1][0] <= changes[-2][0]:
             raise LabelError(f"{place}: {changes[-1][0]:g} s is not after {changes[-2][0]:g} s above; sort the lines")
@@ -70,13 +70,13 @@ def _change(line: str, place: str) -> tuple[float, str]:
     fields = line.strip().split("\t")
     label = LABEL.fullmatch(fields[1].strip()) if len(fields) == 2 else None
     if label is None:
-        raise LabelError(f"{place}: {line.strip()!r} is not understood; {REMEDY}")
+        raise LabelError(f"{place}: {quoted(line.strip())} is not understood; {REMEDY}")
     try:
         time = float(fields[0])
     except ValueError:
         time = math.nan
     if not math.isfinite(time) or time < 0 or "_" in fields[0]:
-        raise LabelError(f"{place}: {fields[0]!r} is not a time of 0 seconds or more; {REMEDY}")
+        raise LabelError(f"{place}: {quoted(fields[0])} is not a time of 0 seconds or more; {REMEDY}")
     return time, label["kind"][0]
 
 

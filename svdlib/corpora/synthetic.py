@@ -6,18 +6,19 @@ from functools import partial
 import numpy as np
 
 from svdlib.corpora.base import SPLITS, Corpus, Segment, Track
-from svdlib.errors import CorpusError
+from svdlib.errors import CorpusError, quoted
 
 SHARES = (61, 16, 16)  # train, valid, test: the sizes of the Jamendo corpus
-SHORTEST = 5.0  # seconds
+SHORTEST, LONGEST = 5.0, 3600.0  # seconds
+MOST_SONGS = 100_000
 
 
 def open_synthetic(songs: int = 93, seconds: float = 60.0, seed: int = 0, *, world: str = "synthetic") -> Corpus:
     """Open a corpus of songs made by procedure; nothing is downloaded and nothing is read from disk.
 
     Args:
-        songs: how many songs, 3 or more.
-        seconds: length of each song, 5 or more.
+        songs: how many songs, 3 to 100000.
+        seconds: length of each song, 5 to 3600.
         seed: 0 or more; other seeds give other songs.
         world: `synthetic`, or `synthetic-b` with other singers, instruments, genres and mixes.
 
@@ -41,8 +42,12 @@ def check_parameters(songs: int, seconds: float, seed: int) -> None:
     """Raise CorpusError where a corpus of these parameters can't be made."""
     if songs < len(SPLITS):
         raise CorpusError(f"songs={songs} is too few for train, valid and test: ask for songs=3 or more")
+    if songs > MOST_SONGS:
+        raise CorpusError(f"songs={quoted(songs)} is too many: ask for songs={MOST_SONGS} or fewer")
     if not math.isfinite(seconds) or seconds < SHORTEST:
         raise CorpusError(f"seconds={seconds:g} is no length for a song: ask for seconds=5 or more")
+    if seconds > LONGEST:
+        raise CorpusError(f"seconds={seconds:g} is too long for a song: ask for seconds={LONGEST:g} or less")
     if seed < 0:
         raise CorpusError(f"seed={seed} is negative: give a whole number of 0 or more")
 

@@ -1,18 +1,20 @@
 """Archives from the network, unpacked so that nothing is written outside of the folder meant for them.
 
 Zip files and tar files (plain, gzip, bzip2, xz) are told by their content. Every member is looked at before the first
-is written: absolute places, `..`, links, devices and sizes that no corpus has are refused. The folder appears when
-everything is in it.
+is written: absolute places, `..`, links, devices, names that some system cannot have or would take for the same, and
+sizes that no corpus has are refused. The folder appears when everything is in it.
 """
 
 import gzip
 import lzma
+import math
 import os
 import re
 import shutil
 import stat
 import struct
 import tarfile
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from svdlib.errors import ArchiveError, OutputError
+from svdlib.errors import ArchiveError, OutputError, quoted
 from svdlib.progress import progress
 
 MOST_FILES = 100_000
@@ -28,6 +30,10 @@ MOST_BYTES = 60 * 2**30  # all of RWC takes 14 GB
 LARGEST_RATIO = 200  # of unpacked to packed; sound and text stay far below
 BYTES_WITHOUT_QUESTION = 64 * 2**20  # so little may come from an archive of any size
 BLOCK = 1 << 20
+LONGEST_NAME, LONGEST_PLACE = 255, 1024  # bytes
+NO_NAME = re.compile(  # of a file on Windows
+    r'.*[<>:"|?*].*|.*[. ]|(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\..*)?', re.IGNORECASE
+)
 DEBRIS = ("__MACOSX", ".DS_Store", "Thumbs.db")  # left in archives by some systems
 FAULTS = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, struct.error,
@@ -88,17 +94,35 @@ def safe_place(name: str, archive: object) -> PurePosixPath:
         archive: what the name comes from, for the message.
 
     Raises:
-        ArchiveError: the path is absolute, empty, holds `..` or a character that no file name has.
+        ArchiveError: the path is absolute, empty, holds `..` or a character that no file name has, is too long, or is
+            a name that no file can have on Windows: a corpus is the same on all systems.
     """
     path = name.replace("\\", "/")
     parts = [part for part in path.split("/") if part not in ("", ".")]
     outside = path.startswith("/") or re.match(r"[A-Za-z]:", path) or ".." in parts
     if outside or not parts or any(ord(character) < 32 for character in path):
         raise ArchiveError(
-            f"{archive}: holds {name[:200]!r}, which is no place inside a folder; nothing of it is unpacked. "
+            f"{archive}: holds {quoted(name)}, which is no place inside a folder; nothing of it is unpacked. "
             "Do not use this file; get it from its source again."
         )
+    if _bytes("/".join(parts)) > LONGEST_PLACE or any(_is_no_name(part) for part in parts):
+        raise ArchiveError(
+            f"{archive}: holds {quoted(name)}, which is too long or no name of a file on some systems; nothing of it "
+            "is unpacked. Do not use this file; get it from its source again."
+        )
     return PurePosixPath(*parts)
+
+
+def _is_no_name(part: str) -> bool:
+    return _bytes(part) > LONGEST_NAME or NO_NAME.fullmatch(part) is not None
+
+
+def _bytes(text: str) -> float:
+    """The length of a name on the disk; infinite where it cannot be written there."""
+    try:
+        return len(text.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:
+        return math.inf
 
 
 def file_name(name: str, origin: object) -> str:
@@ -113,7 +137,7 @@ def file_name(name: str, origin: object) -> str:
     """
     place = safe_place(name, origin)
     if str(place) != name or len(place.parts) != 1 or name.startswith("."):
-        raise ArchiveError(f"{origin}: holds {name[:200]!r}, which is not the name of a file; do not use it")
+        raise ArchiveError(f"{origin}: holds {quoted(name)}, which is not the name of a file; do not use it")
     return name
 
 
@@ -135,7 +159,7 @@ def _extract(archive: Path, folder: Path) -> None:
 
 
 def _damaged(archive: Path, error: Exception) -> ArchiveError:
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
     return ArchiveError(f"{archive}: not a whole zip or tar file ({reason}); delete it and get it again")
 
 
@@ -146,7 +170,9 @@ def _zip_members(file: zipfile.ZipFile, archive: Path) -> Iterator[Member]:
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise _not_plain(info.filename, archive)
         if info.flag_bits & 0x1:
-            raise ArchiveError(f"{archive}: {info.filename!r} is encrypted; get the archive from its public source")
+            raise ArchiveError(
+                f"{archive}: {quoted(info.filename)} is encrypted; get the archive from its public source"
+            )
         if not info.is_dir() and not _is_debris(place):
             yield Member(place, info.file_size, lambda info=info: file.open(info))
 
@@ -172,7 +198,7 @@ def _check_end(archive: Path) -> None:
 
 def _not_plain(name: str, archive: Path) -> ArchiveError:
     return ArchiveError(
-        f"{archive}: {name[:200]!r} is a link or device, not a plain file; nothing of it is unpacked. "
+        f"{archive}: {quoted(name)} is a link or device, not a plain file; nothing of it is unpacked. "
         "Do not use this file; get it from its source again."
     )
 
@@ -188,7 +214,9 @@ def _checked(members: Iterator[Member], archive: Path) -> Sequence[Member]:
     """
     packed = max(1, archive.stat().st_size)
     listed: list[Member] = []
-    total, seen = 0, set()
+    total = 0
+    files: set[PurePosixPath] = set()
+    folders: set[PurePosixPath] = set()
     for member in members:
         total += member.size
         listed.append(member)
@@ -201,12 +229,22 @@ def _checked(members: Iterator[Member], archive: Path) -> Sequence[Member]:
             raise ArchiveError(
                 f"{archive}: would grow more than {LARGEST_RATIO}-fold, as no sound does; do not use this file"
             )
-        if member.place in seen or not seen.isdisjoint(member.place.parents):
-            raise ArchiveError(f"{archive}: holds {str(member.place)!r} twice; do not use this file")
-        seen.add(member.place)
+        place = _in_one_spelling(member.place)
+        if place in files or place in folders or not files.isdisjoint(place.parents):
+            raise ArchiveError(
+                f"{archive}: holds {quoted(str(member.place))} twice, or in two spellings; do not use this file"
+            )
+        files.add(place)
+        folders.update(place.parents)
     if not listed:
         raise ArchiveError(f"{archive}: holds no file; get it again")
     return listed
+
+
+def _in_one_spelling(place: PurePosixPath) -> PurePosixPath:
+    """A place as a disk sees it that tells neither case nor the spellings of accents apart."""
+    folded = unicodedata.normalize("NFC", str(place)).casefold()
+    return PurePosixPath(unicodedata.normalize("NFC", folded))
 
 
 def _write(member: Member, path: Path, archive: Path) -> None:
@@ -217,7 +255,9 @@ def _write(member: Member, path: Path, archive: Path) -> None:
         while block := source.read(min(BLOCK, left + 1)):
             left -= len(block)
             if left < 0:
-                raise ArchiveError(f"{archive}: {str(member.place)!r} is larger than announced; do not use this file")
+                raise ArchiveError(
+                    f"{archive}: {quoted(str(member.place))} is larger than announced; do not use this file"
+                )
             target.write(block)
     if left:
-        raise ArchiveError(f"{archive}: {str(member.place)!r} is cut short; delete the archive and get it again")
+        raise ArchiveError(f"{archive}: {quoted(str(member.place))} is cut short; delete the archive and get it again")

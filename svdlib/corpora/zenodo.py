@@ -7,9 +7,10 @@ from typing import Any
 
 from svdlib.corpora.sources import Source
 from svdlib.corpora.unpacking import file_name
-from svdlib.errors import DownloadError
+from svdlib.errors import DownloadError, quoted
 
 RECORD_FILE = "zenodo-record.json"
+LARGEST = 2**40  # bytes; no file of a corpus comes near, and more could not be reckoned with
 ARCHIVE = re.compile(r"(.+)\.(zip|tar|tgz|tar\.(gz|bz2|xz))", re.IGNORECASE)
 
 
@@ -29,9 +30,9 @@ def record_files(folder: Path) -> tuple[Source, ...]:
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))["files"]
         sources = tuple(_source(entry, path) for entry in entries)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise DownloadError(
-            f"{path}: not the description of a record of Zenodo ({type(error).__name__}: {error}). "
+            f"{path}: not the description of a record of Zenodo ({type(error).__name__}: {str(error)[:300]}). "
             "Try again later, or fetch the corpus's files by hand"
         ) from error
     if not sources:
@@ -42,9 +43,9 @@ def record_files(folder: Path) -> tuple[Source, ...]:
 def _source(entry: dict[str, Any], path: Path) -> Source:
     name = file_name(entry["key"], path)
     url, size, checksum = entry["links"]["self"], entry["size"], entry["checksum"]
-    if not re.fullmatch(r"https?://\S+", url) or type(size) is not int or size < 0:
-        raise ValueError(f"{name} has the address {url!r} and {size!r} bytes")
+    if not re.fullmatch(r"https?://\S+", url) or type(size) is not int or not 0 <= size <= LARGEST:
+        raise ValueError(f"{name} has the address {quoted(url)} and {quoted(size)} bytes")
     if not re.fullmatch(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}", checksum):
-        raise ValueError(f"{name} has the checksum {checksum!r}")
+        raise ValueError(f"{name} has the checksum {quoted(checksum)}")
     archive = ARCHIVE.fullmatch(name)
     return Source(url, name, unpack_to=archive[1] if archive else None, size=size, checksum=checksum)
