@@ -184,6 +184,8 @@ def test_shifted_noise_is_out_of_balance_by_its_shift():
     found = real_singing.spectral_balance(songs, training_of(torch.where(torch.arange(80) < 20, 4.0, 2.0), 3.0))
     assert found["shift"] == pytest.approx([-0.5] * 20 + [0.5] * 60)
     assert found["mean_absolute"] == pytest.approx(0.5) and found["deviation_ratio"] == pytest.approx(1.5)
+    # Alone, the songs lie at 1 and 4.2: from 4 and 2 in the 20 and 60 bands.
+    assert found["songs"] == pytest.approx([(20 * 3 + 60 * 1) / 80 / 2, (20 * 0.2 + 60 * 2.2) / 80 / 2])
     noise = np.random.default_rng(0).normal(0, 2, (20_000, 80))
     shifted = real_singing.spectral_balance([noise + 1], training_of(0.0, 2.0))
     np.testing.assert_allclose(shifted["shift"], 0.5, atol=0.04)

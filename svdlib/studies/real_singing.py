@@ -93,7 +93,8 @@ def spectral_balance(log_mels: Sequence[np.ndarray], training: Standardizer) -> 
     Returns:
         "shift", a list of 80: per band the songs' mean less that of the training songs, in standard deviations of the
         songs themselves; "mean_absolute", the mean over bands of its size, without a sign; "deviation_ratio", the mean
-        over bands of the training songs' deviation divided by that of the songs.
+        over bands of the training songs' deviation divided by that of the songs; "songs", as "mean_absolute" but for
+        each song's own mean, in the same unit: how far single songs lie away.
 
     Raises:
         CorpusError: if there is no frame at all.
@@ -103,10 +104,12 @@ def spectral_balance(log_mels: Sequence[np.ndarray], training: Standardizer) -> 
         values.detach().cpu().double().numpy() for values in (songs.mean, songs.std, training.mean, training.std)
     )
     shift = (means - training_means) / deviations
+    alone = [(np.mean(log_mel, axis=0, dtype=float) - training_means) / deviations for log_mel in log_mels]
     return {
         "shift": shift.tolist(),
         "mean_absolute": float(np.abs(shift).mean()),
         "deviation_ratio": float((training_deviations / deviations).mean()),
+        "songs": [float(np.abs(each).mean()) for each in alone],
     }
 
 
