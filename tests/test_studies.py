@@ -331,6 +331,9 @@ def test_stored_results_have_what_the_page_needs():
     assert result["corpus"].startswith("folder:") and result["detectors"][0]["threshold"] == result["threshold"]
     for song in result["songs"]:
         assert {"artist", "title", "licence", "source_url"} <= set(song["credits"])
+    shift = np.array(result["balance"]["shift"])
+    assert shift.shape == (80,) and np.abs(shift).mean() == pytest.approx(result["balance"]["mean_absolute"], abs=1e-6)
+    assert result["balance"]["mean_absolute"] < real_singing.BALANCE_AIM
     assert load_results("nothing") is None
 
 
