@@ -539,7 +539,7 @@ display(
 )
 
 # %% [markdown]
-# When we built the songs, we tried this out. One prototype had *no leads*. The detector trained on it scored best of all prototypes on songs of its own kind, and worst on real songs. It had found an easy rule, and the easy rule was enough at home. So a high score on one's own validation songs can mean that the task has become too easy. {doc}`06_real_singing` has what we measured on real songs.
+# In early work, which this repository does not reproduce, we saw a detector that was trained on songs without leads do well on songs of its own kind and badly on real ones. The reason may be an easy rule that is enough at home. So a high score on one's own validation songs can mean that the task has become too easy. {doc}`06_real_singing` has what we measured on real songs.
 #
 # A **good negative** is like the thing one looks for in everything but what matters.
 #

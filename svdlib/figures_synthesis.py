@@ -340,11 +340,37 @@ def figure_band_statistics(statistics: Mapping[str, tuple[np.ndarray, np.ndarray
         left.set(title="mean", ylabel="log magnitude")
         right.set(title="standard deviation", ylim=(0, None))
         for axes in (left, right):
-            axes.set(xscale="log", xlabel="centre of the band (Hz)")
-            axes.set_xticks([50, 200, 1000, 5000], ["50", "200", "1000", "5000"])
-            axes.set_xticks([], minor=True)
+            _scale_in_hertz(axes)
         figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
+
+
+def figure_balance(shifts: Mapping[str, Sequence[float]], aim: float) -> Drawing:
+    """Draw how far the mean of each mel band lies from that of the training songs.
+
+    Args:
+        shifts: per name of a set of songs, the shift of each band (80,), in standard deviations of these songs.
+        aim: a grey stripe reaches so far to both sides of zero, in the same unit.
+    """
+    hertz = band_frequencies().numpy()
+    with rc_context(STYLE):
+        figure = Drawing(figsize=(7.4, 3.0), layout="constrained")
+        axes = figure.subplots()
+        axes.axhspan(-aim, aim, color=GREY, alpha=0.15, lw=0, label=f"within {aim:g}")
+        axes.axhline(0, color=GREY, lw=1)
+        for (name, shift), (colour, dashes) in zip(shifts.items(), LINES, strict=False):
+            axes.plot(hertz, shift, dashes, color=colour, label=name)
+        reach = 1.15 * max(aim, *(float(np.abs(shift).max()) for shift in shifts.values()))
+        axes.set(ylabel="shift of the mean\n(standard deviations)", ylim=(-reach, reach))
+        _scale_in_hertz(axes)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _scale_in_hertz(axes: Axes) -> None:
+    axes.set(xscale="log", xlabel="centre of the band (Hz)")
+    axes.set_xticks([50, 200, 1000, 5000], ["50", "200", "1000", "5000"])
+    axes.set_xticks([], minor=True)
 
 
 def _fill(axes: Axes, states: np.ndarray, heights: tuple[float, float], colour: str, start: float = 0.0) -> None:

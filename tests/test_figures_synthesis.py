@@ -164,6 +164,16 @@ def test_band_statistics_are_drawn_over_frequency():
     assert band_of_frequency(lines(left)["ours"][40, 0]) == pytest.approx(40)
 
 
+def test_balance_is_drawn_within_its_frame_and_around_the_aim():
+    shifts = {"real": np.linspace(-0.5, 0.2, 80).tolist(), "other": [0.1] * 80}
+    (axes,) = drawn(figures.figure_balance(shifts, 0.3))
+    assert [name for name in lines(axes) if name in shifts] == ["real", "other"]
+    np.testing.assert_array_equal(lines(axes)["real"][:, 1], shifts["real"])
+    stripe = axes.patches[0].get_extents().transformed(axes.transData.inverted())
+    assert (stripe.y0, stripe.y1) == pytest.approx((-0.3, 0.3))
+    assert axes.get_ylim()[0] < -0.5 and axes.get_ylim()[1] == -axes.get_ylim()[0]
+
+
 def test_a_sound_is_a_player_without_a_picture(tone):
     samples, _ = tone
     html = Sound("A <tone>", LogMel()(samples), samples=samples).html()

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import re
 import tomllib
+from importlib.metadata import PackageMetadata, PackageNotFoundError, metadata, requires
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,107 @@ def test_constraints_are_what_the_tests_run_with():
 
     # Compared without the build's suffix, as in 2.4.0+cpu.
     assert torch.__version__.split("+")[0] == constrained()["torch"]
+
+
+def wanted_by() -> dict[str, set[str]]:
+    """Who wants each direct dependency: "always", or the names of extras."""
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+    groups = {"always": project["dependencies"]} | project["optional-dependencies"]
+    pairs = [(package_name(line), group) for group, lines in groups.items() for line in lines]
+    return {name: {group for other, group in pairs if other == name} for name, _ in pairs}
+
+
+def licence_rows() -> dict[str, tuple[set[str], str, str]]:
+    """The table of CONTRIBUTING.md: per package who wants it, what for and its licence."""
+    section = read("CONTRIBUTING.md").split("### Their licences")[1].split("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:1] == "|"]
+    assert rows[0] == ["Package", "Wanted", "What for", "Licence"] and len({row[0] for row in rows}) == len(rows)
+    return {name: (set(wanted.split(", ")), purpose, licence) for name, wanted, purpose, licence in rows[2:]}
+
+
+FAMILIES = {
+    "BSD License": "BSD-",
+    "MIT License": "MIT",
+    "Apache Software License": "Apache-2.0",
+    "ISC License (ISCL)": "ISC",
+    "Python Software Foundation License": "Matplotlib licence, after that of Python",
+}
+
+
+def says(package: PackageMetadata, licence: str) -> bool:
+    """Whether metadata state this licence: in an expression, else a short text, else the family of a classifier."""
+    text = (package["License"] or "").replace("BSD 3-Clause License", "BSD-3-Clause")
+    exact = len(text.splitlines()) == 1 and not re.search(r"Copyright|License agreement|^BSD$", text)
+    stated = package["License-Expression"] or (text if exact else "")
+    if stated:
+        return stated == licence
+    classes = [entry.rpartition(":: ")[2] for entry in package.get_all("Classifier") or [] if "License ::" in entry]
+    return bool(classes) and all(licence.startswith(FAMILIES[name]) for name in classes)
+
+
+def is_copyleft(package: PackageMetadata) -> bool:
+    short = [package["License-Expression"] or "", (package["License"] or "").partition("\n")[0]]
+    lines = short + [entry for entry in package.get_all("Classifier") or [] if "License ::" in entry]
+    return bool(re.search(r"GPL|General Public License", " ".join(lines)))
+
+
+def installed(name: str) -> PackageMetadata | None:
+    try:
+        return metadata(name)
+    except PackageNotFoundError:
+        return None
+
+
+def installed_for_running() -> set[str]:
+    """All packages that an installation of svdlib without extras brings, direct or not."""
+    waiting, found = [name for name, groups in wanted_by().items() if "always" in groups], set()
+    while waiting:
+        name = waiting.pop()
+        if name not in found and installed(name):
+            found.add(name)
+            waiting += [package_name(line) for line in requires(name) or [] if "extra ==" not in line]
+    return found
+
+
+def test_every_dependency_has_its_row_of_licences():
+    rows = licence_rows()
+    assert {name: wanted for name, (wanted, _, _) in rows.items()} == wanted_by()
+    assert all(purpose and licence for _, purpose, licence in rows.values())
+
+
+def test_licences_in_the_table_are_those_that_the_packages_state():
+    found = {name: installed(name) for name in licence_rows()}
+    wrong = [name for name, (_, _, licence) in licence_rows().items() if found[name] and not says(found[name], licence)]
+    assert not wrong
+    # An installation for tests has at least what runs and what tests.
+    assert all(found[name] for name, groups in wanted_by().items() if groups & {"always", "test"})
+
+
+def test_no_package_that_everybody_needs_is_copyleft():
+    always = {name for name, groups in wanted_by().items() if "always" in groups}
+    assert not [name for name in always if is_copyleft(installed(name)) or "GPL" in licence_rows()[name][2]]
+    below = {name for name in installed_for_running() - always if is_copyleft(installed(name))}
+    assert below == {name for name in below if f"`{name}`" in read("CONTRIBUTING.md")} and "soxr" in below
+
+
+@pytest.mark.parametrize(
+    ("lines", "licence", "right", "copyleft"),
+    [
+        ("License-Expression: MIT", "MIT", True, False),
+        ("License-Expression: MIT", "BSD-3-Clause", False, False),
+        ("License-Expression: LGPL-2.1-or-later", "LGPL-2.1-or-later", True, True),
+        ("License: BSD 3-Clause License", "BSD-2-Clause", False, False),
+        ("Classifier: License :: OSI Approved :: BSD License", "BSD-3-Clause", True, False),
+        ("Classifier: License :: OSI Approved :: BSD License", "MIT", False, False),
+        ("License: GPLv3", "GPLv3", True, True),
+        ("Name: nothing", "MIT", False, False),
+    ],
+)
+def test_a_licence_is_read_from_metadata(lines, licence, right, copyleft):
+    from email import message_from_string
+
+    package = message_from_string(lines + "\n\n")
+    assert (says(package, licence), is_copyleft(package)) == (right, copyleft)
 
 
 def test_version_is_the_same_everywhere():

@@ -5,14 +5,17 @@ import json
 import numpy as np
 import pytest
 import tiny
+import torch
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from svdlib.augmentation import Augmentation
 from svdlib.checkpoints import load_detector, pretrained, save_weights
 from svdlib.detector_training import DetectorPlan, predict
+from svdlib.errors import CorpusError
 from svdlib.evaluation import THRESHOLDS, best_threshold, error_rates, roc_points, smooth
 from svdlib.excerpts import Songs
 from svdlib.recipes import evaluate_detector
+from svdlib.standardizer import Standardizer
 from svdlib.studies import RESULTS, as_json, detector_ablation, load_results, real_singing
 from svdlib.studies.bootstrap import SCORES, count_songs, intervals, pooled_scores
 from svdlib.studies.detector_ablation import Configuration
@@ -165,6 +168,63 @@ def test_each_number_is_from_smoothed_predictions_but_the_calibration():
     assert result["pooled"]["best_common_threshold"] == best_threshold(smoothed, truth)[0]
 
 
+# --- spectral balance ---
+
+
+def training_of(mean, deviation):
+    training = Standardizer()
+    training.mean.copy_(torch.as_tensor(mean).expand(80))
+    training.std.copy_(torch.as_tensor(deviation).expand(80))
+    return training
+
+
+def test_shifted_noise_is_out_of_balance_by_its_shift():
+    # Half of the frames at 1, half at 5: mean 3 and deviation 2, in two songs of unequal length.
+    songs = [np.ones((300, 80)), np.concatenate([np.ones((100, 80)), np.full((400, 80), 5.0)])]
+    found = real_singing.spectral_balance(songs, training_of(torch.where(torch.arange(80) < 20, 4.0, 2.0), 3.0))
+    assert found["shift"] == pytest.approx([-0.5] * 20 + [0.5] * 60)
+    assert found["mean_absolute"] == pytest.approx(0.5) and found["deviation_ratio"] == pytest.approx(1.5)
+    # Alone, the songs lie at 1 and 4.2: from 4 and 2 in the 20 and 60 bands.
+    assert found["songs"] == pytest.approx([(20 * 3 + 60 * 1) / 80 / 2, (20 * 0.2 + 60 * 2.2) / 80 / 2])
+    noise = np.random.default_rng(0).normal(0, 2, (20_000, 80))
+    shifted = real_singing.spectral_balance([noise + 1], training_of(0.0, 2.0))
+    np.testing.assert_allclose(shifted["shift"], 0.5, atol=0.04)
+    assert real_singing.spectral_balance([noise], Standardizer.fit([noise]))["mean_absolute"] == 0
+
+
+def test_balance_is_that_of_all_frames_in_double_precision_silent_ones_too():
+    rng = np.random.default_rng(1)
+    silence = np.full((80, 80), np.log(1e-7))
+    songs = [rng.normal(-6, rng.uniform(1, 3, 80), (frames, 80)).astype(np.float32) for frames in (200, 310)]
+    songs[1] = np.concatenate([songs[1], silence]).astype(np.float32)
+    mean, deviation = rng.normal(-6, 1, 80), rng.uniform(1, 3, 80)
+    frames = np.concatenate(songs).astype(np.float64)
+    own = np.sqrt(np.mean((frames - frames.mean(0)) ** 2, axis=0))
+    expected = [(frames[:, band].mean() - mean[band]) / own[band] for band in range(80)]
+    found = real_singing.spectral_balance(songs, training_of(mean, deviation))
+    np.testing.assert_allclose(found["shift"], expected, atol=1e-5)
+    assert found["mean_absolute"] == pytest.approx(sum(map(abs, expected)) / 80, abs=1e-5)
+    assert found["deviation_ratio"] == pytest.approx(np.mean(deviation / own), rel=1e-5)
+    # A louder recording moves all bands to one side, and only the mean.
+    louder = real_singing.spectral_balance([song + 2 for song in songs], training_of(mean, deviation))
+    np.testing.assert_allclose(np.subtract(louder["shift"], found["shift"]), 2 / own, atol=1e-5)
+
+
+def test_balance_needs_a_frame():
+    with pytest.raises(CorpusError, match="no frame"):
+        real_singing.spectral_balance([], Standardizer())
+
+
+def test_measuring_gives_the_balance_against_the_first_detector():
+    songs = tiny.songs(count=2, frames=150)
+    first, second = pretrained("detector"), pretrained("detector")
+    second.standardizer.mean += 1
+    result = as_json(real_singing.measure([first, second], songs))
+    expected = real_singing.spectral_balance(songs.log_mels, first.standardizer)
+    assert result["balance"] == as_json(expected)
+    assert f"spectral balance: {expected['mean_absolute']:.3f} deviations" in real_singing.describe(result)
+
+
 # --- the programs ---
 
 
@@ -271,6 +331,9 @@ def test_stored_results_have_what_the_page_needs():
     assert result["corpus"].startswith("folder:") and result["detectors"][0]["threshold"] == result["threshold"]
     for song in result["songs"]:
         assert {"artist", "title", "licence", "source_url"} <= set(song["credits"])
+    shift = np.array(result["balance"]["shift"])
+    assert shift.shape == (80,) and np.abs(shift).mean() == pytest.approx(result["balance"]["mean_absolute"], abs=1e-6)
+    assert result["balance"]["mean_absolute"] < real_singing.BALANCE_AIM
     assert load_results("nothing") is None
 
 

@@ -4,6 +4,8 @@
 
 For accuracy, AUC and ROC the predictions are median-filtered, as published; for the calibration they are not. If
 several detectors are named, their probabilities are averaged frame by frame, and so are their thresholds.
+
+Beside the scores stands the spectral balance: how far the songs' mel bands lie from those of the training songs.
 """
 
 import argparse
@@ -22,12 +24,15 @@ from svdlib.detector_training import predict
 from svdlib.evaluation import best_threshold, error_rates, roc_points, smooth
 from svdlib.excerpts import Songs
 from svdlib.model import SVDNet
+from svdlib.standardizer import Standardizer
 from svdlib.studies import as_json, origin_of, run_program
 from svdlib.studies.bootstrap import SongCounts, count_songs, intervals, pooled_scores
 
 CREDITS_TABLE = "songs.csv"
 CREDITS = ("artist", "title", "genre", "language", "licence", "source_url")
 ROC_DIGITS = 4
+BALANCE_AIM = 0.3
+"""The synthetic songs are made to lie within so many deviations of real ones, in the mean over the mel bands."""
 
 
 def study(corpus: str, *, detectors: Sequence[Path] = (), split: str = "all", device: str = "auto") -> dict[str, Any]:
@@ -68,10 +73,44 @@ def measure(detectors: Sequence[SVDNet], songs: Songs) -> dict[str, Any]:
         songs: raw log-mels and labels.
 
     Returns:
-        The result of `score` for their predictions.
+        The result of `score` for their predictions, and "balance": that of `spectral_balance` against the training
+        songs of the first detector.
     """
     threshold = float(np.mean([detector.provenance["threshold"] for detector in detectors]))
-    return score(average_predictions(detectors, songs), songs, threshold)
+    scores = score(average_predictions(detectors, songs), songs, threshold)
+    return scores | {"balance": spectral_balance(songs.log_mels, detectors[0].standardizer)}
+
+
+def spectral_balance(log_mels: Sequence[np.ndarray], training: Standardizer) -> dict[str, Any]:
+    """How far the mel bands of songs lie from those of a detector's training songs.
+
+    Means and deviations go over all frames of all songs, silent ones too, as those of the standardizer do.
+
+    Args:
+        log_mels: one raw log-mel (frames, 80) per song, in natural-log units.
+        training: mean and deviation per band of the training songs, in natural-log units.
+
+    Returns:
+        "shift", a list of 80: per band the songs' mean less that of the training songs, in standard deviations of the
+        songs themselves; "mean_absolute", the mean over bands of its size, without a sign; "deviation_ratio", the mean
+        over bands of the training songs' deviation divided by that of the songs; "songs", as "mean_absolute" but for
+        each song's own mean, in the same unit: how far single songs lie away.
+
+    Raises:
+        CorpusError: if there is no frame at all.
+    """
+    songs = Standardizer.fit(log_mels)
+    means, deviations, training_means, training_deviations = (
+        values.detach().cpu().double().numpy() for values in (songs.mean, songs.std, training.mean, training.std)
+    )
+    shift = (means - training_means) / deviations
+    alone = [(np.mean(log_mel, axis=0, dtype=float) - training_means) / deviations for log_mel in log_mels]
+    return {
+        "shift": shift.tolist(),
+        "mean_absolute": float(np.abs(shift).mean()),
+        "deviation_ratio": float((training_deviations / deviations).mean()),
+        "songs": [float(np.abs(each).mean()) for each in alone],
+    }
 
 
 def average_predictions(detectors: Sequence[SVDNet], songs: Songs) -> list[np.ndarray]:
@@ -178,6 +217,9 @@ def describe(result: dict[str, Any]) -> str:
         lines.append(f"  one class only, no AUC: {', '.join(result['pooled']['songs_without_auc'])}")
     fit = result["calibration"]
     lines.append(f"  expected calibration error {_number(fit['expected_error'])}, Brier score {_number(fit['brier'])}")
+    if balance := result.get("balance"):
+        distance, ratio = _number(balance["mean_absolute"]), _number(balance["deviation_ratio"])
+        lines.append(f"  spectral balance: {distance} deviations from the training songs, which vary {ratio} as much")
     if len(result["songs"]) < 10:
         lines.append(f"{len(result['songs'])} songs are few: the intervals are a reminder, not a measurement.")
     return "\n".join(lines)
