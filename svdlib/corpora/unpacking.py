@@ -31,7 +31,8 @@ LARGEST_RATIO = 200  # of unpacked to packed; sound and text stay far below
 BYTES_WITHOUT_QUESTION = 64 * 2**20  # so little may come from an archive of any size
 BLOCK = 1 << 20
 LONGEST_NAME, LONGEST_PLACE = 255, 1024  # bytes
-NO_NAME = re.compile(  # of a file on Windows
+ON_WINDOWS = os.name == "nt"
+NO_NAME = re.compile(  # of a file on Windows; elsewhere a song may well be called "What?"
     r'.*[<>:"|?*].*|.*[. ]|(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\..*)?', re.IGNORECASE
 )
 DEBRIS = ("__MACOSX", ".DS_Store", "Thumbs.db")  # left in archives by some systems
@@ -107,14 +108,14 @@ def safe_place(name: str, archive: object) -> PurePosixPath:
         )
     if _bytes("/".join(parts)) > LONGEST_PLACE or any(_is_no_name(part) for part in parts):
         raise ArchiveError(
-            f"{archive}: holds {quoted(name)}, which is too long or no name of a file on some systems; nothing of it "
+            f"{archive}: holds {quoted(name)}, which is too long or no name of a file on this system; nothing of it "
             "is unpacked. Do not use this file; get it from its source again."
         )
     return PurePosixPath(*parts)
 
 
 def _is_no_name(part: str) -> bool:
-    return _bytes(part) > LONGEST_NAME or NO_NAME.fullmatch(part) is not None
+    return _bytes(part) > LONGEST_NAME or (ON_WINDOWS and NO_NAME.fullmatch(part) is not None)
 
 
 def _bytes(text: str) -> float:
