@@ -158,7 +158,7 @@ else:
 display(Markdown(text))
 
 # %% [markdown]
-# This figure can show that something is wrong: a band far outside of the stripe differs nearly all the time. It can *not* show that synthetic songs sound like real ones, since a mean over all frames says nothing about any moment. Nor is a good agreement with the five real songs a discovery, for
+# This figure can show that something is wrong: a band far outside of the stripe is, in the mean, much stronger or weaker than in the training songs. It can *not* show that synthetic songs sound like real ones, since a mean over all frames says nothing about any moment. Nor is a good agreement with the five real songs a discovery, for
 # the song generator was developed with their statistics in view.
 #
 # ## One number for each song
