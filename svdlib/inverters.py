@@ -274,7 +274,7 @@ class FeatureInverter(nn.Module):
 
 
 def fit_to_excerpt(x: Tensor, shape: tuple[int, int] = (EXCERPT_FRAMES, N_BANDS)) -> Tensor:
-    """Trim at the end, or pad with zeros on all sides, to (batch, channels, *shape) (paper section 3.2)."""
+    """Trim at the end, or pad with zeros on all sides, to `(batch, channels, *shape)` (paper section 3.2)."""
     missing_frames, missing_bands = shape[0] - x.shape[2], shape[1] - x.shape[3]
     if missing_frames > 0 or missing_bands > 0:
         return F.pad(x, (missing_bands // 2, missing_bands // 2, missing_frames // 2, missing_frames // 2))
