@@ -111,7 +111,7 @@ class Mirrored(nn.Module):
         return math.prod(size / step for size, step in zip(self.window.kernel, self.window.stride, strict=True))
 
     def forward(self, x: Tensor) -> Tensor:
-        """From cells (batch, channels, time, frequency) of a layer to those of the one before, with `n_out` channels."""
+        """Lead cells (batch, channels, time, frequency) of a layer back to those of the layer before it."""
         grown = self.core(x)
         missing = [size - found for size, found in zip(self.window.before[1:], grown.shape[2:], strict=True)]
         return F.pad(grown, (0, missing[1], 0, missing[0]), mode="replicate") if any(missing) else grown
