@@ -190,7 +190,7 @@ def train(
     network = detector.detector.to(place)
     train_bank, valid_bank = (_bank(songs[split], detector, place) for split in SPLITS)
     for variant, objective in runs:
-        if _kept_inverters(folder, (variant, objective), identity) is not None:
+        if _kept(_run_folder(folder, (variant, objective)), identity) is not None:
             continue
         left = minutes - (time.monotonic() - begun) / 60
         if left <= 0:

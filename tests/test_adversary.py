@@ -2,16 +2,12 @@ import copy
 import dataclasses
 import json
 import math
-import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny
 import torch
+from killed import run_and_kill
 from torch import nn
 
 import svdlib.adversary as adversary
@@ -297,37 +293,9 @@ def test_half_width_activations_lead_nearly_the_same_way(unbroken):
 
 # --- stopping and going on ---
 
-CHILD = """
-import os, signal, sys
-import tiny, torch, test_adversary
-from pathlib import Path
-import svdlib.storage as storage
-
-torch.set_num_threads(int(sys.argv[2]))
-replace, left = os.replace, 4
-
-def replace_or_die(*paths):
-    global left
-    left -= 1
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    replace(*paths)
-
-storage.os.replace = replace_or_die
-test_adversary.fit(Path(sys.argv[1]), checkpoint_minutes=0)
-"""
-
 
 def test_a_run_killed_in_the_middle_of_an_epoch_goes_on_to_the_same_weights(unbroken, tmp_path):
-    here = Path(__file__).parent
-    child = subprocess.run(
-        [sys.executable, "-c", CHILD, str(tmp_path), str(torch.get_num_threads())],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(here), str(here.parent)])},
-        capture_output=True,
-        text=True,
-        cwd=here.parent,
-    )
-    assert child.returncode == -signal.SIGKILL, child.stderr
+    run_and_kill("test_adversary", tmp_path, writes=4, threads=torch.get_num_threads(), every_update=True)
     assert 0 < load_state(tmp_path / STATE_FILE)[1]["step"] < PLAN.steps_per_epoch
     assert_same_run(fit(tmp_path, resume=True), unbroken[0])
     assert_same_state(tmp_path, unbroken[1])

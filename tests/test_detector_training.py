@@ -1,14 +1,12 @@
 import dataclasses
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny
 import torch
+from killed import run_and_kill
 
 import svdlib.detector_training as detector_training
 from svdlib.augmentation import Augmentation
@@ -97,38 +95,10 @@ def test_training_leaves_torchs_own_chance_alone():
 
 # --- stopping and going on ---
 
-CHILD = """
-import os, signal, sys
-import torch, test_detector_training
-from pathlib import Path
-import svdlib.storage as storage
-
-torch.set_num_threads(1)
-replace, left = os.replace, 3
-
-def replace_or_die(*paths):
-    global left
-    left -= 1
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    replace(*paths)
-
-storage.os.replace = replace_or_die
-test_detector_training.fit(Path(sys.argv[1]))
-"""
-
 
 def test_a_killed_run_goes_on_to_the_same_weights(unbroken, tmp_path):
     """kill -9 while the second epoch's state is being written: the first epoch's is what is left."""
-    here = Path(__file__).parent
-    child = subprocess.run(
-        [sys.executable, "-c", CHILD, str(tmp_path)],
-        env=os.environ | {"PYTHONPATH": str(here)},
-        capture_output=True,
-        text=True,
-        cwd=here.parent,
-    )
-    assert child.returncode == -signal.SIGKILL, child.stderr
+    run_and_kill("test_detector_training", tmp_path, writes=3, threads=1, every_update=False)
     assert_same_run(fit(tmp_path, resume=True), unbroken[0])
 
 

@@ -2,14 +2,12 @@ import dataclasses
 import json
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny
 import torch
+from killed import run_and_kill
 
 import svdlib.training as training
 from svdlib.errors import LayerError, OutputError, TrainingError
@@ -179,40 +177,11 @@ def test_the_cosine_schedule_falls_from_the_first_rate_to_nothing():
 
 # --- stopping and going on ---
 
-CHILD = """
-import os, signal, sys
-import tiny, torch, test_training
-from pathlib import Path
-import svdlib.storage as storage
-
-torch.set_num_threads(int(sys.argv[2]))
-replace, left = os.replace, int(sys.argv[3])
-
-def replace_or_die(*paths):
-    # The state is on the disk under its temporary name, and the process dies before it is renamed.
-    global left
-    left -= 1
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    replace(*paths)
-
-storage.os.replace = replace_or_die
-test_training.fit(Path(sys.argv[1]), checkpoint_minutes=0)
-"""
-
 
 @pytest.mark.parametrize("renames", [4, 7])
 def test_a_killed_run_goes_on_to_the_same_weights(unbroken, tmp_path, renames):
     """kill -9 in the middle of an epoch, while a state is being written."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(["tests", str(Path(__file__).parent)])}
-    child = subprocess.run(
-        [sys.executable, "-c", CHILD, str(tmp_path), str(torch.get_num_threads()), str(renames)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parent.parent,
-    )
-    assert child.returncode == -signal.SIGKILL, child.stderr
+    run_and_kill("test_training", tmp_path, writes=renames, threads=torch.get_num_threads(), every_update=True)
     meta = json.loads(saved_arrays(tmp_path)["meta"].tobytes())
     assert 0 < meta["step"] < PLAN.steps_per_epoch
     assert list(tmp_path.glob(".*.partial"))

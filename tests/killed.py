@@ -1,0 +1,58 @@
+"""Runs that are ended by kill -9 while they write a state, in a process of their own.
+
+python tests/killed.py MODULE FOLDER WRITES THREADS EVERY_UPDATE
+"""
+
+import importlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def run_and_kill(module: str, folder: Path, *, writes: int, threads: int, every_update: bool) -> None:
+    """Let `fit(folder)` of a test module run until it is killed, and make sure that it was.
+
+    Args:
+        module: whose `fit` it is.
+        folder: where the run keeps its state.
+        writes: of which file written the process dies, counted from 1: the file is on the disk under its temporary
+            name, and is not renamed any more.
+        threads: of torch.
+        every_update: whether a state is written after every update, not only after every epoch.
+    """
+    child = subprocess.run(
+        [sys.executable, __file__, module, str(folder), str(writes), str(threads), str(int(every_update))],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)])},
+        capture_output=True,
+        text=True,
+        cwd=HERE.parent,
+    )
+    assert child.returncode == -signal.SIGKILL, child.stderr
+
+
+def main(module: str, folder: str, writes: str, threads: str, every_update: str) -> None:
+    import torch
+
+    import svdlib.storage as storage
+
+    torch.set_num_threads(int(threads))
+    replace, left = os.replace, int(writes)
+
+    def replace_or_die(*paths):
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        replace(*paths)
+
+    storage.os.replace = replace_or_die
+    options = {"checkpoint_minutes": 0} if int(every_update) else {}
+    importlib.import_module(module).fit(Path(folder), **options)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
