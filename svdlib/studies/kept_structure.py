@@ -51,8 +51,8 @@ QUALITIES: dict[str, Callable[[Tensor], Tensor]] = {"harmonic_fit": harmonic_fit
 
 CLASS_LAYERS = ("fc7", "fc8")
 NEIGHBOURS = 5
-NEIGHBOUR_EXCERPTS = 320
-BATCH = 32
+NEIGHBOUR_EXCERPTS = 240
+BATCH = 4  # on a CPU, larger ones spend more time on getting memory than they save
 CHUNK = 256  # excerpts measured at once: 20 MB in double precision
 DIGITS = 4
 
