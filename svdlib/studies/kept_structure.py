@@ -9,7 +9,7 @@ any other on all songs. Chance is the inversion of an excerpt of the next song i
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from svdlib.analysis import high_minus_low, spectral_centroid
 from svdlib.audio import EXCERPT_SAMPLES, LogMel
 from svdlib.excerpts import ExcerptBank
 from svdlib.feature_space import (
@@ -125,7 +126,7 @@ def noise_level(standardizer: Standardizer, excerpts: int = 16, seed: int = 0) -
     """What white noise scores in the measures of one spectrogram, through the front end."""
     samples = np.random.default_rng(seed).normal(0, 0.1, (excerpts, EXCERPT_SAMPLES)).astype(np.float32)
     with torch.no_grad():
-        pictures = standardizer.cpu()(LogMel()(samples))
+        pictures = standardizer(LogMel()(samples).to(standardizer.mean.device))
     return {name: float(quality(pictures).mean()) for name, quality in QUALITIES.items()}
 
 
@@ -147,18 +148,18 @@ def measure(
     """
     drawn = draw_excerpts(bank, excerpts, seed)
     layers = list(next(iter(families.values())))
-    pictures: dict[tuple[str, str], Tensor] = {}
     found: dict[str, dict[str, Any]] = {}
-    for step in sorted({SHARED_EXCERPTS.get(layer, 1) for layer in layers}):
+    pictures: dict[tuple[str, str], Tensor] = {}
+    for step in sorted({SHARED_EXCERPTS.get(layer, 1) for layer in layers} | {1}, reverse=True):
         chosen = drawn[::step]
         x, songs = bank.gather(chosen), bank.songs[chosen].cpu().numpy()
         group = [layer for layer in layers if SHARED_EXCERPTS.get(layer, 1) == step]
-        for (family, layer), x_hat in invert_all(detector, families, group, x).items():
+        inverted, logits = invert_all(detector, families, group, x)
+        for (family, layer), x_hat in inverted.items():
             entry = found.setdefault(layer, {"excerpts": len(chosen)})
             entry[family] = kept(x[:, 0], x_hat, songs, len(bank.song_lengths))
-            if layer in CLASS_LAYERS:
-                pictures[family, layer] = x_hat
-    x, songs = bank.gather(drawn), bank.songs[drawn].cpu().numpy()
+        pictures = {key: x_hat for key, x_hat in inverted.items() if key[1] in CLASS_LAYERS}
+    sung, decided = bank.labels(drawn).cpu().numpy(), _decisions(detector, logits)
     originals = {
         name: _summary(song_means(_in_chunks(quality, x[:, 0]), songs, len(bank.song_lengths)))
         for name, quality in QUALITIES.items()
@@ -167,7 +168,8 @@ def measure(
         "excerpts": len(drawn),
         "originals": originals,
         "layers": {layer: found[layer] for layer in layers},
-        "class_dependence": class_dependence(detector, x, bank.labels(drawn).cpu().numpy(), songs, pictures),
+        "class_dependence": {"detector_auc": _with_interval(separation(logits.numpy(), sung, songs), "auc")}
+        | class_dependence(detector.standardizer, x[:, 0], {"label": sung, "decision": decided}, songs, pictures),
         "neighbours": neighbours(detector, bank, layers, seed),
     }
 
@@ -192,18 +194,25 @@ def draw_excerpts(bank: ExcerptBank, count: int, seed: int) -> Tensor:
 @torch.no_grad()
 def invert_all(
     detector: SVDNet, families: Mapping[str, dict[str, nn.Module]], layers: Sequence[str], x: Tensor
-) -> dict[tuple[str, str], Tensor]:
+) -> tuple[dict[tuple[str, str], Tensor], Tensor]:
     """Invert excerpts (n, 1, 115, 80) by several families; the detector runs once.
 
     Returns:
-        Per family and layer, pictures (n, 115, 80).
+        Per family and layer, pictures (n, 115, 80); and the detector's logits (n,).
     """
+    logits = []
     parts: dict[tuple[str, str], list[Tensor]] = {(family, layer): [] for family in families for layer in layers}
     for piece in x.split(BATCH):
-        features = detector.features(piece, layers)
+        features = detector.features(piece, {*layers, "fc8"})
+        logits.append(detector.out(features["fc8"])[:, 0].cpu())
         for (family, layer), pieces in parts.items():
             pieces.append(families[family][layer](features[layer])[:, 0].cpu())
-    return {key: torch.cat(pieces) for key, pieces in parts.items()}
+    return {key: torch.cat(pieces) for key, pieces in parts.items()}, torch.cat(logits)
+
+
+def _decisions(detector: SVDNet, logits: Tensor) -> np.ndarray:
+    """Whether the detector calls each excerpt sung."""
+    return (torch.sigmoid(logits) > detector.provenance["threshold"]).numpy()
 
 
 def kept(x: Tensor, x_hat: Tensor, songs: np.ndarray, count: int) -> dict[str, Any]:
@@ -257,52 +266,46 @@ def _energy_kept(x: Tensor, x_hat: Tensor, songs: np.ndarray, count: int) -> dic
 
 
 def class_dependence(
-    detector: SVDNet, x: Tensor, sung: np.ndarray, songs: np.ndarray, pictures: Mapping[tuple[str, str], Tensor]
+    standardizer: Standardizer,
+    x: Tensor,
+    truths: Mapping[str, np.ndarray],
+    songs: np.ndarray,
+    pictures: Mapping[tuple[str, str], Tensor],
 ) -> dict[str, Any]:
     """Whether inversions of vocal excerpts lie higher in frequency, and more so than the originals.
 
     Args:
-        detector: in eval mode, with its threshold in the provenance.
-        x: standardised excerpts (n, 1, 115, 80).
-        sung: their labels (n,).
+        standardizer: the detector's, to bring pictures back to the scale of sound.
+        x: standardised excerpts (n, 115, 80).
+        truths: by name, the class of each excerpt (n,): by the labels, and by what the detector says.
         songs: index of the song of each (n,).
         pictures: inversions (n, 115, 80) per family and layer.
 
     Returns:
-        How many excerpts are vocal and called so; the AUC of the detector's own answer; and per truth, "label" or
-        "decision", AUCs of "originals" and of the inversions per layer and family.
+        Per truth, how many "excerpts" there are and how many are "vocal", and AUCs of the "originals" and of the
+        inversions per layer and family.
     """
-    with torch.no_grad():
-        logits = torch.cat([detector(piece)[:, 0] for piece in x.split(BATCH)]).cpu()
-    decided = (torch.sigmoid(logits) > detector.provenance["threshold"]).numpy()
-    found: dict[str, Any] = {
-        "excerpts": len(sung),
-        "vocal": int(sung.sum()),
-        "called_vocal": int(decided.sum()),
-        "detector_auc": _with_interval(separation(logits.numpy(), sung, songs), "auc"),
-    }
-    balances = {key: _balances(detector, each) for key, each in {("", "originals"): x[:, 0], **pictures}.items()}
-    for name, truth in (("label", sung), ("decision", decided)):
+    balances = {key: _balances(standardizer, each) for key, each in {("", "originals"): x, **pictures}.items()}
+    found: dict[str, Any] = {}
+    for name, truth in truths.items():
         areas = {
             key: {measure: separation(values, truth, songs) for measure, values in each.items()}
             for key, each in balances.items()
         }
         originals = areas.pop(("", "originals"))
-        entry: dict[str, Any] = {"originals": {m: _with_interval(area, "auc") for m, area in originals.items()}}
+        found[name] = {"excerpts": len(truth), "vocal": int(truth.sum())}
+        found[name]["originals"] = {measure: _with_interval(area, "auc") for measure, area in originals.items()}
         for (family, layer), by_measure in areas.items():
-            entry.setdefault(layer, {})[family] = {
-                m: _with_interval(area, "auc") | _with_interval(area - originals[m], "minus_originals")
-                for m, area in by_measure.items()
+            found[name].setdefault(layer, {})[family] = {
+                measure: _with_interval(area, "auc") | _with_interval(area - originals[measure], "minus_originals")
+                for measure, area in by_measure.items()
             }
-        found[name] = entry
     return found
 
 
-def _balances(detector: SVDNet, pictures: Tensor) -> dict[str, np.ndarray]:
-    from svdlib.analysis import high_minus_low, spectral_centroid
-
+def _balances(standardizer: Standardizer, pictures: Tensor) -> dict[str, np.ndarray]:
     with torch.no_grad():
-        sounds = detector.standardizer.cpu().inverse(pictures.cpu())
+        sounds = standardizer.inverse(pictures.to(standardizer.mean.device))
     return {"high_minus_low": high_minus_low(pictures).numpy(), "spectral_centroid": spectral_centroid(sounds).numpy()}
 
 
@@ -328,15 +331,23 @@ def neighbours(detector: SVDNet, bank: ExcerptBank, layers: Iterable[str], seed:
         "harmonic_match": all_correlations(fine_lines(x[:, 0])),
     }
     found: dict[str, Any] = {}
-    for layer in ("input", *layers):
-        points = x if layer == "input" else features_of(detector, x, [layer], BATCH)[layer]
-        nearest = nearest_of_other_songs(pairwise_distances(points).cpu(), songs, NEIGHBOURS)
+    for layer, distances in _distances(detector, x, list(layers)):
+        nearest = nearest_of_other_songs(distances, songs, NEIGHBOURS)
         found[layer] = {}
         for name, agreement in agreements.items():
             near_and_chance = neighbour_agreement(agreement, nearest, songs)
             means = [song_means(v.numpy(), songs.numpy(), len(bank.song_lengths)) for v in near_and_chance]
             found[layer][name] = _summary(*means)
     return {"excerpts": len(drawn), "neighbours": NEIGHBOURS, "layers": found}
+
+
+def _distances(detector: SVDNet, x: Tensor, layers: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
+    """The distances between excerpts, and between their features at each layer; large features one layer at a time."""
+    yield "input", pairwise_distances(x).cpu()
+    large = [layer for layer in layers if layer in ("conv1", "conv2")]
+    for group in (*([layer] for layer in large), [layer for layer in layers if layer not in large]):
+        for layer, features in features_of(detector, x, group, BATCH).items():
+            yield layer, pairwise_distances(features).cpu()
 
 
 def _in_chunks(compute: Callable[..., Tensor], *pictures: Tensor) -> np.ndarray:
