@@ -339,7 +339,7 @@ for statement, holds in checks.items():
     print(f"{statement}: {bool(holds)}")
 
 # %% [markdown]
-# A single tone is one line and no comb, so its *fit* is that of noise while its *height* is not. And noise has "onsets" too: it is louder here and softer there. A measure is only as good as its chance level; that is why each comes with one.
+# A single tone is one line and no comb, so its *fit* is that of noise while its *height* is not. And noise has "onsets" too: it is louder here and softer there. (So has the tone, by the faint hiss behind it, which fills all other bands.) A measure is only as good as its chance level; that is why each comes with one.
 #
 # And music? We take excerpts of the test songs and put their frames in random order. Every sound is still there, but no rhythm.
 
@@ -358,7 +358,7 @@ print(
 )
 
 # %% [markdown]
-# The onset match is lost. The harmonic match falls too, but not to nothing, since long notes stay where they are in frequency.
+# Now no onset is where it was. Long notes stay where they are in frequency, so some harmonic match can remain, and the fit of single frames can hardly change.
 #
 # ### The layers
 #
@@ -485,8 +485,8 @@ figures_analysis.figure_agreements(
 )
 
 # %% [markdown]
-# The dotted lines are the chance levels. The *published* inverters (right) seem to lose onsets and harmonics already at MP3. That is the inverter's fault, not the layer's: the pooling layers shrink by 3 and the published inverters grow by 4, so their pictures drift away from the original
-# ({doc}`02_inverter_design`), and a measure that asks for the same place at the same time finds nothing there. The *aligned* inverters read the same features and find them. What one inverter finds, the layer has kept, whatever another one makes of it.
+# The dotted lines are the chance levels. If the published inverters (right) lie far below the aligned ones (left) from MP3 on, this is not the layer's fault: both families read the same features. The pooling layers shrink by 3 and the published inverters grow by 4, so their pictures drift away from the original
+# ({doc}`02_inverter_design`), and a measure that asks for the same place at the same time finds little there. What one inverter finds, the layer has kept, whatever another one makes of it.
 #
 # What does this say about the paper's statements? The table shows how far each measure lies above chance, with its 95 % interval, for the aligned inverters.
 
@@ -558,7 +558,12 @@ if traces:
         for measured in corpora.values()
         for title in traces
     )
-    close = f"So for FC8 we do not find *nothing*, but traces: at most {largest:.2f} above chance. Averaged over thousands of excerpts they are certain; in one picture the eye cannot see a correlation as small as that. The paper looked at pictures, and its sentence is a fair description of what they show."
+    close = f"So for FC8 we do not find *nothing*, but traces: at most {largest:.2f} above chance. The average over thousands of excerpts shows them. "
+    close += (
+        "In one picture the eye cannot see a correlation as small as that. The paper looked at pictures, and its sentence is a fair description of what they show."
+        if largest < 0.3
+        else "They are large enough to be seen in single pictures, so here we differ from the paper."
+    )
 else:
     close = "For FC8 no measure is surely above chance on any corpus: what the paper saw by eye holds as a measurement."
 display(Markdown("\n".join(lines) + f"\n\n{close}"))
@@ -621,6 +626,11 @@ for name, measured in corpora.items():
         f"- On {name}, the originals have a fit of {before:.2f}. More than half of their way above noise is left in inversions from {', '.join(half) or 'no layer'}; "
         f"no better than noise: {', '.join(noisy) or 'none'}."
     )
+also = (
+    "and for FC8 it says the same: noise"
+    if all(fit_of(each, "fc8") <= floor for each in corpora.values())
+    else "and for FC8 it finds a little more than in noise"
+)
 heights = [
     measured["layers"]["fc8"]["aligned"]["harmonic_height"]["mean"]
     / measured["originals"]["harmonic_height"]["mean"]
@@ -630,7 +640,7 @@ display(
     Markdown(
         f"White noise has a fit of {floor:.2f}.\n\n"
         + "\n".join(sentences)
-        + f"\n\nThe height tells what one would see. In inversions from FC8, combs stand {min(heights):.0%} to {max(heights):.0%} as high as in the originals. A blur would lower the height too; the fit does not mind a blur over time, nor a faint picture, and says the same."
+        + f"\n\nThe height tells what one would see. In inversions from FC8, combs stand {min(heights):.0%} to {max(heights):.0%} as high as in the originals. A blur lowers the height too. The fit does not mind a faint picture nor a blur over time, {also}."
     )
 )
 
@@ -655,32 +665,38 @@ figures_analysis.figure_modulation(modulation_rates().numpy(), shares)
 # %% tags=["remove-input"]
 rates = modulation_rates().numpy()
 slow, fast = rates < 2.5, rates > 10
-rows = [
+left = [
     f"{layer_title(layer)} {curve[slow].mean():.0%} and {curve[fast].mean():.0%}"
     for layer, curve in shares.items()
 ]
-deep = [layer for layer in shares if layer not in ("conv1",)]
-bump = {}
-for layer in deep:
-    around = np.array(
-        [np.median(shares[layer][max(0, k - 5) : k + 6]) for k in range(57)]
-    )
-    rise = np.where(rates > 5, shares[layer] / around, 0)
-    bump[layer] = int(rise.argmax()), float(rise.max())
+
+
+def step_trace(curve):
+    """How far multiples of 70 / 9 Hz, the rhythm of strides of 9 frames, stand out of a curve; and which most."""
+    found = {}
+    for k in (1, 2, 3, 4):
+        middle = int(np.abs(rates - 70 / 9 * k).argmin())
+        near = curve[max(0, middle - 6) : middle + 7]
+        found[k] = curve[middle - 1 : middle + 2].max() / np.median(near)
+    best = max(found, key=found.get)
+    return found[best], 70 / 9 * best
+
+
+traces = {layer: step_trace(curve) for layer, curve in shares.items()}
 strange = [
-    f"{layer_title(layer)} at {rates[k]:.1f} Hz (a period of {70 / rates[k]:.1f} frames, {size:.1f} times its surroundings)"
-    for layer, (k, size) in bump.items()
+    f"{layer_title(layer)} at {rate:.1f} Hz ({size:.1f} times its surroundings)"
+    for layer, (size, rate) in traces.items()
     if size > 1.5
 ]
 display(
     Markdown(
         "Left of the energy below 2.5 Hz and above 10 Hz: "
-        + "; ".join(rows)
-        + ". "
+        + "; ".join(left)
+        + ". The inverters are built in steps of 3 and 9 frames. Their traces, if any, lie at multiples of 7.8 Hz, once in 9 frames. "
         + (
-            f"Peaks that stand out of a curve are not music but the *inverter's* steps, whose strides are 3 and 9 frames (23.3 and 7.8 Hz): {', '.join(strange)}. Energy alone does not say whether it is the right energy."
+            f"We find some: {', '.join(strange)}. This energy is not music but the inverter's work. Energy alone does not say whether it is the right energy."
             if strange
-            else "No rate stands out of these curves as a trace of the inverters' strides would (3 and 9 frames are 23.3 and 7.8 Hz). Still, energy alone does not say whether it is the right energy."
+            else "None stands out here. Still, energy alone does not say whether it is the right energy."
         )
     )
 )
@@ -726,14 +742,19 @@ table = np.min(
 )
 followed = []
 for layer, row in zip(svdlib.LAYERS, table, strict=True):
-    good = np.flatnonzero(row > 0.5)
+    good = int(
+        np.argmin([*(row > 0.5), False])
+    )  # octaves before the first bad one
+    end = octaves[good - 1].split(" to ")[-1] if good else "no rate"
     followed.append(
-        f"{layer_title(layer)} in {'all octaves' if len(good) == len(octaves) else ('none' if not len(good) else ', '.join(octaves[k] for k in good))}"
+        f"{layer_title(layer)} up to {end}"
+        if good
+        else f"{layer_title(layer)} at no rate"
     )
 trend = np.all(np.diff(table[-3:], axis=1) <= 0.02)
 display(
     Markdown(
-        "On all corpora the match lies above 0.5 for "
+        "On all corpora, the match lies above 0.5: "
         + "; ".join(followed)
         + ". "
         + (
@@ -864,7 +885,7 @@ def beside(name, values, reference, truth):
             else "not surely better or worse than"
         )
     )
-    return f"By the {name}, excerpts that the detector calls sung have inversions that lie *{direction}* (AUC {inverted.value:.2f}), and it separates {verdict} that of the originals (AUC {original.value:.2f}; difference in separation {gain:+.2f}, interval {low:+.2f} to {high:+.2f})."
+    return f"By *{name}*, excerpts that the detector calls sung have inversions that lie *{direction}* (AUC {inverted.value:.2f}), and it separates {verdict} that of the originals (AUC {original.value:.2f}; difference in separation {gain:+.2f}, interval {low:+.2f} to {high:+.2f})."
 
 
 if len(np.unique(says_sung)) == 2 and len(np.unique(class_song)) > 1:
@@ -946,6 +967,8 @@ confirmed = sum("as the paper" in line for line in verdicts)
 reversed_ = sum("opposite" in line for line in verdicts)
 if confirmed == len(verdicts):
     close = "All agree with the paper's observation."
+elif not confirmed and not reversed_:
+    close = "In no case is the direction sure. With songs as different as these, the intervals are too wide to confirm the paper's observation, or to deny it."
 elif reversed_ == len(verdicts):
     close = "All have the opposite direction: here, low means sung. The paper's observation of a *split by height* holds; its direction does not."
 else:
@@ -1216,7 +1239,7 @@ if both_classes:
     )
 
 # %% [markdown]
-# A deep layer has bent its space so that the classes lie on two sides of a plane; then a straight walk passes from one to the other once. In the space of spectrograms nothing guarantees that. Note that the points between are *no* features of real excerpts: there may be no sound at all that has them. The inverter paints them nevertheless.
+# At FC8 the two answers lie on two sides of a plane, so a straight walk crosses from one to the other at most once. That is what a deep layer is for. In the space of spectrograms nothing guarantees it. Note that the points between are *no* features of real excerpts: there may be no sound at all that has them. The inverter paints them nevertheless.
 #
 # ## The mean of a class
 #
@@ -1241,7 +1264,7 @@ if both_classes:
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Rows for the originals, Conv5, MP6, FC7 and FC8. Left the picture of the non-vocal mean, in the middle that of the vocal mean, right the difference of their spectra over frequency. The text below compares the rows."}}
 display(
-    figures_analysis.figure_class_means(mean_pictures, (-1, 1))
+    figures_analysis.figure_class_means(mean_pictures, (-1.5, 1.5))
     if both_classes
     else one_class
 )

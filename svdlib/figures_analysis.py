@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from svdlib.figures import STANDARDISED_LIMITS, draw_spectrogram
 from svdlib.model import LAYERS
@@ -16,7 +17,13 @@ from svdlib.pictures import band_of_frequency
 from svdlib.style import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE, Drawing, layer_title
 
 WIDTH = 5.6
-LINES = ((BLUE, "o", "-"), (ORANGE, "s", "--"), (GREEN, "^", "-."), (PURPLE, "D", ":"), (GREY, "v", "-"))
+LINES = (
+    (BLUE, "o", "-"),
+    (ORANGE, "s", "--"),
+    (GREEN, "^", "-."),
+    (PURPLE, "D", ":"),
+    (GREY, "v", (0, (5, 1, 1, 1, 1, 1))),
+)
 
 
 def row_name(key: str) -> str:
@@ -65,7 +72,7 @@ def _draw_line(axes: Axes, name: str, by_layer: Mapping[str, Sequence[float]], l
     value, low, high, chance = np.array(list(by_layer.values()), dtype=float).T
     reach = np.maximum(np.nan_to_num([value - low, high - value]), 0)
     axes.errorbar(
-        range(len(value)), value, reach, fmt=marker + dashes, color=colour, ms=4, lw=1.3, capsize=2, label=name
+        range(len(value)), value, reach, marker=marker, ls=dashes, color=colour, ms=4, lw=1.3, capsize=2, label=name
     )
     axes.plot(range(len(value)), chance, color=colour, ls=":", lw=1)
 
@@ -104,8 +111,8 @@ def figure_modulation(rates: Sequence[float], curves: Mapping[str, np.ndarray]) 
     with rc_context(STYLE):
         figure = Drawing(figsize=(WIDTH, 3.3), layout="constrained")
         axes = figure.subplots()
-        for (layer, curve), (colour, marker, dashes) in zip(curves.items(), LINES, strict=False):
-            axes.plot(rates, curve, marker + dashes, color=colour, ms=3, lw=1.3, markevery=3, label=row_name(layer))
+        for (layer, curve), (colour, _, dashes) in zip(curves.items(), LINES, strict=False):
+            axes.plot(rates, curve, dashes, color=colour, lw=1.5, label=row_name(layer))
         axes.axhline(1, color="black", lw=0.7)
         axes.set(xscale="log", yscale="log", xlabel="rate of the modulation (Hz)", ylabel="energy, of the original's")
         axes.set_xticks([1, 2, 4, 8, 16, 32], ["1", "2", "4", "8", "16", "32"])
@@ -154,9 +161,11 @@ def figure_walks(pictures: Mapping[str, torch.Tensor], answers: Mapping[str, Seq
             grid[row, 0].set_ylabel(row_name(layer), rotation=90, weight="bold")
         for column in range(steps):
             grid[-1, column].set_xlabel(f"{column / (steps - 1):.0%}")
-        figure.colorbar(
+        bar = figure.colorbar(
             image, ax=grid, label="deviations from the mean of the band", location="bottom", aspect=50, pad=0.02
         )
+        bar.locator = MaxNLocator(5)
+        bar.update_ticks()
     return figure
 
 
@@ -172,7 +181,7 @@ def figure_walk_answers(curves: Mapping[str, np.ndarray], threshold: float) -> D
         axes = figure.subplots()
         for (layer, curve), (colour, marker, dashes) in zip(curves.items(), LINES, strict=False):
             way = np.linspace(0, 100, len(curve))
-            axes.plot(way, curve, marker + dashes, color=colour, ms=4, lw=1.4, label=row_name(layer))
+            axes.plot(way, curve, marker=marker, ls=dashes, color=colour, ms=4, lw=1.4, label=row_name(layer))
         axes.axhline(threshold, color="black", lw=0.8, ls=(0, (1, 1)), label=f"threshold {threshold:.2f}")
         axes.set(xlabel="way from the non-vocal to the vocal excerpt (%)", ylabel="mean answer", ylim=(0, 1))
         figure.legend(loc="outside lower center", ncols=3)
@@ -199,15 +208,18 @@ def figure_class_means(
             difference = vocal - non_vocal
             panels[2].plot(difference, np.arange(len(difference)), color=BLUE, lw=1.4)
             panels[2].axvline(0, color="black", lw=0.6)
-            panels[2].set_xlim(*(np.array([-1.15, 1.15]) * max(1e-6, np.abs(difference).max())))
-            panels[2].locator_params(axis="x", nbins=3)
+            reach = max(1e-6, float(np.abs(difference).max()))
+            panels[2].set_xlim(-1.15 * reach, 1.15 * reach)
+            panels[2].set_xticks([-reach, 0, reach], [f"−{reach:.2g}", "0", f"{reach:.2g}"])
             panels[0].set_ylabel(row_name(row).replace(" ", "\n"), weight="bold")
             panels[2].set_yticks([band_of_frequency(hertz) for hertz in (250, 4000)])
             panels[2].set_yticklabels(["250 Hz", "4 kHz"])
             panels[2].tick_params(labelleft=False, labelright=True)
         for axes, title in zip(grid[0], ("non-vocal", "vocal", "vocal − non-vocal"), strict=True):
             axes.set_title(title)
-        figure.colorbar(
+        bar = figure.colorbar(
             image, ax=grid, label="deviations from the mean of the band", location="bottom", aspect=50, pad=0.02
         )
+        bar.locator = MaxNLocator(5)
+        bar.update_ticks()
     return figure

@@ -60,7 +60,7 @@ def test_a_copy_keeps_everything_and_a_still_picture_nothing():
     copy, still = kept(x, x, songs, 3), kept(x, x.mean(dim=1, keepdim=True).expand_as(x), songs, 3)
     for name in AGREEMENTS:
         assert copy[name]["mean"] == pytest.approx(1) and len(copy[name]["per_song"]) == 3
-        assert abs(copy[name]["chance"]) < 0.5 and copy[name]["above_chance_ci95"][0] > 0.3
+        assert abs(copy[name]["chance"]) < 0.7 and copy[name]["above_chance_ci95"][0] > 0.2
     for octave, entry in copy["modulation_energy"].items():
         assert entry["mean"] == pytest.approx(1)
         assert copy["modulation_match"][octave]["mean"] == pytest.approx(1)

@@ -207,7 +207,8 @@ def invert_all(
         logits.append(detector.out(features["fc8"])[:, 0].cpu())
         for (family, layer), pieces in parts.items():
             pieces.append(families[family][layer](features[layer])[:, 0].cpu())
-    return {key: torch.cat(pieces) for key, pieces in parts.items()}, torch.cat(logits)
+    # Taken out one by one, so that the pieces of all pictures and the pictures are never in memory together.
+    return {key: torch.cat(parts.pop(key)) for key in list(parts)}, torch.cat(logits)
 
 
 def _decisions(detector: SVDNet, logits: Tensor) -> np.ndarray:
