@@ -994,12 +994,16 @@ n_neighbours = 12 * len(np.unique(song)) if profile == "demo" else 256
 pool = draw_excerpts(bank, n_neighbours, seed + 2)
 pool_x, pool_song = bank.gather(pool), bank.songs[pool].cpu()
 several_songs = len(torch.unique(pool_song)) > 1
+compared = ("conv1", "conv5", "mp6", "fc7", "fc8")
 nearest = {}
-for layer in svdlib.LAYERS if several_songs else ():
-    points = features_of(detector, pool_x, [layer], batch=8)[layer]
-    nearest[layer] = nearest_of_other_songs(
-        pairwise_distances(points).cpu(), pool_song, 5
-    )
+if several_songs:
+    points = features_of(detector, pool_x, compared, batch=8)
+    nearest = {
+        layer: nearest_of_other_songs(
+            pairwise_distances(points.pop(layer)).cpu(), pool_song, 5
+        )
+        for layer in compared
+    }
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Four columns of spectrograms. On top four random excerpts, two non-vocal and two vocal; below each, the nearest excerpt of another song by the features of Conv1, Conv5, MP6, FC7 and FC8."}}
 pool_sung = bank.labels(pool).cpu().numpy()
@@ -1012,10 +1016,7 @@ display(
     figures.figure_inversions(
         {
             name: {"input": pool_x[k, 0]}
-            | {
-                layer: pool_x[nearest[layer][k, 0], 0]
-                for layer in ("conv1", "conv5", "mp6", "fc7", "fc8")
-            }
+            | {layer: pool_x[nearest[layer][k, 0], 0] for layer in compared}
             for name, k in queries.items()
         }
     )
@@ -1032,7 +1033,7 @@ if several_songs:
             int(pool_sung[nearest[layer][k, 0]] == pool_sung[k])
             for k in queries.values()
         ]
-        for layer in ("conv1", "conv5", "mp6", "fc7", "fc8")
+        for layer in compared
     }
     display(
         Markdown(
@@ -1314,7 +1315,7 @@ if both_classes:
 # ```python
 # for name, pictures in {"originals": class_x, "inversions": from_fc8}.items():
 #     loudness = pictures.mean(dim=(1, 2, 3)).cpu().numpy()
-#     print(name, round(area_under_curve(loudness, class_sung), 2))
+#     print(name, round(separation(loudness, class_sung, class_song).value, 2))
 # ```
 # If the AUC of the inversions is far from 0.5, loudness is part of what separates them. Singing makes music louder in many songs, so a detector may lean on it, and an inverter will paint it.
 # :::
@@ -1345,6 +1346,22 @@ if both_classes:
 #     print(layer, round(svdlib.nre(forwards.cpu(), x_hat.flip(2).cpu()), 3))
 # ```
 # A layer that ignored the direction of time would give the same picture twice, an error of 0. Sounds begin suddenly and fade slowly, so the direction is useful to a detector. The inverters are not symmetric in time either, as their weights are learned: a part of the difference may be theirs.
+# :::
+#
+# **4. A stricter chance.** Chance was an excerpt of *another* song. Take another excerpt of the *same* song instead. Which measures come nearer to chance, and why?
+#
+# :::{admonition} Solution
+# :class: dropdown
+# ```python
+# own = [np.flatnonzero(song == each) for each in np.unique(song)]
+# same_song = np.concatenate([np.roll(members, 1) for members in own])
+# for name, measure in measures.items():
+#     for layer in ("conv5", "fc7", "fc8"):
+#         wrong = over_songs(measure(originals[:, 0], many[layer][same_song, 0]))
+#         values = (*found[name, layer][::3], wrong.value)
+#         print(name, layer, [round(float(value), 2) for value in values])
+# ```
+# The three numbers are the match, chance by another song, and chance by the same song. Excerpts of a song share key and instruments, so the harmonic match rises by chance: some of what an inversion "keeps" may belong to the song and not to this moment. Onsets fall anywhere in an excerpt, so their chance hardly changes.
 # :::
 #
 # ## Further reading
