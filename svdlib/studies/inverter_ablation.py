@@ -31,7 +31,7 @@ from svdlib.storage import digest
 from svdlib.studies import as_json, origin_of, read_finished, run_program, write_results
 from svdlib.training import fit_inverters
 
-BASE_PLAN = TrainingPlan(epochs=4, batch_size=16, schedule="cosine", steps_per_epoch=40, validation_excerpts=128)
+BASE_PLAN = TrainingPlan(epochs=4, batch_size=8, schedule="cosine", steps_per_epoch=40, validation_excerpts=96)
 EVALUATION = EvaluationPlan(sets=4, per_song=8)
 
 
