@@ -53,6 +53,11 @@ def test_what_agrees_lies_in_the_direction():
         assert claim.direction.low <= claim.agrees.low <= claim.agrees.high <= claim.direction.high, claim.key
 
 
+def test_bounds_can_be_said():
+    assert Bounds(low=0).in_words("+.0%") == "above +0%" and Bounds(high=0.05).in_words(".2f") == "below 0.05"
+    assert Bounds(0.075, 0.225).in_words("+.1%") == "from +7.5% to +22.5%"
+
+
 def test_percentages_agree_within_half_of_them():
     bounds = {claim.key: claim.agrees for claim in CLAIMS}
     assert (bounds["mp6-fc7"].low, bounds["mp6-fc7"].high) == pytest.approx((0.075, 0.225))
@@ -69,7 +74,9 @@ def errors(values, songs=12, spread=0.01):
 
 
 def measured(values, **options):
-    return {"layers": {layer: {"published": {"per_song": each}} for layer, each in errors(values, **options).items()}}
+    found = errors(values, **options)
+    families = ("published", "aligned")
+    return {"layers": {layer: {family: {"per_song": each} for family in families} for layer, each in found.items()}}
 
 
 RISING = (0.1, 0.15, 0.4, 0.42, 0.44, 0.5, 0.55, 0.6)

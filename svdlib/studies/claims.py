@@ -49,6 +49,14 @@ class Bounds:
         """Whether the whole interval lies outside."""
         return interval.high < self.low or interval.low > self.high
 
+    def in_words(self, unit: str) -> str:
+        """Such as "above +0%" or "from +7.5% to +22.5%", numbers written in the format `unit`."""
+        if math.isinf(self.high):
+            return f"above {self.low:{unit}}"
+        if math.isinf(self.low):
+            return f"below {self.high:{unit}}"
+        return f"from {self.low:{unit}} to {self.high:{unit}}"
+
 
 def judge(interval: Interval, agrees: Bounds, direction: Bounds) -> str:
     """The verdict on a number; undecided if it has no interval.
@@ -73,6 +81,7 @@ class Claim:
 
     Attributes:
         key: short name; in the book, the place that computes it has the label "claim-" and this.
+        short: the same in a few words.
         said: what the paper says.
         section: where.
         number: what is measured, in words.
@@ -86,6 +95,7 @@ class Claim:
     """
 
     key: str
+    short: str
     said: str
     section: str
     number: str
@@ -142,6 +152,7 @@ def _about(share: float) -> Bounds:
 CLAIMS = (
     Claim(
         key="deepest",
+        short="Largest error at FC8",
         said="The reconstruction error is largest for the deepest layer, FC8.",
         section="3.4",
         number="by what share the NRE of FC8 lies above the largest of the others",
@@ -152,6 +163,7 @@ CLAIMS = (
     ),
     Claim(
         key="order",
+        short="Error grows with depth",
         said="It decreases for representations inverted from shallower layers.",
         section="3.4",
         number="the smallest of the steps from layer to layer, in average steps: above 0 if the error always grows",
@@ -162,6 +174,7 @@ CLAIMS = (
     ),
     Claim(
         key="pooling",
+        short="Jump from Conv2 to MP3",
         said="There is a large increase between Conv2 and MP3.",
         section="3.4",
         number="the step from Conv2 to MP3, in average steps",
@@ -172,6 +185,7 @@ CLAIMS = (
     ),
     Claim(
         key="mp6-fc7",
+        short="MP6 to FC7, +15 %",
         said="The NRE changes by about 15 % between MP6 and FC7.",
         section="5",
         number="relative change of the NRE from MP6 to FC7",
@@ -182,6 +196,7 @@ CLAIMS = (
     ),
     Claim(
         key="conv5-fc7",
+        short="FC7 to Conv5, -18 %",
         said="The average NRE is about 18 % less for Conv5 than for FC7.",
         section="4",
         number="relative change of the NRE from FC7 to Conv5",
@@ -192,6 +207,7 @@ CLAIMS = (
     ),
     Claim(
         key="second-corpus",
+        short="Second corpus worse from MP3 on",
         said="On a second corpus the error is larger, from MP3 on.",
         section="3.4",
         number="relative change of the mean NRE of MP3 to FC8, from the test songs to the other corpus",
@@ -204,6 +220,7 @@ CLAIMS = (
     ),
     Claim(
         key="second-corpus-shallow",
+        short="Second corpus no worse at Conv1, Conv2",
         said="For Conv1 and Conv2 it is not.",
         section="3.4",
         number="relative change of the mean NRE of Conv1 and Conv2, from the test songs to the other corpus",
@@ -216,6 +233,7 @@ CLAIMS = (
     ),
     Claim(
         key="objectives",
+        short="Input loss alone is as good",
         said="Trained with the input loss alone, the NRE is similar or slightly lower.",
         section="3.4",
         number="relative change of the NRE, mean over layers, from the joint loss to the input loss alone",
@@ -227,6 +245,7 @@ CLAIMS = (
     ),
     Claim(
         key="fc8-structure",
+        short="FC8 keeps neither onsets nor harmonics",
         said="FC8 does not retain any of the temporal or harmonic structures.",
         section="5",
         number="onset or harmonic match of its inversions less that of other excerpts' inversions, the larger one",
@@ -237,6 +256,7 @@ CLAIMS = (
     ),
     Claim(
         key="fc8-class",
+        short="FC8 paints the class",
         said="FC8's inversions have high frequencies for vocal excerpts and low ones for non-vocal excerpts.",
         section="4",
         number="AUC of high minus low as a detector of the detector's own decision",
@@ -247,6 +267,7 @@ CLAIMS = (
     ),
     Claim(
         key="fc7-harmonics",
+        short="FC7 keeps some harmonics",
         said="FC7 preserves some harmonic information.",
         section="4",
         number="harmonic match of its inversions less that of other excerpts' inversions",
@@ -257,6 +278,7 @@ CLAIMS = (
     ),
     Claim(
         key="fc7-onsets",
+        short="FC7 keeps rough onsets",
         said="FC7 preserves approximate onset locations.",
         section="4",
         number="onset match of its inversions less that of other excerpts' inversions",
@@ -267,6 +289,7 @@ CLAIMS = (
     ),
     Claim(
         key="bijective",
+        short="Conv1 and Conv2 can be undone",
         said="Conv1 and Conv2 act as a bijective map.",
         section="4",
         number="NRE of the excerpt that is optimised until its feature agrees, for the worse of both layers",
