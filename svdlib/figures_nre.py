@@ -119,7 +119,7 @@ def figure_intervals(
                 axes.set_xticks(range(len(by_place)), list(by_place))
             axes.set_title(title, loc="left")
             if percent:
-                axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+                axes.yaxis.set_major_formatter(PercentFormatter(1))
         figure.supylabel(unit, size=10)
         figure.legend(*column[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
