@@ -98,15 +98,6 @@ pd.DataFrame(
 
 
 # %% tags=["remove-input"]
-def place(key):
-    """Chapter of the label that a claim has in the book."""
-    if key == "bijective":
-        return "08_optimisation"
-    if key.startswith("fc"):
-        return "05_qualitative_analysis"
-    return "04_quantitative_nre"
-
-
 def as_table(rows):
     """Write rows with the same keys as a Markdown table."""
     lines = [
@@ -134,7 +125,7 @@ for number, entry in enumerate(entries, start=1):
         f"**Our number:** {claim.number}. Reproduced if {claim.agrees.in_words(claim.unit)}.\n\n"
         f"{as_table(rows)}\n\n"
         f"**{entry.verdict.capitalize()}.** {entry.because} "
-        f"[Computed here]({place(claim.key)}.html#claim-{claim.key})"
+        f'<a href="{claim.place[0]}.html#{claim.place[1]}">Computed here</a>.'
     )
 display(Markdown("\n\n".join(parts)))
 

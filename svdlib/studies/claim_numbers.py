@@ -132,14 +132,14 @@ def class_dependence(results: Results, kind: str, family: str) -> Interval | Non
     found = found_on(results, "kept_structure", kind)
     if found is None:
         return None
-    auc = found["class_dependence"]["fc8"][family]["high_minus_low"]["decision"]
+    auc = found["class_dependence"]["decision"]["fc8"][family]["high_minus_low"]
     return Interval(auc["auc"], *auc["ci95"])
 
 
 def optimised_excerpts(results: Results, kind: str, family: str) -> Interval | None:
     """NRE at Conv1 or Conv2, whichever is worse, by one way of inverting, which need not be a trained network."""
     found = found_on(results, "inversion_by_optimisation", kind)
-    return found and _largest(mean_interval(found["layers"][name][family]["nre_per_song"]) for name in LAYERS[:2])
+    return found and _largest(mean_interval(found["layers"][name][family]["nre"]["per_song"]) for name in LAYERS[:2])
 
 
 def _largest(intervals: Any) -> Interval:

@@ -80,7 +80,8 @@ class Claim:
     """A statement of the paper, and how it is tested.
 
     Attributes:
-        key: short name; in the book, the place that computes it has the label "claim-" and this.
+        key: short name.
+        place: where the book computes it: a chapter and a label in it.
         short: the same in a few words.
         said: what the paper says.
         section: where.
@@ -95,6 +96,7 @@ class Claim:
     """
 
     key: str
+    place: tuple[str, str]
     short: str
     said: str
     section: str
@@ -152,6 +154,7 @@ def _about(share: float) -> Bounds:
 CLAIMS = (
     Claim(
         key="deepest",
+        place=("04_quantitative_nre", "claim-order"),
         short="Largest error at FC8",
         said="The reconstruction error is largest for the deepest layer, FC8.",
         section="3.4",
@@ -163,6 +166,7 @@ CLAIMS = (
     ),
     Claim(
         key="order",
+        place=("04_quantitative_nre", "claim-order"),
         short="Error grows with depth",
         said="It decreases for representations inverted from shallower layers.",
         section="3.4",
@@ -173,7 +177,8 @@ CLAIMS = (
         measure=numbers.of_errors(numbers.smallest_step),
     ),
     Claim(
-        key="pooling",
+        key="conv2-mp3",
+        place=("04_quantitative_nre", "claim-conv2-mp3"),
         short="Jump from Conv2 to MP3",
         said="There is a large increase between Conv2 and MP3.",
         section="3.4",
@@ -185,6 +190,7 @@ CLAIMS = (
     ),
     Claim(
         key="mp6-fc7",
+        place=("04_quantitative_nre", "claim-mp6-fc7"),
         short="MP6 to FC7, +15 %",
         said="The NRE changes by about 15 % between MP6 and FC7.",
         section="5",
@@ -196,6 +202,7 @@ CLAIMS = (
     ),
     Claim(
         key="conv5-fc7",
+        place=("04_quantitative_nre", "claim-conv5-fc7"),
         short="FC7 to Conv5, -18 %",
         said="The average NRE is about 18 % less for Conv5 than for FC7.",
         section="4",
@@ -207,6 +214,7 @@ CLAIMS = (
     ),
     Claim(
         key="second-corpus",
+        place=("04_quantitative_nre", "claim-second-corpus"),
         short="Second corpus worse from MP3 on",
         said="On a second corpus the error is larger, from MP3 on.",
         section="3.4",
@@ -220,6 +228,7 @@ CLAIMS = (
     ),
     Claim(
         key="second-corpus-shallow",
+        place=("04_quantitative_nre", "claim-second-corpus"),
         short="Second corpus no worse at Conv1, Conv2",
         said="For Conv1 and Conv2 it is not.",
         section="3.4",
@@ -233,6 +242,7 @@ CLAIMS = (
     ),
     Claim(
         key="objectives",
+        place=("04_quantitative_nre", "claim-objectives"),
         short="Input loss alone is as good",
         said="Trained with the input loss alone, the NRE is similar or slightly lower.",
         section="3.4",
@@ -245,6 +255,7 @@ CLAIMS = (
     ),
     Claim(
         key="fc8-structure",
+        place=("05_qualitative_analysis", "claim-structure"),
         short="FC8 keeps neither onsets nor harmonics",
         said="FC8 does not retain any of the temporal or harmonic structures.",
         section="5",
@@ -256,6 +267,7 @@ CLAIMS = (
     ),
     Claim(
         key="fc8-class",
+        place=("05_qualitative_analysis", "claim-class"),
         short="FC8 paints the class",
         said="FC8's inversions have high frequencies for vocal excerpts and low ones for non-vocal excerpts.",
         section="4",
@@ -267,6 +279,7 @@ CLAIMS = (
     ),
     Claim(
         key="fc7-harmonics",
+        place=("05_qualitative_analysis", "claim-structure"),
         short="FC7 keeps some harmonics",
         said="FC7 preserves some harmonic information.",
         section="4",
@@ -278,6 +291,7 @@ CLAIMS = (
     ),
     Claim(
         key="fc7-onsets",
+        place=("05_qualitative_analysis", "claim-structure"),
         short="FC7 keeps rough onsets",
         said="FC7 preserves approximate onset locations.",
         section="4",
@@ -289,6 +303,7 @@ CLAIMS = (
     ),
     Claim(
         key="bijective",
+        place=("08_optimisation", "claim-bijective"),
         short="Conv1 and Conv2 can be undone",
         said="Conv1 and Conv2 act as a bijective map.",
         section="4",
