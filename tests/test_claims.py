@@ -163,6 +163,31 @@ def test_every_explanation_is_of_a_claim_and_its_present_verdict():
     assert set(claims.BECAUSE) == present, "texts for verdicts that are no longer there mislead whoever reads the code"
 
 
+def test_what_the_explanations_say_of_both_families_is_so():
+    value = {
+        (entry.claim.key, reading.corpus, reading.family): reading.interval
+        for entry in ledger()
+        for reading in entry.readings
+    }
+
+    def of(key, family):
+        return value[key, "synthetic test songs", family]
+
+    assert of("conv2-mp3", "aligned").value < of("conv2-mp3", "published").value / 2
+    assert of("mp6-fc7", "published").lies_below(0.15) and of("mp6-fc7", "aligned").lies_above(0.15)
+    assert of("conv5-fc7", "aligned").value < 2 * of("conv5-fc7", "published").value < 0
+    stored = load_results("reconstruction_error")["corpora"]["synthetic"]["layers"]
+    falls = {
+        family: [
+            one
+            for one, other in zip(LAYERS, LAYERS[1:], strict=False)
+            if stored[other][family]["nre"] < stored[one][family]["nre"]
+        ]
+        for family in ("published", "aligned")
+    }
+    assert falls == {"published": ["mp3"], "aligned": ["conv1"]}
+
+
 def test_the_book_computes_each_claim_where_the_ledger_points():
     for claim in CLAIMS:
         chapter, label = claim.place

@@ -318,7 +318,38 @@ CLAIMS = (
 )  # fmt: skip
 """In the order of the paper's own argument."""
 
-BECAUSE: dict[tuple[str, str], str] = {}
+BECAUSE: dict[tuple[str, str], str] = {
+    (
+        "deepest",
+        REPRODUCED,
+    ): "FC8's feature is the smallest: 64 numbers for an excerpt of 9200. Nearly any inverter must "
+    "find it the hardest.",
+    (
+        "order",
+        NOT_REPRODUCED,
+    ): "A deeper layer is computed from a shallower one and cannot know more. So where the error "
+    "falls, the inverters differ, not the layers. Published ones fail to see parts of the excerpt from MP3 on, each layer "
+    "in its own way; of the aligned ones, that of Conv1 had not come to the end of its training.",
+    (
+        "conv2-mp3",
+        REPRODUCED,
+    ): "Pooling keeps one value of nine. But much of this step is the published inverter's own: "
+    "with inverters that fit the geometry of pooling, it is less than half as large, in average steps.",
+    (
+        "mp6-fc7",
+        DIFFERS,
+    ): "More, as the paper says, but how much depends on the inverter. With published inverters it is "
+    "less than in the paper; with aligned ones it is more, because MP6 can be inverted far better than they do.",
+    (
+        "conv5-fc7",
+        REPRODUCED,
+    ): "The size agrees. It is a property of the published inverters, though: with aligned ones, "
+    "which invert Conv5 far better, the gap is more than twice as large.",
+    ("second-corpus", UNDECIDED): "Songs differ from each other so much that these few cannot tell. The paper gives no "
+    "intervals, and has 16 and 20 songs as well.",
+    ("second-corpus-shallow", UNDECIDED): "As above: the difference between songs is larger than what is asked for.",
+}
+"""Why, by claim and verdict. Where it compares families, a test holds it to the numbers."""
 
 
 def ledger(results: numbers.Results | None = None) -> list[Entry]:
