@@ -638,15 +638,13 @@ display(Markdown(text + "."))
 # *The paper: on the second corpus, RWC, the error is larger for all layers but Conv1 and Conv2.* We compare the corpora layer by layer; their songs are different, so both are drawn.
 
 # %%
-bases = {name: next(iter(group), None) for name, group in (
-    ("here", [s for s in curves if s.startswith("here")]),
-    ("study", [s for s in curves if s.startswith("study")]),
-)}  # fmt: skip
+first_of = {}  # what the other corpora are compared with
+for source in curves:
+    first_of.setdefault(source.partition(":")[0], source)
 others = {
-    source: base
-    for kind, base in bases.items()
+    source: first_of[source.partition(":")[0]]
     for source in curves
-    if source.startswith(kind) and source != base
+    if source not in first_of.values()
 }
 gaps = {
     source: {
