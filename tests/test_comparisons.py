@@ -18,6 +18,7 @@ from svdlib.studies.comparisons import (
     unpaired_change_interval,
     unpaired_difference_interval,
     unpaired_ratio_interval,
+    unpaired_share_change_interval,
 )
 
 
@@ -67,6 +68,18 @@ def test_unpaired_variances_add_up():
     found = unpaired_difference_interval(one, two, draws=20_000)
     half = norm.ppf(0.975) * np.sqrt(one.var() / 60 + two.var() / 90)
     assert found.high - found.low == pytest.approx(2 * half, rel=0.03)
+
+
+def test_shares_are_compared_without_what_makes_a_song_hard():
+    """If every song has a third, or a half, of its whole, no draw can change the shares, however the wholes vary."""
+    own, other = songs(16, 1, spread=0.2), songs(20, 2, spread=0.2)
+    found = unpaired_share_change_interval(before=(own / 3, own), after=(other / 2, other))
+    assert [found.value, found.low, found.high] == pytest.approx([0.5] * 3)
+    same = unpaired_share_change_interval(before=(own / 3 + 0.1, own), after=(other / 3 + 0.1, other))
+    assert same.low < 0 < same.high
+    with pytest.raises(CorpusError, match="not of 16, 20"):
+        unpaired_share_change_interval(before=(own, other), after=(own, own))
+    assert not unpaired_share_change_interval(before=([0.1], [0.2]), after=(own, own)).is_known
 
 
 def test_steps_of_a_known_curve():

@@ -18,6 +18,7 @@ from svdlib.evaluation import (
     mean_predictor_nre,
     nre,
 )
+from svdlib.studies import load_results
 from svdlib.studies import reconstruction_error as study
 from svdlib.studies.comparisons import mean_interval
 
@@ -134,3 +135,17 @@ def test_the_program_measures_the_packaged_families(tmp_path, capsys):
             assert len(by_family["aligned"]["frame_errors"]) == 115
             assert len(by_family["published"]["band_errors"]) == 80
             assert len(by_family["published"]["per_song"]) == measured["songs"]
+
+
+def test_the_stored_study_agrees_with_itself():
+    stored = load_results("reconstruction_error")
+    assert [name.partition(":")[0] for name in stored["corpora"]] == ["synthetic", "synthetic-b", "folder"]
+    for measured in stored["corpora"].values():
+        families = [entry for by_family in measured["layers"].values() for entry in by_family.values()]
+        assert len(families) == 16
+        for entry in (measured["mean_predictor"], measured["floor"], *families):
+            assert len(entry["per_song"]) == measured["songs"] and len(entry["per_set"]) == measured["sets"] == 10
+            assert entry["nre"] == pytest.approx(np.mean(entry["per_song"]), abs=2e-6)
+            assert entry["nre"] == pytest.approx(np.mean(entry["per_set"]), abs=2e-6)
+            found = mean_interval(entry["per_song"])
+            assert entry["ci95"] == pytest.approx([found.low, found.high], abs=2e-6)

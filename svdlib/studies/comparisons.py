@@ -126,6 +126,29 @@ def unpaired_change_interval(before: Values, after: Values, draws: int = DRAWS, 
     return unpaired_interval(_change, before, after, draws=draws, seed=seed)
 
 
+def unpaired_share_change_interval(
+    before: tuple[Values, Values], after: tuple[Values, Values], draws: int = DRAWS, seed: int = 0
+) -> Interval:
+    """Of the relative change of a share from one set of songs to another, such as of the mean predictor's error.
+
+    Args:
+        before: part and whole of the share, (songs,) each, of the same songs.
+        after: likewise, of other songs.
+        draws: how often songs are drawn; a draw takes the same songs for part and whole.
+        seed: of the draws.
+
+    Raises:
+        CorpusError: if there is no song, or a part has not as many songs as its whole.
+    """
+    pairs = [[_checked(values) for values in pair] for pair in (before, after)]
+    drawn = [_means_of_same_songs(pair, draws, seed + number) for number, pair in enumerate(pairs)]
+
+    def change(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> np.ndarray:
+        return (c / d) / (a / b) - 1
+
+    return _interval(change, [*pairs[0], *pairs[1]], [*drawn[0], *drawn[1]])
+
+
 def step_intervals(curve: Mapping[str, Values], draws: int = DRAWS, seed: int = 0) -> dict[tuple[str, str], Interval]:
     """Of each step from a layer to the next one.
 
