@@ -58,6 +58,19 @@ class OptimisationPlan:
         return replace(self, alpha_weight=0.0, variation_weight=0.0)
 
 
+PLANS: dict[str, OptimisationPlan] = {
+    "conv1": OptimisationPlan(alpha_weight=0.0, variation_weight=0.0),
+    "conv2": OptimisationPlan(alpha_weight=0.0, variation_weight=0.01),
+    "mp3": OptimisationPlan(alpha_weight=1e-06, variation_weight=0.1),
+    "conv4": OptimisationPlan(alpha_weight=0.0001, variation_weight=0.3),
+    "conv5": OptimisationPlan(alpha_weight=0.0001, variation_weight=1.0),
+    "mp6": OptimisationPlan(alpha_weight=0.0001, variation_weight=1.0),
+    "fc7": OptimisationPlan(alpha_weight=1e-05, variation_weight=1.0),
+    "fc8": OptimisationPlan(alpha_weight=1e-05, variation_weight=1.0),
+}
+"""Per layer, the weights that `svdlib.studies.regulariser_weights` chose on five validation songs of `synthetic`."""
+
+
 @dataclass(frozen=True)
 class OptimisedInversion:
     """Pictures whose features were made to agree with given ones.
