@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator
 
 from svdlib.figures import STANDARDISED_LIMITS, draw_spectrogram
 from svdlib.style import BLUE, GREEN, GREY, ORANGE, STYLE, Drawing, layer_title
@@ -55,9 +57,7 @@ def figure_descents(
             for (family, level), (colour, _, style) in zip(trained[layer].items(), MARKS[len(by_way) :], strict=False):
                 axes.axhline(level, color=colour, ls=style, lw=1.3, label=family)
             axes.set_title(layer_title(layer))
-            axes.set(yscale="log")
-            axes.yaxis.set_major_formatter("{x:g}")
-            axes.yaxis.set_minor_formatter("")
+            _make_logarithmic(axes)
         for axes in grid.flat[len(errors) :]:
             axes.set_visible(False)
         figure.supxlabel("passes through the detector", size=10)
@@ -96,13 +96,20 @@ def figure_ways(
             axes.axhline(line[1], color="black", ls=":", lw=1.2, label=line[0])
         axes.set(xlabel="layer that is inverted (shallow to deep)", ylabel=quantity)
         if logarithmic:
-            axes.set(yscale="log")
-            axes.yaxis.set_major_formatter("{x:g}")
-            axes.yaxis.set_minor_formatter("")
+            _make_logarithmic(axes)
         else:
             axes.set(ylim=(0, None))
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
+
+
+def _make_logarithmic(axes: Axes) -> None:
+    """Take a logarithmic axis, with marks within a decade where it has few."""
+    axes.set(yscale="log")
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,), numticks=8))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
 
 
 def figure_weights(layers: Mapping[str, Mapping[str, Any]]) -> Drawing:

@@ -36,7 +36,11 @@ def found():
     families = {"published": {"conv1": Painter(torch.zeros(1))}, "aligned": {"conv1": Painter(torch.ones(1))}}
     plans = {"conv1": OptimisationPlan(5, variation_weight=0.5)}
     bank = tiny.bank(count=3)
-    return bank, optimisation.measure(detector, families, bank, 2, plans)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(optimisation, "LANCZOS_STEPS", 3)
+        patch.setattr(optimisation, "PATIENT_PASSES", 2)
+        patch.setattr(optimisation, "PATIENT_EXCERPTS", 3)
+        return bank, optimisation.measure(detector, families, bank, 2, plans)
 
 
 def test_each_way_gets_its_own_numbers(found):
@@ -52,6 +56,9 @@ def test_each_way_gets_its_own_numbers(found):
     changes = {way: values["distance, change in time"]["mean"] for way, values in ways.items()}
     assert changes["published"] > 10, "a flat picture is no excerpt"
     assert result["originals"]["distance, all"]["mean"] == pytest.approx(1, abs=0.5)
+    smallest, largest = (result["singular_values"]["conv1"][end] for end in ("smallest", "largest"))
+    assert len(smallest) == 2 and all(0 < low < high for low, high in zip(smallest, largest, strict=True))
+    assert len(result["patient"]["conv1"]["nre"]) == 3
     for values in ways.values():
         assert {len(each["per_song"]) for each in values.values()} == {3}
         assert all(
@@ -63,6 +70,18 @@ def test_each_way_gets_its_own_numbers(found):
 def test_one_song_cannot_be_judged_by_others(found):
     with pytest.raises(CorpusError, match="two songs"):
         optimisation.measure(tiny.detector(), {"published": {}}, tiny.bank(), 2, {})
+
+
+def test_patient_descents_say_where_they_end():
+    x = torch.randn(2, 1, 6, 5, generator=torch.Generator().manual_seed(0))
+    told = optimisation.patient_descents(lambda z: 2 * z, x, 2.0, 30)
+    assert max(told["nre"] + told["feature_error"] + told["between_starts"]) < 1e-4
+    starts = [torch.randn(1, 1, 6, 5, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1)]
+    half = optimisation.patient_descents(lambda z: z[:, :, :3], x, 2.0, 30)  # of the rest nothing is known
+    expected = float((starts[0] - starts[1])[:, :, 3:].norm()) / 2
+    assert half["between_starts"] == pytest.approx([expected, expected], rel=1e-3)
+    assert half["nre"][0] == pytest.approx(max(float((x[:1] - s)[:, :, 3:].norm()) for s in starts) / 2, rel=1e-3)
+    assert max(half["feature_error"]) < 1e-4
 
 
 def test_a_summary_resamples_songs():

@@ -12,6 +12,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,9 @@ REFERENCE_PER_SONG = 40
 SENSITIVE_LAYERS = ("conv1", "conv2", "mp3", "conv4", "conv5")
 """Those with more values than an excerpt has cells: only they can tell all excerpts apart."""
 LANCZOS_STEPS = 40
+PATIENT_LAYERS = ("conv1", "conv2", "mp3")
+PATIENT_EXCERPTS, PATIENT_PASSES = 2, 200
+"""Enough to see whether a descent comes to the excerpt itself or stops elsewhere."""
 
 
 def study(
@@ -96,13 +100,14 @@ def measure(
         as "mean", "ci95" and "per_song"; "times": per layer, how many times as long optimisation takes as a pass of
         each family's inverter; "originals": the distance of the excerpts themselves from those of other songs;
         "singular_values": per layer of `SENSITIVE_LAYERS`, the "smallest" and the "largest" at one excerpt of each of
-        the first two songs, see `svdlib.sensitivity.singular_range`, after "lanczos_steps".
+        the first two songs, see `svdlib.sensitivity.singular_range`, after "lanczos_steps"; "patient": per layer of
+        `PATIENT_LAYERS`, what `patient_descents` returns for the first songs, after "patient_passes".
     """
     plan = EvaluationPlan(sets=1, per_song=per_song)
     (starts,) = evaluation_sets(bank, plan)
     x, judge = bank.cut(starts), _realism_judge(bank, per_song)
     found: dict[str, Any] = {"layers": {}, "times": {}, "originals": _all_summaries(judge(x), per_song)}
-    found |= {"singular_values": {}, "lanczos_steps": LANCZOS_STEPS}
+    found |= {"singular_values": {}, "lanczos_steps": LANCZOS_STEPS, "patient": {}, "patient_passes": PATIENT_PASSES}
     for layer in next(iter(families.values())):
         inverters = {family: inverters[layer] for family, inverters in families.items()}
         pictures, found["times"][layer] = _invert(detector, layer, inverters, x, plans[layer])
@@ -115,7 +120,38 @@ def measure(
             ranges = [singular_range(encoder, each, LANCZOS_STEPS) for each in x[::per_song][:2].split(1)]
             ends = zip(("smallest", "largest"), zip(*ranges, strict=True), strict=True)
             found["singular_values"][layer] = {end: list(values) for end, values in ends}
+        if layer in PATIENT_LAYERS:
+            few = x[::per_song][:PATIENT_EXCERPTS]
+            found["patient"][layer] = patient_descents(encoder, few, mean_pairwise_distance(x), PATIENT_PASSES)
     return found
+
+
+def patient_descents(
+    encoder: Callable[[Tensor], Tensor], x: Tensor, yardstick: float, passes: int
+) -> dict[str, list[float]]:
+    """Descend long and without regularisers, from two noises: do they end at the excerpt, and at the same picture?
+
+    Args:
+        encoder: up to the layer.
+        x: standardised excerpts (n, 1, 115, 80).
+        yardstick: the mean distance of two excerpts, by which distances are divided.
+        passes: of each descent.
+
+    Returns:
+        Per excerpt: "nre" and "feature_error", each the larger one of the two descents, and "between_starts", the
+        distance of the two pictures.
+    """
+    with torch.no_grad():
+        feature = encoder(x)
+    ends = [
+        invert_by_optimisation(encoder, feature, x.shape[1:], OptimisationPlan(passes, seed=seed)) for seed in (0, 1)
+    ]
+    distances = torch.stack([reconstruction_distances(x, end.pictures) for end in ends]).amax(dim=0)
+    return {
+        "nre": (distances / yardstick).tolist(),
+        "feature_error": torch.stack([end.feature_errors for end in ends]).amax(dim=0).tolist(),
+        "between_starts": (reconstruction_distances(ends[0].pictures, ends[1].pictures) / yardstick).tolist(),
+    }
 
 
 def _invert(
@@ -123,28 +159,27 @@ def _invert(
 ) -> tuple[dict[str, Tensor], dict[str, dict[str, float]]]:
     """Pictures (n, 1, 115, 80) per way, and the ratios of times."""
     encoder = layer_encoder(detector, layer)
-    plans = dict(zip(OPTIMISED, (plan.without_regularisers(), plan), strict=True))
-    parts: dict[str, list[Tensor]] = {way: [] for way in (*plans, *inverters)}
-    seconds: dict[str, list[float]] = {way: [] for way in parts}
+
+    def optimise(feature: Tensor, plan: OptimisationPlan) -> Tensor:
+        return invert_by_optimisation(encoder, feature, x.shape[1:], plan, description=layer).pictures
+
+    ways: dict[str, Callable[[Tensor], Tensor]] = {
+        "optimised": partial(optimise, plan=plan.without_regularisers()),
+        "regularised": partial(optimise, plan=plan),
+        **{family: torch.no_grad()(inverter) for family, inverter in inverters.items()},
+    }
+    parts: dict[str, list[Tensor]] = {way: [] for way in ways}
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
     for piece in x.split(BATCH):
         with torch.no_grad():
             feature = encoder(piece)
-        ways: dict[str, Callable[[], Tensor]] = {
-            way: lambda each=each, feature=feature, shape=piece.shape[1:], way=way: (
-                invert_by_optimisation(encoder, feature, shape, each, description=f"{layer}, {way}").pictures
-            )
-            for way, each in plans.items()
-        } | {
-            family: lambda inverter=inverter, feature=feature: torch.no_grad()(inverter)(feature)
-            for family, inverter in inverters.items()
-        }
         for way, invert in ways.items():
-            picture, took = _timed(invert, x.device, 1 if way in plans else 3)
+            picture, took = _timed(partial(invert, feature), x.device, 1 if way in OPTIMISED else 3)
             parts[way].append(picture)
             seconds[way].append(took)
     times = {
         way: {family: float(np.median(np.divide(seconds[way], seconds[family]))) for family in inverters}
-        for way in plans
+        for way in OPTIMISED
     }
     return {way: torch.cat(pieces) for way, pieces in parts.items()}, times
 
