@@ -265,7 +265,7 @@ display(
 # %% [markdown]
 # ## How much should they count?
 #
-# That is a choice, and it must not be made on the songs on which we then report. We made it on five *validation* songs of the synthetic corpus, one random excerpt each, layer by layer, by a rule fixed before: of a list of weights, take the one with the lowest NRE whose feature error is at most 80 %
+# That is a choice, and it must not be made on the songs on which we then report. We made it on *validation* songs of the synthetic corpus, one random excerpt each, layer by layer, by a rule fixed before: of a list of weights, take the one with the lowest NRE whose feature error is at most 80 %
 # of that of the better trained inverter. First the total variation, then the alpha-norm beside it.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Eight panels, one per layer. Each shows, over the weight of the total variation, the normalised reconstruction error and the relative feature error of optimisation on validation excerpts, the feature error of the better trained inverter as a dashed line, and the chosen weight as a dotted one."}}
@@ -308,7 +308,7 @@ by_alpha = max(
     for found in choice["layers"].values()
 )
 most = max(gain, key=gain.get)
-text = f"The regularisers help most at {layer_title(most)}: they lower the NRE by {gain[most]:.2f}. "
+text = f"These are the results on {choice['songs']} validation songs. The regularisers help most at {layer_title(most)}: they lower the NRE by {gain[most]:.2f}. "
 if none:
     text += f"At {', '.join(none)} the rule takes none at all: there the feature alone decides, and whatever else is asked for only spoils the picture. In what follows, the two ways are the same there. "
 if edge:
@@ -496,15 +496,19 @@ real = [
     found for name, found in study["corpora"].items() if name != "synthetic"
 ]
 
+
 # %% tags=["remove-input"]
+def amount(found):
+    """Songs and excerpts of a corpus, in words."""
+    each = found["per_song"]
+    return f"{found['songs']} songs, {each} random excerpt{'s' if each > 1 else ''} of each"
+
+
 display(
     Markdown(
-        f"Synthetic test songs: {own['songs']} songs, {own['per_song']} excerpts each. "
-        + " ".join(
-            f"Real songs: {found['songs']} songs, {found['per_song']} excerpts each."
-            for found in real
-        )
-        + f" Every optimisation had {study['plans']['fc8']['passes']} passes. The two figures show the synthetic songs, the table shows all."
+        f"Synthetic test songs: {amount(own)}. "
+        + " ".join(f"Real songs: {amount(found)}." for found in real)
+        + f" Every optimisation had {study['plans']['fc8']['passes']} passes, and {study['plans']['conv1']['passes']} at Conv1. The two figures show the synthetic songs, the table shows all."
     )
 )
 
@@ -648,7 +652,7 @@ ratios = {
 low, high = min(ratios, key=ratios.get), max(ratios, key=ratios.get)
 display(
     Markdown(
-        f"A trained inverter needs one pass. {study['plans']['fc8']['passes']} passes through the detector, forwards and backwards, took {ratios[low]:.0f} ({layer_title(low)}) to {ratios[high]:.0f} times ({layer_title(high)}) the processor time of the aligned inverter's one, excerpt for excerpt on the same machine. "
+        f"A trained inverter needs one pass. The descents through the detector, forwards and backwards in each pass, took {ratios[low]:.0f} ({layer_title(low)}) to {ratios[high]:.0f} times ({layer_title(high)}) the processor time of the aligned inverter's one, excerpt for excerpt on the same machine. "
         "That is the second of the two limits that the paper names: each new feature has to be optimised anew. The training of the inverters is not in this ratio; it is paid once."
     )
 )
@@ -784,7 +788,7 @@ stored = " and ".join(
 )
 display(
     Markdown(
-        f"The detector gives {kept} of {len(several)} pictures the same answer as the excerpts. Its answer to the noise from which all started is {'sung' if of_noise > threshold else 'not sung'} ({of_noise:.2f}). From there the pictures have moved by {moved:.0%} of its length only. In the study the answer is kept for {stored}. "
+        f"The detector gives {kept} of {len(several)} pictures the same answer as the excerpts. Its answer to the noise from which all started is {'sung' if of_noise > threshold else 'not sung'} ({of_noise:.2f}). From there the pictures have moved by {moved:.0%} of its length. In the study the answer is kept for {stored}. "
         "Nobody would call these pictures singing, or an accompaniment. So the 64 numbers of FC8 do not *mean* what the inversions of a trained inverter show; those show what the 64 numbers go together with *in songs*. Outside of songs the detector has never been told what to say."
     )
 )
