@@ -55,3 +55,7 @@ class TrainingError(SvdlibError):
 
 class OptimisationError(SvdlibError):
     """An inversion by optimisation that cannot start or go on."""
+
+
+class PackageError(SvdlibError):
+    """A package that only a part of svdlib needs, and that is not installed."""

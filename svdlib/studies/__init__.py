@@ -5,6 +5,9 @@
     python -m svdlib.studies.inverter_ablation --real folder:PATH --folder runs/inverter_ablation --out results.json
     python -m svdlib.studies.reconstruction_error --others folder:PATH --out results.json
     python -m svdlib.studies.kept_structure --corpus synthetic folder:PATH --out results.json
+    python -m svdlib.studies.inversion_by_optimisation --help
+    python -m svdlib.studies.what_it_uses --help
+    python -m svdlib.studies.claims
     python -m svdlib.studies.reproduce --corpus jamendo --second rwc --folder runs/reproduce
 
 The results that the book shows lie in `results/` and are read with `load_results`.
