@@ -8,11 +8,9 @@ _build/html. `all` does both. Any failure ends with a non-zero exit code and a m
 
 import argparse
 import ast
-import base64
 import importlib.util
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -28,6 +26,7 @@ from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
 from svdlib.corpora import FOLDER_KINDS
+from svdlib.explorer import move_data_out
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
@@ -39,11 +38,7 @@ WEB = BUILD / "web"
 PARAMETERS = ("profile", "corpus", "device", "seed")
 # Sphinx copies what lies here beside its own files; from a folder called _static it would load scripts on every page.
 ASSETS = SOURCE / "assets"
-WEB_FILES = {
-    "requirejs/require.js": "require.js",
-    "@jupyter-widgets/html-manager/dist/embed-amd.js": "embed-amd.js",
-    "mathjax/es5/tex-svg-full.js": "tex-svg-full.js",
-}
+WEB_FILES = {"mathjax/es5/tex-svg-full.js": "tex-svg-full.js"}
 
 
 class BuildError(Exception):
@@ -169,8 +164,8 @@ def npm_command() -> list[str]:
     raise BuildError("npm was not found. Install Node.js, or run `pip install -c constraints.txt -e '.[node]'`.")
 
 
-def fetch_web_files() -> None:
-    """Bring the scripts that pages load, at the versions of package-lock.json, into the book's own files.
+def install_web_packages() -> Path:
+    """Install the browser packages of package-lock.json, unless they are there, and return their folder.
 
     Raises:
         BuildError: if npm is missing or fails.
@@ -182,21 +177,32 @@ def fetch_web_files() -> None:
         shutil.copytree(lock.parent, WEB)
         run([*npm_command(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], WEB)
         shutil.copyfile(lock, installed)
-    folder = ASSETS / "web"
+    return WEB / "node_modules"
+
+
+def fetch_web_files() -> None:
+    """Bring the scripts that pages load into the book's own files.
+
+    Raises:
+        BuildError: if npm is missing or fails.
+    """
+    packages, folder = install_web_packages(), ASSETS / "web"
     folder.mkdir(parents=True)
     for package_file, name in WEB_FILES.items():
-        shutil.copyfile(WEB / "node_modules" / package_file, folder / name)
-    inline_icon_fonts(folder / "embed-amd.js", WEB / "node_modules/@jupyter-widgets/html-manager/dist")
+        shutil.copyfile(packages / package_file, folder / name)
 
 
-def inline_icon_fonts(script: Path, fonts: Path) -> None:
-    """Put the widgets' icon fonts into their script, which would look for them beside each page."""
-
-    def data_address(match: re.Match[str]) -> str:
-        return f'"data:font/woff2;base64,{base64.b64encode((fonts / match[1]).read_bytes()).decode()}"'
-
-    text = script.read_text(encoding="utf-8")
-    script.write_text(re.sub(r'\b[a-z]\.p\+"(\w+\.woff2)"', data_address, text), encoding="utf-8")
+def lighten_pages() -> None:
+    """Take the data of explorers out of the pages, so that a page need not wait for what its reader may never open."""
+    folder = HTML / "_static" / "explorer"
+    for page in HTML.rglob("*.html"):
+        address = Path(os.path.relpath(folder, page.parent)).as_posix()
+        light, scripts = move_data_out(page.read_text(encoding="utf-8"), address)
+        if scripts:
+            page.write_text(light, encoding="utf-8")
+            folder.mkdir(exist_ok=True)
+        for name, text in scripts.items():
+            (folder / name).write_text(text, encoding="utf-8")
 
 
 def run(command: list[str], folder: Path) -> None:
@@ -229,6 +235,7 @@ def render() -> None:
     jupyter_book = str(Path(sys.executable).with_name("jupyter-book"))
     options = ["--path-output", str(ROOT), "--warningiserror", "--keep-going", "--quiet"]
     run([jupyter_book, "build", str(SOURCE), *options], ROOT)
+    lighten_pages()
     check_self_contained(HTML)
 
 
