@@ -1,0 +1,97 @@
+"""Every page of the built book, in a browser: no error, no failed request, none that leaves, and little to load."""
+
+import gzip
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+pytestmark = pytest.mark.book
+
+ROOT = Path(__file__).resolve().parents[2]
+HTML = ROOT / "_build" / "html"
+PAGES = sorted(path.relative_to(HTML).as_posix() for path in HTML.rglob("*.html") if "_static" not in path.parts)
+FIRST_VIEW = 1_500_000
+EXPLORER = 6_000_000
+COMPRESSED = {".html", ".js", ".css", ".svg", ".json"}
+
+# Without a book there is still one test, which is skipped and says why.
+pages = pytest.mark.parametrize("name", PAGES or ["index.html"])
+
+
+@pytest.fixture(scope="session")
+def html() -> Path:
+    if not (HTML / "index.html").exists():
+        pytest.skip("the book is not built: run `make book` first")
+    return HTML
+
+
+def weight(path: Path) -> int:
+    """Bytes of a file on its way to a reader: servers compress text."""
+    content = path.read_bytes()
+    return len(gzip.compress(content)) if path.suffix in COMPRESSED else len(content)
+
+
+def file_of(address: str) -> Path:
+    return Path(unquote(urlsplit(address).path))
+
+
+@pages
+def test_a_page_opens_without_a_fault(html, address_of, page, name):
+    page.goto(f"{address_of(html)}/{name}")
+    page.wait_for_load_state("networkidle")
+    # What is loaded only when it is near comes too.
+    page.evaluate("""async () => {
+        for (let y = 0; y < document.body.scrollHeight; y += 1500) {
+            scrollTo(0, y);
+            await new Promise(requestAnimationFrame);
+        }
+    }""")
+    page.wait_for_load_state("networkidle")
+    assert page.title()
+
+
+@pages
+def test_the_first_view_of_a_page_is_light(html, page, watch, name):
+    page.goto(f"{html.as_uri()}/{name}")
+    page.wait_for_load_state("networkidle")
+    files = {file_of(address) for address in watch.requested if address.startswith("file:")}
+    weights = {path.relative_to(html).as_posix(): weight(path) for path in files}
+    assert sum(weights.values()) < FIRST_VIEW, sorted(weights.items(), key=lambda item: -item[1])[:8]
+
+
+@pages
+def test_a_page_has_nothing_serious_for_axe(html, page, axe, name):
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        page.goto(f"{html.as_uri()}/{name}")
+        page.wait_for_load_state("networkidle")
+        assert axe(page) == []
+
+
+@pages
+def test_a_page_fits_a_phone(html, new_page, name, tmp_path_factory):
+    page = new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
+    page.goto(f"{html.as_uri()}/{name}")
+    page.wait_for_load_state("networkidle")
+    page.screenshot(path=tmp_path_factory.mktemp("phone") / f"{Path(name).stem}.png")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_explorers_of_the_book_work_from_the_disk_and_are_light(html, page, watch):
+    found = [name for name in PAGES if "<svdlib-explorer" in (html / name).read_text(encoding="utf-8")]
+    assert found
+    for name in found:
+        watch.requested.clear()
+        page.goto(f"{html.as_uri()}/{name}")
+        explorers = page.locator("svdlib-explorer")
+        for explorer in explorers.all():
+            explorer.scroll_into_view_if_needed()
+            explorer.get_by_role("tab").last.click()
+            explorer.get_by_role("button", name="Play").click()
+            page.wait_for_function("each => each.player.position > 0.05", arg=explorer.element_handle())
+            explorer.get_by_role("button", name="Pause").click()
+        data = {
+            file_of(address) for address in watch.requested if "/_static/media/" in address and address.endswith(".js")
+        }
+        assert len(data) == explorers.count() and sum(path.stat().st_size for path in data) < EXPLORER
