@@ -196,15 +196,23 @@ def fetch_web_files() -> None:
 
 
 EMBEDDED_MEDIA = re.compile(r'src="data:(?:image|audio)/(png|mpeg);base64,([A-Za-z0-9+/=]{2000,})"')
-EAGER_IMAGE = re.compile(r"<img (?![^>]*loading=)(?=[^>]*src=)")
-# The theme draws its icons with a font; this script of 1.5 MB would draw them again.
-ICON_SCRIPT = re.compile(r"<script[^>]*/fontawesome\.js[^>]*></script>")
+REPAIRS = (
+    (re.compile(r"""<img (?!(?:[^>"]|"[^"]*")*?\bloading=)"""), '<img loading="lazy" '),
+    (re.compile('<audio controls preload="metadata"'), '<audio controls preload="none"'),
+    # The theme draws its icons with a font; this script of 1.5 MB would draw them again.
+    (re.compile(r"<script[^>]*/fontawesome\.js[^>]*></script>"), ""),
+    # Who speaks to the computer says what is written there, which these names are not.
+    (re.compile('<summary aria-label="Toggle hidden content">'), "<summary>"),
+    (re.compile('<div role="list" class="citation-list">'), '<div class="citation-list">'),  # it holds no list items
+    (re.compile(r'(<button class="[^"]*search-button-field[^"]*") title="Search" aria-label="Search"'), r"\1"),
+)
 
 
-def lighten_pages() -> None:
-    """Let every page be there before what its reader may never come to: players, pictures far below, explorers.
+def finish_pages() -> None:
+    """Let every page be there before what its reader may never come to, and repair what the theme gets wrong.
 
-    Notebooks hold all of it inside themselves. Here it becomes files, which load when they are near or asked for.
+    Notebooks hold players, pictures and explorers inside themselves. Here these become files, which load when they are
+    near or asked for.
     """
     files: dict[str, bytes] = {}
     for page in HTML.rglob("*.html"):
@@ -212,8 +220,8 @@ def lighten_pages() -> None:
         text, scripts = move_data_out(page.read_text(encoding="utf-8"), folder)
         text, media = move_media_out(text, folder)
         files |= media | {name: script.encode() for name, script in scripts.items()}
-        text = ICON_SCRIPT.sub("", EAGER_IMAGE.sub('<img loading="lazy" ', text))
-        text = text.replace('<audio controls preload="metadata"', '<audio controls preload="none"')
+        for wrong, right in REPAIRS:
+            text = wrong.sub(right, text)
         page.write_text(text, encoding="utf-8")
     (HTML / "_static" / "media").mkdir(exist_ok=True)
     for name, content in files.items():
@@ -271,7 +279,7 @@ def render() -> None:
     jupyter_book = str(Path(sys.executable).with_name("jupyter-book"))
     options = ["--path-output", str(ROOT), "--warningiserror", "--keep-going", "--quiet"]
     run([jupyter_book, "build", str(SOURCE), *options], ROOT)
-    lighten_pages()
+    finish_pages()
     check_self_contained(HTML)
 
 
