@@ -9,6 +9,7 @@ _build/html. `all` does both. Any failure ends with a non-zero exit code and a m
 import argparse
 import ast
 import base64
+import hashlib
 import importlib.util
 import json
 import os
@@ -28,6 +29,7 @@ from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
 from svdlib.corpora import FOLDER_KINDS
+from svdlib.explorer import move_data_out
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
@@ -39,11 +41,7 @@ WEB = BUILD / "web"
 PARAMETERS = ("profile", "corpus", "device", "seed")
 # Sphinx copies what lies here beside its own files; from a folder called _static it would load scripts on every page.
 ASSETS = SOURCE / "assets"
-WEB_FILES = {
-    "requirejs/require.js": "require.js",
-    "@jupyter-widgets/html-manager/dist/embed-amd.js": "embed-amd.js",
-    "mathjax/es5/tex-svg-full.js": "tex-svg-full.js",
-}
+WEB_FILES = {"mathjax/es5/tex-svg-full.js": "tex-svg-full.js"}
 
 
 class BuildError(Exception):
@@ -169,8 +167,8 @@ def npm_command() -> list[str]:
     raise BuildError("npm was not found. Install Node.js, or run `pip install -c constraints.txt -e '.[node]'`.")
 
 
-def fetch_web_files() -> None:
-    """Bring the scripts that pages load, at the versions of package-lock.json, into the book's own files.
+def install_web_packages() -> Path:
+    """Install the browser packages of package-lock.json, unless they are there, and return their folder.
 
     Raises:
         BuildError: if npm is missing or fails.
@@ -182,21 +180,73 @@ def fetch_web_files() -> None:
         shutil.copytree(lock.parent, WEB)
         run([*npm_command(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], WEB)
         shutil.copyfile(lock, installed)
-    folder = ASSETS / "web"
+    return WEB / "node_modules"
+
+
+def fetch_web_files() -> None:
+    """Bring the scripts that pages load into the book's own files.
+
+    Raises:
+        BuildError: if npm is missing or fails.
+    """
+    packages, folder = install_web_packages(), ASSETS / "web"
     folder.mkdir(parents=True)
     for package_file, name in WEB_FILES.items():
-        shutil.copyfile(WEB / "node_modules" / package_file, folder / name)
-    inline_icon_fonts(folder / "embed-amd.js", WEB / "node_modules/@jupyter-widgets/html-manager/dist")
+        shutil.copyfile(packages / package_file, folder / name)
 
 
-def inline_icon_fonts(script: Path, fonts: Path) -> None:
-    """Put the widgets' icon fonts into their script, which would look for them beside each page."""
+EMBEDDED_MEDIA = re.compile(r'src="data:(?:image|audio)/(png|mpeg);base64,([A-Za-z0-9+/=]{2000,})"')
+REPAIRS = (
+    (re.compile(r"""<img (?!(?:[^>"]|"[^"]*")*?\bloading=)"""), '<img loading="lazy" '),
+    (re.compile('<audio controls preload="metadata"'), '<audio controls preload="none"'),
+    # The theme draws its icons with a font; this script of 1.5 MB would draw them again.
+    (re.compile(r"<script[^>]*/fontawesome\.js[^>]*></script>"), ""),
+    # Who speaks to the computer says what is written there, which these names are not.
+    (re.compile('<summary aria-label="Toggle hidden content">'), "<summary>"),
+    (re.compile('<div role="list" class="citation-list">'), '<div class="citation-list">'),  # it holds no list items
+    (re.compile(r'(<button class="[^"]*search-button-field[^"]*") title="Search" aria-label="Search"'), r"\1"),
+)
 
-    def data_address(match: re.Match[str]) -> str:
-        return f'"data:font/woff2;base64,{base64.b64encode((fonts / match[1]).read_bytes()).decode()}"'
 
-    text = script.read_text(encoding="utf-8")
-    script.write_text(re.sub(r'\b[a-z]\.p\+"(\w+\.woff2)"', data_address, text), encoding="utf-8")
+def finish_pages() -> None:
+    """Let every page be there before what its reader may never come to, and repair what the theme gets wrong.
+
+    Notebooks hold players, pictures and explorers inside themselves. Here these become files, which load when they are
+    near or asked for.
+    """
+    files: dict[str, bytes] = {}
+    for page in HTML.rglob("*.html"):
+        folder = Path(os.path.relpath(HTML / "_static" / "media", page.parent)).as_posix()
+        text, scripts = move_data_out(page.read_text(encoding="utf-8"), folder)
+        text, media = move_media_out(text, folder)
+        files |= media | {name: script.encode() for name, script in scripts.items()}
+        for wrong, right in REPAIRS:
+            text = wrong.sub(right, text)
+        page.write_text(text, encoding="utf-8")
+    (HTML / "_static" / "media").mkdir(exist_ok=True)
+    for name, content in files.items():
+        (HTML / "_static" / "media" / name).write_bytes(content)
+
+
+def move_media_out(page: str, folder: str) -> tuple[str, dict[str, bytes]]:
+    """Take pictures and sounds out of a page.
+
+    Args:
+        page: HTML.
+        folder: address of the folder of files, as seen from the page.
+
+    Returns:
+        The page, and the content of each file.
+    """
+    files: dict[str, bytes] = {}
+
+    def moved(match: re.Match[str]) -> str:
+        content = base64.b64decode(match[2])
+        name = f"{hashlib.sha256(content).hexdigest()[:16]}.{'png' if match[1] == 'png' else 'mp3'}"
+        files[name] = content
+        return f'src="{folder}/{name}"'
+
+    return EMBEDDED_MEDIA.sub(moved, page), files
 
 
 def run(command: list[str], folder: Path) -> None:
@@ -229,6 +279,7 @@ def render() -> None:
     jupyter_book = str(Path(sys.executable).with_name("jupyter-book"))
     options = ["--path-output", str(ROOT), "--warningiserror", "--keep-going", "--quiet"]
     run([jupyter_book, "build", str(SOURCE), *options], ROOT)
+    finish_pages()
     check_self_contained(HTML)
 
 
