@@ -28,6 +28,7 @@ from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
 from svdlib.corpora import FOLDER_KINDS
+from svdlib.export_web import as_script, export_web
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
@@ -43,6 +44,13 @@ WEB_FILES = {
     "requirejs/require.js": "require.js",
     "@jupyter-widgets/html-manager/dist/embed-amd.js": "embed-amd.js",
     "mathjax/es5/tex-svg-full.js": "tex-svg-full.js",
+}
+LIVE = ROOT / "book" / "web" / "live"
+# What runs the networks in a page, by the name that the page's scripts know it by.
+ENGINE_FILES = {
+    "engine.js": "onnxruntime-web/dist/ort.wasm.min.js",
+    "engine.mjs": "onnxruntime-web/dist/ort-wasm-simd-threaded.mjs",
+    "engine.wasm": "onnxruntime-web/dist/ort-wasm-simd-threaded.wasm",
 }
 
 
@@ -169,8 +177,8 @@ def npm_command() -> list[str]:
     raise BuildError("npm was not found. Install Node.js, or run `pip install -c constraints.txt -e '.[node]'`.")
 
 
-def fetch_web_files() -> None:
-    """Bring the scripts that pages load, at the versions of package-lock.json, into the book's own files.
+def install_web_packages() -> Path:
+    """Install the browser packages at the versions of package-lock.json, unless they are there; return their folder.
 
     Raises:
         BuildError: if npm is missing or fails.
@@ -182,11 +190,45 @@ def fetch_web_files() -> None:
         shutil.copytree(lock.parent, WEB)
         run([*npm_command(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], WEB)
         shutil.copyfile(lock, installed)
+    return WEB / "node_modules"
+
+
+def fetch_web_files() -> None:
+    """Bring the scripts that pages load into the book's own files.
+
+    Raises:
+        BuildError: if npm is missing or fails.
+    """
+    packages = install_web_packages()
     folder = ASSETS / "web"
     folder.mkdir(parents=True)
     for package_file, name in WEB_FILES.items():
-        shutil.copyfile(WEB / "node_modules" / package_file, folder / name)
-    inline_icon_fonts(folder / "embed-amd.js", WEB / "node_modules/@jupyter-widgets/html-manager/dist")
+        shutil.copyfile(packages / package_file, folder / name)
+    inline_icon_fonts(folder / "embed-amd.js", packages / "@jupyter-widgets/html-manager/dist")
+
+
+def build_live(folder: Path) -> None:
+    """Write what the page "Your own sound" loads: its scripts, the engine and the networks, all as classic scripts.
+
+    Args:
+        folder: of the book's own files; a folder `live` is made in it.
+
+    Raises:
+        BuildError: if npm or its bundler is missing or fails.
+    """
+    packages = install_web_packages()
+    target, bundled = folder / "live", BUILD / "live"
+    target.mkdir(parents=True, exist_ok=True)
+    entries = [str(LIVE / name) for name in ("page.js", "worker.js")]
+    options = ["--bundle", "--format=iife", "--minify", "--charset=utf8", "--target=es2022", "--log-level=warning"]
+    bundle = ["exec", "--offline", "--", "esbuild", *entries, *options, f"--outdir={bundled}"]
+    run([*npm_command(), *bundle], WEB)
+    shutil.copyfile(bundled / "page.js", target / "page.js")
+    shutil.copyfile(LIVE / "live.css", target / "live.css")
+    engine = {name: (packages / path).read_bytes() for name, path in ENGINE_FILES.items()}
+    engine["worker.js"] = (bundled / "worker.js").read_bytes()
+    (target / "engine.js").write_text(as_script(engine), encoding="utf-8")
+    export_web(target)
 
 
 def inline_icon_fonts(script: Path, fonts: Path) -> None:
@@ -224,8 +266,9 @@ def render() -> None:
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy2(ROOT / name, SOURCE / name)
     shutil.copytree(ROOT / "book", SOURCE / "book", ignore=shutil.ignore_patterns("web", "*.py", "__pycache__"))
-    shutil.copytree(ROOT / "book" / "web", ASSETS, ignore=shutil.ignore_patterns("package*.json"))
+    shutil.copytree(ROOT / "book" / "web", ASSETS, ignore=shutil.ignore_patterns("package*.json", "live"))
     fetch_web_files()
+    build_live(ASSETS)
     jupyter_book = str(Path(sys.executable).with_name("jupyter-book"))
     options = ["--path-output", str(ROOT), "--warningiserror", "--keep-going", "--quiet"]
     run([jupyter_book, "build", str(SOURCE), *options], ROOT)
