@@ -8,11 +8,9 @@ _build/html. `all` does both. Any failure ends with a non-zero exit code and a m
 
 import argparse
 import ast
-import base64
 import importlib.util
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -28,6 +26,7 @@ from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
 from svdlib.corpora import FOLDER_KINDS
+from svdlib.explorer import move_data_out
 from svdlib.export_web import as_script, export_web
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,13 +39,9 @@ WEB = BUILD / "web"
 PARAMETERS = ("profile", "corpus", "device", "seed")
 # Sphinx copies what lies here beside its own files; from a folder called _static it would load scripts on every page.
 ASSETS = SOURCE / "assets"
-WEB_FILES = {
-    "requirejs/require.js": "require.js",
-    "@jupyter-widgets/html-manager/dist/embed-amd.js": "embed-amd.js",
-    "mathjax/es5/tex-svg-full.js": "tex-svg-full.js",
-}
+WEB_FILES = {"mathjax/es5/tex-svg-full.js": "tex-svg-full.js"}
 LIVE = ROOT / "book" / "web" / "live"
-# What runs the networks in a page, by the name that the page's scripts know it by.
+# What runs the networks in a page, by the names that the page's scripts know.
 ENGINE_FILES = {
     "engine.js": "onnxruntime-web/dist/ort.wasm.min.js",
     "engine.mjs": "onnxruntime-web/dist/ort-wasm-simd-threaded.mjs",
@@ -178,7 +173,7 @@ def npm_command() -> list[str]:
 
 
 def install_web_packages() -> Path:
-    """Install the browser packages at the versions of package-lock.json, unless they are there; return their folder.
+    """Install the browser packages of package-lock.json, unless they are there, and return their folder.
 
     Raises:
         BuildError: if npm is missing or fails.
@@ -199,46 +194,56 @@ def fetch_web_files() -> None:
     Raises:
         BuildError: if npm is missing or fails.
     """
-    packages = install_web_packages()
-    folder = ASSETS / "web"
+    packages, folder = install_web_packages(), ASSETS / "web"
     folder.mkdir(parents=True)
     for package_file, name in WEB_FILES.items():
         shutil.copyfile(packages / package_file, folder / name)
-    inline_icon_fonts(folder / "embed-amd.js", packages / "@jupyter-widgets/html-manager/dist")
 
 
 def build_live(folder: Path) -> None:
     """Write what the page "Your own sound" loads: its scripts, the engine and the networks, all as classic scripts.
 
     Args:
-        folder: of the book's own files; a folder `live` is made in it.
+        folder: where to write; made if missing.
 
     Raises:
         BuildError: if npm or its bundler is missing or fails.
     """
-    packages = install_web_packages()
-    target, bundled = folder / "live", BUILD / "live"
-    target.mkdir(parents=True, exist_ok=True)
-    entries = [str(LIVE / name) for name in ("page.js", "worker.js")]
-    options = ["--bundle", "--format=iife", "--minify", "--charset=utf8", "--target=es2022", "--log-level=warning"]
-    bundle = ["exec", "--offline", "--", "esbuild", *entries, *options, f"--outdir={bundled}"]
-    run([*npm_command(), *bundle], WEB)
-    shutil.copyfile(bundled / "page.js", target / "page.js")
-    shutil.copyfile(LIVE / "live.css", target / "live.css")
+    packages, bundled = install_web_packages(), BUILD / "live"
+    folder.mkdir(parents=True, exist_ok=True)
+    bundle_script(LIVE / "worker.js", bundled)
     engine = {name: (packages / path).read_bytes() for name, path in ENGINE_FILES.items()}
     engine["worker.js"] = (bundled / "worker.js").read_bytes()
-    (target / "engine.js").write_text(as_script(engine), encoding="utf-8")
-    export_web(target)
+    (folder / "engine.js").write_text(as_script(engine), encoding="utf-8")
+    on_demand = [folder / "engine.js", *export_web(folder)]
+    # The page says how much it will load.
+    sizes = {path.name: path.stat().st_size for path in on_demand}
+    bundle_script(LIVE / "page.js", bundled, f"--define:SCRIPT_BYTES={json.dumps(sizes)}")
+    for source in (bundled / "page.js", LIVE / "live.css"):
+        shutil.copyfile(source, folder / source.name)
 
 
-def inline_icon_fonts(script: Path, fonts: Path) -> None:
-    """Put the widgets' icon fonts into their script, which would look for them beside each page."""
+def bundle_script(source: Path, folder: Path, *options: str) -> None:
+    """Put a script and all that it imports into one classic script of the same name in `folder`.
 
-    def data_address(match: re.Match[str]) -> str:
-        return f'"data:font/woff2;base64,{base64.b64encode((fonts / match[1]).read_bytes()).decode()}"'
+    Raises:
+        BuildError: if npm or its bundler is missing or fails.
+    """
+    how = ["--bundle", "--format=iife", "--minify", "--charset=utf8", "--target=es2022", "--log-level=warning", *options]
+    run([*npm_command(), "exec", "--offline", "--", "esbuild", str(source), *how, f"--outdir={folder}"], WEB)
 
-    text = script.read_text(encoding="utf-8")
-    script.write_text(re.sub(r'\b[a-z]\.p\+"(\w+\.woff2)"', data_address, text), encoding="utf-8")
+
+def lighten_pages() -> None:
+    """Take the data of explorers out of the pages, so that a page need not wait for what its reader may never open."""
+    folder = HTML / "_static" / "explorer"
+    for page in HTML.rglob("*.html"):
+        address = Path(os.path.relpath(folder, page.parent)).as_posix()
+        light, scripts = move_data_out(page.read_text(encoding="utf-8"), address)
+        if scripts:
+            page.write_text(light, encoding="utf-8")
+            folder.mkdir(exist_ok=True)
+        for name, text in scripts.items():
+            (folder / name).write_text(text, encoding="utf-8")
 
 
 def run(command: list[str], folder: Path) -> None:
@@ -268,10 +273,11 @@ def render() -> None:
     shutil.copytree(ROOT / "book", SOURCE / "book", ignore=shutil.ignore_patterns("web", "*.py", "__pycache__"))
     shutil.copytree(ROOT / "book" / "web", ASSETS, ignore=shutil.ignore_patterns("package*.json", "live"))
     fetch_web_files()
-    build_live(ASSETS)
+    build_live(ASSETS / "live")
     jupyter_book = str(Path(sys.executable).with_name("jupyter-book"))
     options = ["--path-output", str(ROOT), "--warningiserror", "--keep-going", "--quiet"]
     run([jupyter_book, "build", str(SOURCE), *options], ROOT)
+    lighten_pages()
     check_self_contained(HTML)
 
 

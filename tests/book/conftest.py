@@ -6,12 +6,14 @@ address outside. `address_of(folder)` gives the address of a folder, once over h
 """
 
 import functools
+import importlib.util
 import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
+ROOT = Path(__file__).resolve().parents[2]
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -119,3 +122,29 @@ def serve() -> Iterator[Callable[[Path], str]]:
 def address_of(request, serve) -> Callable[[Path], str]:
     """The address of a folder, without a slash at its end: once over http, once from the disk."""
     return serve if request.param == "http" else lambda folder: folder.resolve().as_uri()
+
+
+@pytest.fixture(scope="session")
+def build() -> ModuleType:
+    """The script book/build.py as a module."""
+    spec = importlib.util.spec_from_file_location("book_build", ROOT / "book" / "build.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def axe(build: ModuleType) -> "Callable[[Page], list[str]]":
+    """Find faults of accessibility, serious and critical ones: `axe(page)` returns a line for each."""
+    script = (build.install_web_packages() / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+
+    def faults(page: "Page") -> list[str]:
+        page.evaluate(script)
+        found = page.evaluate("() => axe.run(document, { resultTypes: ['violations'] })")["violations"]
+        return [
+            f"{fault['id']}: {fault['help']}: {[node['target'] for node in fault['nodes']][:3]}"
+            for fault in found
+            if fault["impact"] in ("serious", "critical")
+        ]
+
+    return faults
