@@ -229,8 +229,9 @@ def bundle_script(source: Path, folder: Path, *options: str) -> None:
     Raises:
         BuildError: if npm or its bundler is missing or fails.
     """
-    how = ["--bundle", "--format=iife", "--minify", "--charset=utf8", "--target=es2022", "--log-level=warning", *options]
-    run([*npm_command(), "exec", "--offline", "--", "esbuild", str(source), *how, f"--outdir={folder}"], WEB)
+    bundler = [*npm_command(), "exec", "--offline", "--", "esbuild", "--log-level=warning"]
+    how = ["--bundle", "--format=iife", "--minify", "--charset=utf8", "--target=es2022", f"--outdir={folder}"]
+    run([*bundler, str(source), *how, *options], WEB)
 
 
 def lighten_pages() -> None:

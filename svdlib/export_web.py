@@ -56,7 +56,7 @@ def export_web(folder: Path, variant: str = "aligned") -> list[Path]:
     """Write `constants.js`, `detector.js` and `inverters.js` from the weights that come with the package.
 
     `constants.js` holds `constants.json`: mean and deviation of each mel band, the threshold, the family. `detector.js`
-    holds `excerpt.onnx`, `piece.onnx` and the weights of both; `inverters.js` holds one `LAYER.onnx` per layer. The same
+    holds `excerpt.onnx`, `piece.onnx` and the weights of both, `inverters.js` one `LAYER.onnx` per layer. The same
     weights give the same bytes.
 
     Args:

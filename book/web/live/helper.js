@@ -2,6 +2,7 @@
  * The page's end of the worker: it is started when it is first needed, and gets the networks when they are.
  */
 import { filesOf, unpackText } from "./files.js";
+import { megabytes } from "./sizes.js";
 import { Cancelled, SENTENCES, Trouble } from "./trouble.js";
 
 /** @typedef {(text: string, share: number) => void} Show */
@@ -65,9 +66,9 @@ export class Helper {
 
   /** @param {Show} show */
   async #openDetector(show) {
-    show("Loading the engine, 5 MB", 0);
+    show(`Loading the engine, ${megabytes("engine.js")}`, 0);
     const { "engine.js": engineCode, "worker.js": workerCode, ...engine } = await loaded("engine.js");
-    show("Loading the detector, 3 MB", 0);
+    show(`Loading the detector, ${megabytes("detector.js", "constants.js")}`, 0);
     const [detector, constants] = [await loaded("detector.js"), await loaded("constants.js")];
     const code = [await unpackText(engineCode), "\n", await unpackText(workerCode)];
     this.worker = new Worker(URL.createObjectURL(new Blob(code, { type: "text/javascript" })));

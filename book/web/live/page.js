@@ -6,6 +6,7 @@ import { clock, layerTitle, make } from "./elements.js";
 import { EXCERPT_FRAMES, FRAME_RATE, SAMPLE_RATE } from "./front_end.js";
 import { Helper } from "./helper.js";
 import { colourBar, forget, Panels } from "./panels.js";
+import { megabytes } from "./sizes.js";
 import { decode, LONGEST_RECORDING, Recording, wavOf } from "./sound.js";
 import { Cancelled, sentence, SENTENCES, Trouble } from "./trouble.js";
 
@@ -29,17 +30,19 @@ class Page {
       onchange: () => this.file.files[0] && this.take(this.file.files[0], this.file.files[0].name),
     });
     this.record = make("button", { type: "button", onclick: () => this.toggleRecording() }, "Record");
+    this.recorded = make("span", { class: "live-recorded", role: "timer", hidden: "" });
     const drop = make(
       "div",
       { class: "live-drop" },
       make("p", {}, "Drop a sound file here, or"),
-      make("div", { class: "live-buttons" }, this.file, make("label", { for: "live-file" }, "Choose a file"), this.record),
+      make("div", { class: "live-buttons" }, this.file, make("label", { for: "live-file" }, "Choose a file"), this.record, this.recorded),
+      make("p", { class: "live-note" }, `The first sound also loads the engine and the networks, ${megabytes()}.`),
     );
     this.#takeDrops(drop);
     this.status = make("p", { role: "status", class: "live-status" });
     this.alert = make("p", { role: "alert", class: "live-alert" });
     this.progress = make("progress", { max: "1", value: "0", "aria-label": "Progress" });
-    this.cancel = make("button", { type: "button", onclick: () => this.work?.abort() }, "Cancel");
+    this.cancel = make("button", { type: "button", onclick: () => this.#cancel() }, "Cancel");
     this.busy = make("div", { class: "live-busy", hidden: "" }, this.progress, this.cancel);
     this.song = make("section", { class: "live-song", "aria-label": "The song" });
     this.inversions = make("section", { class: "live-inversions", "aria-label": "Inversions" });
@@ -73,11 +76,13 @@ class Page {
     try {
       this.record.disabled = true;
       this.recording = await Recording.start();
+      this.record.replaceChildren("Stop and listen in");
+      this.recorded.hidden = false;
       const begun = performance.now();
       this.#say("Recording. Press the button to stop.");
       this.timer = setInterval(() => {
         const seconds = (performance.now() - begun) / 1000;
-        this.record.replaceChildren(`Stop (${clock(seconds)})`);
+        this.recorded.replaceChildren(clock(seconds));
         if (seconds > LONGEST_RECORDING) this.#endRecording();
       }, 100);
     } catch (error) {
@@ -88,12 +93,18 @@ class Page {
   }
 
   async #endRecording() {
+    const blob = await this.#stopRecording();
+    await this.take(blob, "Your recording");
+  }
+
+  /** Let go of the microphone. @returns {Promise<Blob>} what it heard */
+  #stopRecording() {
     const { recording } = this;
     clearInterval(this.timer);
     this.recording = null;
+    this.recorded.hidden = true;
     this.record.replaceChildren("Record");
-    const blob = await recording.stop();
-    await this.take(blob, "your recording");
+    return recording.stop();
   }
 
   /**
@@ -103,9 +114,11 @@ class Page {
    */
   take(blob, name) {
     return this.#work(async (signal, show) => {
+      if (this.recording) this.#stopRecording();
       this.#tidy();
       show("Decoding the sound", 0);
       const samples = await decode(blob);
+      giveUpIf(signal.aborted);
       const { threshold } = await this.helper.openDetector(show);
       const wav = wavOf(samples);
       const options = { show, signal, transfer: [samples.buffer] };
@@ -153,6 +166,7 @@ class Page {
       if (this.player.paused) this.player.currentTime = Math.max(0, seconds - EXCERPT_FRAMES / FRAME_RATE / 2);
       show(`Inverting at ${clock(seconds)}`, 0);
       await this.helper.openInverters();
+      giveUpIf(signal.aborted);
       const named = (text, share) => show(text.replace(/Inverting (\w+)/, (_, layer) => `Inverting ${layerTitle(layer)}`), share);
       const inversion = await this.helper.ask("invert", { centre: frame }, { show: named, signal });
       this.#showInversions(inversion, seconds);
@@ -192,22 +206,31 @@ class Page {
     this.busy.hidden = false;
     const show = (text, share) => {
       if (this.work !== work) return;
-      if (work.signal.aborted) throw new Cancelled();
       this.#say(`${text} …`);
       this.progress.value = share;
     };
     try {
       await act(work.signal, show);
     } catch (error) {
-      if (this.work !== work) return;
-      if (error instanceof Cancelled) this.#say("Cancelled.");
-      else this.#complain(error);
+      if (this.work === work) this.#complain(error);
     } finally {
-      if (this.work === work) {
-        this.busy.hidden = true;
-        this.work = null;
-      }
+      if (this.work === work) this.#rest();
     }
+  }
+
+  /** Give up what is being worked on; the worker stops at its next step. */
+  #cancel() {
+    this.work?.abort();
+    this.#rest();
+    this.#say("Cancelled.");
+  }
+
+  #rest() {
+    const focused = document.activeElement === this.cancel;
+    this.work = null;
+    this.busy.hidden = true;
+    // The keyboard would be lost with the button that it was on.
+    if (focused) (this.curve?.slider.isConnected ? this.curve.slider : this.file).focus();
   }
 
   /** Take the last sound away. */
@@ -231,6 +254,11 @@ class Page {
     this.#say("");
     this.alert.textContent = sentence(error);
   }
+}
+
+/** @param {boolean} aborted whether the reader has cancelled what is being worked on */
+function giveUpIf(aborted) {
+  if (aborted) throw new Cancelled();
 }
 
 /** Which layers still hold what the detector decides by. */

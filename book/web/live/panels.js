@@ -102,7 +102,7 @@ export class Panels {
       make(
         "div",
         { class: "live-buttons" },
-        this.#button(title, original ? "From the spectrogram" : "Listen", () => this.#player(picture.name, picture.logMel)),
+        this.#button(title, "Listen", () => this.#player(picture.name, picture.logMel)),
         ...(original ? [this.#button(title, "As recorded", () => this.#player("recording", null))] : []),
       ),
     );
@@ -114,7 +114,6 @@ export class Panels {
       height: N_BANDS,
       role: "img",
       "aria-label": alternative,
-      title: alternative,
     });
     const image = new ImageData(EXCERPT_FRAMES, N_BANDS);
     for (let frame = 0; frame < EXCERPT_FRAMES; frame++) {
