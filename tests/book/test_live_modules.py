@@ -156,9 +156,7 @@ def test_a_spectrogram_is_made_audible_as_well_as_in_python(node, log_mel):
 
 def test_magnitudes_fit_the_mel_bands(node, log_mel):
     mel = log_mel[60:65].exp().double().numpy()
-    found = np.reshape(
-        node("phases.js", "m.magnitudesFor(Float64Array.from(given.mel))", mel=mel.flatten()), (-1, 513)
-    )
+    found = np.reshape(node("phases.js", "m.magnitudesFor(Float64Array.from(given.mel))", mel=mel.flatten()), (-1, 513))
     assert found.min() >= 0
     assert np.linalg.norm(found @ mel_filterbank() - mel) < 0.01 * np.linalg.norm(mel)
 
@@ -166,7 +164,9 @@ def test_magnitudes_fit_the_mel_bands(node, log_mel):
 def test_levels_are_matched_but_nothing_clips(node):
     time = np.arange(1000)
     tone = np.sin(time)
-    quiet = node("phases.js", "m.matchLevel(Float32Array.from(given.a), Float32Array.from(given.b))", a=tone, b=tone / 5)
+    quiet = node(
+        "phases.js", "m.matchLevel(Float32Array.from(given.a), Float32Array.from(given.b))", a=tone, b=tone / 5
+    )
     np.testing.assert_allclose(quiet, tone / 5, atol=1e-6)
     spiky = np.where(time == 500, 1.0, 0.01)
     loud = node("phases.js", "m.matchLevel(Float32Array.from(given.a), Float32Array.from(given.b))", a=spiky, b=tone)
