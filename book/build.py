@@ -30,6 +30,7 @@ from tqdm import tqdm
 
 from svdlib.corpora import FOLDER_KINDS
 from svdlib.explorer import move_data_out
+from svdlib.export_web import as_script, export_web
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
@@ -42,6 +43,13 @@ PARAMETERS = ("profile", "corpus", "device", "seed")
 # Sphinx copies what lies here beside its own files; from a folder called _static it would load scripts on every page.
 ASSETS = SOURCE / "assets"
 WEB_FILES = {"mathjax/es5/tex-svg-full.js": "tex-svg-full.js"}
+LIVE = ROOT / "book" / "web" / "live"
+# What runs the networks in a page, by the names that the page's scripts know.
+ENGINE_FILES = {
+    "engine.js": "onnxruntime-web/dist/ort.wasm.min.js",
+    "engine.mjs": "onnxruntime-web/dist/ort-wasm-simd-threaded.mjs",
+    "engine.wasm": "onnxruntime-web/dist/ort-wasm-simd-threaded.wasm",
+}
 
 
 class BuildError(Exception):
@@ -195,6 +203,40 @@ def fetch_web_files() -> None:
         shutil.copyfile(packages / package_file, folder / name)
 
 
+def build_live(folder: Path) -> None:
+    """Write what the page "Your own sound" loads: its scripts, the engine and the networks, all as classic scripts.
+
+    Args:
+        folder: where to write; made if missing.
+
+    Raises:
+        BuildError: if npm or its bundler is missing or fails.
+    """
+    packages, bundled = install_web_packages(), BUILD / "live"
+    folder.mkdir(parents=True, exist_ok=True)
+    bundle_script(LIVE / "worker.js", bundled)
+    engine = {name: (packages / path).read_bytes() for name, path in ENGINE_FILES.items()}
+    engine["worker.js"] = (bundled / "worker.js").read_bytes()
+    (folder / "engine.js").write_text(as_script(engine), encoding="utf-8")
+    on_demand = [folder / "engine.js", *export_web(folder)]
+    # The page says how much it will load.
+    sizes = {path.name: path.stat().st_size for path in on_demand}
+    bundle_script(LIVE / "page.js", bundled, f"--define:SCRIPT_BYTES={json.dumps(sizes)}")
+    for source in (bundled / "page.js", LIVE / "live.css"):
+        shutil.copyfile(source, folder / source.name)
+
+
+def bundle_script(source: Path, folder: Path, *options: str) -> None:
+    """Put a script and all that it imports into one classic script of the same name in `folder`.
+
+    Raises:
+        BuildError: if npm or its bundler is missing or fails.
+    """
+    bundler = [*npm_command(), "exec", "--offline", "--", "esbuild", "--log-level=warning"]
+    how = ["--bundle", "--format=iife", "--minify", "--charset=utf8", "--target=es2022", f"--outdir={folder}"]
+    run([*bundler, str(source), *how, *options], WEB)
+
+
 EMBEDDED_MEDIA = re.compile(r'src="data:(?:image|audio)/(png|mpeg);base64,([A-Za-z0-9+/=]{2000,})"')
 REPAIRS = (
     (re.compile(r"""<img (?!(?:[^>"]|"[^"]*")*?\bloading=)"""), '<img loading="lazy" '),
@@ -274,8 +316,9 @@ def render() -> None:
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy2(ROOT / name, SOURCE / name)
     shutil.copytree(ROOT / "book", SOURCE / "book", ignore=shutil.ignore_patterns("web", "*.py", "__pycache__"))
-    shutil.copytree(ROOT / "book" / "web", ASSETS, ignore=shutil.ignore_patterns("package*.json"))
+    shutil.copytree(ROOT / "book" / "web", ASSETS, ignore=shutil.ignore_patterns("package*.json", "live"))
     fetch_web_files()
+    build_live(ASSETS / "live")
     jupyter_book = str(Path(sys.executable).with_name("jupyter-book"))
     options = ["--path-output", str(ROOT), "--warningiserror", "--keep-going", "--quiet"]
     run([jupyter_book, "build", str(SOURCE), *options], ROOT)
