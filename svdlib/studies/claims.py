@@ -328,8 +328,8 @@ BECAUSE: dict[tuple[str, str], str] = {
         "order",
         NOT_REPRODUCED,
     ): "A deeper layer is computed from a shallower one and cannot know more. So where the error "
-    "falls, the inverters differ, not the layers. Published ones fail to see parts of the excerpt from MP3 on, each layer "
-    "in its own way; of the aligned ones, that of Conv1 had not come to the end of its training.",
+    "falls, the inverters differ, not the layers. Published ones fail to see parts of the excerpt from MP3 on, each "
+    "layer in its own way; of the aligned ones, that of Conv1 had not come to the end of its training.",
     (
         "conv2-mp3",
         REPRODUCED,
