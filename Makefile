@@ -113,8 +113,8 @@ claims: $(STAMP)  ## Measure anew what the ledger of claims rests on, and print 
 	$(BIN)/python -m svdlib.studies.reconstruction_error --others '$(SECOND_SONGS)' $(OWN_SONGS) --out runs/claims/reconstruction_error.json
 	$(BIN)/python -m svdlib.studies.kept_structure --corpus synthetic '$(SECOND_SONGS)' $(OWN_SONGS) --out runs/claims/kept_structure.json
 	$(BIN)/python -m svdlib.studies.inversion_by_optimisation --corpus synthetic $(OWN_SONGS) --out runs/claims/inversion_by_optimisation.json
-	$(BIN)/python -m svdlib.studies.inverter_ablation --real $(or $(OWN_SONGS),'$(SECOND_SONGS)') --resume \
-		--folder runs/claims/trainings --out runs/claims/inverter_ablation.json
+	$(if $(REAL),$(BIN)/python -m svdlib.studies.inverter_ablation --real $(OWN_SONGS) --resume --folder runs/claims/trainings \
+		--out runs/claims/inverter_ablation.json,@echo "Without REAL=folder:PATH the trainings are left out.")
 	$(BIN)/python -m svdlib.studies.claims --results runs/claims
 
 reproduce: $(STAMP)  ## Repeat the whole paper: CORPUS=jamendo [SECOND=rwc] [PROFILE=published] [DRY_RUN=1, only a plan]
