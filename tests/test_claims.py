@@ -126,7 +126,7 @@ def test_objectives_are_compared_over_the_layers():
 def test_what_is_kept_counts_beyond_chance():
     found = {
         "onset_match": {"per_song": [0.3, 0.4, 0.5], "chance_per_song": [0.3, 0.4, 0.5]},
-        "harmonic_match": {"per_song": [0.5, 0.6, 0.7], "chance_per_song": [0.1, 0.2, 0.3]},
+        "harmonic_match": {"per_song": [0.5, None, 0.6, 0.7], "chance_per_song": [0.1, 0.9, 0.2, 0.3]},
     }
     results = {"kept_structure": {"corpora": {"synthetic": {"layers": {"fc8": {"published": found}}}}}}
     assert numbers.kept("fc8", "onset_match")(results, numbers.OWN, "published") == Interval(0, 0, 0)

@@ -120,11 +120,15 @@ def kept(layer: str, *measures: str) -> Measure:
         if found is None:
             return None
         of_layer = found["layers"][layer][family]
-        return _largest(
-            difference_interval(of_layer[name]["per_song"], of_layer[name]["chance_per_song"]) for name in measures
-        )
+        return _largest(_beyond_chance(of_layer[name]) for name in measures)
 
     return measure
+
+
+def _beyond_chance(found: Mapping[str, Any]) -> Interval:
+    """Mean over the songs that have both numbers."""
+    pairs = zip(found["per_song"], found["chance_per_song"], strict=True)
+    return difference_interval(*zip(*(pair for pair in pairs if None not in pair), strict=True))
 
 
 def class_dependence(results: Results, kind: str, family: str) -> Interval | None:
