@@ -176,6 +176,10 @@ def test_what_the_explanations_say_of_both_families_is_so():
     assert of("conv2-mp3", "aligned").value < of("conv2-mp3", "published").value / 2
     assert of("mp6-fc7", "published").lies_below(0.15) and of("mp6-fc7", "aligned").lies_above(0.15)
     assert of("conv5-fc7", "aligned").value < 2 * of("conv5-fc7", "published").value < 0
+    assert of("fc7-onsets", "aligned").value > of("fc7-onsets", "published").value
+    assert of("bijective", "optimised").value < of("bijective", "aligned").value < of("bijective", "published").value
+    kept = next(iter(load_results("kept_structure")["corpora"].values()))["layers"]["fc8"]["published"]
+    assert kept["harmonic_match"]["mean"] - kept["harmonic_match"]["chance"] < 0.05
     stored = load_results("reconstruction_error")["corpora"]["synthetic"]["layers"]
     falls = {
         family: [

@@ -348,6 +348,31 @@ BECAUSE: dict[tuple[str, str], str] = {
     ("second-corpus", UNDECIDED): "Songs differ from each other so much that these few cannot tell. The paper gives no "
     "intervals, and has 16 and 20 songs as well.",
     ("second-corpus-shallow", UNDECIDED): "As above: the difference between songs is larger than what is asked for.",
+    ("objectives", REPRODUCED): "There is hardly a difference to find. Both losses are means, as in the released code, "
+    "and then the gradient of the feature loss is so short beside that of the input loss that it moves nothing. In the "
+    "released code it does not arrive at all. Whether a feature loss with more weight would help, this does not tell.",
+    (
+        "fc8-structure",
+        DIFFERS,
+    ): "No harmonics, as the paper says, and onsets that no eye would find in one picture. But "
+    "over thousands of excerpts a trace of the onsets remains, surely above chance.",
+    (
+        "fc8-class",
+        UNDECIDED,
+    ): "On our songs the inversions of both answers do not differ surely in this number. FC8 does "
+    "carry the answer, one linear step away from it; our inverters do not paint it as high against low frequencies.",
+    (
+        "fc7-harmonics",
+        DIFFERS,
+    ): "There is a trace, surely above chance, but so small that it is hardly what the authors "
+    "saw. Our measure takes only fine lines for harmonics; a broad band of energy may look harmonic to the eye.",
+    ("fc7-onsets", REPRODUCED): "Most of all with aligned inverters: they put a sound where the feature says it was, "
+    "while published ones let it drift.",
+    (
+        "bijective",
+        REPRODUCED,
+    ): "No network is needed to undo them. Started from noise, the excerpt itself is found again "
+    "from Conv1, and nearly so from Conv2. Trained inverters come less close, so their errors are not the layers'.",
 }
 """Why, by claim and verdict. Where it compares families, a test holds it to the numbers."""
 
