@@ -60,6 +60,7 @@ from svdlib.optimisation import (
     optimise_layers,
     total_variation,
 )
+from svdlib.realism import times_as_rough
 from svdlib.studies import load_results
 from svdlib.style import layer_title
 
@@ -568,6 +569,11 @@ worse = [
     for name in svdlib.LAYERS
     if layer_title(name) not in better
 ]
+beyond = [
+    layer_title(name)
+    for name, by_way in own["layers"].items()
+    if by_way["optimised"]["nre"]["mean"] > 1
+]
 display(
     Markdown(
         (
@@ -576,7 +582,12 @@ display(
             else "Optimisation does not have the lower feature error everywhere. "
         )
         + f"In NRE, the regularised optimisation is better than the aligned inverter at {', '.join(better) or 'no layer'}, and worse at {', '.join(worse) or 'none'}. "
-        "So the two errors do not go together. Where a layer has thrown something away, many pictures share its feature. Optimisation returns *some* such picture. A trained inverter returns something near the *average* of those that occur in music, which is closer to the original, "
+        + (
+            f"Without regularisers it even passes 1 at {', '.join(beyond)}: the picture is further from the excerpt than other excerpts are. "
+            if beyond
+            else ""
+        )
+        + "So the two errors do not go together. Where a layer has thrown something away, many pictures share its feature. Optimisation returns *some* such picture. A trained inverter returns something near the *average* of those that occur in music, which is closer to the original, "
         "although its own feature is further off."
     )
 )
@@ -731,7 +742,47 @@ display(
     Markdown(
         f"Here is the price. Without regularisers, optimisation lies further from real excerpts than the aligned inverter at {', '.join(costly) or 'no layer'}; with regularisers at {', '.join(still_costly) or 'no layer'}. "
         f"At FC8 the distances are {far['optimised']['fc8']:.1f} without and {far['regularised']['fc8']:.1f} with regularisers, {far['published']['fc8']:.1f} for the published and {far['aligned']['fc8']:.1f} for the aligned inverter. "
-        f"What is furthest off there: {worst['optimised']} without regularisers, {worst['regularised']} with, {worst['published']} for the published inverter and {worst['aligned']} for the aligned one. Trained inverters are no recordings either: they blur. But they have seen songs, and a total variation hasn't."
+        f"What is furthest off there: {worst['optimised']} without regularisers, {worst['regularised']} with, {worst['published']} for the published inverter and {worst['aligned']} for the aligned one."
+    )
+)
+
+# %% [markdown]
+# A distance does not say on *which side* a picture lies. So we ask how many times as much it changes from frame to frame as its original, for the two excerpts above: above 1 is too rough, below 1 too smooth.
+
+# %% tags=["hide-input"]
+shown = {
+    "optimised": {name: each.pictures for name, each in optimised.items()},
+    "regularised": {
+        name: each.pictures for name, each in regularised.items()
+    },
+    **trained,
+}
+rough = {
+    name: {
+        way: float(times_as_rough(x, found[name]).log().mean().exp())
+        for way, found in shown.items()
+    }
+    for name in svdlib.LAYERS
+}
+pd.DataFrame(
+    [
+        {"layer": layer_title(name)}
+        | {WAYS[way]: ratio for way, ratio in by_way.items()}
+        for name, by_way in rough.items()
+    ]
+).style.format(precision=2).hide(axis="index")
+
+# %% tags=["remove-input"]
+end = rough["fc8"]
+display(
+    Markdown(
+        f"At FC8 the picture changes {end['optimised']:.1f} times as much as its original without regularisers, {end['regularised']:.2f} times with them, and that of the aligned inverter {end['aligned']:.2f} times. "
+        + (
+            "So the methods fail on opposite sides: one is too rough, the other too smooth, and neither looks like a song. A deep feature leaves most of the picture open. Optimisation leaves there what the start or the regulariser put, a trained inverter paints the average of many songs, and an average of songs is a blur. "
+            if end["optimised"] > 1.2 and end["aligned"] < 0.8
+            else ""
+        )
+        + "The comparison of the distances at a deep layer is therefore one of two kinds of failure. It depends on how much one minds noise and how much blur; our measure, which takes logarithms, minds half as much change as it minds twice as much."
     )
 )
 
@@ -782,13 +833,16 @@ pd.DataFrame(
 # %% tags=["remove-input"]
 threshold = float(detector.provenance["threshold"])
 kept = int(((before > threshold) == (after > threshold)).sum())
-stored = " and ".join(
-    f"{found['layers']['fc8']['optimised']['answer_kept']['mean']:.0%} of {names[name]} excerpts"
-    for name, found in study["corpora"].items()
+stored, by_inverter = (
+    " and ".join(
+        f"{found['layers']['fc8'][way]['answer_kept']['mean']:.0%} of the {names[name]} excerpts"
+        for name, found in study["corpora"].items()
+    )
+    for way in ("optimised", "aligned")
 )
 display(
     Markdown(
-        f"The detector gives {kept} of {len(several)} pictures the same answer as the excerpts. Its answer to the noise from which all started is {'sung' if of_noise > threshold else 'not sung'} ({of_noise:.2f}). From there the pictures have moved by {moved:.0%} of its length. In the study the answer is kept for {stored}. "
+        f"The detector gives {kept} of {len(several)} pictures the same answer as the excerpts. Its answer to the noise from which all started is {'sung' if of_noise > threshold else 'not sung'} ({of_noise:.2f}). From there the pictures have moved by {moved:.0%} of its length. In the study the answer is kept for {stored}; for the pictures of the aligned inverter, for {by_inverter}. "
         "Nobody would call these pictures singing, or an accompaniment. So the 64 numbers of FC8 do not *mean* what the inversions of a trained inverter show; those show what the 64 numbers go together with *in songs*. Outside of songs the detector has never been told what to say."
     )
 )
@@ -798,7 +852,7 @@ display(
 #
 # - Inversion by optimisation needs no training: the gradient of the feature error changes the picture itself.
 # - It reaches a lower feature error than a trained inverter, at every layer. A low feature error does not make a good picture.
-# - Regularisers say what is plausible in general. A trained inverter has learnt what is plausible in songs, and is many times faster.
+# - Regularisers say what is plausible in general. A trained inverter has learnt what is usual in songs, and is many times faster; where it is unsure, it blurs.
 # - Without an inverter in between, one can ask a layer itself. Conv1 is provably invertible; for Conv2, a descent from noise gives evidence.
 # - The same search makes noise that the detector takes for singing.
 #

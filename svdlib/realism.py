@@ -37,6 +37,21 @@ def surface_statistics(x: Tensor) -> dict[str, Tensor]:
     return dict(zip(STATISTICS, values, strict=True))
 
 
+def times_as_rough(x: Tensor, x_hat: Tensor) -> Tensor:
+    """How many times as much an inversion changes from frame to frame as its original.
+
+    Args:
+        x: standardised originals (n, 1, 115, 80).
+        x_hat: their inversions, of the same shape.
+
+    Returns:
+        The ratio of the root mean square changes, a geometric mean over the bands (n,): above 1 for noise, below 1 for
+        a blur. A distance says that a picture is far from real ones; this says on which side.
+    """
+    before, after = (surface_statistics(each)["change in time"] for each in (x, x_hat))
+    return (after - before).mean(dim=1).exp()
+
+
 class RealExcerpts:
     """What the statistics of real excerpts are, and how much they differ from one another."""
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from svdlib.errors import CorpusError
-from svdlib.realism import SMALLEST, STATISTICS, RealExcerpts, surface_statistics
+from svdlib.realism import SMALLEST, STATISTICS, RealExcerpts, surface_statistics, times_as_rough
 
 
 def textures(count, seed, scale=1.0):
@@ -43,6 +43,15 @@ def test_each_statistic_notices_what_it_is_for():
     torch.testing.assert_close(louder["spread"], near["spread"], atol=1e-4, rtol=0)
     for changed in (3 * x, 0.3 * x, torch.randn(20, 1, 115, 80, generator=torch.Generator().manual_seed(2))):
         assert (judge.distances(changed)["all"] > 3).all(), "too strong, too blurred, and noise are all far"
+
+
+def test_roughness_is_a_ratio_to_the_original():
+    x = textures(3, seed=0)
+    torch.testing.assert_close(times_as_rough(x, 2 * x + 5), torch.full((3,), 2.0).double(), atol=1e-4, rtol=0)
+    mixed = torch.cat([2 * x[..., :40], 0.5 * x[..., 40:]], dim=-1)
+    torch.testing.assert_close(times_as_rough(x, mixed), torch.ones(3).double(), atol=1e-4, rtol=0)
+    noise = torch.randn(3, 1, 115, 80, generator=torch.Generator().manual_seed(1))
+    assert (times_as_rough(x, noise) > 2).all() and (times_as_rough(noise, x) < 0.5).all()
 
 
 def test_the_whole_is_the_root_mean_square_of_its_parts():
