@@ -374,6 +374,7 @@ print(
 # %% [markdown]
 # Now no onset is where it was. Long notes stay where they are in frequency, so some harmonic match can remain, and the fit of single frames can hardly change.
 #
+# (claim-structure)=
 # ### The layers
 #
 # Now we invert these excerpts from all layers. Each song's excerpts are averaged first, and intervals come from resampling *songs*: excerpts of one song resemble each other, so they are no independent witnesses.
@@ -780,6 +781,7 @@ display(
 )
 
 # %% [markdown]
+# (claim-class)=
 # ## Does FC8 show the class?
 #
 # The paper's most striking observation is about the deepest layer. In many inversions from FC8, energy appears at *high* frequencies for vocal excerpts and at *low* frequencies for non-vocal ones. The authors conclude that this layer has learned a class decision.

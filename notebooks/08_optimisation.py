@@ -593,6 +593,7 @@ display(
 )
 
 # %% [markdown]
+# (claim-bijective)=
 # ## Are Conv1 and Conv2 nearly bijective?
 #
 # The paper says that Conv1 and Conv2 lose next to nothing, judging by its inverters. An inverter's error is only an upper limit, and that of the published ones has a floor of its own ({doc}`04_quantitative_nre`). Optimisation has no such floor, and its start is noise that knows nothing of songs. If it comes
