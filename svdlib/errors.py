@@ -51,3 +51,7 @@ class OutputError(SvdlibError):
 
 class TrainingError(SvdlibError):
     """A training run that cannot start, go on or be resumed as asked."""
+
+
+class PackageError(SvdlibError):
+    """A package that only a part of svdlib needs, and that is not installed."""
