@@ -4,6 +4,7 @@
     python -m svdlib.studies.detector_ablation --real folder:PATH --folder runs/ablation --out results.json
     python -m svdlib.studies.inverter_ablation --real folder:PATH --folder runs/inverter_ablation --out results.json
     python -m svdlib.studies.reconstruction_error --others folder:PATH --out results.json
+    python -m svdlib.studies.what_it_uses --real folder:PATH --out results.json
     python -m svdlib.studies.reproduce --corpus jamendo --second rwc --folder runs/reproduce
 
 The results that the book shows lie in `results/` and are read with `load_results`.

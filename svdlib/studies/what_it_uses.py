@@ -262,7 +262,8 @@ def _curve(detector: SVDNet, group: Chosen, values: Tensor, fill: Tensor) -> dic
     """How sure the detector is of its answer while cells are kept and removed, mean over songs.
 
     "keeping" and "removing": means (points,); "answers_kept" and "answers_left": the share of excerpts with the same
-    answer; "advantage": area under keeping minus area under removing.
+    answer; "advantage": area under keeping minus area under removing. Random cells are near 0, but not exactly there,
+    since few shares are measured: what counts is the difference to controls, which are measured at the same ones.
     """
     curves = masking_curves(detector, group.x, values, fill, SHARES)
     sure = [answer_probability(logits, group.sung) for logits in (curves.keeping, curves.removing)]
@@ -304,15 +305,16 @@ def compare_maps(maps: Mapping[str, Tensor], songs: np.ndarray) -> dict[str, dic
     }
     order = swapped(torch.arange(len(songs)), songs) if several else None
     pairs = [(a, b) for number, a in enumerate(names) for b in names[number + 1 :]]
-    return {
-        f"{a}/{b}": {
-            "correlation": _short(_products(ranks[a], ranks[b]), songs),
-            "overlap": _short(_products(tops[a], tops[b]) / tops[a].sum(1), songs),
-            "chance_correlation": _short(_products(ranks[a], ranks[b], order), songs),
-            "chance_overlap": _short(_products(tops[a], tops[b], order) / tops[a].sum(1), songs),
+    found: dict[str, dict[str, Any]] = {}
+    for a, b in pairs:
+        correlations = {"": _products(ranks[a], ranks[b]), "chance_": _products(ranks[a], ranks[b], order)}
+        overlaps = {"": _products(tops[a], tops[b]), "chance_": _products(tops[a], tops[b], order)}
+        if order is None:
+            correlations["chance_"] = overlaps["chance_"] = torch.full((len(songs),), torch.nan)
+        found[f"{a}/{b}"] = {f"{kind}correlation": _short(each, songs) for kind, each in correlations.items()} | {
+            f"{kind}overlap": _short(each / tops[a][0].sum().cpu(), songs) for kind, each in overlaps.items()
         }
-        for a, b in pairs
-    }
+    return found
 
 
 def _products(a: Tensor, b: Tensor, order: Tensor | None = None) -> Tensor:
