@@ -171,21 +171,22 @@ total = local.integrated_gradients(detector, x, steps=32).sum()
 print(f"z(x) - z(0): {change.item():.2f}; all cells together: {total:.2f}")
 print(f"SLIME's linear model explains {fits[0]:.0%} of its answers' variance")
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "A grid of pictures of one excerpt. First the spectrogram, then the cells where the voice is louder than the band (if the song has stems), then the maps: inversions of FC8 and MP6, gradient, input times gradient, integrated gradients, Grad-CAM, SLIME and loudness. How far they agree is measured below."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "A grid of pictures of one excerpt. First the spectrogram, then the cells where the voice is louder than the band (if the song has stems), then the maps: inversions of FC8 and MP6, gradient, input times gradient, integrated gradients, Grad-CAM and SLIME. How far they agree is measured below."}}
 voice = {}
 if chosen.lead is not None:
     voice = {"voice above band": chosen.lead[first] > 0}
-figures.figure_maps(
-    x[0, 0], {name: values[0] for name, values in maps.items()}, voice
-)
+drawn = {
+    name: values[0] for name, values in maps.items() if name != "loudness"
+}
+figures.figure_maps(x[0, 0], drawn, voice)
 
 # %% [markdown]
 # Each map has its own colour scale. The four signed maps are orange where a cell speaks for singing and purple where it speaks against. The others are brighter where they are larger.
 #
-# What one sees in any such picture: gradient, input × gradient and integrated gradients are made of single cells. Grad-CAM and SLIME are made of large patches, because their grids are coarse. The inversion of MP6 resembles the excerpt, that of FC8 a smooth outline. What one cannot see is
+# What one sees in any such picture: gradient, input × gradient and integrated gradients are made of single cells. Grad-CAM and SLIME are made of large patches, because their grids are coarse. The inversion of MP6 resembles the excerpt; that of FC8 is a few smooth blobs. What one cannot see is
 # which of them is *right*. They all look plausible. That is the trouble with pictures of explanations.
 #
-# The last map is not an explanation at all. **Loudness** is the excerpt itself: it puts the cells first that stick out most from their band's mean. It knows nothing about the detector. An explanation that does no better than loudness has not shown that it knows something about the detector either.
+# The last map is not drawn, and is not an explanation at all. **Loudness** is the excerpt itself: it puts the cells first that stick out most from their band's mean. It knows nothing about the detector. An explanation that does no better than loudness has not shown that it knows something about the detector either.
 #
 # ## The test
 #

@@ -5,14 +5,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib import rc_context
+from matplotlib import colormaps, rc_context
 
-from svdlib.figures import STANDARDISED_LIMITS, TICKS_HZ, draw_spectrogram
+from svdlib.figures import COLOUR_MAP, STANDARDISED_LIMITS, TICKS_HZ, draw_spectrogram
 from svdlib.local_explanations import MAP_TITLES, SIGNED
 from svdlib.style import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE, Drawing
 
 SIGNED_COLOURS = "PuOr_r"
 """From purple, against, over white to orange, for: the ends differ for colour-blind eyes too."""
+
+STEPS = 41
+"""Colours of each map: with three maps of many more, a picture's palette has too few and mixes them up."""
 
 STRONGEST = 0.995
 """The colour scale of a map ends where so many of its cells lie below: single cells would make the rest pale."""
@@ -35,19 +38,20 @@ def figure_maps(excerpt: torch.Tensor, maps: Mapping[str, torch.Tensor], masks: 
     count = 1 + len(maps) + len(masks)
     with rc_context(STYLE):
         figure = Drawing(figsize=(7.4, 1.55 * -(-count // 3) + 0.4), layout="constrained")
-        panels = figure.subplots(-(-count // 3), 3, sharex=True, sharey=True).flat
+        panels = list(figure.subplots(-(-count // 3), 3, sharex=True, sharey=True).flat)
         shown = iter(panels)
-        draw_spectrogram(next(shown), excerpt, limits=STANDARDISED_LIMITS, title="excerpt", show_times=False)
+        image = draw_spectrogram(next(shown), excerpt, limits=STANDARDISED_LIMITS, title="excerpt", show_times=False)
+        image.set_cmap(colormaps[COLOUR_MAP].resampled(STEPS))
         for title, mask in masks.items():
             axes = next(shown)
             image = draw_spectrogram(axes, mask.double(), limits=(0, 1), title=title, show_times=False)
-            image.set_cmap("Greys")
+            image.set_cmap(colormaps["Greys"].resampled(2))
         for name, values in maps.items():
             axes = next(shown)
             image = draw_spectrogram(
                 axes, values, limits=_limits(name, values), title=MAP_TITLES[name], show_times=False
             )
-            image.set_cmap(SIGNED_COLOURS if name in SIGNED else "magma")
+            image.set_cmap(colormaps[SIGNED_COLOURS if name in SIGNED else COLOUR_MAP].resampled(STEPS))
         for number, axes in enumerate(panels):
             axes.set_visible(number < count)
             axes.set_yticks(axes.get_yticks(), list(TICKS_HZ.values()))
