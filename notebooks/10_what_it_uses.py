@@ -348,7 +348,7 @@ for title, each in zip(titles, measured, strict=True):
 # %% [markdown]
 # Read this figure differently from the one before. An empty excerpt already gets the answer "not sung". So both ends of both curves are high, and nothing that is there was *needed* for the answer. What remains to be measured lies between: whether parts of the excerpt, taken alone, make the detector say "sung".
 #
-# A negative advantage means just that: the cells that the map puts first, kept alone, look more like singing than what is left without them. A map without a sign can hardly avoid it, since it puts first what stands out, and not what speaks against singing. A positive advantage of a signed map means that it has put the suspicious cells last. This is worth knowing,
+# A negative advantage means just that: the cells that the map puts first, kept alone, look more like singing than what is left without them. A map without a sign can easily end there, since it puts first what stands out, and not what speaks against singing. A positive advantage of a signed map means that it has put the suspicious cells last. This is worth knowing,
 # but it does not show what the answer rests on: "not sung" is the absence of something, and one cannot point at an absence.
 #
 # ## Does the fill matter?
