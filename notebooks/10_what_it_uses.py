@@ -335,16 +335,21 @@ for title, each in zip(titles, measured, strict=True):
     table = {k: row for k, row in group["mean"].items() if k in MAP_TITLES}
     timed = [k for k, row in table.items() if clearly(row["over_control"])]
     lowest = min(min(row["keeping"]) for row in table.values())
+    negative = [
+        k for k, row in table.items() if point(row["advantage"])[2] < 0
+    ]
     display(
         Markdown(
             f'**{title.capitalize()}** ({group["excerpts"]} excerpts). An excerpt of nothing but mean is "not sung" with probability {blank:.2f}, digital silence with {silent:.2f}. '
-            f"Clearly better than at a wrong time: {listed(timed)}. The least sure that the detector gets, over all maps and shares kept, is {lowest:.2f}."
+            f"Clearly better than at a wrong time: {listed(timed)}. Clearly below zero: {listed(negative)}. The least sure that the detector gets on average, over all maps and shares kept, is {lowest:.2f}."
         )
     )
 
 # %% [markdown]
-# If an empty excerpt is already "not sung", keeping *anything* that is no voice keeps this answer, and removing anything does too. The test has little to say about such answers. "Not sung" is the absence of something, and one cannot point at an absence. Maps that score here have found cells that would *push* the answer to "sung" and put them last.
-# Read every figure that explains a negative answer with this in mind.
+# Read this figure differently from the one before. An empty excerpt already gets the answer "not sung". So both ends of both curves are high, and nothing that is there was *needed* for the answer. What remains to be measured lies between: whether parts of the excerpt, taken alone, make the detector say "sung".
+#
+# A negative advantage means just that: the cells that the map puts first, kept alone, look more like singing than what is left without them. A map without a sign can easily end there, since it puts first what stands out, and not what speaks against singing. A positive advantage of a signed map means that it has put the suspicious cells last. This is worth knowing,
+# but it does not show what the answer rests on: "not sung" is the absence of something, and one cannot point at an absence.
 #
 # ## Does the fill matter?
 
@@ -540,7 +545,7 @@ if voiced is not None:
 #
 # - What a layer keeps, what an answer depends on, and where the voice is are three questions.
 # - Test a map by keeping and removing, at equal areas, beside the same map at a wrong time and beside loudness. Random cells are too weak a control.
-# - Explanations of "not sung" cannot be tested this way if an empty excerpt is "not sung" anyway.
+# - If an empty excerpt is "not sung" anyway, a test of that answer only shows which parts look like singing.
 # - Maps that look equally plausible agree little. Say which question yours answers.
 # - Where stems are at hand, use them: they give a truth to compare with, and a fill that makes no strange excerpts.
 #
