@@ -8,9 +8,12 @@ _build/html. `all` does both. Any failure ends with a non-zero exit code and a m
 
 import argparse
 import ast
+import base64
+import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -234,17 +237,58 @@ def bundle_script(source: Path, folder: Path, *options: str) -> None:
     run([*bundler, str(source), *how, *options], WEB)
 
 
-def lighten_pages() -> None:
-    """Take the data of explorers out of the pages, so that a page need not wait for what its reader may never open."""
-    folder = HTML / "_static" / "explorer"
+EMBEDDED_MEDIA = re.compile(r'src="data:(?:image|audio)/(png|mpeg);base64,([A-Za-z0-9+/=]{2000,})"')
+REPAIRS = (
+    (re.compile(r"""<img (?!(?:[^>"]|"[^"]*")*?\bloading=)"""), '<img loading="lazy" '),
+    (re.compile('<audio controls preload="metadata"'), '<audio controls preload="none"'),
+    # The theme draws its icons with a font; this script of 1.5 MB would draw them again.
+    (re.compile(r"<script[^>]*/fontawesome\.js[^>]*></script>"), ""),
+    # Who speaks to the computer says what is written there, which these names are not.
+    (re.compile('<summary aria-label="Toggle hidden content">'), "<summary>"),
+    (re.compile('<div role="list" class="citation-list">'), '<div class="citation-list">'),  # it holds no list items
+    (re.compile(r'(<button class="[^"]*search-button-field[^"]*") title="Search" aria-label="Search"'), r"\1"),
+)
+
+
+def finish_pages() -> None:
+    """Let every page be there before what its reader may never come to, and repair what the theme gets wrong.
+
+    Notebooks hold players, pictures and explorers inside themselves. Here these become files, which load when they are
+    near or asked for.
+    """
+    files: dict[str, bytes] = {}
     for page in HTML.rglob("*.html"):
-        address = Path(os.path.relpath(folder, page.parent)).as_posix()
-        light, scripts = move_data_out(page.read_text(encoding="utf-8"), address)
-        if scripts:
-            page.write_text(light, encoding="utf-8")
-            folder.mkdir(exist_ok=True)
-        for name, text in scripts.items():
-            (folder / name).write_text(text, encoding="utf-8")
+        folder = Path(os.path.relpath(HTML / "_static" / "media", page.parent)).as_posix()
+        text, scripts = move_data_out(page.read_text(encoding="utf-8"), folder)
+        text, media = move_media_out(text, folder)
+        files |= media | {name: script.encode() for name, script in scripts.items()}
+        for wrong, right in REPAIRS:
+            text = wrong.sub(right, text)
+        page.write_text(text, encoding="utf-8")
+    (HTML / "_static" / "media").mkdir(exist_ok=True)
+    for name, content in files.items():
+        (HTML / "_static" / "media" / name).write_bytes(content)
+
+
+def move_media_out(page: str, folder: str) -> tuple[str, dict[str, bytes]]:
+    """Take pictures and sounds out of a page.
+
+    Args:
+        page: HTML.
+        folder: address of the folder of files, as seen from the page.
+
+    Returns:
+        The page, and the content of each file.
+    """
+    files: dict[str, bytes] = {}
+
+    def moved(match: re.Match[str]) -> str:
+        content = base64.b64decode(match[2])
+        name = f"{hashlib.sha256(content).hexdigest()[:16]}.{'png' if match[1] == 'png' else 'mp3'}"
+        files[name] = content
+        return f'src="{folder}/{name}"'
+
+    return EMBEDDED_MEDIA.sub(moved, page), files
 
 
 def run(command: list[str], folder: Path) -> None:
@@ -278,7 +322,7 @@ def render() -> None:
     jupyter_book = str(Path(sys.executable).with_name("jupyter-book"))
     options = ["--path-output", str(ROOT), "--warningiserror", "--keep-going", "--quiet"]
     run([jupyter_book, "build", str(SOURCE), *options], ROOT)
-    lighten_pages()
+    finish_pages()
     check_self_contained(HTML)
 
 

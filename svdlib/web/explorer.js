@@ -66,12 +66,12 @@ h4 { margin: 0; font: inherit; font-weight: 600; }
 .bar i { display: block; height: 100%; background: var(--accent); }
 p { margin: 0; }
 .words { font-size: 0.9rem; }
-.soft { color: var(--soft); font-size: 0.85rem; }
+.soft { color: var(--soft); font-size: 0.85rem; gap: 0.2rem 1.2rem; }
 .time { font-variant-numeric: tabular-nums; min-width: 6.5rem; text-align: right; }
 .curve svg { display: block; width: 100%; height: 200px; cursor: pointer; border-radius: 4px; touch-action: pan-y; }
 .curve text { fill: var(--soft); font-size: 12px; }
 .curve text.on { fill: var(--ink); font-weight: 700; }
-.key { display: inline-block; width: 1.6rem; border-top: 3px solid; margin-right: 0.4rem; vertical-align: middle; }
+.key { display: inline-block; width: 1.6rem; margin-right: 0.4rem; vertical-align: middle; }
 details summary { cursor: pointer; min-height: 2rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 0.85rem; }
@@ -457,14 +457,14 @@ th:first-child { text-align: left; }
           if (this.player.playing) this.player.seek(this.player.place);
         },
       });
-      const row = element("div", { class: "row" }, parts.play);
+      const row = element("div", { class: "row" }, parts.play, element("label", {}, parts.repeat, "repeat"));
       if (this.#data.compare) {
         parts.hear = this.radios("Hear", "heard", [["original", "original"], ["inversion", "inversion"]],
           () => (this.wantsOriginal ? "original" : "inversion"),
           (value) => { this.wantsOriginal = value === "original"; this.show(); });
         row.append(parts.hear);
       }
-      row.append(parts.position, parts.time, element("label", {}, parts.repeat, "repeat"));
+      row.append(parts.position, parts.time);
       return row;
     }
 
@@ -568,11 +568,11 @@ th:first-child { text-align: left; }
         this.go({ step: distances.indexOf(Math.min(...distances)) });
       });
       new ResizeObserver(() => this.showCurve()).observe(parts.svg);
-      const key = (colour, text) => element("span", {},
-        element("span", { class: "key", style: `border-color: var(${colour})` }), text);
+      const key = (colour, text, dashes = "solid") => element("span", {},
+        element("span", { class: "key", style: `border-top: 3px ${dashes} var(${colour})` }), text);
       return element("div", { class: "curve" }, element("h4", {}, "How far is the inversion from the original?"),
         element("p", { class: "row soft" }, key("--accent", `NRE over ${excerpts} excerpts`), key("--chosen", "this excerpt"),
-          element("span", {}, `dashed: always painting each band's average, ${number(meanPredictor)}`)), parts.svg);
+          key("--ink", `always painting each band's average: ${number(meanPredictor)}`, "dashed")), parts.svg);
     }
 
     xOf(index) {
@@ -724,7 +724,10 @@ th:first-child { text-align: left; }
       const text = `${number(position, 1)} of ${number(length, 1)} s`;
       parts.position.setAttribute("aria-valuetext", text);
       parts.time.textContent = text;
-      parts.playheads.forEach((each) => (each.style.left = `${length ? (100 * position) / length : 0}%`));
+      for (const playhead of parts.playheads) {
+        playhead.style.left = `${length ? (100 * position) / length : 0}%`;
+        playhead.hidden = position === 0 && !player.playing;
+      }
     }
   }
 

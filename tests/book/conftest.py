@@ -80,7 +80,7 @@ def new_page(browser: "Browser", watch: Watch) -> "Iterator[Callable[..., Page]]
     def open_one(**options) -> "Page":
         contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options}))
         page = contexts[-1].new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)
         watch.follow(page)
         return page
 
@@ -140,7 +140,7 @@ def axe(build: ModuleType) -> "Callable[[Page], list[str]]":
 
     def faults(page: "Page") -> list[str]:
         page.evaluate(script)
-        found = page.evaluate("() => axe.run(document, { resultTypes: ['violations'] })")["violations"]
+        found = page.evaluate("() => axe.run(document, { resultTypes: ['violations'], preload: false })")["violations"]
         return [
             f"{fault['id']}: {fault['help']}: {[node['target'] for node in fault['nodes']][:3]}"
             for fault in found
