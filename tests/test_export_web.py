@@ -84,7 +84,7 @@ def test_weights_are_stored_in_half_precision_and_only_once(files):
 
 def test_the_detector_of_excerpts_gives_logit_and_features(run):
     detector = pretrained("detector")
-    excerpts = torch.randn(2, 1, 115, 80, generator=torch.Generator().manual_seed(0))
+    excerpts = torch.randn(1, 1, 115, 80, generator=torch.Generator().manual_seed(0))
     outputs = run("excerpt.onnx", None, excerpt=excerpts.numpy())
     with torch.no_grad():
         expected = [detector(excerpts), *detector.features(excerpts).values()]
@@ -94,17 +94,18 @@ def test_the_detector_of_excerpts_gives_logit_and_features(run):
 
 def test_the_detector_of_pieces_scores_every_excerpt(run):
     detector = pretrained("detector")
-    frames = torch.randn(121, 80, generator=torch.Generator().manual_seed(1))
+    frames = torch.randn(117, 80, generator=torch.Generator().manual_seed(1))
     (found,) = run("piece.onnx", ["logit"], frames=frames.numpy())
     with torch.no_grad():
         wanted = detector(frames.unfold(0, 115, 1).transpose(1, 2)[:, None])
     np.testing.assert_allclose(found, wanted[:, 0], atol=1e-4)
 
 
-@pytest.mark.parametrize("layer", ["conv1", "mp6", "fc8"])
-def test_inverters_give_standardised_excerpts(run, layer):
+# Deeper ones take the slow interpreter half a minute; tests/book/test_live.py has them all, with the page's engine.
+@pytest.mark.parametrize(("layer", "batch"), [("conv1", 2), ("mp3", 1)])
+def test_inverters_give_standardised_excerpts(run, layer, batch):
     detector, inverter = pretrained("detector"), pretrained("inverter", layer=layer, variant="aligned")
-    excerpts = torch.randn(2, 1, 115, 80, generator=torch.Generator().manual_seed(2))
+    excerpts = torch.randn(batch, 1, 115, 80, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
         feature = detector.features(excerpts, (layer,))[layer]
         wanted = inverter(feature)

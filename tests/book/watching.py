@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page, Route
+    from playwright.sync_api import Page, Request, Route
 
 # The theme declares this name on every page twice.
 KNOWN_FAULT = "Identifier 'THEBE_JS_URL' has already been declared"
@@ -28,10 +28,15 @@ class Watch:
         """Write down what a page does from now on, and stop requests that leave the machine."""
         page.on("pageerror", lambda error: self._fault(f"error: {error}"))
         page.on("console", lambda line: self._fault(f"console: {line.text}") if line.type == "error" else None)
-        page.on("requestfailed", lambda request: self._fault(f"failed: {request.url} ({request.failure})"))
+        page.on("requestfailed", self._failed)
         page.on("response", lambda answer: self._fault(f"{answer.status}: {answer.url}") if not answer.ok else None)
         page.on("request", lambda request: self.requested.append(request.url))
         page.route("**/*", self._stay_home)
+
+    def _failed(self, request: "Request") -> None:
+        # A player that is told to go to another place gives up what it was loading and asks anew.
+        if not (request.resource_type == "media" and request.failure == "net::ERR_ABORTED"):
+            self._fault(f"failed: {request.url} ({request.failure})")
 
     def _fault(self, line: str) -> None:
         if KNOWN_FAULT not in line:

@@ -16,13 +16,13 @@ const HERE = globalThis.document ? /** @type {HTMLScriptElement} */ (document.cu
  */
 export async function filesOf(name) {
   const holder = /** @type {{svdlibFiles?: Packed}} */ (globalThis);
+  const script = document.createElement("script");
+  script.src = new URL(name, HERE).href;
   await new Promise((resolve, reject) => {
-    const script = document.createElement("script");
-    script.src = new URL(name, HERE).href;
     script.onload = resolve;
     script.onerror = () => reject(new Error(`The file ${name} could not be loaded.`));
     document.head.append(script);
-  });
+  }).finally(() => script.remove()); // megabytes of text
   const files = holder.svdlibFiles ?? {};
   delete holder.svdlibFiles;
   return files;

@@ -34,9 +34,13 @@ export class Helper {
         reject(new Cancelled());
         return;
       }
+      if (!this.worker) {
+        reject(new Trouble(SENTENCES.stopped));
+        return;
+      }
       this.waiting.set(id, { resolve, reject, show });
       signal?.addEventListener("abort", () => this.worker?.postMessage({ id, task: "cancel" }));
-      this.worker?.postMessage({ id, task, ...details }, transfer);
+      this.worker.postMessage({ id, task, ...details }, transfer);
     });
   }
 

@@ -123,6 +123,7 @@ class Page {
       const wav = wavOf(samples);
       const options = { show, signal, transfer: [samples.buffer] };
       const { curve, probabilities, surest } = await this.helper.ask("analyse", { samples }, options);
+      giveUpIf(signal.aborted);
       this.#showSong({ name, wav, curve, probabilities, surest, threshold });
       this.#say(`${name}: the curve is ready. ${describeCurve(curve, threshold)}`);
       // The next thing asked for is an inversion; whatever fails here is told then.
@@ -169,6 +170,7 @@ class Page {
       giveUpIf(signal.aborted);
       const named = (text, share) => show(text.replace(/Inverting (\w+)/, (_, layer) => `Inverting ${layerTitle(layer)}`), share);
       const inversion = await this.helper.ask("invert", { centre: frame }, { show: named, signal });
+      giveUpIf(signal.aborted);
       this.#showInversions(inversion, seconds);
       this.#say(`Inverted at ${clock(seconds)}. ${judgement(inversion.pictures)}`);
       this.panels.prepare();

@@ -134,11 +134,12 @@ export class Panels {
   }
 
   #button(title, text, player) {
-    const button = make("button", { type: "button", class: "live-listen", "aria-pressed": "false" });
-    const show = (state) => {
-      button.replaceChildren(state === "playing" ? "⏸ Pause" : state === "waiting" ? "… one moment" : `▶ ${text}`);
-      button.setAttribute("aria-label", `${title}, ${text.toLowerCase()}${state === "waiting" ? ", one moment" : ""}`);
-      button.setAttribute("aria-pressed", String(state === "playing"));
+    const button = make("button", { type: "button", class: "live-listen" });
+    const show = (/** @type {"still" | "waiting" | "playing"} */ state) => {
+      const [sign, words] = { still: ["▶", text], waiting: ["…", "One moment"], playing: ["⏸", "Pause"] }[state];
+      button.replaceChildren(`${sign} ${words}`);
+      button.setAttribute("aria-label", `${words}, ${title}`);
+      button.dataset.state = state;
     };
     show("still");
     button.onclick = async () => {

@@ -27,6 +27,7 @@ export const SENTENCES = {
   microphoneBusy: "The microphone could not be opened. Does another program use it? Close that one and try again.",
   noRecorder: "Your browser cannot record. Record with another program and choose its file.",
   noMemory: "There is not enough memory. Close other tabs or programs, or choose a shorter sound.",
+  stopped: "The networks have stopped. Choose the sound once more.",
   noFiles: "A part of the book is missing: the networks could not be loaded. Copy the whole book, or reload the page.",
   engine: (/** @type {string} */ why) =>
     `The networks could not be run in this browser (${why}). Update the browser, or try Firefox, Chrome, Edge or Safari.`,
