@@ -430,7 +430,7 @@ display(
             else ""
         )
         + (
-            "And yet every picture in it has, over the two excerpts, a feature closer to the original's than the picture on the right has. To that layer the noise is nearly the excerpt. "
+            "And yet every picture in it has, over the two excerpts, a feature closer to the original's than the picture on the right has. To that layer the noise is more like the excerpt than the inverter's picture is. "
             if len(beaten) == len(svdlib.LAYERS)
             else ""
         )
@@ -630,7 +630,7 @@ print(f"largest {sigma[0]:.3f}, smallest {sigma[-1]:.3f}")
 
 # %%
 # NBVAL_CHECK_OUTPUT
-print("Conv1 keeps different excerpts different:", bool(sigma[-1] > 1e-6))
+print(f"Conv1 keeps different excerpts different: {bool(sigma[-1] > 1e-6)}")
 
 # %% tags=["remove-input"]
 ranges = own["singular_values"]
@@ -843,7 +843,7 @@ stored, by_inverter = (
 )
 display(
     Markdown(
-        f"The detector gives {kept} of {len(several)} pictures the same answer as the excerpts. Its answer to the noise from which all started is {'sung' if of_noise > threshold else 'not sung'} ({of_noise:.2f}). From there the pictures have moved by {moved:.0%} of its length. In the study the answer is kept for {stored}; for the pictures of the aligned inverter, for {by_inverter}. "
+        f"The detector gives {kept} of {len(several)} pictures the same answer as the excerpts. Its answer to the noise from which all started is {'sung' if of_noise > threshold else 'not sung'} ({of_noise:.2f}). From there the pictures have moved by {moved:.0%} of the noise's own length. In the study the answer is kept for {stored}; for the pictures of the aligned inverter, for {by_inverter}. "
         "Nobody would call these pictures singing, or an accompaniment. So the 64 numbers of FC8 do not *mean* what the inversions of a trained inverter show; those show what the 64 numbers go together with *in songs*. Outside of songs the detector has never been told what to say."
     )
 )
