@@ -112,7 +112,7 @@ def figure_modulation(rates: Sequence[float], curves: Mapping[str, np.ndarray]) 
         figure = Drawing(figsize=(WIDTH, 3.3), layout="constrained")
         axes = figure.subplots()
         for (layer, curve), (colour, _, dashes) in zip(curves.items(), LINES, strict=False):
-            axes.plot(rates, curve, dashes, color=colour, lw=1.5, label=row_name(layer))
+            axes.plot(rates, curve, ls=dashes, color=colour, lw=1.5, label=row_name(layer))
         axes.axhline(1, color="black", lw=0.7)
         axes.set(xscale="log", yscale="log", xlabel="rate of the modulation (Hz)", ylabel="energy, of the original's")
         axes.set_xticks([1, 2, 4, 8, 16, 32], ["1", "2", "4", "8", "16", "32"])
@@ -133,7 +133,7 @@ def figure_roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Drawing:
         axes = figure.subplots()
         axes.plot([0, 1], [0, 1], color="black", lw=0.7)
         for (name, (false_rate, true_rate)), (colour, _, dashes) in zip(curves.items(), LINES, strict=False):
-            axes.plot(false_rate, true_rate, dashes, color=colour, lw=1.6, label=name)
+            axes.plot(false_rate, true_rate, ls=dashes, color=colour, lw=1.6, label=name)
         axes.set(xlabel="share of the others above the threshold", ylabel="share of “sung” above it", aspect="equal")
         figure.legend(loc="outside lower center", ncols=1)
     return figure

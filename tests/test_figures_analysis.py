@@ -42,8 +42,9 @@ def test_a_table_of_octaves_holds_its_numbers():
 
 def test_curves_over_rates_thresholds_and_walks():
     rates = modulation_rates().numpy()
-    (axes,) = drawn(figures_analysis.figure_modulation(rates, {"conv1": rates / 10, "fc8": 1 / rates}))
-    assert np.allclose(axes.lines[1].get_ydata(), 1 / rates)
+    layers = ("conv1", "conv5", "mp6", "fc7", "fc8")
+    (axes,) = drawn(figures_analysis.figure_modulation(rates, {layer: k / rates for k, layer in enumerate(layers, 1)}))
+    assert np.allclose(axes.lines[4].get_ydata(), 5 / rates)
     (axes,) = drawn(figures_analysis.figure_roc({"centroid": (np.array([0, 0.2, 1]), np.array([0, 0.9, 1]))}))
     assert [0, 0.9, 1] in lines_of(axes)
     (axes,) = drawn(figures_analysis.figure_walk_answers({"original": np.array([0.1, 0.3, 0.9])}, 0.44))
