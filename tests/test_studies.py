@@ -16,7 +16,7 @@ from svdlib.evaluation import THRESHOLDS, best_threshold, error_rates, roc_point
 from svdlib.excerpts import Songs
 from svdlib.recipes import evaluate_detector
 from svdlib.standardizer import Standardizer
-from svdlib.studies import RESULTS, as_json, detector_ablation, load_results, real_singing
+from svdlib.studies import RESULTS, as_json, detector_ablation, load_results, real_singing, write_results
 from svdlib.studies.bootstrap import SCORES, count_songs, intervals, pooled_scores
 from svdlib.studies.detector_ablation import Configuration
 
@@ -369,3 +369,11 @@ def test_many_songs_are_drawn_without_their_names():
     empty = {"false_positive_rate": [], "true_positive_rate": []}
     figure = figure_roc({f"song{k}": curve for k in range(12)} | {"one class": empty}, curve)
     assert len(figure.axes[0].lines) == 14 and figure.legends[0].get_texts()[0].get_text() == "each song"
+
+
+def test_stored_lists_of_numbers_take_a_line_each(tmp_path):
+    results = {"words": ["[\n1,\n2]", "b"], "numbers": [1, -2.5e-7, None], "nested": [[1, 2], [3]], "none": []}
+    write_results(tmp_path / "results.json", results)
+    text = (tmp_path / "results.json").read_text(encoding="utf-8")
+    assert json.loads(text) == results
+    assert [line.strip() for line in text.splitlines() if "-2.5e-07" in line] == ['"numbers": [ 1, -2.5e-07, null ],']

@@ -4,6 +4,10 @@
     python -m svdlib.studies.detector_ablation --real folder:PATH --folder runs/ablation --out results.json
     python -m svdlib.studies.inverter_ablation --real folder:PATH --folder runs/inverter_ablation --out results.json
     python -m svdlib.studies.reconstruction_error --others folder:PATH --out results.json
+    python -m svdlib.studies.kept_structure --corpus synthetic folder:PATH --out results.json
+    python -m svdlib.studies.inversion_by_optimisation --help
+    python -m svdlib.studies.what_it_uses --help
+    python -m svdlib.studies.claims
     python -m svdlib.studies.reproduce --corpus jamendo --second rwc --folder runs/reproduce
 
 The results that the book shows lie in `results/` and are read with `load_results`.
@@ -12,6 +16,7 @@ The results that the book shows lie in `results/` and are read with `load_result
 import argparse
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,7 +39,7 @@ def load_results(name: str) -> dict[str, Any] | None:
 
 
 def write_results(path: Path, results: dict[str, Any]) -> None:
-    """Write the results of a study as JSON.
+    """Write the results of a study as JSON, lists of numbers on a line each.
 
     Args:
         path: the file.
@@ -46,6 +51,8 @@ def write_results(path: Path, results: dict[str, Any]) -> None:
     from svdlib.storage import write_atomically
 
     text = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    # Strings hold no line breaks of their own, so these can only be lists.
+    text = re.sub(r"\[\n(\s*(null|[-+.\de]+),?\n)+\s*\]", lambda numbers: " ".join(numbers[0].split()), text)
     write_atomically(Path(path), lambda file: file.write(text.encode()))
 
 

@@ -124,10 +124,16 @@ th:first-child { text-align: left; }
       return this.repeat ? passed % this.length : Math.min(passed, this.length);
     }
 
+    // From now on, places are counted from here.
+    hold(place = this.position) {
+      this.place = place;
+      if (Player.context) this.started = Player.context.currentTime;
+    }
+
     // Another sound, from the same place on; a pause stays a pause.
     async take(sound) {
       if (sound === this.sound) return;
-      this.place = this.position;
+      this.hold();
       this.sound = sound;
       if (this.playing) await this.start();
     }
@@ -144,14 +150,14 @@ th:first-child { text-align: left; }
     }
 
     pause() {
-      this.place = this.position;
+      this.hold();
       this.playing = false;
       this.stop();
       this.changed();
     }
 
     async seek(seconds) {
-      this.place = Math.max(0, Math.min(seconds, this.length));
+      this.hold(Math.max(0, Math.min(seconds, this.length)));
       if (this.playing) await this.start();
       this.changed();
     }
@@ -159,10 +165,9 @@ th:first-child { text-align: left; }
     async start() {
       const turn = ++this.turn;
       const { sound } = this;
-      if (this.source) this.place = this.position;
       sound.decoded ??= await Player.context.decodeAudioData(bytesOf(sound.sound).buffer);
       if (turn !== this.turn || !this.playing) return;
-      if (this.source) this.place = this.position;
+      this.hold();
       this.stop();
       const context = Player.context;
       const gain = context.createGain();
@@ -452,7 +457,7 @@ th:first-child { text-align: left; }
       parts.repeat = element("input", {
         type: "checkbox", checked: true,
         onchange: () => {
-          this.player.place = this.player.position;
+          this.player.hold();
           this.player.repeat = parts.repeat.checked;
           if (this.player.playing) this.player.seek(this.player.place);
         },
