@@ -19,6 +19,11 @@ QUICK_OR_PUBLISHED = $(if $(filter jamendo%,$(CORPUS)),published,demo)
 REPRODUCE_PROFILE  = $(if $(filter file,$(origin PROFILE)),$(QUICK_OR_PUBLISHED),$(PROFILE))
 REPRODUCE_DEVICE   = $(if $(filter file,$(origin DEVICE)),auto,$(DEVICE))
 
+# Of `make claims`: songs on which nothing was trained, and songs of your own, if there are any.
+REAL         ?=
+SECOND_SONGS := synthetic-b:songs=20,seconds=60,seed=101
+OWN_SONGS     = $(if $(REAL),'$(REAL)')
+
 GPU_DATA   := runs/gpu/log-mels.npz
 GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,python3)
 
@@ -26,7 +31,7 @@ BOOK    := $(BIN)/python book/build.py --corpus '$(CORPUS)' --profile '$(PROFILE
 	--timeout '$(TIMEOUT)'
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-all lint notebooks html book nbval lab bench gpu-data gpu gpu-bench reproduce clean
+.PHONY: help venv test test-all test-book claims lint notebooks html book nbval lab bench gpu-data gpu gpu-bench reproduce clean
 
 help:  ## Show this list
 	@echo "make TARGET [CORPUS=synthetic|folder:PATH] [PROFILE=demo|laptop|full] [DEVICE=cpu|cuda] [SEED=0] [TIMEOUT=900]"
@@ -59,8 +64,11 @@ $(STAMP): pyproject.toml constraints.txt
 test: $(STAMP)  ## Run the fast tests
 	$(BIN)/python -m pytest
 
-test-all: $(STAMP)  ## Run every test, the slow ones too
-	$(BIN)/python -m pytest -m ''
+test-all: $(STAMP)  ## Run every test but those of the pages, the slow ones too
+	$(BIN)/python -m pytest -m 'not book'
+
+test-book: $(STAMP)  ## Try the pages of the built book in a browser; needs Chromium or Chrome
+	$(BIN)/python -m pytest -m book tests/book
 
 lint: $(STAMP)  ## Check the code and the workflow
 	$(BIN)/ruff check .
@@ -100,6 +108,14 @@ gpu: $(GPU_DATA)  ## Train on a GPU for 8 minutes, always under the profile full
 gpu-bench:  ## Measure how fast everything is on a GPU, 8 minutes at once; needs only torch and NumPy
 	@code=0; $(GPU_PYTHON) -m svdlib.gpu_job bench || code=$$?; \
 	if [ $$code -eq 3 ]; then echo "Not finished yet: run make gpu-bench again."; else exit $$code; fi
+
+claims: $(STAMP)  ## Measure anew what the ledger of claims rests on, and print it [REAL=folder:PATH]
+	$(BIN)/python -m svdlib.studies.reconstruction_error --others '$(SECOND_SONGS)' $(OWN_SONGS) --out runs/claims/reconstruction_error.json
+	$(BIN)/python -m svdlib.studies.kept_structure --corpus synthetic '$(SECOND_SONGS)' $(OWN_SONGS) --out runs/claims/kept_structure.json
+	$(BIN)/python -m svdlib.studies.inversion_by_optimisation --corpus synthetic $(OWN_SONGS) --out runs/claims/inversion_by_optimisation.json
+	$(if $(REAL),$(BIN)/python -m svdlib.studies.inverter_ablation --real $(OWN_SONGS) --resume --folder runs/claims/trainings \
+		--out runs/claims/inverter_ablation.json,@echo "Without REAL=folder:PATH the trainings are left out.")
+	$(BIN)/python -m svdlib.studies.claims --results runs/claims
 
 reproduce: $(STAMP)  ## Repeat the whole paper: CORPUS=jamendo [SECOND=rwc] [PROFILE=published] [DRY_RUN=1, only a plan]
 	@$(BIN)/python -m svdlib.studies.reproduce --corpus '$(CORPUS)' $(if $(SECOND),--second '$(SECOND)') \

@@ -9,6 +9,7 @@ _build/html. `all` does both. Any failure ends with a non-zero exit code and a m
 import argparse
 import ast
 import base64
+import hashlib
 import importlib.util
 import json
 import os
@@ -28,6 +29,8 @@ from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
 from svdlib.corpora import FOLDER_KINDS
+from svdlib.explorer import move_data_out
+from svdlib.export_web import as_script, export_web
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
@@ -39,10 +42,13 @@ WEB = BUILD / "web"
 PARAMETERS = ("profile", "corpus", "device", "seed")
 # Sphinx copies what lies here beside its own files; from a folder called _static it would load scripts on every page.
 ASSETS = SOURCE / "assets"
-WEB_FILES = {
-    "requirejs/require.js": "require.js",
-    "@jupyter-widgets/html-manager/dist/embed-amd.js": "embed-amd.js",
-    "mathjax/es5/tex-svg-full.js": "tex-svg-full.js",
+WEB_FILES = {"mathjax/es5/tex-svg-full.js": "tex-svg-full.js"}
+LIVE = ROOT / "book" / "web" / "live"
+# What runs the networks in a page, by the names that the page's scripts know.
+ENGINE_FILES = {
+    "engine.js": "onnxruntime-web/dist/ort.wasm.min.js",
+    "engine.mjs": "onnxruntime-web/dist/ort-wasm-simd-threaded.mjs",
+    "engine.wasm": "onnxruntime-web/dist/ort-wasm-simd-threaded.wasm",
 }
 
 
@@ -169,8 +175,8 @@ def npm_command() -> list[str]:
     raise BuildError("npm was not found. Install Node.js, or run `pip install -c constraints.txt -e '.[node]'`.")
 
 
-def fetch_web_files() -> None:
-    """Bring the scripts that pages load, at the versions of package-lock.json, into the book's own files.
+def install_web_packages() -> Path:
+    """Install the browser packages of package-lock.json, unless they are there, and return their folder.
 
     Raises:
         BuildError: if npm is missing or fails.
@@ -182,21 +188,107 @@ def fetch_web_files() -> None:
         shutil.copytree(lock.parent, WEB)
         run([*npm_command(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], WEB)
         shutil.copyfile(lock, installed)
-    folder = ASSETS / "web"
+    return WEB / "node_modules"
+
+
+def fetch_web_files() -> None:
+    """Bring the scripts that pages load into the book's own files.
+
+    Raises:
+        BuildError: if npm is missing or fails.
+    """
+    packages, folder = install_web_packages(), ASSETS / "web"
     folder.mkdir(parents=True)
     for package_file, name in WEB_FILES.items():
-        shutil.copyfile(WEB / "node_modules" / package_file, folder / name)
-    inline_icon_fonts(folder / "embed-amd.js", WEB / "node_modules/@jupyter-widgets/html-manager/dist")
+        shutil.copyfile(packages / package_file, folder / name)
 
 
-def inline_icon_fonts(script: Path, fonts: Path) -> None:
-    """Put the widgets' icon fonts into their script, which would look for them beside each page."""
+def build_live(folder: Path) -> None:
+    """Write what the page "Your own sound" loads: its scripts, the engine and the networks, all as classic scripts.
 
-    def data_address(match: re.Match[str]) -> str:
-        return f'"data:font/woff2;base64,{base64.b64encode((fonts / match[1]).read_bytes()).decode()}"'
+    Args:
+        folder: where to write; made if missing.
 
-    text = script.read_text(encoding="utf-8")
-    script.write_text(re.sub(r'\b[a-z]\.p\+"(\w+\.woff2)"', data_address, text), encoding="utf-8")
+    Raises:
+        BuildError: if npm or its bundler is missing or fails.
+    """
+    packages, bundled = install_web_packages(), BUILD / "live"
+    folder.mkdir(parents=True, exist_ok=True)
+    bundle_script(LIVE / "worker.js", bundled)
+    engine = {name: (packages / path).read_bytes() for name, path in ENGINE_FILES.items()}
+    engine["worker.js"] = (bundled / "worker.js").read_bytes()
+    (folder / "engine.js").write_text(as_script(engine), encoding="utf-8")
+    on_demand = [folder / "engine.js", *export_web(folder)]
+    # The page says how much it will load.
+    sizes = {path.name: path.stat().st_size for path in on_demand}
+    bundle_script(LIVE / "page.js", bundled, f"--define:SCRIPT_BYTES={json.dumps(sizes)}")
+    for source in (bundled / "page.js", LIVE / "live.css"):
+        shutil.copyfile(source, folder / source.name)
+
+
+def bundle_script(source: Path, folder: Path, *options: str) -> None:
+    """Put a script and all that it imports into one classic script of the same name in `folder`.
+
+    Raises:
+        BuildError: if npm or its bundler is missing or fails.
+    """
+    bundler = [*npm_command(), "exec", "--offline", "--", "esbuild", "--log-level=warning"]
+    how = ["--bundle", "--format=iife", "--minify", "--charset=utf8", "--target=es2022", f"--outdir={folder}"]
+    run([*bundler, str(source), *how, *options], WEB)
+
+
+EMBEDDED_MEDIA = re.compile(r'src="data:(?:image|audio)/(png|mpeg);base64,([A-Za-z0-9+/=]{2000,})"')
+REPAIRS = (
+    (re.compile(r"""<img (?!(?:[^>"]|"[^"]*")*?\bloading=)"""), '<img loading="lazy" '),
+    (re.compile('<audio controls preload="metadata"'), '<audio controls preload="none"'),
+    # The theme draws its icons with a font; this script of 1.5 MB would draw them again.
+    (re.compile(r"<script[^>]*/fontawesome\.js[^>]*></script>"), ""),
+    # Who speaks to the computer says what is written there, which these names are not.
+    (re.compile('<summary aria-label="Toggle hidden content">'), "<summary>"),
+    (re.compile('<div role="list" class="citation-list">'), '<div class="citation-list">'),  # it holds no list items
+    (re.compile(r'(<button class="[^"]*search-button-field[^"]*") title="Search" aria-label="Search"'), r"\1"),
+)
+
+
+def finish_pages() -> None:
+    """Let every page be there before what its reader may never come to, and repair what the theme gets wrong.
+
+    Notebooks hold players, pictures and explorers inside themselves. Here these become files, which load when they are
+    near or asked for.
+    """
+    files: dict[str, bytes] = {}
+    for page in HTML.rglob("*.html"):
+        folder = Path(os.path.relpath(HTML / "_static" / "media", page.parent)).as_posix()
+        text, scripts = move_data_out(page.read_text(encoding="utf-8"), folder)
+        text, media = move_media_out(text, folder)
+        files |= media | {name: script.encode() for name, script in scripts.items()}
+        for wrong, right in REPAIRS:
+            text = wrong.sub(right, text)
+        page.write_text(text, encoding="utf-8")
+    (HTML / "_static" / "media").mkdir(exist_ok=True)
+    for name, content in files.items():
+        (HTML / "_static" / "media" / name).write_bytes(content)
+
+
+def move_media_out(page: str, folder: str) -> tuple[str, dict[str, bytes]]:
+    """Take pictures and sounds out of a page.
+
+    Args:
+        page: HTML.
+        folder: address of the folder of files, as seen from the page.
+
+    Returns:
+        The page, and the content of each file.
+    """
+    files: dict[str, bytes] = {}
+
+    def moved(match: re.Match[str]) -> str:
+        content = base64.b64decode(match[2])
+        name = f"{hashlib.sha256(content).hexdigest()[:16]}.{'png' if match[1] == 'png' else 'mp3'}"
+        files[name] = content
+        return f'src="{folder}/{name}"'
+
+    return EMBEDDED_MEDIA.sub(moved, page), files
 
 
 def run(command: list[str], folder: Path) -> None:
@@ -224,11 +316,13 @@ def render() -> None:
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy2(ROOT / name, SOURCE / name)
     shutil.copytree(ROOT / "book", SOURCE / "book", ignore=shutil.ignore_patterns("web", "*.py", "__pycache__"))
-    shutil.copytree(ROOT / "book" / "web", ASSETS, ignore=shutil.ignore_patterns("package*.json"))
+    shutil.copytree(ROOT / "book" / "web", ASSETS, ignore=shutil.ignore_patterns("package*.json", "live"))
     fetch_web_files()
+    build_live(ASSETS / "live")
     jupyter_book = str(Path(sys.executable).with_name("jupyter-book"))
     options = ["--path-output", str(ROOT), "--warningiserror", "--keep-going", "--quiet"]
     run([jupyter_book, "build", str(SOURCE), *options], ROOT)
+    finish_pages()
     check_self_contained(HTML)
 
 

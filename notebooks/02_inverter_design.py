@@ -419,7 +419,7 @@ figures.figure_geometry(
 
 # %%
 from svdlib.evaluation import frame_errors
-from svdlib.studies.inverter_families import slope
+from svdlib.studies.reconstruction_error import slope
 
 published_inverters = inverters | {
     layer: svdlib.pretrained("inverter", layer=layer).to(device)

@@ -229,14 +229,28 @@ display(
 # %% [markdown]
 # ## Explore
 #
-# Choose an excerpt, then a layer. It works in the page as you see it, with the mouse, a finger or the keyboard; no program runs behind it.
+# Choose an excerpt, then a layer: click, swipe over the picture, or use the arrow keys. *Side by side* puts the original beside its inversion; *curtain* lays it over the inversion, and you draw it aside. Press *Play* and change the layer, or between original and inversion, while it sounds: the sound goes on from where it was. The lower curve's points are layers too.
+#
+# It works in the page as you see it; no program runs behind it. The address of the page says what you look at, so you can send it to somebody.
 
 # %% tags=["hide-input"]
-from svdlib.explorer import layer_explorer
+from svdlib.explorer import compare, layer_explorer
 
 layer_explorer(
-    panels, ["original", *(layer_title(layer) for layer in svdlib.LAYERS)]
+    panels,
+    ["original", *(layer_title(layer) for layer in svdlib.LAYERS)],
+    comparison=compare(detector, inverters, x, bank.gather(bank.spread(32))),
 )
+
+# %% [markdown]
+# The *error of this excerpt* is the distance between original and inversion, divided by the mean distance between two excerpts. Its mean over many excerpts is the NRE of {doc}`04_quantitative_nre`. The dashed line is what one reaches without looking, by painting each band's average level all the time.
+#
+# With a kernel, the same explorer takes sounds of your own, and a detector and inverters of your own if you have some:
+#
+# ```python
+# svdlib.explore("song.mp3")
+# svdlib.explore("song.mp3", detector=my_detector, inverters=my_inverters)
+# ```
 
 # %% [markdown]
 # ## From impressions to measurements
@@ -360,6 +374,7 @@ print(
 # %% [markdown]
 # Now no onset is where it was. Long notes stay where they are in frequency, so some harmonic match can remain, and the fit of single frames can hardly change.
 #
+# (claim-structure)=
 # ### The layers
 #
 # Now we invert these excerpts from all layers. Each song's excerpts are averaged first, and intervals come from resampling *songs*: excerpts of one song resemble each other, so they are no independent witnesses.
@@ -772,6 +787,7 @@ display(
 )
 
 # %% [markdown]
+# (claim-class)=
 # ## Does FC8 show the class?
 #
 # The paper's most striking observation is about the deepest layer. In many inversions from FC8, energy appears at *high* frequencies for vocal excerpts and at *low* frequencies for non-vocal ones. The authors conclude that this layer has learned a class decision.

@@ -43,6 +43,7 @@ _HOMES = {
     "load_lasagne": "lasagne",
     "invert_song": "invert",
     "write_inversion": "invert",
+    "explore": "explorer_widget",
     "SvdlibError": "errors",
 }
 
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from svdlib.errors import SvdlibError
     from svdlib.evaluation import EvaluationPlan, evaluate_inverters, mean_predictor_nre, nre, reconstruct
     from svdlib.excerpts import ExcerptBank, Songs
+    from svdlib.explorer_widget import explore
     from svdlib.invert import invert_song, write_inversion
     from svdlib.inverters import VARIANTS, FeatureInverter, build_inverter, count_parameters
     from svdlib.lasagne import load_lasagne

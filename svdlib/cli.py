@@ -273,6 +273,15 @@ def _add_export(verbs) -> None:
     _add_out(part)
     _add_variant(part)
     part.set_defaults(act=actions.export_onnx)
+    part = parts.add_parser(
+        "web",
+        help="the same as scripts that a page can load, also from a disk",
+        description=EXPORT_WEB_DESCRIPTION,
+        epilog="example:\n  svdlib export web --out networks",
+    )
+    _add_out(part)
+    _add_variant(part, default="aligned")
+    part.set_defaults(act=actions.export_web)
 
 
 # --- options that several verbs share ------------------------------------------------------------------------------
@@ -320,9 +329,12 @@ def _add_layers(parser: Parser) -> None:
     _add_variant(parser)
 
 
-def _add_variant(parser: Parser) -> None:
+def _add_variant(parser: Parser, default: str = "published") -> None:
     parser.add_argument(
-        "--variant", default="published", metavar="NAME", help="family of inverters: published (default) or aligned"
+        "--variant",
+        default=default,
+        metavar="NAME",
+        help=f"family of inverters: published or aligned (default {default})",
     )
 
 
@@ -420,6 +432,17 @@ CONVERT_EXAMPLES = """examples:
 
 EXPORT_DESCRIPTION = """Write the packaged detector and inverters to DIR as ONNX files that take and give raw log-mels
 (natural logarithm, not standardised). Needs the package onnx."""
+
+EXPORT_WEB_DESCRIPTION = """Write the packaged detector and inverters to DIR for pages in a browser:
+
+  constants.js   constants.json: mean and deviation of each mel band, the threshold
+  detector.js    piece.onnx scores every frame of a piece of a song, excerpt.onnx gives all features of
+                 excerpts; detector.weights belongs to both
+  inverters.js   conv1.onnx ... fc8.onnx
+
+They are classic scripts, so that they load from a disk too. Each puts its files into the object svdlibFiles, by name,
+gzipped and in base64. The networks take and give standardised log-mels; their weights are stored as float16, and they
+compute in float32. Needs the package onnx."""
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -231,13 +232,26 @@ def convert(options: Namespace) -> None:
 
 def export_onnx(options: Namespace) -> None:
     """Write the packaged networks as ONNX files and print their paths."""
-    from svdlib.export import export_onnx, require_onnx
+    from svdlib.export import export_onnx
+
+    _export(options, export_onnx)
+
+
+def export_web(options: Namespace) -> None:
+    """Write the packaged networks as scripts for pages and print their paths."""
+    from svdlib.export_web import export_web
+
+    _export(options, export_web)
+
+
+def _export(options: Namespace, write: Callable[[Path, str], list[Path]]) -> None:
+    from svdlib.export import require_onnx
     from svdlib.inverters import build_inverter
 
     build_inverter("fc8", options.variant)
     require_onnx()
     make_folder(options.out)
-    for path in export_onnx(options.out, options.variant):
+    for path in write(options.out, options.variant):
         _print(str(path))
 
 

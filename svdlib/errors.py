@@ -51,3 +51,11 @@ class OutputError(SvdlibError):
 
 class TrainingError(SvdlibError):
     """A training run that cannot start, go on or be resumed as asked."""
+
+
+class OptimisationError(SvdlibError):
+    """An inversion by optimisation that cannot start or go on."""
+
+
+class PackageError(SvdlibError):
+    """A package that only a part of svdlib needs, and that is not installed."""

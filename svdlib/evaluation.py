@@ -79,8 +79,25 @@ def frame_errors(x: Tensor, x_hat: Tensor) -> Tensor:
     Returns:
         (115,); 1 is as bad as painting the average level of every band.
     """
-    squares = (x.double() - x_hat.double()).square().mean(dim=(0, 1, 3)) / x.double().square().mean(dim=(0, 1, 3))
-    return squares.cpu()
+    return (mean_squares(x - x_hat).mean(dim=1) / mean_squares(x).mean(dim=1)).cpu()
+
+
+def band_errors(x: Tensor, x_hat: Tensor) -> Tensor:
+    """Error of each band: its squared error over all excerpts and frames, divided by its mean square in the originals.
+
+    Args:
+        x: standardised excerpts (n, 1, 115, 80).
+        x_hat: their reconstructions.
+
+    Returns:
+        (80,); 1 is as bad as painting the average level of the band.
+    """
+    return (mean_squares(x - x_hat).mean(dim=0) / mean_squares(x).mean(dim=0)).cpu()
+
+
+def mean_squares(x: Tensor) -> Tensor:
+    """Mean over excerpts (n, 1, 115, 80) of the square of each value: (115, 80)."""
+    return x.double().square().mean(dim=(0, 1))
 
 
 @dataclass(frozen=True)
@@ -181,6 +198,14 @@ def evaluate_inverters(
     return {layer: _score(torch.stack(found).numpy(), plan) for layer, found in distances.items()}
 
 
+def mean_excerpt(train: ExcerptBank) -> Tensor:
+    """What an inverter paints that knows nothing of its feature: the mean training excerpt (1, 1, 115, 80).
+
+    The mean is taken over up to 2048 excerpts, evenly spread over the bank.
+    """
+    return train.gather(train.spread(2048)).mean(0, keepdim=True)
+
+
 def mean_predictor_nre(train: ExcerptBank, bank: ExcerptBank, plan: EvaluationPlan = EvaluationPlan()) -> float:
     """NRE of predicting the mean training excerpt whatever the input: the line that an inverter must beat.
 
@@ -189,7 +214,7 @@ def mean_predictor_nre(train: ExcerptBank, bank: ExcerptBank, plan: EvaluationPl
         bank: the songs to evaluate on.
         plan: the same as for the inverters.
     """
-    mean = train.gather(train.spread(2048)).mean(0, keepdim=True)
+    mean = mean_excerpt(train)
     sets = [bank.cut(starts) for starts in evaluation_sets(bank, plan)]
     return float(np.mean([nre(x, mean.to(x.device).expand_as(x)) for x in sets]))
 

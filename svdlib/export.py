@@ -6,9 +6,9 @@ The files hold the standardisation too, so all of them speak raw log-mels, as `s
 import io
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,11 @@ from svdlib.inverters import FeatureInverter
 from svdlib.model import EXCERPT_FRAMES, LAYER_SHAPES, LAYERS, N_BANDS, SVDNet
 from svdlib.standardizer import Standardizer
 from svdlib.storage import write_atomically
+
+if TYPE_CHECKING:
+    import onnx
+
+AxisNames = Mapping[str, Mapping[int, str]]
 
 OPSET = 17
 """The version of ONNX's operators: what runtimes since 2022 understand."""
@@ -87,14 +92,18 @@ def require_onnx() -> None:
         raise OutputError("ONNX files are written with the package onnx. Add it with: pip install onnx") from None
 
 
-def _write(
-    path: Path,
-    network: nn.Module,
-    example: Tensor,
-    inputs: Sequence[str],
-    outputs: Sequence[str],
-    provenance: dict[str, Any],
-) -> None:
+def to_onnx(
+    network: nn.Module, example: Tensor, inputs: AxisNames, outputs: AxisNames, *, fuse: bool = True
+) -> "onnx.ModelProto":
+    """Trace a network into an ONNX model.
+
+    Args:
+        network: takes one tensor, gives one or several.
+        example: an input.
+        inputs: the name of the input, and of its axes that may have any length, by their numbers.
+        outputs: the same for each output, in order.
+        fuse: let batch normalisation be merged with the convolution before it, which changes the stored weights.
+    """
     import onnx
 
     buffer = io.BytesIO()
@@ -107,10 +116,25 @@ def _write(
             buffer,
             input_names=list(inputs),
             output_names=list(outputs),
-            dynamic_axes={name: {0: "batch"} for name in (*inputs, *outputs)},
+            dynamic_axes={**inputs, **outputs},
             opset_version=OPSET,
+            training=torch.onnx.TrainingMode.EVAL if fuse else torch.onnx.TrainingMode.PRESERVE,
             dynamo=False,  # the newer exporter needs a second package, onnxscript
         )
-    model = onnx.load_from_string(buffer.getvalue())
+    return onnx.load_from_string(buffer.getvalue())
+
+
+def _write(
+    path: Path,
+    network: nn.Module,
+    example: Tensor,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    provenance: dict[str, Any],
+) -> None:
+    import onnx
+
+    batched: Sequence[AxisNames] = [{name: {0: "batch"} for name in names} for names in (inputs, outputs)]
+    model = to_onnx(network, example, *batched)
     onnx.helper.set_model_props(model, {"provenance": json.dumps(provenance)})
     write_atomically(path, lambda file: file.write(model.SerializeToString()))

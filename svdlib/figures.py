@@ -1,6 +1,7 @@
 """The figures and tables of the paper, one function each, in one style; nothing is computed here beyond drawing.
 
-Figures 1 to 3 are diagrams, drawn in `svdlib.diagrams` from the networks themselves.
+Figures 1 to 3 are diagrams, drawn in `svdlib.diagrams` from the networks themselves. Figure 5 and its relatives are
+drawn in `svdlib.figures_nre`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,18 +16,19 @@ from matplotlib.image import AxesImage
 from svdlib.analysis import band_of_frequency
 from svdlib.audio import FRAME_RATE, N_BANDS
 from svdlib.diagrams import figure_detector, figure_inverter, figure_method, shape_text
+from svdlib.figures_nre import figure_band_errors, figure_frame_errors, figure_intervals, figure_nre
 from svdlib.inverters import FeatureInverter, build_inverter, count_parameters
-from svdlib.model import EXCERPT_FRAMES, LAYER_SHAPES
+from svdlib.model import LAYER_SHAPES
 from svdlib.style import BLUE, GREY, ORANGE, STYLE, Drawing, layer_title
 
 if TYPE_CHECKING:
-    from svdlib.evaluation import LayerScore
     from svdlib.training import Epoch
 
 __all__ = [
-    "draw_spectrogram", "figure_class_dependence", "figure_detector", "figure_excerpt", "figure_features",
-    "figure_frame_errors", "figure_geometry", "figure_inversions", "figure_inverter", "figure_kept", "figure_method",
-    "figure_nre", "figure_song_curve", "figure_training", "table_inverters", "table_stages",
+    "draw_spectrogram", "figure_band_errors", "figure_class_dependence", "figure_detector", "figure_excerpt",
+    "figure_features", "figure_frame_errors", "figure_geometry", "figure_intervals", "figure_inversions",
+    "figure_inverter", "figure_kept", "figure_method", "figure_nre", "figure_song_curve", "figure_training",
+    "table_inverters", "table_stages",
 ]  # fmt: skip
 
 COLOUR_MAP = "magma"
@@ -212,62 +214,6 @@ def _layer_colour(number: int, count: int) -> tuple[float, float, float, float]:
     from matplotlib import colormaps
 
     return colormaps["viridis"](0.9 * number / max(1, count - 1))
-
-
-def figure_nre(scores: "Mapping[str, Mapping[str, LayerScore]]", mean_predictor: Mapping[str, float]) -> Drawing:
-    """Draw the normalised reconstruction error over the layers, shallow to deep (paper figure 5).
-
-    Args:
-        scores: per corpus, a score per layer; error bars are its 95 % intervals. A corpus of a single song has none
-            (nan), and gets no bars.
-        mean_predictor: per corpus, the error of always predicting the mean excerpt; a corpus may be left out.
-    """
-    with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 3.8), layout="constrained")
-        axes = figure.subplots()
-        for number, (corpus, by_layer) in enumerate(scores.items()):
-            colour, marker = ((BLUE, "o"), (ORANGE, "s"), (GREY, "^"))[number % 3]
-            position = np.arange(len(by_layer)) + 0.06 * number
-            errors = [[s.nre - s.ci95[0] for s in by_layer.values()], [s.ci95[1] - s.nre for s in by_layer.values()]]
-            axes.errorbar(
-                position,
-                [s.nre for s in by_layer.values()],
-                np.maximum(errors, 0) if np.isfinite(errors).all() else None,
-                fmt=f"{marker}-",
-                color=colour,
-                capsize=4,
-                label=corpus,
-            )
-            line = mean_predictor.get(corpus)
-            if line is not None:
-                axes.axhline(line, color=colour, ls="--", lw=1.2, label=f"mean predictor, {line:.3f}")
-            axes.set_xticks(range(len(by_layer)), [layer_title(layer) for layer in by_layer])
-        axes.set(xlabel="layer that is inverted (shallow to deep)", ylabel="NRE", ylim=(0, None))
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    return figure
-
-
-def figure_frame_errors(errors: Mapping[str, Mapping[str, Sequence[float]]]) -> Drawing:
-    """Draw the error of each frame of an excerpt, a panel per layer and a curve per family of inverters.
-
-    Args:
-        errors: per layer and family, 115 numbers from `svdlib.evaluation.frame_errors`.
-    """
-    with rc_context(STYLE):
-        rows = -(-len(errors) // 4)
-        figure = Drawing(figsize=(7.4, 1.75 * rows + 0.6), layout="constrained")
-        grid = figure.subplots(rows, 4, sharex=True, sharey=True, squeeze=False)
-        for axes, (layer, by_family) in zip(grid.flat, errors.items(), strict=False):
-            for (family, curve), colour in zip(by_family.items(), (BLUE, ORANGE, GREY), strict=False):
-                axes.plot(curve, color=colour, label=family)
-            axes.set_title(layer_title(layer))
-        for axes in grid.flat[len(errors) :]:
-            axes.set_visible(False)
-        grid[0, 0].set(ylim=(0, None), xlim=(0, EXCERPT_FRAMES - 1), xticks=[0, 57, 114])
-        figure.supxlabel("frame of the excerpt", size=9)
-        figure.supylabel("squared error", size=9)
-        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
-    return figure
 
 
 def figure_inversions(excerpts: Mapping[str, Mapping[str, np.ndarray | torch.Tensor]]) -> Drawing:

@@ -90,9 +90,9 @@ class Panel:
         note = f"<span>{escape(self.note)}</span>" if self.note else ""
         return (
             f'<figure class="svdlib-panel"><figcaption class="svdlib-title">{escape(self.title)}</figcaption>'
-            f'<img alt="{escape(self.description)}" src="{_data_uri("image/png", self.image)}">'
+            f'<img alt="{escape(self.description)}" src="{as_data_uri("image/png", self.image)}">'
             f'<audio controls preload="metadata" aria-label="{escape(self.title)}, {seconds:.1f} seconds" '
-            f'src="{_data_uri("audio/mpeg", self.sound)}"></audio>{note}</figure>'
+            f'src="{as_data_uri("audio/mpeg", self.sound)}"></audio>{note}</figure>'
         )
 
 
@@ -140,5 +140,11 @@ def inversion_panels(
         ]
 
 
-def _data_uri(kind: str, data: bytes) -> str:
+def as_data_uri(kind: str, data: bytes) -> str:
+    """A file as an address that holds the file itself, for a page that loads nothing.
+
+    Args:
+        kind: its media type, such as "audio/mpeg".
+        data: its content.
+    """
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"

@@ -4,16 +4,17 @@ An inverter turns one layer's feature back into a log-mel excerpt. A specificati
 one builder makes the network. Stages are written as in the paper: FC (dense), Conv (3x3, padding 1) and Uconv (a
 transposed convolution). Every stage is a linear map, batch normalisation and ELU.
 
-There are two families. *Published*: each Uconv is 4x4 with stride 2, which doubles time and frequency, whatever the
-detector did; the ELU stands at the output too, so no output lies below -1. *Aligned*, our own: each Uconv mirrors one
-convolution or pooling of the detector, so that every cell of the excerpt is computed from exactly those features that
-have seen it; it first undoes the detector's leaky ReLU, which loses nothing, and its output is linear.
+There are two families with weights in the package. *Published*: each Uconv is 4x4 with stride 2, which doubles time
+and frequency, whatever the detector did; the ELU stands at the output too, so no output lies below -1. *Aligned*, our
+own: each Uconv mirrors one convolution or pooling of the detector, so that every cell of the excerpt is computed from
+exactly those features that have seen it; it first undoes the detector's leaky ReLU, which loses nothing, and its output
+is linear.
 """
 
 import math
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -168,7 +169,12 @@ def _aligned_specs() -> dict[str, InverterSpec]:
     return specs
 
 
-VARIANTS: dict[str, dict[str, InverterSpec]] = {"published": PUBLISHED, "aligned": _aligned_specs()}
+VARIANTS: dict[str, dict[str, InverterSpec]] = {
+    "published": PUBLISHED,
+    "published-linear": {layer: replace(spec, linear_output=True) for layer, spec in PUBLISHED.items()},
+    "aligned": _aligned_specs(),
+}
+"""The families by name. "published-linear" tells what the published ones lose by the ELU at their output."""
 
 
 def _linear_map(stage: Stage, n_in: int, bias: bool) -> nn.Module:

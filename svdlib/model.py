@@ -207,12 +207,20 @@ class SVDNet(nn.Module):
         padded = torch.cat([silence, spectrogram, silence])
         chunk = 4096
         scores = [
-            self._dense_scores(padded[start : start + chunk + EXCERPT_FRAMES - 1])
+            self.dense_logits(padded[start : start + chunk + EXCERPT_FRAMES - 1])
             for start in range(0, len(spectrogram), chunk)
         ]
         return torch.sigmoid(torch.cat(scores))
 
-    def _dense_scores(self, frames: Tensor) -> Tensor:
+    def dense_logits(self, frames: Tensor) -> Tensor:
+        """Score all excerpts of a piece of a song in one dilated pass, see `predict_song`.
+
+        Args:
+            frames: standardised (n, 80), n >= 115.
+
+        Returns:
+            Logits (n - 114,); entry k is that of the excerpt which starts at frame k.
+        """
         x = frames[None, None]
         x = self.layers["conv2"](self.layers["conv1"](x))
         x = F.max_pool2d(x, 3, stride=(1, 3))

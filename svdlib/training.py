@@ -76,6 +76,7 @@ class FittedInverters:
         keep: which epoch that is: "best" or "last".
         precision: of activations, "float32" or "bfloat16".
         memory: the most that this process has held, so far.
+        last: per layer the network after the last update, in eval mode; none where only the kept ones were stored.
     """
 
     inverters: dict[str, FeatureInverter]
@@ -84,6 +85,7 @@ class FittedInverters:
     keep: str = "best"
     precision: str = "float32"
     memory: PeakMemory | None = None
+    last: dict[str, FeatureInverter] = field(default_factory=dict)
 
     def record(self, layer: str) -> dict[str, Any]:
         """How the training of one layer went, for its provenance."""
@@ -442,14 +444,20 @@ class _Run:
         self.history = [Epoch(**epoch) for epoch in meta["history"]]
 
     def result(self, finished: bool) -> FittedInverters:
-        """The inverters that are kept, so far; new ones, free of what "released" changes in those under training."""
-        inverters = self._new_inverters()
-        for layer, inverter in inverters.items():
-            inverter.load_state_dict(self.best[layer])
-            inverter.eval()
+        """The inverters that are kept, so far, and the last ones."""
+        kept = self._inverters_with(self.best)
+        last = self._inverters_with({layer: inverter.state_dict() for layer, inverter in self.inverters.items()})
         precision = str(self.precision).removeprefix("torch.")
         memory = peak_memory(self.train.device)
-        return FittedInverters(inverters, self.history, finished, self.plan.keep, precision, memory)
+        return FittedInverters(kept, self.history, finished, self.plan.keep, precision, memory, last)
+
+    def _inverters_with(self, weights: dict[str, dict[str, Tensor]]) -> dict[str, FeatureInverter]:
+        """New inverters in eval mode, free of what "released" changes in those under training."""
+        inverters = self._new_inverters()
+        for layer, inverter in inverters.items():
+            inverter.load_state_dict(weights[layer])
+            inverter.eval()
+        return inverters
 
 
 def _copy_of(module: nn.Module) -> dict[str, Tensor]:

@@ -178,7 +178,8 @@ def test_unknown_layers_and_variants(refused, tmp_path, monkeypatch, verb, words
 
 
 def test_unknown_variant_and_objective(refused, tmp_path):
-    refused("export", "onnx", "--out", tmp_path / "out", "--variant", "mirrored", parts=["'mirrored'", "published"])
+    for form in ("onnx", "web"):
+        refused("export", form, "--out", tmp_path / "out", "--variant", "mirrored", parts=["'mirrored'", "published"])
     refused("train", "inverters", "--objective", "beauty", parts=["'beauty'", "joint, input, released, adversarial"])
 
 

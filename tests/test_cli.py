@@ -52,7 +52,7 @@ def failing(monkeypatch):
     [
         "", "corpus", "corpus build", "corpus export", "corpus fetch", "corpus info", "train", "train detector",
         "train inverters", "evaluate", "evaluate detector", "evaluate nre", "invert", "convert", "export",
-        "export onnx",
+        "export onnx", "export web",
     ],
 )  # fmt: skip
 def test_every_verb_has_help_with_an_example(capsys, words):

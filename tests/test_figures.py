@@ -8,11 +8,13 @@ import torch
 from torch import nn
 
 from svdlib import figures
+from svdlib.analysis import band_frequencies
 from svdlib.audio import EXCERPT_SAMPLES, SAMPLE_RATE, LogMel
 from svdlib.diagrams import shape_text
 from svdlib.evaluation import LayerScore
 from svdlib.inverters import build_inverter
 from svdlib.model import LAYER_SHAPES, LAYERS, SVDNet
+from svdlib.studies.comparisons import Interval
 from svdlib.style import Drawing
 
 TABLE_1 = """
@@ -205,3 +207,26 @@ def test_other_figures_draw_what_they_get():
     cloud = drawn(figures.figure_class_dependence({"originals": np.array([3.0, 1.0, 5.0])}, sung, "Hz"))[0]
     medians = [float(line.get_xdata()[0]) for line in cloud.lines[1::2]]
     assert medians == [1.0, 4.0]
+
+
+def test_band_errors_stand_on_the_mel_scale():
+    curves = {layer: {"published": np.linspace(0, 1, 80)} for layer in LAYERS}
+    axes = [each for each in drawn(figures.figure_band_errors(curves)) if each.get_visible()]
+    assert [each.get_title() for each in axes] == TITLES
+    assert all(np.array_equal(each.lines[0].get_ydata(), np.linspace(0, 1, 80)) for each in axes)
+    peaks = [float(np.interp(tick, np.arange(80), band_frequencies())) for tick in axes[0].get_xticks()]
+    assert peaks == pytest.approx([100, 1000, 4000], rel=0.01)
+
+
+def test_intervals_are_drawn_from_end_to_end():
+    by_place = {"MP6": Interval(0.1, 0.05, 0.2), "FC7": Interval(-0.2, -0.25, -0.1)}
+    alone = {place: Interval(0.3, np.nan, np.nan) for place in by_place}
+    panels = {"one": {"many songs": by_place, "one song": alone}, "two": {"many songs": by_place, "one song": alone}}
+    axes = drawn(figures.figure_intervals(panels, "change", percent=True))
+    assert [each.get_title(loc="left") for each in axes] == ["one", "two"]
+    assert [label.get_text() for label in axes[-1].get_xticklabels()] == ["MP6", "FC7"]
+    for each in axes:
+        (bars,) = each.collections  # a single song has none
+        ends = np.array([segment[:, 1] for segment in bars.get_segments()])
+        assert ends == pytest.approx(np.array([[0.05, 0.2], [-0.25, -0.1]]))
+        assert any(list(line.get_ydata()) == [0.3, 0.3] for line in each.lines if line.get_marker() == "s")

@@ -154,7 +154,9 @@ def test_large_maps_are_trimmed_at_the_end():
 def test_small_maps_get_a_border_of_zeros(layer, border):
     output = build_inverter(layer).eval()(feature_of(layer))
     inside = output[:, :, border:-border, border:-border]
-    assert output.abs().sum() == inside.abs().sum() and (inside[..., 0] != 0).any()
+    outside = output.clone()
+    outside[:, :, border:-border, border:-border] = 0
+    assert not outside.any() and (inside[..., 0] != 0).any()
     assert inside.shape[2:] == LAYER_SHAPES[layer][1:]
 
 

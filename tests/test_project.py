@@ -1,6 +1,7 @@
 """The files around the library: packaging, continuous integration, and the pages and scripts of the book."""
 
 import ast
+import base64
 import importlib.util
 import json
 import re
@@ -288,6 +289,34 @@ def test_failing_cell_is_named(build, tmp_path, monkeypatch):
 )
 def test_requests_that_leave_the_book_are_found(build, page, requests):
     assert build.external_requests(page) == requests
+
+
+def test_pages_keep_text_and_give_away_what_is_heavy(build, tmp_path, monkeypatch):
+    sound, picture = b"sound" * 500, b"picture" * 500
+    encoded = [base64.b64encode(content).decode() for content in (sound, picture)]
+    player = f'<audio controls preload="metadata" src="data:audio/mpeg;base64,{encoded[0]}"></audio>'
+    explorer = '<svdlib-explorer><script type="application/json">{"a":1}</script></svdlib-explorer>'
+    small = '<img loading="eager" src="data:image/png;base64,AAAA">'
+    page = (
+        f'<script defer src="../_static/scripts/fontawesome.js?digest=1"></script>{player}{small}{explorer}'
+        f'<img alt="a > b" src="data:image/png;base64,{encoded[1]}">'
+    )
+    (tmp_path / "_static").mkdir()
+    (tmp_path / "notebooks").mkdir()
+    for name in ("index.html", "notebooks/a.html"):
+        (tmp_path / name).write_text(page, encoding="utf-8")
+    monkeypatch.setattr(build, "HTML", tmp_path)
+    build.finish_pages()
+    for name, up in (("index.html", ""), ("notebooks/a.html", "../")):
+        light = (tmp_path / name).read_text(encoding="utf-8")
+        shape = re.fullmatch(
+            rf'<audio controls preload="none" src="({up}_static/media/\w+\.mp3)"></audio>{re.escape(small)}'
+            rf'<svdlib-explorer source="({up}_static/media/\w+\.js)"></svdlib-explorer>'
+            rf'<img loading="lazy" alt="a > b" src="({up}_static/media/\w+\.png)">',
+            light,
+        )
+        files = [((tmp_path / name).parent / address).read_bytes() for address in shape.groups()]
+        assert files[0] == sound and files[2] == picture and b'{"a":1}' in files[1]
 
 
 def test_an_empty_book_does_not_pass_as_self_contained(build, tmp_path):

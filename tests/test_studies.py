@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from svdlib.augmentation import Augmentation
 from svdlib.checkpoints import load_detector, pretrained, save_weights
 from svdlib.detector_training import DetectorPlan, predict
-from svdlib.errors import CorpusError
+from svdlib.errors import CorpusError, TrainingError
 from svdlib.evaluation import THRESHOLDS, best_threshold, error_rates, roc_points, smooth
 from svdlib.excerpts import Songs
 from svdlib.recipes import evaluate_detector
@@ -306,9 +306,9 @@ def test_a_finished_study_is_read_and_an_unfinished_one_goes_on(ablation, monkey
 
 def test_a_folder_of_another_run_is_refused(ablation):
     folder, run, _ = ablation
-    with pytest.raises(detector_ablation.TrainingError, match="holds an earlier run"):
+    with pytest.raises(TrainingError, match="holds an earlier run"):
         run()
-    with pytest.raises(detector_ablation.TrainingError, match="other settings or songs"):
+    with pytest.raises(TrainingError, match="other settings or songs"):
         run(plan=DetectorPlan(epochs=2, steps_per_epoch=1, batch_size=2), resume=True)
 
 

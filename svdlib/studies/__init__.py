@@ -2,8 +2,12 @@
 
     python -m svdlib.studies.real_singing --corpus folder:PATH --out results.json
     python -m svdlib.studies.detector_ablation --real folder:PATH --folder runs/ablation --out results.json
-    python -m svdlib.studies.inverter_families --corpus folder:PATH --out results.json
+    python -m svdlib.studies.inverter_ablation --real folder:PATH --folder runs/inverter_ablation --out results.json
+    python -m svdlib.studies.reconstruction_error --others folder:PATH --out results.json
     python -m svdlib.studies.kept_structure --corpus synthetic folder:PATH --out results.json
+    python -m svdlib.studies.inversion_by_optimisation --help
+    python -m svdlib.studies.what_it_uses --help
+    python -m svdlib.studies.claims
     python -m svdlib.studies.reproduce --corpus jamendo --second rwc --folder runs/reproduce
 
 The results that the book shows lie in `results/` and are read with `load_results`.
@@ -125,3 +129,26 @@ def read_record(path: Path, keys: Sequence[str], remedy: str) -> dict[str, Any]:
         return {key: record[key] for key in keys} | {"identity": dict(record["identity"])}
     except (ValueError, KeyError, TypeError) as error:
         raise TrainingError(f"{path} is damaged ({error}). {remedy}") from error
+
+
+def read_finished(path: Path, identity: dict[str, Any], *, resume: bool) -> dict[str, Any] | None:
+    """The result of a part of a study that an earlier run has finished; None if there is none.
+
+    Args:
+        path: where that part would be written.
+        identity: of the part, fit for JSON: another one is refused.
+        resume: whether an earlier run may be gone on with.
+
+    Raises:
+        TrainingError: there is one and `resume` is false, or it was another run, or its file is damaged.
+    """
+    from svdlib.errors import TrainingError
+
+    if not path.is_file():
+        return None
+    if not resume:
+        raise TrainingError(f"{path} holds an earlier run. Resume it, or choose another folder.")
+    record = read_record(path, ("identity", "result"), "Delete it and resume: it is scored again.")
+    if record["identity"] != identity:
+        raise TrainingError(f"{path} belongs to a run with other settings or songs. Choose another folder.")
+    return record["result"]

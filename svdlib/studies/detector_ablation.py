@@ -18,12 +18,11 @@ import torch
 
 from svdlib.augmentation import Augmentation
 from svdlib.detector_training import DetectorPlan, fit_detector, predict
-from svdlib.errors import TrainingError
 from svdlib.evaluation import best_threshold, smooth
 from svdlib.excerpts import Songs
 from svdlib.remixing import Remixing
 from svdlib.storage import digest
-from svdlib.studies import as_json, origin_of, read_record, run_program, write_results
+from svdlib.studies import as_json, origin_of, read_finished, run_program, write_results
 from svdlib.studies.bootstrap import count_songs, pooled_scores
 
 BASE_PLAN = DetectorPlan(epochs=1, steps_per_epoch=300, batch_size=8)
@@ -144,8 +143,9 @@ def run_configuration(
     identity |= {"material": material.digest()}
     place = folder / configuration.name.replace(" ", "-")
     finished = place.with_suffix(".json")
-    if finished.is_file():
-        return _read_finished(finished, identity, resume)
+    earlier = read_finished(finished, as_json(identity), resume=resume)
+    if earlier is not None:
+        return earlier
     curves = []
     for seed in configuration.seeds:
         where = {"device": device, "folder": place / f"seed-{seed}", "resume": resume}
@@ -223,15 +223,6 @@ def _average(curves: Sequence[Mapping[str, Sequence[np.ndarray]]]) -> dict[str, 
 
 def _curves(detector: torch.nn.Module, songs: Songs) -> list[np.ndarray]:
     return [predict(detector, log_mel) for log_mel in songs.log_mels]
-
-
-def _read_finished(path: Path, identity: dict[str, Any], resume: bool) -> dict[str, Any]:
-    if not resume:
-        raise TrainingError(f"{path} holds an earlier run. Resume it, or choose another folder.")
-    record = read_record(path, ("identity", "result"), "Delete it and resume: it is scored again.")
-    if record["identity"] != as_json(identity):
-        raise TrainingError(f"{path} belongs to a run with other settings or songs. Choose another folder.")
-    return record["result"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

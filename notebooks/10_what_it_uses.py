@@ -1,0 +1,612 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # What the detector really uses
+#
+# :::{admonition} Before you start
+# :class: tip
+# **What you will learn**
+# - why what a layer *keeps* is not yet what the answer *depends on*;
+# - how to test an explanation: keep or remove what it points at, and ask the detector again;
+# - which controls such a test needs, and how easily it fools one without them;
+# - gradients, integrated gradients, Grad-CAM and SLIME, on the same excerpts as the inversions;
+# - which of them finds the voice, where we know where the voice is.
+#
+# **Prerequisites:** {doc}`01_model` and {doc}`05_qualitative_analysis`; derivatives.
+#
+# **Minutes:** 50 to read and try; about one to run.
+# :::
+
+# %% tags=["parameters"]
+profile = "demo"
+corpus = "synthetic"
+device = "cpu"
+seed = 0
+
+# %%
+import numpy as np
+import pandas as pd
+import torch
+from IPython.display import Markdown, display
+
+import svdlib
+from svdlib import figures_explanations as figures
+from svdlib import local_explanations as local
+from svdlib import masking
+from svdlib.devices import choose_device
+from svdlib.local_explanations import MAP_TITLES
+from svdlib.studies import load_results
+from svdlib.studies import what_it_uses as uses
+
+device = choose_device(device)
+n_songs = {"demo": 4, "laptop": 16, "full": None}[profile]
+per_answer = {"demo": 2, "laptop": 3, "full": 8}[profile]
+
+# %%
+tracks = svdlib.open_corpus(corpus).split("test")[:n_songs]
+songs = svdlib.load_songs(tracks, stems=True)
+detector = svdlib.pretrained("detector").to(device)
+inverters = {
+    layer: svdlib.pretrained("inverter", layer=layer, variant="aligned")
+    .to(device)
+    for layer in local.INVERTED_LAYERS
+}  # fmt: skip
+
+# %% [markdown]
+# ## Kept is not used
+#
+# An inversion shows what a layer has kept of an excerpt. It says nothing about what the rest of the network does with it. A layer may keep the drums in detail, and the answer may not care about drums at all. To know what the answer depends on, we have to change the input and watch the answer.
+#
+# The paper's authors did this in their next study {cite}`mishra2018eusipco`. They invert FC8, stretch the inversion to the range from 0 to 1, and set a threshold. Cells above it are the mask. They multiply the excerpt by the mask, and ask the detector again. If its answer survives, the
+# inversion points at something that is enough for this answer.
+#
+# We repeat this with four changes.
+#
+# - **Any map.** A *map* is a list of 115 × 80 numbers, one for each cell of the spectrogram. An inversion is one. The local explanations below are others. All of them can be put to the same test.
+# - **Equal areas.** A mask holds a given *share* $s$ of the cells: those with the highest values in the map. With a threshold, one map gives a large mask and another one a small mask, and the larger one keeps more of everything.
+# - **Keep and remove.** What is enough for an answer need not be needed for it. So we also remove the mask, and keep the rest.
+# - **Controls.** The most important change. See below.
+#
+# ## What to put into the holes
+#
+# A masked cell must hold *something*. We know two candidates. **The mean** of the band over the training songs is 0 on the standardised scale; it is what the authors' code writes, and it is an unremarkable value in every band. **Silence** is the lowest value that a log-mel can have. It sounds more natural,
+# but it lies many deviations below the mean, so that every edge of a mask becomes a cliff which no song has. {cite:t}`mishra2020` compare several such contents for the same kind of detector: explanations change with the content, and for regions along time they recommend an average magnitude. So we use the mean, and look at silence only to see
+# how much it matters.
+#
+# Both have a flaw that no choice removes: an excerpt with holes is unlike any training song. When the answer changes, it may be because something important is missing, or because the excerpt has become strange. This is why there must be controls.
+#
+# ## One excerpt
+#
+# Let a random generator choose excerpts, so that we do not choose nice ones: the same number that the detector takes for sung and for not sung, if there are so many. We explain *the detector's* answer, right or wrong.
+
+# %%
+chosen = uses.choose_excerpts(detector, songs, per_answer, seed)
+first = int(chosen.sung.int().argmax())  # the first that it takes for sung
+x, sung = chosen.x[first : first + 1], chosen.sung[first : first + 1]
+
+inversion = svdlib.reconstruct(detector, inverters, x)["fc8"][:, 0]
+mask = masking.top_cells(inversion, share=0.1)
+mean = masking.fill_like(x, detector.standardizer, "mean")
+generator = torch.Generator().manual_seed(seed)
+elsewhere = masking.rolled(inversion, generator)
+wrong = masking.top_cells(elsewhere, share=0.1)
+dust = masking.top_cells(masking.scattered(inversion, generator), share=0.1)
+
+versions = {
+    "as it is": x,
+    "kept: 10 % by the inversion": masking.keep(x, mask, mean),
+    "kept: the same mask at a wrong time": masking.keep(x, wrong, mean),
+    "kept: 10 % at random": masking.keep(x, dust, mean),
+    "removed: 10 % by the inversion": masking.keep(x, ~mask, mean),
+    "removed: the same mask at a wrong time": masking.keep(x, ~wrong, mean),
+    "removed: 10 % at random": masking.keep(x, ~dust, mean),
+    "nothing but mean": mean,
+}
+answers = {
+    name: torch.sigmoid(masking.logits_of(detector, version)).item()
+    for name, version in versions.items()
+}
+
+# %% tags=["hide-input"]
+pd.DataFrame(
+    [
+        {"excerpt": name, "probability of singing": f"{value:.2f}"}
+        for name, value in answers.items()
+    ]
+).style.hide(axis="index")
+
+# %%
+# NBVAL_CHECK_OUTPUT
+print("cells in each mask:", [int(m.sum()) for m in (mask, wrong, dust)])
+
+# %% [markdown]
+# The table has the two controls that we shall use.
+#
+# - **The same map at a wrong time.** The map is shifted by a quarter to three quarters of the excerpt; what leaves at the end comes back at the beginning. The mask has the same area, the same blobs and the same bands. Only the place in time is wrong. If it does as well as the map, the map's places in time mean nothing.
+# - **Random cells.** They are a weak control, and we show them to warn of it. Random cells are a fine dust. Dust leaves something of everything, and it looks unlike any mask that a map makes.
+#
+# One excerpt proves nothing, in either direction. First we need the other maps.
+#
+# ## Four local explanations
+#
+# Let $z(\mathbf{x})$ be the logit, the number whose sigmoid is the probability of singing. A local explanation says for *one* excerpt how much each cell $k$ contributes to $z$.
+#
+# **Gradient** {cite}`simonyan2014`. How strongly does the logit react to the cell? The map is $|\partial z / \partial x_k|$. It says nothing about whether the cell now speaks for or against singing. Multiplying the (signed) gradient by $x_k$ gives **input × gradient**: for a linear detector, that is exactly what the cell has brought, counted from $x_k = 0$.
+#
+# **Integrated gradients** {cite}`sundararajan2017`. A gradient only knows the surroundings of $\mathbf{x}$. If the detector is already sure, nothing there changes much. So one goes from a baseline $\mathbf{b}$ straight to $\mathbf{x}$ and adds up the gradients on the way:
+#
+# $$
+# a_k = (x_k - b_k) \int_0^1 \frac{\partial z}{\partial x_k}\bigl(\mathbf{b} + \alpha\, (\mathbf{x} - \mathbf{b})\bigr)\, \mathrm{d}\alpha .
+# $$
+#
+# The sum over all cells is $z(\mathbf{x}) - z(\mathbf{b})$, whatever the network: this is called *completeness*. Our baseline is the mean, $\mathbf{b} = 0$, the same that we put into masked cells.
+#
+# **Grad-CAM** {cite}`selvaraju2017`. Take the maps $A^c$ of the deepest convolution, Conv5. Weight each channel $c$ by the mean of its gradient, and add up:
+#
+# $$
+# G = \sum_c w_c\, A^c, \qquad w_c = \frac{1}{33 \cdot 21} \sum_{i,j} \frac{\partial z}{\partial A^c_{ij}} .
+# $$
+#
+# $G$ has 33 × 21 values, which are interpolated. The usual way stretches $G$ to the size of the input. Here this would be wrong: our network does not pad, so that its outermost cells stand well inside the excerpt. `svdlib` puts each cell into the middle of what it sees.
+#
+# **SLIME** {cite}`mishra2017`, LIME {cite}`ribeiro2016` for sound. Divide the excerpt into regions, 6 along time by 4 along frequency. Switch each one off or on at random, many times, and fit a linear model to the answers. A region's weight is its contribution. The method needs no gradients, and it never looks inside the network.
+#
+# The first three come from the library captum {cite}`kokhlikyan2020`. Each is one line:
+
+# %%
+maps, fits = local.every_map(detector, inverters, x, seed=seed)
+
+change = masking.logits_of(detector, x) - masking.logits_of(detector, mean)
+total = local.integrated_gradients(detector, x, steps=32).sum()
+print(f"z(x) - z(0): {change.item():.2f}; all cells together: {total:.2f}")
+print(f"SLIME's linear model explains {fits[0]:.0%} of its answers' variance")
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "A grid of pictures of one excerpt. First the spectrogram, then the cells where the voice is louder than the band (if the song has stems), then the maps: inversions of FC8 and MP6, gradient, input times gradient, integrated gradients, Grad-CAM and SLIME. How far they agree is measured below."}}
+voice = {}
+if chosen.lead is not None:
+    voice = {"voice above band": chosen.lead[first] > 0}
+drawn = {
+    name: values[0] for name, values in maps.items() if name != "loudness"
+}
+figures.figure_maps(x[0, 0], drawn, voice)
+
+# %% [markdown]
+# Each map has its own colour scale. The four signed maps are orange where a cell speaks for singing and purple where it speaks against. The others are brighter where they are larger.
+#
+# What one sees in any such picture: gradient, input × gradient and integrated gradients are made of single cells. Grad-CAM and SLIME are made of large patches, because their grids are coarse. The inversion of MP6 resembles the excerpt; that of FC8 is a few smooth blobs. What one cannot see is
+# which of them is *right*. They all look plausible. That is the trouble with pictures of explanations.
+#
+# The last map is not drawn, and is not an explanation at all. **Loudness** is the excerpt itself: it puts the cells first that stick out most from their band's mean. It knows nothing about the detector. An explanation that does no better than loudness has not shown that it knows something about the detector either.
+#
+# ## The test
+#
+# Let $p(s)$ be how sure the detector is of its answer if only the share $s$ of the cells is kept, and $q(s)$ if it is removed, the highest cells first in both. ("How sure" is the probability of singing if the answer was "sung", and one minus it otherwise.) A good explanation has a $p$ that rises soon and a $q$
+# that falls soon. We call the area between the curves the **advantage**,
+#
+# $$
+# \int_0^1 p(s) - q(s)\; \mathrm{d}s .
+# $$
+#
+# For cells in a random order it is about 0, since keeping half of the cells is the same as removing the other half. Others call the two areas *insertion* and *deletion*. For the signed maps, cells that speak for the detector's answer come first.
+
+# %%
+found = uses.measure(detector, inverters, songs, per_answer, seed)
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two charts of how sure the detector is of the answer sung. Left over the share of cells that are kept, right over the share removed. Solid lines for the inversion of FC8, integrated gradients and loudness, dotted lines for the same maps at a wrong time, and a grey line for random cells. The advantages are given in the next figure."}}
+answer = "sung" if "sung" in found["answers"] else "not sung"
+rows = found["answers"][answer]["mean"]
+shown = ("inversion-fc8", "integrated-gradients", "loudness")
+figures.figure_masking_curves(
+    found["shares"], {name: rows[name] for name in shown}, rows["scattered"]
+)
+
+
+# %% tags=["remove-input"]
+def point(entry):
+    """Value and interval of a measured number, nan where there is none."""
+    return [
+        np.nan if v is None else v for v in (entry["value"], *entry["ci95"])
+    ]
+
+
+def listed(names):
+    return ", ".join(MAP_TITLES[name] for name in names) or "none"
+
+
+def clearly(entry):
+    """Whether the interval lies above zero."""
+    return point(entry)[1] > 0
+
+
+group = found["answers"][answer]
+at = found["shares"].index(0.3)
+kept, removed = (
+    {name: rows[name][way][at] for name in (*shown, "scattered")}
+    for way in ("keeping", "removing")
+)
+display(
+    Markdown(
+        f"These are {group['excerpts']} excerpts from {len(found['songs'])} songs that the detector takes for {answer} (profile `{profile}`). With all cells it is sure to {point(group['whole'])[0]:.2f}, with nothing but mean to {point(group['nothing'])[0]:.2f}. "
+        + f"With 30 % of the cells kept, it is sure to {kept['inversion-fc8']:.2f} (inversion of FC8), {kept['integrated-gradients']:.2f} (integrated gradients), {kept['loudness']:.2f} (loudness) and {kept['scattered']:.2f} (random cells); "
+        + f"with 30 % removed, to {removed['inversion-fc8']:.2f}, {removed['integrated-gradients']:.2f}, {removed['loudness']:.2f} and {removed['scattered']:.2f}. A few excerpts are a demonstration. What follows is a measurement."
+    )
+)
+
+# %% [markdown]
+# ## Measured on more songs
+#
+# The same function has measured all test songs of the synthetic corpus and five real songs, with `python -m svdlib.studies.what_it_uses`. The intervals come from drawing the songs anew.
+
+# %% tags=["remove-input"]
+study = load_results("what_it_uses")
+measured = study["corpora"] if study else [found | {"corpus": corpus}]
+titles = [
+    "synthetic songs"
+    if each["corpus"].startswith("synthetic")
+    else "real songs"
+    for each in measured
+]
+if not study:
+    display(
+        Markdown(
+            "The stored results are missing here, so that the numbers below are those of the few excerpts above."
+        )
+    )
+
+
+def comparison(name):
+    return {
+        title: {
+            key: {
+                "the map": point(row["advantage"]),
+                "at a wrong time": point(row["rolled"]["advantage"]),
+            }
+            for key, row in each["answers"][name]["mean"].items()
+            if key in MAP_TITLES
+        }
+        for title, each in zip(titles, measured, strict=True)
+        if name in each["answers"]
+    }
+
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Advantage of eight maps with 95 percent intervals, for excerpts that the detector takes for sung, each beside the same map at a wrong time; one panel for synthetic and one for real songs. The text below says which maps are clearly above their control and above loudness."}}
+figures.figure_comparison(comparison("sung"), "advantage", chance=0)
+
+# %% tags=["remove-input"]
+for title, each in zip(titles, measured, strict=True):
+    if "sung" not in each["answers"]:
+        continue
+    group = each["answers"]["sung"]
+    table = {k: row for k, row in group["mean"].items() if k in MAP_TITLES}
+    values = {k: point(row["advantage"])[0] for k, row in table.items()}
+    best = max(values, key=values.get)
+    timed = [k for k, row in table.items() if clearly(row["over_control"])]
+    untimed = [k for k in table if k not in timed]
+    others = [k for k in table if k != "loudness"]
+    gaps = {
+        k: uses.difference(
+            table[k]["advantage"], table["loudness"]["advantage"]
+        )
+        for k in others
+    }
+    above = [k for k in others if clearly(gaps[k])]
+    below = [k for k in others if point(gaps[k])[2] < 0]
+    fc8, blank = table["inversion-fc8"], group["nothing"]
+    display(
+        Markdown(
+            f"**{title.capitalize()}** ({each['corpus']}, {group['excerpts']} excerpts). The largest advantage has {MAP_TITLES[best]}, {values[best]:.2f}. The inversion of FC8 has {values['inversion-fc8']:.2f}, "
+            f"and {point(fc8['rolled']['advantage'])[0]:.2f} at a wrong time. Clearly better than at a wrong time: {listed(timed)}. Not clearly: {listed(untimed)}. "
+            f"Clearly better than loudness: {listed(above)}. Clearly worse than loudness: {listed(below)}."
+        )
+    )
+
+# %% [markdown]
+# Three things to learn from this, whatever the numbers.
+#
+# A map can have an advantage *without* having the right places: compare each filled point with its hollow one. What the control still has comes from bands, not from moments: the same bands matter in many excerpts.
+#
+# Loudness is a strong opponent. The cells that stick out are the cells that carry information, and a network reacts to what is there. So "the answer survives if we keep what the explanation highlights" is easily true. A test without this comparison would have called loudness a good explanation of the detector.
+#
+# And gradients are made from the detector itself, cell by cell, so that they can pick cells which change this network's answer whether or not a listener would find anything there. A large advantage says that a map describes the *network*. It does not say that the network listens to the right thing. We come to that.
+#
+# ## The answer "not sung"
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Advantage of eight maps with 95 percent intervals, for excerpts that the detector takes for not sung, each beside the same map at a wrong time; one panel for synthetic and one for real songs. The text below interprets it."}}
+figures.figure_comparison(comparison("not sung"), "advantage", chance=0)
+
+# %% tags=["remove-input"]
+for title, each in zip(titles, measured, strict=True):
+    if "not sung" not in each["answers"]:
+        continue
+    group = each["answers"]["not sung"]
+    blank, silent = (
+        point(group[k])[0] for k in ("nothing", "nothing_silence")
+    )
+    table = {k: row for k, row in group["mean"].items() if k in MAP_TITLES}
+    timed = [k for k, row in table.items() if clearly(row["over_control"])]
+    lowest = min(min(row["keeping"]) for row in table.values())
+    negative = [
+        k for k, row in table.items() if point(row["advantage"])[2] < 0
+    ]
+    display(
+        Markdown(
+            f'**{title.capitalize()}** ({group["excerpts"]} excerpts). An excerpt of nothing but mean is "not sung" with probability {blank:.2f}, digital silence with {silent:.2f}. '
+            f"Clearly better than at a wrong time: {listed(timed)}. Clearly below zero: {listed(negative)}. The least sure that the detector gets on average, over all maps and shares kept, is {lowest:.2f}."
+        )
+    )
+
+# %% [markdown]
+# Read this figure differently from the one before. An empty excerpt already gets the answer "not sung". So both ends of both curves are high, and nothing that is there was *needed* for the answer. What remains to be measured lies between: whether parts of the excerpt, taken alone, make the detector say "sung".
+#
+# A negative advantage means just that: the cells that the map puts first, kept alone, look more like singing than what is left without them. A map without a sign can easily end there, since it puts first what stands out, and not what speaks against singing. A positive advantage of a signed map means that it has put the suspicious cells last. This is worth knowing,
+# but it does not show what the answer rests on: "not sung" is the absence of something, and one cannot point at an absence.
+#
+# ## Does the fill matter?
+
+# %% tags=["remove-input"]
+lines = []
+for title, each in zip(titles, measured, strict=True):
+    for name, group in each["answers"].items():
+        mean_row, silent_row = (
+            group[fill]["inversion-fc8"] for fill in ("mean", "silence")
+        )
+        lines.append(
+            {
+                "songs": title,
+                "answer": name,
+                "advantage, mean": point(mean_row["advantage"])[0],
+                "over control, mean": point(mean_row["over_control"])[0],
+                "advantage, silence": point(silent_row["advantage"])[0],
+                "over control, silence": point(silent_row["over_control"])[0],
+            }
+        )
+table = pd.DataFrame(lines)
+display(table.style.format(precision=2).hide(axis="index"))
+shift = (table["advantage, mean"] - table["advantage, silence"]).abs().max()
+signs = (
+    np.sign(table["over control, mean"])
+    != np.sign(table["over control, silence"])
+).sum()
+display(
+    Markdown(
+        f"The table is for the inversion of FC8. From one fill to the other its advantage changes by up to {shift:.2f}, and its lead over the control changes its sign in {signs} of {len(table)} cases. "
+        "A statement about a map that depends on the fill is a statement about the fill."
+    )
+)
+
+# %% [markdown]
+# ## Do the maps agree?
+#
+# Do two maps put the same cells first? We rank all 9200 cells of an excerpt by each map and correlate the ranks: 1 is the same order, 0 no relation. And as in {doc}`05_qualitative_analysis` we need a chance level. Two maps may agree because both always prefer the same bands, whatever the excerpt. So above the diagonal one of the
+# two maps comes from an excerpt of another song.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "A table of rank correlations between eight maps, coloured from purple, minus one, to orange, plus one. Below the diagonal both maps are of the same excerpt, above the diagonal one is of another song. The text below names the largest and the smallest."}}
+agreement = measured[0]["answers"][
+    "sung" if "sung" in measured[0]["answers"] else "not sung"
+]["agreement"]
+figures.figure_agreement(agreement)
+
+# %% tags=["remove-input"]
+correlations = {
+    pair: point(entry["correlation"])[0] for pair, entry in agreement.items()
+}
+
+
+def pair_title(pair):
+    return " and ".join(MAP_TITLES[name] for name in pair.split("/"))
+
+
+ordered = sorted(correlations, key=correlations.get)
+with_fc8 = {
+    pair: value
+    for pair, value in correlations.items()
+    if pair.startswith("inversion-fc8/") and "inversion-mp6" not in pair
+}
+nearest = max(with_fc8, key=with_fc8.get)
+overlap = agreement[nearest]
+display(
+    Markdown(
+        f"On the {titles[0]}, the strongest agreement is between {pair_title(ordered[-1])} ({correlations[ordered[-1]]:.2f}), the weakest between {pair_title(ordered[0])} ({correlations[ordered[0]]:.2f}). "
+        f"Of all maps but the other inversion, FC8's inversion agrees best with {MAP_TITLES[nearest.split('/')[1]]} ({with_fc8[nearest]:.2f}; by chance {point(overlap['chance_correlation'])[0]:.2f}). "
+        f"Of the first tenth of the cells these two share {point(overlap['overlap'])[0]:.0%}; by chance it would be {point(overlap['chance_overlap'])[0]:.0%}."
+    )
+)
+
+# %% [markdown]
+# Low numbers need not mean that one of two maps is wrong. They answer different questions. A gradient asks "what if this cell changed a little?", SLIME "what if this whole region were gone?", an inversion "what does this feature look like?". But it does mean that *the* explanation of an answer does not exist. Who shows one map, shows one question's answer.
+#
+# ## Which map finds the voice?
+#
+# So far the detector itself was the judge. Is there a truth? In our synthetic songs there is one: they are mixed by a program from a voice and a band, so that we know for every cell whether the voice is louder than the band there. Real songs do not come with this knowledge.
+#
+# We take excerpts that are sung and that the detector takes for sung, and ask of each map: with which probability does a cell of the voice rank above another cell? That is the area under the ROC curve (AUC) over cells. 1 is perfect, 0.5 is chance. There are two controls: the map at a wrong time, and the map of an excerpt *of another song*. The
+# second one knows which bands voices prefer, and nothing about this excerpt.
+
+# %% tags=["remove-input"]
+voiced = next((each for each in measured if each["voice"]), None)
+if voiced is None:
+    display(
+        Markdown(
+            "These songs have no stems, so that nobody knows where the voice is: this part needs the synthetic corpus."
+        )
+    )
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "How well eight maps find the cells of the voice: area under the ROC curve with 95 percent intervals, beside the same map at a wrong time and the map of another song, and a dashed line for chance at one half. The text below gives the values."}}
+ways = {
+    "map": "the map",
+    "rolled": "at a wrong time",
+    "swapped": "of another song",
+}
+figure = None
+if voiced is not None:
+    figure = figures.figure_comparison(
+        {
+            f"cells of the voice, {voiced['voice']['excerpts']} excerpts": {
+                name: {
+                    ways[way]: point(entry[way])
+                    for way in ways
+                    if way in entry
+                }
+                for name, entry in voiced["voice"]["auc"].items()
+            }
+        },
+        "AUC",
+        chance=0.5,
+    )
+figure
+
+# %% tags=["remove-input"]
+if voiced is not None:
+    aucs = voiced["voice"]["auc"]
+    value = {name: point(entry["map"])[0] for name, entry in aucs.items()}
+    best = max(value, key=value.get)
+    finds = [name for name in aucs if point(aucs[name]["map"])[1] > 0.5]
+    timed = [name for name in aucs if clearly(aucs[name]["over_rolled"])]
+    beyond = [
+        name
+        for name in aucs
+        if "swapped" in aucs[name]
+        and clearly(uses.difference(aucs[name]["map"], aucs[name]["swapped"]))
+    ]
+    said = {
+        name: point(entry)[0]
+        for name, entry in voiced["voice"]["answers"].items()
+    }
+    display(
+        Markdown(
+            f"The voice is louder than the band in {point(voiced['voice']['voice_share'])[0]:.0%} of the cells. The best finder is {MAP_TITLES[best]} with an AUC of {value[best]:.2f}; the inversion of FC8 has {value['inversion-fc8']:.2f}, loudness {value['loudness']:.2f}. "
+            f"Clearly above 0.5: {listed(finds)}. Clearly better than at a wrong time: {listed(timed)}. Clearly better than a map of another song: {listed(beyond)}.\n\n"
+            f"Does the detector use the voice at all? The stems tell. It is sure of singing to {said['mix']:.2f} in the mix, to {said['band']:.2f} if the band plays alone, and to {said['voice']:.2f} if the voice sings alone."
+        )
+    )
+
+# %% [markdown]
+# A modest AUC is no scandal by itself. The detector need not look at the whole voice: a few harmonics may be enough, and cells between them are "voice" in our truth as well. Nor must every cell it uses belong to the voice: where the band is silent may be evidence, too. But a map with an AUC at chance must not be shown to anyone as "this is where the singing is".
+#
+# ## A test without strange excerpts
+#
+# The stems allow one more thing that masks otherwise cannot have: *the right fill*. Into a removed cell we put what the band alone would have there. So removing all cells does not give a void but a normal excerpt in which nobody sings, and no mask has cliffs. And we can add a map that knows the truth: by how much the voice lies above the band in each cell.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Advantage of eight maps and of the true voice with 95 percent intervals, where masked cells hold what the band alone would have there, each beside the same map at a wrong time. The text below gives the values."}}
+figure = None
+if voiced is not None:
+    figure = figures.figure_comparison(
+        {
+            "masked cells hold the band alone": {
+                name: {
+                    "the map": point(row["advantage"]),
+                    "at a wrong time": point(row["rolled"]["advantage"]),
+                }
+                for name, row in voiced["voice"]["band"].items()
+                if name in MAP_TITLES
+            }
+        },
+        "advantage",
+        chance=0,
+    )
+figure
+
+# %% tags=["remove-input"]
+if voiced is not None:
+    table = {
+        name: row
+        for name, row in voiced["voice"]["band"].items()
+        if name in MAP_TITLES
+    }
+    value = {k: point(row["advantage"])[0] for k, row in table.items()}
+    gaps = {
+        k: uses.difference(row["advantage"], table["voice"]["advantage"])
+        for k, row in table.items()
+        if k != "voice"
+    }
+    more = [k for k, gap in gaps.items() if clearly(gap)]
+    less = [k for k, gap in gaps.items() if point(gap)[2] < 0]
+    display(
+        Markdown(
+            f"Cells in the order of the true voice have an advantage of {value['voice']:.2f} ({point(table['voice']['rolled']['advantage'])[0]:.2f} at a wrong time). Clearly more have: {listed(more)}. Clearly less: {listed(less)}. "
+            "A map can do better than the true voice, because it need not find all of the voice, only the cells that move this network."
+        )
+    )
+
+# %% [markdown]
+# Put the last two figures side by side. One asks whether a map is right about the *sound*, the other whether it is right about the *network*. A map can be good at one and poor at the other, and the word "explanation" hides which of the two is meant.
+#
+# ## Take-away
+#
+# - What a layer keeps, what an answer depends on, and where the voice is are three questions.
+# - Test a map by keeping and removing, at equal areas, beside the same map at a wrong time and beside loudness. Random cells are too weak a control.
+# - If an empty excerpt is "not sung" anyway, a test of that answer only shows which parts look like singing.
+# - Maps that look equally plausible agree little. Say which question yours answers.
+# - Where stems are at hand, use them: they give a truth to compare with, and a fill that makes no strange excerpts.
+#
+# ## Exercises
+#
+# **1. Shift by nothing.** The control shifts a map in time. Shift it along *frequency* instead, by 20 bands. Before you run it: for which maps do you expect the advantage to fall further than in time?
+#
+# :::{admonition} Solution
+# :class: dropdown
+# ```python
+# taken = chosen.where(chosen.sung)
+# many, _ = local.every_map(detector, inverters, taken.x, seed=seed)
+# empty = torch.zeros_like(taken.x)
+# for name, values in many.items():
+#     curves = masking.masking_curves(
+#         detector, taken.x, values.roll(20, dims=2), empty
+#     )
+#     sure = [
+#         masking.answer_probability(z, taken.sung)
+#         for z in (curves.keeping, curves.removing)
+#     ]
+#     areas = [masking.area_under(curves.shares, each) for each in sure]
+#     print(MAP_TITLES[name], (areas[0] - areas[1]).mean().item())
+# ```
+# Maps whose control in time still has an advantage live by their bands. These lose it when the bands are wrong.
+# :::
+#
+# **2. Another baseline.** Compute integrated gradients from digital silence instead of the mean. What do the cells add up to now? How well do the two maps' ranks agree?
+#
+# :::{admonition} Solution
+# :class: dropdown
+# ```python
+# silence = masking.fill_like(x, detector.standardizer, "silence")
+# other = local.integrated_gradients(detector, x, silence, steps=64)
+# print(other.sum(), masking.logits_of(detector, x)
+#       - masking.logits_of(detector, silence))
+# ranks = [uses.ranks_of(m) for m in (maps["integrated-gradients"], other)]
+# print(np.corrcoef(*ranks)[0, 1])
+# ```
+# The sum is the logit's distance to another starting point. In the second map nearly every cell has risen, so that it also credits cells which are as loud as usual. A baseline is part of the question.
+# :::
+#
+# **3. SLIME in one dimension.** Use `local.slime` with the grids `"time"` and `"frequency"`. Where in time is the evidence for an answer about the *centre* frame? Run it twice with different seeds. How far can you trust it?
+#
+# :::{admonition} Solution
+# :class: dropdown
+# ```python
+# for grid in ("time", "frequency"):
+#     weights = [
+#         local.slime(detector, x, mean, grid, seed=s)[0][0] for s in (1, 2)
+#     ]
+#     axis = 1 if grid == "time" else 0
+#     for each in weights:
+#         print(grid, each.mean(axis).unique_consecutive())
+#     print(np.corrcoef(*(w.flatten() for w in weights))[0, 1])
+# ```
+# The correlation of the two runs says how far the weights are luck. Give `samples=1000` and it rises, at 16 times the cost.
+# :::
+#
+# ## Further reading
+#
+# - {cite:t}`mishra2018eusipco` keep what an inversion highlights, the study repeated here.
+# - {cite:t}`mishra2017` introduce SLIME; {cite:t}`mishra2020` show how much depends on the fill.
+# - {cite:t}`adebayo2018`: some maps hardly change when the network's weights are drawn anew.

@@ -1,0 +1,105 @@
+"""Every page of the built book, in a browser: no error, no failed request, none that leaves, and little to load."""
+
+import gzip
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.book
+
+ROOT = Path(__file__).resolve().parents[2]
+HTML = ROOT / "_build" / "html"
+FOUND = sorted(path.relative_to(HTML).as_posix() for path in HTML.rglob("*.html") if "_static" not in path.parts)
+# Listings of source code are a hundred pages made alike: the first stands for all. Their table of contents is Sphinx's.
+LISTINGS = [name for name in FOUND if name.startswith("_modules/")]
+PAGES = [name for name in FOUND if name not in LISTINGS] + LISTINGS[-1:]
+FIRST_VIEW = 1_500_000
+EXPLORER = 6_000_000
+COMPRESSED = {".html", ".js", ".css", ".svg", ".json"}
+
+# Without a book there is still one test, which is skipped and says why.
+pages = pytest.mark.parametrize("name", PAGES or ["index.html"])
+
+
+@pytest.fixture(scope="session")
+def html() -> Path:
+    if not (HTML / "index.html").exists():
+        pytest.skip("the book is not built: run `make book` first")
+    return HTML
+
+
+def weight(path: Path) -> int:
+    """Bytes of a file on its way to a reader: servers compress text."""
+    content = path.read_bytes()
+    return len(gzip.compress(content)) if path.suffix in COMPRESSED else len(content)
+
+
+def file_of(address: str) -> Path:
+    return Path(unquote(urlsplit(address).path))
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory) -> Path:
+    """Where screenshots of all pages lie after a run: the first screen, wide and narrow, light and dark."""
+    return tmp_path_factory.mktemp("pages")
+
+
+def go_through(page: "Page") -> None:
+    """Scroll from top to bottom, so that what loads when it is near comes too."""
+    page.evaluate("""async () => {
+        for (let y = 0; y < document.body.scrollHeight; y += 1500) {
+            scrollTo(0, y);
+            await new Promise(requestAnimationFrame);
+        }
+        scrollTo(0, 0);
+    }""")
+    page.wait_for_load_state("networkidle")
+
+
+@pages
+def test_a_page_over_http_has_no_fault(html, serve, page, name):
+    page.goto(f"{serve(html)}/{name}")
+    go_through(page)
+    assert page.title()
+
+
+@pages
+def test_a_page_from_the_disk_is_light_accessible_and_fits_a_phone(html, page, watch, axe, pictures, name):
+    page.goto(f"{html.as_uri()}/{name}")
+    page.wait_for_load_state("networkidle")
+    files = {file_of(address) for address in watch.requested if address.startswith("file:")}
+    weights = {path.relative_to(html).as_posix(): weight(path) for path in files}
+    assert sum(weights.values()) < FIRST_VIEW, sorted(weights.items(), key=lambda item: -item[1])[:8]
+    go_through(page)
+    for theme in ("light", "dark"):
+        page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+        assert axe(page) == []
+        for width in (1280, 390):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.screenshot(path=pictures / f"{Path(name).stem}-{width}-{theme}.png")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def test_explorers_of_the_book_work_from_the_disk_and_are_light(html, page, watch):
+    found = [name for name in PAGES if "<svdlib-explorer" in (html / name).read_text(encoding="utf-8")]
+    assert found
+    for name in found:
+        watch.requested.clear()
+        page.goto(f"{html.as_uri()}/{name}")
+        explorers = page.locator("svdlib-explorer")
+        for explorer in explorers.all():
+            explorer.scroll_into_view_if_needed()
+            explorer.get_by_role("tab").last.click()
+            explorer.get_by_role("button", name="Play").click()
+            page.wait_for_function("each => each.player.position > 0.05", arg=explorer.element_handle())
+            explorer.get_by_role("button", name="Pause").click()
+        data = {
+            file_of(address) for address in watch.requested if "/_static/media/" in address and address.endswith(".js")
+        }
+        assert len(data) == explorers.count() and sum(path.stat().st_size for path in data) < EXPLORER
