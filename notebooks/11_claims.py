@@ -129,9 +129,15 @@ for number, entry in enumerate(entries, start=1):
     )
 display(Markdown("\n\n".join(parts)))
 
+
 # %% tags=["remove-input"]
+def measured_on(found):
+    """The day of a study, or of its first corpus where each has its own."""
+    return found.get("date") or next(iter(found["corpora"].values()))["date"]
+
+
 dates = {
-    name: found["date"]
+    name: measured_on(found)
     for name in claims.numbers.SOURCES
     if (found := load_results(name)) is not None
 }
