@@ -43,7 +43,7 @@ entries = claims.ledger()
 # %% [markdown]
 # ## From a sentence to a test
 #
-# Whoever repeats a study is in danger of finding what they look for. "The error is about 15 % larger": is 8 % about 15 %? One can answer after seeing the number, and will be generous or strict as one likes. So for every claim we wrote down three things before the studies below were run.
+# Whoever repeats a study is in danger of finding what they look for. "The error is about 15 % larger": is 8 % about 15 %? One can answer after seeing the number, and will be generous or strict as one likes. So for every claim we wrote down three things before the studies below were run. (We were not quite innocent: the NRE of the shipped inverters on the test songs was known to us from earlier measurements.)
 #
 # - **A number** that the claim is about, computed from values of single songs, so that it has a 95 % interval: we draw songs anew, with repetition, and look at the middle 95 % of the results ({doc}`04_quantitative_nre`).
 # - **Where it must lie** for the claim to be reproduced. A percentage of the paper, for example, is reproduced if ours lies within half of it on either side.
@@ -75,8 +75,8 @@ verdicts = [entry.verdict for entry in entries]
 counts = {name: verdicts.count(name) for name in claims.VERDICTS}
 display(
     Markdown(
-        f"Of {len(entries)} claims, {counts['reproduced']} are reproduced, {counts['differs']} hold in direction but not in size, "
-        f"{counts['not reproduced']} are not reproduced, and {counts['undecided']} cannot be decided with these songs."
+        f"Of {len(entries)} claims, this many are reproduced: {counts['reproduced']}; hold in direction but not in size: {counts['differs']}; "
+        f"are not reproduced: {counts['not reproduced']}; cannot be decided with these songs: {counts['undecided']}."
     )
 )
 
@@ -98,40 +98,32 @@ pd.DataFrame(
 
 
 # %% tags=["remove-input"]
-def as_table(rows):
-    """Write rows with the same keys as a Markdown table."""
-    lines = [
-        list(rows[0]),
-        ["---"] * len(rows[0]),
-        *(row.values() for row in rows),
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 parts = []
 for number, entry in enumerate(entries, start=1):
     claim = entry.claim
-    rows = [
-        {
-            "on": f"{reading.corpus}, {reading.family}",
-            "value and 95 % interval": f"{reading.interval:{claim.unit}}",
-            "verdict": reading.verdict,
-        }
+    readings = "\n".join(
+        f"- {reading.corpus}, {reading.family}: {reading.interval:{claim.unit}}, {reading.verdict}"
         for reading in entry.readings
-    ]
+    )
     parts.append(
         f"### {number}. {claim.short}\n\n"
         f"**The paper** (section {claim.section}): {claim.said}\n\n"
         f"**Our number:** {claim.number}. Reproduced if {claim.agrees.in_words(claim.unit)}.\n\n"
-        f"{as_table(rows)}\n\n"
+        f"{readings}\n\n"
         f"**{entry.verdict.capitalize()}.** {entry.because} "
         f'<a href="{claim.place[0]}.html#{claim.place[1]}">Computed here</a>.'
     )
 display(Markdown("\n\n".join(parts)))
 
+
 # %% tags=["remove-input"]
+def measured_on(found):
+    """The day of a study, or of its first corpus where each has its own."""
+    return found.get("date") or next(iter(found["corpora"].values()))["date"]
+
+
 dates = {
-    name: found["date"]
+    name: measured_on(found)
     for name in claims.numbers.SOURCES
     if (found := load_results(name)) is not None
 }

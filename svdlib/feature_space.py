@@ -19,7 +19,7 @@ def logits_from(detector: SVDNet, layer: str, feature: Tensor) -> Tensor:
     Args:
         detector: in eval mode.
         layer: the layer that the feature belongs to.
-        feature: (batch, *LAYER_SHAPES[layer]), of an excerpt or made up.
+        feature: `(batch, *LAYER_SHAPES[layer])`, of an excerpt or made up.
 
     Returns:
         Logits (batch,).
@@ -35,7 +35,7 @@ def logits_from(detector: SVDNet, layer: str, feature: Tensor) -> Tensor:
 
 @torch.no_grad()
 def features_of(detector: SVDNet, x: Tensor, layers: Iterable[str], batch: int = 32) -> dict[str, Tensor]:
-    """Features of many excerpts (n, 1, 115, 80): (n, *LAYER_SHAPES[layer]) per layer. All are held in memory.
+    """Features of many excerpts (n, 1, 115, 80): `(n, *LAYER_SHAPES[layer])` per layer. All are held in memory.
 
     An excerpt takes 2.3 MB at Conv1, 1.1 MB at Conv2, 0.7 MB at all other layers together.
     """

@@ -94,7 +94,7 @@ class OptimisedInversion:
 
 
 def alpha_norm(x: Tensor) -> Tensor:
-    """R_alpha: the mean over all cells of |x|^6.
+    """R_alpha: the mean over all cells of `abs(x) ** 6`.
 
     Args:
         x: standardised pictures (n, ..., frames, bands).
@@ -162,7 +162,7 @@ def invert_by_optimisation(
         feature: what to invert (n, ...), on the encoder's device.
         shape: of one picture, such as (1, 115, 80).
         plan: how long, with which regularisers, from which noise.
-        start: where to begin (n, *shape); None takes the same noise, of deviation 1, for every picture.
+        start: where to begin, `(n, *shape)`; None takes the same noise, of deviation 1, for every picture.
         description: what the progress bar says.
 
     Raises:
@@ -190,7 +190,7 @@ def invert_by_optimisation(
 
 
 def noise(shape: Sequence[int], seed: int, like: Tensor) -> Tensor:
-    """Independent normal values of deviation 1, as standardised pictures have, (1, *shape); the same on all devices.
+    """Independent normal values of deviation 1, as standardised pictures have, `(1, *shape)`; the same on all devices.
 
     Args:
         shape: of one picture.

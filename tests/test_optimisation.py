@@ -163,7 +163,7 @@ def test_feature_errors_fall_below_those_of_both_trained_inverters():
         with torch.no_grad():
             own = feature_distances(encoder(x), encoder(found.pictures)).sqrt()
             torch.testing.assert_close(own, found.feature_errors, atol=1e-4, rtol=0.02)
-            for variant in svdlib.VARIANTS:
+            for variant in ("published", "aligned"):
                 x_hat = svdlib.pretrained("inverter", layer=layer, variant=variant)(encoder(x))
                 assert own < feature_distances(encoder(x), encoder(x_hat)).sqrt(), (layer, variant)
 

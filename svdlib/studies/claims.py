@@ -203,7 +203,7 @@ CLAIMS = (
     Claim(
         key="conv5-fc7",
         place=("04_quantitative_nre", "claim-conv5-fc7"),
-        short="FC7 to Conv5, -18 %",
+        short="FC7 to Conv5, \u221218 %",
         said="The average NRE is about 18 % less for Conv5 than for FC7.",
         section="4",
         number="relative change of the NRE from FC7 to Conv5",

@@ -27,6 +27,7 @@ from svdlib.optimisation import BATCH, PLANS, OptimisationPlan, feature_distance
 from svdlib.realism import STATISTICS, RealExcerpts
 from svdlib.sensitivity import singular_range
 from svdlib.studies import as_json, origin_of, run_program
+from svdlib.studies.regulariser_weights import FAMILIES
 
 OPTIMISED = ("optimised", "regularised")
 RESAMPLINGS = 1000
@@ -57,12 +58,11 @@ def study(
     from svdlib.corpora import open_corpus
     from svdlib.corpora.songs import load_songs
     from svdlib.devices import choose_device
-    from svdlib.inverters import VARIANTS
     from svdlib.recipes import bank_of, tracks_of
 
     place = choose_device(device)
     detector = pretrained("detector").to(place)
-    packaged = {name: pretrained_inverters(name) for name in VARIANTS}
+    packaged = {name: pretrained_inverters(name) for name in FAMILIES}
     families = {name: {layer: every[layer].to(place) for layer in layers} for name, every in packaged.items()}
     found = {}
     for name in corpora:

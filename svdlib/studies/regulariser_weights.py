@@ -23,6 +23,9 @@ from svdlib.studies import as_json, origin_of, run_program
 
 VARIATION_WEIGHTS = (0.0, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 ALPHA_WEIGHTS = (0.0, 1e-6, 1e-5, 1e-4)
+FAMILIES = ("published", "aligned")
+"""The trained inverters that optimisation is compared with: those with packaged weights."""
+
 MARGIN = 0.8
 
 
@@ -45,7 +48,6 @@ def study(
     from svdlib.corpora import open_corpus
     from svdlib.corpora.songs import load_songs
     from svdlib.devices import choose_device
-    from svdlib.inverters import VARIANTS
     from svdlib.recipes import bank_of, tracks_of
 
     place = choose_device(device)
@@ -53,7 +55,7 @@ def study(
     loaded = load_songs(tracks_of(open_corpus(corpus), "valid")[:songs])
     bank = bank_of(loaded, detector, place)
     (starts,) = evaluation_sets(bank, EvaluationPlan(sets=1, per_song=1))
-    families = {name: pretrained_inverters(name) for name in VARIANTS}
+    families = {name: pretrained_inverters(name) for name in FAMILIES}
     found = {
         layer: choose(detector, [family[layer].to(place) for family in families.values()], bank.cut(starts), passes)
         for layer in layers

@@ -40,7 +40,8 @@ def site(build, tmp_path_factory) -> Path:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark"><title>Your own sound</title></head>'
-        f'<body style="font-family: sans-serif"><main><h1>Your own sound</h1>{bodies[0]}</main></body></html>',
+        '<body style="font-family: sans-serif; background: Canvas; color: CanvasText"><main><h1>Your own sound</h1>'
+        f"{bodies[0]}</main></body></html>",
         encoding="utf-8",
     )
     return folder

@@ -91,7 +91,7 @@ export class Panels {
   #panel(picture, k) {
     const original = picture.name === "original";
     const title = original ? "Original" : layerTitle(picture.name);
-    const off = Number.isFinite(this.typical) ? `, off by ${Math.round((100 * picture.distance) / this.typical)} %` : "";
+    const off = Number.isFinite(this.typical) ? `, off by ${Math.round((100 * picture.distance) / this.typical)}\u00a0%` : "";
     const numbers = `singing ${picture.probability.toFixed(2)}${original ? "" : off}`;
     const alternative = `Spectrogram, ${title}: ${describe(picture.logMel)}.`;
     return make(
