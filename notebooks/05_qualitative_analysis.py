@@ -1405,7 +1405,7 @@ if both_classes:
 #         values = (*found[name, layer][::3], wrong.value)
 #         print(name, layer, [round(float(value), 2) for value in values])
 # ```
-# The three numbers are the match, chance by another song, and chance by the same song. Excerpts of a song share key and instruments, so the harmonic match rises by chance: some of what an inversion "keeps" may belong to the song and not to this moment. Onsets fall anywhere in an excerpt, so their chance hardly changes.
+# The three numbers are the match, chance by another song, and chance by the same song. Excerpts of a song share key and instruments, so the harmonic match may rise by chance: then some of what an inversion "keeps" belongs to the song and not to this moment. Onsets fall anywhere in an excerpt, so their chance should hardly change.
 # :::
 #
 # ## Further reading

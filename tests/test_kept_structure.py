@@ -73,6 +73,7 @@ def test_a_copy_keeps_everything_and_a_still_picture_nothing():
 def test_a_painter_that_lifts_what_is_sung_shows_the_class(passing, monkeypatch):
     monkeypatch.setattr(kept_structure, "CLASS_LAYERS", ("conv1",))
     monkeypatch.setattr(kept_structure, "SHARED_EXCERPTS", {})
+    monkeypatch.setattr(kept_structure, "NEIGHBOUR_EXCERPTS", 24)
     bank = tiny.bank(count=3, level=20)
     sung_of = {}
     all_of_it = torch.arange(len(bank))
@@ -85,11 +86,11 @@ def test_a_painter_that_lifts_what_is_sung_shows_the_class(passing, monkeypatch)
         return x
 
     families = {"published": {"conv1": Painter(lambda x: x)}, "aligned": {"conv1": Painter(lift)}}
-    found = measure(passing, families, bank, excerpts=24, seed=0)
+    found = measure(passing, families, bank, excerpts=18, seed=0)
     by_family = found["class_dependence"]["label"]["conv1"]
     assert by_family["aligned"]["high_minus_low"]["auc"] == 1
     assert by_family["published"]["high_minus_low"]["auc"] < 0.9
-    assert found["layers"]["conv1"]["excerpts"] == found["excerpts"] == 24
+    assert found["layers"]["conv1"]["excerpts"] == found["excerpts"] == 18
     assert found["neighbours"]["layers"]["input"]["same_class"]["chance"] == pytest.approx(0.5, abs=0.05)
 
 
@@ -98,7 +99,8 @@ def test_noise_has_the_level_that_the_measures_say():
     assert 0.3 < noise["harmonic_fit"] < 0.5 and 0 < noise["harmonic_height"] < 0.15
 
 
-def test_the_program_measures_the_packaged_families(tmp_path, capsys):
+def test_the_program_measures_the_packaged_families(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(kept_structure, "NEIGHBOUR_EXCERPTS", 24)
     out = tmp_path / "kept.json"
     corpora = ["synthetic:songs=4,seconds=5", "synthetic:songs=3,seconds=5,seed=1"]
     assert kept_structure.main(["--corpus", *corpora, "--excerpts", "8", "--device", "cpu", "--out", str(out)]) == 0
