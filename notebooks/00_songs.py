@@ -23,7 +23,7 @@
 #
 # **Prerequisites:** some Python. Headphones. You need not know how a spectrogram is computed; {doc}`01_model` explains it. Here it is a picture with time to the right, pitch upwards, and bright for loud.
 #
-# **Minutes:** 40 to read and try; less than one to run.
+# **Minutes:** 40 to read, 75 for the exercises, less than one to run.
 # :::
 
 # %% tags=["parameters"]
@@ -44,8 +44,10 @@ from IPython.display import Markdown, display
 import svdlib
 from svdlib import figures_synthesis as figures
 from svdlib.audio import FRAME_RATE, HOP_LENGTH, SAMPLE_RATE
+from svdlib.exercises import self_check
 from svdlib.figures_synthesis import Picture, Sound
 from svdlib.gallery import Gallery, Panel
+from svdlib.quiz import Answer, Question, Quiz
 from svdlib.synthesis import band, plan_song, render_song, voice
 from svdlib.synthesis.voice import Gestures, Note, Singer, Syllable
 
@@ -80,7 +82,7 @@ pitch = 110.0  # Hz, the A of a low male voice
 names = {0.5: "pressed, Rd 0.5", 1.0: "usual, Rd 1.0", 2.5: "breathy, Rd 2.5"}
 spectra = {name: voice.glottal_spectrum(rd) for rd, name in names.items()}
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Left: one period of the glottal pulse for three values of Rd. All have one sharp dip; the dip of the pressed voice is the sharpest. Right: the levels of the harmonics, which fall fastest for the breathy voice."}}
+# %% tags=["hide-input"] figure="glottal-pulses" mystnb={"image": {"alt": "Left: one period of the glottal pulse for three values of Rd. All have one sharp dip; the dip of the pressed voice is the sharpest. Right: the levels of the harmonics, which fall fastest for the breathy voice."}}
 pulses = {
     name: np.fft.irfft(np.concatenate([[0], spectrum]))
     for name, spectrum in spectra.items()
@@ -151,7 +153,7 @@ gains = {
     vowel: tract_gain(frequencies, formants_of(vowel)) for vowel in "iau"
 }
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Three panels for the vowels i, a and u. In each, the same falling row of harmonics passes a curve with five peaks, and comes out with the peaks of that curve. In i the first two peaks are far apart, in a close together, in u both low."}}
+# %% tags=["hide-input"] figure="vowels" mystnb={"image": {"alt": "Three panels for the vowels i, a and u. In each, the same falling row of harmonics passes a curve with five peaks, and comes out with the peaks of that curve. In i the first two peaks are far apart, in a close together, in u both low."}}
 figures.figure_vowels(
     frequencies,
     gains,
@@ -283,7 +285,7 @@ def sing(notes, who, chance=seed):
 
 sung_phrase = sing(melody, singer)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Log-mel spectrogram of the sung phrase. A line marks the pitch, which glides and waves; three dotted lines mark the formants, which jump from syllable to syllable. The syllables stand above the picture."}}
+# %% tags=["hide-input"] figure="sung-phrase" mystnb={"image": {"alt": "Log-mel spectrogram of the sung phrase. A line marks the pitch, which glides and waves; three dotted lines mark the formants, which jump from syllable to syllable. The syllables stand above the picture."}}
 # The same random numbers give the same tracks that the singer used.
 rng = np.random.default_rng(seed)
 consonants = voice.consonant_times(melody, rng)
@@ -448,7 +450,7 @@ by_detector = {
     for name, log_mel in log_mels.items()
 }
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Three columns: singer, lead, singer with band. Above the log-mel spectrograms; in the middle a strip where the naive rule says sung; below the detector's probability with its threshold. The values are given in the text below."}}
+# %% tags=["hide-input"] figure="judges" mystnb={"image": {"alt": "Three columns: singer, lead, singer with band. Above the log-mel spectrograms; in the middle a strip where the naive rule says sung; below the detector's probability with its threshold. The values are given in the text below."}}
 figures.figure_judges(log_mels, by_rule, by_detector, threshold)
 
 # %% tags=["remove-input"]
@@ -552,7 +554,7 @@ index, seconds = 0, 40.0
 plan = plan_song(index, seed=seed, seconds=seconds)
 song = render_song(index, seed=seed, seconds=seconds)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Piano roll of the song: coloured sections from left to right, grey chords, blue sung notes. Below, strips for the sung phrases, the leads and the labels. The labels follow the sung phrases."}}
+# %% tags=["hide-input"] figure="score" mystnb={"image": {"alt": "Piano roll of the song: coloured sections from left to right, grey chords, blue sung notes. Below, strips for the sung phrases, the leads and the labels. The labels follow the sung phrases."}}
 from svdlib.synthesis.song import perform_leads, sections_of
 
 # The third of the song's random streams belongs to the leads.
@@ -674,7 +676,7 @@ display(
     )
 )
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Log-mel spectrograms of the voice, the band and the mix below each other on one colour scale, and a black bar where the labels say sung. The voice's harmonics can be found again in the mix, between the band's."}}
+# %% tags=["hide-input"] figure="stems" mystnb={"image": {"alt": "Log-mel spectrograms of the voice, the band and the mix below each other on one colour scale, and a black bar where the labels say sung. The voice's harmonics can be found again in the mix, between the band's."}}
 length = 6.0
 rests = [
     (start - end, end) for (_, end), (start, _) in pairwise(song.segments)
@@ -727,7 +729,7 @@ rendered = [
 ]
 by_genre = {each.genre: each for each in rendered[: len(GENRES)]}
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Eight log-mel spectrograms, one per genre, on one colour scale, with a white bar at the top where somebody sings. Metal is bright everywhere; folk and ballad show single lines on black."}}
+# %% tags=["hide-input"] figure="genres" mystnb={"image": {"alt": "Eight log-mel spectrograms, one per genre, on one colour scale, with a white bar at the top where somebody sings. Metal is bright everywhere; folk and ballad show single lines on black."}}
 three_seconds, heard = {}, {}
 for genre, each in by_genre.items():
     longest = max(
@@ -786,7 +788,7 @@ if corpus != "synthetic":
     name = "your songs" if corpus.startswith("folder:") else corpus
     statistics[name] = band_statistics(svdlib.load_songs(tracks).log_mels)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Left: the mean log magnitude of each mel band, falling from low to high frequencies. Right: the standard deviations. One line per set of songs."}}
+# %% tags=["hide-input"] figure="band-statistics" mystnb={"image": {"alt": "Left: the mean log magnitude of each mel band, falling from low to high frequencies. Right: the standard deviations. One line per set of songs."}}
 figures.figure_band_statistics(statistics)
 
 # %% tags=["remove-input"]
@@ -818,6 +820,69 @@ display(
 # %% [markdown]
 # The detector standardises its input with the means and deviations of its training songs. If those of other songs are far away, it sees a shifted picture from the start. That such statistics agree does not make the songs alike: a sentence and the same letters in random order have the same letter counts.
 #
+# ## Check yourself
+#
+# Choose an answer, and a comment appears.
+
+# %% tags=["quiz", "remove-input"] jupyter={"source_hidden": true}
+Quiz(
+    Question(
+        "A clarinet plays a sung melody with the same vibrato. What sets the voice apart?",
+        [
+            Answer(
+                "Its formants move from vowel to vowel.",
+                "The words move the filter, whatever the melody does. A clarinet's filter stands still.",
+                right=True,
+            ),
+            Answer(
+                "Its pitch glides and trembles.",
+                "Here the clarinet was given the same gestures of pitch. That is why pitch alone cannot settle it.",
+            ),
+            Answer(
+                "It has harmonics, the clarinet has none.",
+                "Both are periodic, and every periodic sound has harmonics. A clarinet's even ones are weak, but they are there.",
+            ),
+        ],
+    ),
+    Question(
+        "Somebody sings a note an octave higher, on the same vowel. What happens to the formants?",
+        [
+            Answer(
+                "They stay, and fewer harmonics fall below each.",
+                "The formants belong to the vowel, that is, to the shape of the mouth. The harmonics lie twice as far apart.",
+                right=True,
+            ),
+            Answer(
+                "They move up by an octave.",
+                "That happens when a recording is played twice as fast, and then the singer sounds like a mouse. Source and filter are separate.",
+            ),
+            Answer(
+                "They disappear, as the vowel has no pitch.",
+                "The filter is there whatever goes through it; whispered vowels have formants and no pitch at all.",
+            ),
+        ],
+    ),
+    Question(
+        "A detector finds every sung frame in songs by this program. What does that show?",
+        [
+            Answer(
+                "That it can tell voices and instruments of this program apart.",
+                "And no more. Whether it finds singing in real songs must be measured on real songs.",
+                right=True,
+            ),
+            Answer(
+                "That it has learned what singing is.",
+                "It may have learned a trait of our program. The second corpus and real songs are there to find out.",
+            ),
+            Answer(
+                "That the labels are exact.",
+                "The labels are exact because they come from the score. A detector could be perfect on wrong labels, too.",
+            ),
+        ],
+    ),
+)
+
+# %% [markdown]
 # ## Take-away
 #
 # - A voice is a buzz through a moving filter. The pitch moves with the melody, the formants with the words.
@@ -828,12 +893,17 @@ display(
 #
 # ## Exercises
 #
-# Each exercise has a function `check_…` that tests your answer. Write your answer into a new cell and hand it to the check. The solutions are folded; they are run whenever this book is built.
+# Each exercise has a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
 #
-# **1. Make a vowel** (easy, 10 minutes). Make the vowel /e/, as in the French *été*, at the pitch of this chapter: 1.2 s from the usual source. You need `voice.VOWELS`, `through_tract` and `usual`.
+# (exercise-vowel)=
+# ### Exercise 1: Make a vowel
+#
+# *Easy, 10 minutes.*
+#
+# Make the vowel /e/, as in the French *été*, at the pitch of this chapter: 1.2 s from the usual source. You need `voice.VOWELS`, `through_tract` and `usual`.
 
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the check"}
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
 def levels_at_harmonics(sound):
     """Amplitude of each harmonic of `pitch` up to 4 kHz."""
     middle = np.asarray(sound)[2205:-2205]
@@ -848,6 +918,7 @@ def levels_at_harmonics(sound):
     )
 
 
+@self_check
 def check_vowel(sound, vowel="e"):
     assert abs(len(sound) / SAMPLE_RATE - 1.2) < 0.1, "Make 1.2 s of sound."
     harmonics, made = levels_at_harmonics(sound)
@@ -865,14 +936,26 @@ def check_vowel(sound, vowel="e"):
     return "That is the vowel."
 
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the solution"}
-check_vowel(through_tract(usual, formants_of("e")))
+# %% tags=["exercise"]
+vowel = ...
+
+check_vowel(vowel)
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+vowel = through_tract(usual, formants_of("e"))
+check_vowel(vowel)
 
 # %% [markdown]
-# **2. Measure the tilt** (easy, 15 minutes). *Spectral tilt* says by how many dB the harmonics fall per octave, that is, per doubling of the frequency. Write `tilt(spectrum)`: fit a straight line through the levels in dB of harmonics 1 to 32, over the base-2 logarithm of their number, and return its slope. Then compare the tilts for Rd 0.5 and 2.5.
+# (exercise-tilt)=
+# ### Exercise 2: Measure the tilt
+#
+# *Easy, 15 minutes.*
+#
+# *Spectral tilt* says by how many dB the harmonics fall per octave, that is, per doubling of the frequency. Write `tilt(spectrum)`: fit a straight line through the levels in dB of harmonics 1 to 32, over the base-2 logarithm of their number, and return its slope. Then compare the tilts for Rd 0.5 and 2.5.
 
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the check"}
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
 def check_tilt(tilt):
     k = np.arange(1.0, 65.0)
     for power in (0, 1, 2):
@@ -883,24 +966,38 @@ def check_tilt(tilt):
         )
     only_32 = np.where(k <= 32, 1 / k, 100.0)
     assert abs(tilt(only_32) + 6.02) < 0.1, "Use the first 32 harmonics only."
-    return "Right."
 
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the solution"}
+# %% tags=["exercise"]
+def tilt(spectrum):
+    """Decibels per octave over harmonics 1 to 32."""
+    ...
+
+
+check_tilt(tilt)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
 def tilt(spectrum):
     levels = 20 * np.log10(np.abs(spectrum[:32]))
     return np.polyfit(np.log2(np.arange(1, 33)), levels, 1)[0]
 
 
-print(check_tilt(tilt))
+display(check_tilt(tilt))
 for rd in (0.5, 1.0, 2.5):
     print(f"Rd {rd}: {tilt(voice.glottal_spectrum(rd)):.1f} dB per octave")
 
 # %% [markdown]
-# **3. Labels from a score** (medium, 15 minutes). Write `labels(spans, gap)`. It gets the (start, end) of each sung phrase, in any order, perhaps overlapping, and returns the labelled stretches in order: stretches less than `gap` seconds apart are joined.
+# (exercise-labels)=
+# ### Exercise 3: Labels from a score
+#
+# *Medium, 15 minutes.*
+#
+# Write `labels(spans, gap)`. It gets the (start, end) of each sung phrase, in any order, perhaps overlapping, and returns the labelled stretches in order: stretches less than `gap` seconds apart are joined.
 
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the check"}
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
 def check_labels(labels):
     cases = [
         ([(5.0, 6.0), (1.0, 2.0)], [(1.0, 2.0), (5.0, 6.0)], "order"),
@@ -923,10 +1020,19 @@ def check_labels(labels):
         "The song above has other labels."
     )
     assert np.allclose(got, plan.segments), "The song above has other labels."
-    return "Right, also for the song above."
+    return "It holds for the song above, too."
 
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the solution"}
+# %% tags=["exercise"]
+def labels(spans, gap):
+    """Labelled stretches (start, end) in order, seconds."""
+    ...
+
+
+check_labels(labels)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
 def labels(spans, gap):
     joined = []
     for start, end in sorted(spans):
@@ -940,10 +1046,16 @@ def labels(spans, gap):
 check_labels(labels)
 
 # %% [markdown]
-# **4. How loud is the voice?** (medium, 15 minutes) Write `voice_to_band(song)`: the ratio of the power of `song.voice` to that of `song.band` in the labelled stretches, in dB. Compute it for the eight songs in `by_genre`. Where is the voice most buried?
+# (exercise-voice-to-band)=
+# ### Exercise 4: How loud is the voice?
+#
+# *Medium, 15 minutes.*
+#
+# Write `voice_to_band(song)`: the ratio of the power of `song.voice` to that of `song.band` in the labelled stretches, in dB. Compute it for the eight songs in `by_genre`. Where is the voice most buried?
 
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the check"}
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
 def check_ratio(voice_to_band):
     n = 4 * SAMPLE_RATE
     noise = (
@@ -966,10 +1078,18 @@ def check_ratio(voice_to_band):
         assert abs(got - expected) < 0.3, (
             f"A voice of {factor} times the band's amplitude gives {expected:+.1f} dB, not {got:+.1f}. Do only labelled stretches count?"
         )
-    return "Right."
 
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the solution"}
+# %% tags=["exercise"]
+def voice_to_band(song):
+    """Power of the voice against the band's, in decibels."""
+    ...
+
+
+check_ratio(voice_to_band)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
 def voice_to_band(song):
     cuts = [
         slice(round(a * SAMPLE_RATE), round(b * SAMPLE_RATE))
@@ -980,16 +1100,22 @@ def voice_to_band(song):
     return 10 * np.log10(voiced / played)
 
 
-print(check_ratio(voice_to_band))
+display(check_ratio(voice_to_band))
 for genre, each in by_genre.items():
     if each.segments:
         print(f"{genre:11} {voice_to_band(each):+5.1f} dB")
 
 # %% [markdown]
-# **5. From singer to instrument** (hard, 20 minutes). Take the formants' movement and the consonants away from the singer, and leave the melody as it is: make `frozen`, a copy of `melody` where every syllable is the same vowel without a consonant. Sing it. What does the detector say? First guess, then try.
+# (exercise-frozen)=
+# ### Exercise 5: From singer to instrument
+#
+# *Hard, 20 minutes.*
+#
+# Take the formants' movement and the consonants away from the singer, and leave the melody as it is: make `frozen`, a copy of `melody` where every syllable is the same vowel without a consonant. Sing it. What does the detector say? First guess, then try.
 
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the check"}
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
 def check_frozen(frozen):
     def melody_of(notes):
         return [(note.start, note.duration, note.pitch) for note in notes]
@@ -1005,9 +1131,14 @@ def check_frozen(frozen):
     return "No words are left."
 
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the solution"}
+# %% tags=["exercise"]
+frozen = ...
+
+check_frozen(frozen)
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
 frozen = [replace(note, syllable=Syllable("", "a", "a")) for note in melody]
-print(check_frozen(frozen))
+display(check_frozen(frozen))
 heard_as = {
     name: predict(detector, log_mel_of(sound).numpy()).mean()
     for name, sound in {
@@ -1019,7 +1150,6 @@ heard_as = {
 for name, probability in heard_as.items():
     print(f"{name:11} mean probability of singing {probability:.2f}")
 
-# %% tags=["remove-input"]
 words_only = heard_as["with words"] - heard_as["clarinet"]
 lost = heard_as["with words"] - heard_as["frozen"]
 if words_only < 0.3:

@@ -122,7 +122,7 @@ start = min(
 excerpt = log_mel[start : start + EXCERPT_FRAMES]
 recording = samples[start * HOP_LENGTH :][:EXCERPT_SAMPLES]
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "A log-mel spectrogram of one excerpt, time from left to right and frequency from bottom to top; bright means loud. A dotted line marks the centre frame."}}
+# %% tags=["hide-input"] figure="excerpt" mystnb={"image": {"alt": "A log-mel spectrogram of one excerpt, time from left to right and frequency from bottom to top; bright means loud. A dotted line marks the centre frame."}}
 figures.figure_excerpt(
     excerpt, title=f"{track.name}, from {start / FRAME_RATE:.1f} s"
 )
@@ -175,7 +175,7 @@ display(
 # The detector has eight hidden layers. This diagram corresponds to figure 2 of the paper. It is drawn from the network itself: change
 # the network, and the diagram changes.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Diagram of the detector from input to output: Conv1 and Conv2, pooling MP3, Conv4 and Conv5, pooling MP6, dense layers FC7 and FC8, and one output. The shapes are listed in the table below."}}
+# %% tags=["hide-input"] figure="detector" mystnb={"image": {"alt": "Diagram of the detector from input to output: Conv1 and Conv2, pooling MP3, Conv4 and Conv5, pooling MP6, dense layers FC7 and FC8, and one output. The shapes are listed in the table below."}}
 figures.figure_detector(detector)
 
 # %% [markdown]
@@ -233,7 +233,7 @@ def liveliest_map(feature):
 
 maps = {layer: liveliest_map(feature) for layer, feature in features.items()}
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Eight small panels: one feature map each of Conv1, Conv2, MP3, Conv4, Conv5 and MP6, coarser from layer to layer, and bar charts of FC7 with 256 and FC8 with 64 units."}}
+# %% tags=["hide-input"] figure="features" mystnb={"image": {"alt": "Eight small panels: one feature map each of Conv1, Conv2, MP3, Conv4, Conv5 and MP6, coarser from layer to layer, and bar charts of FC7 with 256 and FC8 with 64 units."}}
 figures.figure_features(maps)
 
 # %% [markdown]
@@ -258,7 +258,7 @@ threshold = detector.provenance["threshold"]
 curves = [predict(detector, song) for song in songs.log_mels]
 smoothed = [smooth(curve) for curve in curves]
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Above: the detector's probability of singing over one test song, for every frame and smoothed, with the threshold as a dashed line. Below: two strips that show where the labels and where the detector say that somebody sings."}}
+# %% tags=["hide-input"] figure="song-curve" mystnb={"image": {"alt": "Above: the detector's probability of singing over one test song, for every frame and smoothed, with the threshold as a dashed line. Below: two strips that show where the labels and where the detector say that somebody sings."}}
 figures.figure_song_curve(
     curves[0], smoothed[0], songs.labels[0], threshold, title=track.name
 )

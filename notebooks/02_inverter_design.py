@@ -76,7 +76,7 @@ n_songs = {"demo": 3, "laptop": 8, "full": None}[profile]
 #
 # The inverter is trained on the sum of both, plus a small penalty on large weights (equations 2 and 3 of the paper). The comparator is the detector itself, up to Conv5.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Block diagram. An excerpt x goes through the detector up to layer L, giving a feature; the feature inverter turns it into an inversion. Excerpt and inversion are compared directly and, after the comparator, as features. Only the inverter learns."}}
+# %% tags=["hide-input"] figure="method" mystnb={"image": {"alt": "Block diagram. An excerpt x goes through the detector up to layer L, giving a feature; the feature inverter turns it into an inversion. Excerpt and inversion are compared directly and, after the comparator, as features. Only the inverter learns."}}
 figures.figure_method()
 
 # %% [markdown]
@@ -124,7 +124,7 @@ for row in figures.table_stages(fc7_inverter):
 #
 # Conv4 still has axes: 35 steps in time and 23 in frequency, a third of the excerpt's because of the pooling before it. Two up-convolutions make it four times as large. Figure 3 of the paper shows this inverter; again we draw the real one.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Diagram of the Conv4 inverter: the feature of 128 × 35 × 23, three convolutions of the same size, an up-convolution to 64 × 70 × 46, another to 1 × 140 × 92, then trimming to 1 × 115 × 80."}}
+# %% tags=["hide-input"] figure="inverter-conv4" mystnb={"image": {"alt": "Diagram of the Conv4 inverter: the feature of 128 × 35 × 23, three convolutions of the same size, an up-convolution to 64 × 70 × 46, another to 1 × 140 × 92, then trimming to 1 × 115 × 80."}}
 figures.figure_inverter(svdlib.build_inverter("conv4"))
 
 # %% [markdown]
@@ -203,7 +203,7 @@ for layer in map_layers:
     )
     print(f"{layer:6} {len(blind[layer]):3} of 115 frames are blind{where}")
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Three panels for MP3, Conv4 and MP6. A band shows which frames of the original each frame of the inversion knows about; its slope is flatter than the diagonal, so that the diagonal leaves the band at the right, where the frames are blind."}}
+# %% tags=["hide-input"] figure="sight-published" mystnb={"image": {"alt": "Three panels for MP3, Conv4 and MP6. A band shows which frames of the original each frame of the inversion knows about; its slope is flatter than the diagonal, so that the diagonal leaves the band at the right, where the frames are blind."}}
 shown = ("mp3", "conv4", "mp6")
 figures.figure_geometry(
     {layer: frames_known[layer] for layer in shown},
@@ -364,7 +364,7 @@ for step in encoder_steps(up_to_conv4, (1, 115, 80)):
 # %% [markdown]
 # Backwards, this is the aligned inverter of Conv4. Compare it with the published one above: nothing is trimmed, since the sizes are those of the detector.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Diagram of the aligned Conv4 inverter: the feature of 128 × 35 × 23, then four up-convolutions with kernel 3 × 3 that lead to 37 × 25, to 111 × 76 with stride 3, to 113 × 78 and to the excerpt of 1 × 115 × 80."}}
+# %% tags=["hide-input"] figure="inverter-conv4-aligned" mystnb={"image": {"alt": "Diagram of the aligned Conv4 inverter: the feature of 128 × 35 × 23, then four up-convolutions with kernel 3 × 3 that lead to 37 × 25, to 111 × 76 with stride 3, to 113 × 78 and to the excerpt of 1 × 115 × 80."}}
 figures.figure_inverter(svdlib.build_inverter("conv4", "aligned"))
 
 # %% [markdown]
@@ -397,7 +397,7 @@ for layer in svdlib.LAYERS:
         f"{layer_title(layer):5} parameters {ours[layer]:6} before, {count:6} now  {blind_now}"
     )
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Three panels for the aligned inverters of MP3, Conv4 and MP6. The band of frames that each frame of the inversion knows about runs along the diagonal, which lies within it from end to end. No frame is blind."}}
+# %% tags=["hide-input"] figure="sight-aligned" mystnb={"image": {"alt": "Three panels for the aligned inverters of MP3, Conv4 and MP6. The band of frames that each frame of the inversion knows about runs along the diagonal, which lies within it from end to end. No frame is blind."}}
 figures.figure_geometry(
     {
         layer: [
@@ -435,7 +435,7 @@ for family, members in {
         errors[layer][family] = frame_errors(x, x_hat).tolist()
         nre[layer][family] = svdlib.nre(x.cpu(), x_hat.cpu())
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Eight panels, one per layer, with the squared error of each frame of an excerpt for published and aligned inverters. What the curves show is said in numbers in the table below."}}
+# %% tags=["hide-input"] figure="frame-errors" mystnb={"image": {"alt": "Eight panels, one per layer, with the squared error of each frame of an excerpt for published and aligned inverters. What the curves show is said in numbers in the table below."}}
 figures.figure_frame_errors(errors)
 
 # %% tags=["hide-input"]

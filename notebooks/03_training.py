@@ -336,7 +336,7 @@ fitted = {
     for objective in ("joint", "input")
 }
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Training and validation loss of the MP6 inverter over the epochs of a short run on the joint loss, on a logarithmic scale. The text below states the first and the last values."}}
+# %% tags=["hide-input"] figure="training-curve" mystnb={"image": {"alt": "Training and validation loss of the MP6 inverter over the epochs of a short run on the joint loss, on a logarithmic scale. The text below states the first and the last values."}}
 figures.figure_training(fitted["joint"].history)
 
 # %% tags=["remove-input"]

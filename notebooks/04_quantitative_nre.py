@@ -308,7 +308,7 @@ other_measured = reconstruction_error.measure(
 #
 # First from the sets that this page has just computed.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Normalised reconstruction error over the eight layers, from Conv1 to FC8, for the test songs and for the songs of a second corpus, with 95 percent intervals. Dashed lines show the mean predictor of each. The table below holds all numbers."}}
+# %% tags=["hide-input"] figure="nre-two-corpora" mystnb={"image": {"alt": "Normalised reconstruction error over the eight layers, from Conv1 to FC8, for the test songs and for the songs of a second corpus, with 95 percent intervals. Dashed lines show the mean predictor of each. The table below holds all numbers."}}
 own_name = (
     f"{label_of(corpus)}, test songs"
     if corpus.startswith("synthetic")
@@ -358,7 +358,7 @@ else:
         )
     )
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Normalised reconstruction error of the published inverters over the eight layers, measured with ten sets on synthetic test songs, on the second synthetic corpus and on real songs, with 95 percent intervals and the mean predictor of each corpus as a dashed line. The table below holds all numbers."}}
+# %% tags=["hide-input"] figure="nre-real-songs" mystnb={"image": {"alt": "Normalised reconstruction error of the published inverters over the eight layers, measured with ten sets on synthetic test songs, on the second synthetic corpus and on real songs, with 95 percent intervals and the mean predictor of each corpus as a dashed line. The table below holds all numbers."}}
 shown = {
     f"{name} ({each['songs']})": each for name, each in studied.items()
 } or here
@@ -519,7 +519,7 @@ def against(number, intervals, spec):
 steps = over_corpora(comparisons.step_intervals)
 growing = over_corpora(comparisons.growing_share)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "The seven steps from each layer to the next, as differences in NRE with 95 percent intervals, on each corpus of the stored study or, without one, of this page. Steps above the zero line mean that the error grows. The sentences below name those that do not."}}
+# %% tags=["hide-input"] figure="steps-between-layers" mystnb={"image": {"alt": "The seven steps from each layer to the next, as differences in NRE with 95 percent intervals, on each corpus of the stored study or, without one, of this page. Steps above the zero line mean that the error grows. The sentences below name those that do not."}}
 drawn_sources = [s for s in steps if s.startswith("study")] or list(steps)
 figures.figure_intervals(
     {
@@ -681,7 +681,7 @@ share_gaps = {
     for source, base in others.items()
 }
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels: change of the NRE of each layer from the test songs to each other corpus, in percent with 95 percent intervals, above as it is, below as a share of the mean predictor's error. Points above the zero line mean a larger error. The sentences below say which intervals exclude zero."}}
+# %% tags=["hide-input"] figure="other-corpora" mystnb={"image": {"alt": "Two panels: change of the NRE of each layer from the test songs to each other corpus, in percent with 95 percent intervals, above as it is, below as a share of the mean predictor's error. Points above the zero line mean a larger error. The sentences below say which intervals exclude zero."}}
 figures.figure_intervals(
     {"NRE": gaps, "NRE as a share of the mean predictor's": share_gaps},
     "change from the test songs",
@@ -736,7 +736,7 @@ if ablation:
         for corpus_name in findings.corpora_of(ablation)
     }
 
-# %% tags=["remove-input"] mystnb={"image": {"alt": "Normalised reconstruction error over the eight layers for inverters trained with the joint loss, with the input loss alone, and with the released training step, on the synthetic test songs, with 95 percent intervals."}}
+# %% tags=["remove-input"] figure="nre-objectives" mystnb={"image": {"alt": "Normalised reconstruction error over the eight layers for inverters trained with the joint loss, with the input loss alone, and with the released training step, on the synthetic test songs, with 95 percent intervals."}}
 if ablation:
     display(
         figures.figure_nre(
@@ -824,7 +824,7 @@ display(
 #
 # So a score belongs to a layer *and* its inverter. How much belongs to the inverter? The aligned inverters mirror the detector's own steps and have a linear output. They had the same training as the published ones, and have no more parameters. We have measured them on the same evaluation sets.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Normalised reconstruction error over the eight layers, from Conv1 to FC8, for published and for aligned inverters on the same test songs, with 95 percent intervals and the mean predictor as a dashed line. The table below holds all numbers."}}
+# %% tags=["hide-input"] figure="nre-families" mystnb={"image": {"alt": "Normalised reconstruction error over the eight layers, from Conv1 to FC8, for published and for aligned inverters on the same test songs, with 95 percent intervals and the mean predictor as a dashed line. The table below holds all numbers."}}
 figures.figure_nre(
     {
         f"{family} inverters": reconstruction_error.layer_scores(
@@ -889,7 +889,7 @@ display(Markdown(text))
 #
 # NRE adds up all frames and bands of an excerpt. We take it apart, first along time. As in {doc}`02_inverter_design`, the squared error of each frame is divided by the mean square of the originals in that frame: 1 is as bad as painting the average level of each band.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Eight panels, one per layer, with the squared error of each of the 115 frames of an excerpt for published and aligned inverters, on the test songs. The sentences below say in numbers how the curves rise at the edges and to the right."}}
+# %% tags=["hide-input"] figure="frame-errors-families" mystnb={"image": {"alt": "Eight panels, one per layer, with the squared error of each of the 115 frames of an excerpt for published and aligned inverters, on the test songs. The sentences below say in numbers how the curves rise at the edges and to the right."}}
 figures.figure_frame_errors(
     {
         layer: {
@@ -946,7 +946,7 @@ display(Markdown(text))
 # %% [markdown]
 # Now along frequency. The same division is done band by band.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Eight panels, one per layer, with the squared error of each of the 80 mel bands for published and aligned inverters, on the test songs. The table below gives the mean error in three ranges of frequency."}}
+# %% tags=["hide-input"] figure="band-errors" mystnb={"image": {"alt": "Eight panels, one per layer, with the squared error of each of the 80 mel bands for published and aligned inverters, on the test songs. The table below gives the mean error in three ranges of frequency."}}
 figures.figure_band_errors(
     {
         layer: {
@@ -1026,7 +1026,7 @@ display(Markdown(text))
 # %%
 priced = findings.costs(ablation) if ablation else {}
 
-# %% tags=["remove-input"] mystnb={"image": {"alt": "Five panels, one above the other, one per detail of the released code, with the change of the NRE that it causes at each layer and over all layers, in percent with 95 percent intervals, on synthetic test songs and on real songs. Above the zero line, the detail makes the error larger. The table below holds the numbers over all layers."}}
+# %% tags=["remove-input"] figure="released-code" mystnb={"image": {"alt": "Five panels, one above the other, one per detail of the released code, with the change of the NRE that it causes at each layer and over all layers, in percent with 95 percent intervals, on synthetic test songs and on real songs. Above the zero line, the detail makes the error larger. The table below holds the numbers over all layers."}}
 if ablation:
     display(
         figures.figure_intervals(

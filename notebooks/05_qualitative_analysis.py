@@ -133,7 +133,7 @@ pd.DataFrame(
 # The next figure corresponds to figure 6 of the paper {cite}`mishra2018`. Each column is one excerpt (in the paper, each row). On top is the original; below come the inversions, from shallow to deep. All pictures share one colour scale. It shows *standardised* values: 0 means as loud as usual in this band.
 # Without standardisation all pictures would look alike, because low bands are always loud.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "A grid of spectrograms. Columns are excerpts, rows are the original and its inversions from Conv1, Conv2, MP3, Conv4, Conv5, MP6, FC7 and FC8. The players below let you hear them; the numbers that follow say what they share with the originals."}}
+# %% tags=["hide-input"] figure="inversions" mystnb={"image": {"alt": "A grid of spectrograms. Columns are excerpts, rows are the original and its inversions from Conv1, Conv2, MP3, Conv4, Conv5, MP6, FC7 and FC8. The players below let you hear them; the numbers that follow say what they share with the originals."}}
 columns = {
     name: {
         "input": x[row, 0],
@@ -403,7 +403,7 @@ for name, measure in measures.items():
         found[name, layer] = (right.value, *right.ci95, wrong.value)
         above[name, layer] = right - wrong
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Three panels, one per measure: onset match, onset F-measure and harmonic match over the layers from Conv1 to FC8, with error bars and a dotted line for the chance level. The values are given in the text below."}}
+# %% tags=["hide-input"] figure="kept-structure" mystnb={"image": {"alt": "Three panels, one per measure: onset match, onset F-measure and harmonic match over the layers from Conv1 to FC8, with error bars and a dotted line for the chance level. The values are given in the text below."}}
 figures_analysis.figure_agreements(
     {
         name: {
@@ -479,7 +479,7 @@ def stored(entry, chance=True):
     return entry["mean"], low, high, entry["chance"] if chance else none
 
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Six panels: onset match, onset F-measure and harmonic match, left with the aligned and right with the published inverters, over the layers. Each has a line per corpus and dotted lines for chance. The table below holds the values of Conv5, FC7 and FC8."}}
+# %% tags=["hide-input"] figure="kept-structure-corpora" mystnb={"image": {"alt": "Six panels: onset match, onset F-measure and harmonic match, left with the aligned and right with the published inverters, over the layers. Each has a line per corpus and dotted lines for chance. The table below holds the values of Conv5, FC7 and FC8."}}
 keys = {
     "onset match": "onset_match",
     "onset F-measure": "onset_f_measure",
@@ -597,7 +597,7 @@ display(Markdown("\n".join(lines) + f"\n\n{close}"))
 #
 # An inversion may have lines that are not those of its original. So we also ask each picture alone: do its lines fit *some* pitch?
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels over the originals and the layers, a line per corpus, for the aligned inverters: harmonic fit and harmonic height. A dotted black line shows what white noise scores. The text below says where the lines come down to it."}}
+# %% tags=["hide-input"] figure="harmonics-corpora" mystnb={"image": {"alt": "Two panels over the originals and the layers, a line per corpus, for the aligned inverters: harmonic fit and harmonic height. A dotted black line shows what white noise scores. The text below says where the lines come down to it."}}
 qualities = {
     "Harmonic fit": "harmonic_fit",
     "Harmonic height (deviations)": "harmonic_height",
@@ -680,7 +680,7 @@ shares = {
     for layer in ("conv1", "conv5", "mp6", "fc7", "fc8")
 }
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Curves of the energy of modulations in the inversions relative to the originals, over the rate from 0.6 to 35 hertz, both on logarithmic scales, for Conv1, Conv5, MP6, FC7 and FC8. The text below names what is left at slow and at fast rates."}}
+# %% tags=["hide-input"] figure="modulations" mystnb={"image": {"alt": "Curves of the energy of modulations in the inversions relative to the originals, over the rate from 0.6 to 35 hertz, both on logarithmic scales, for Conv1, Conv5, MP6, FC7 and FC8. The text below names what is left at slow and at fast rates."}}
 figures_analysis.figure_modulation(modulation_rates().numpy(), shares)
 
 # %% tags=["remove-input"]
@@ -725,7 +725,7 @@ display(
 # %% [markdown]
 # So the next table correlates: do the bands become louder and softer *together* with those of the original? Rows are layers, columns octaves of rates; aligned inverters. Chance is close to 0 here.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Tables of the modulation match per layer and octave of rates, one for the synthetic test songs and one for the last corpus of the study, shaded from 0 to 1. The text below says up to which rate each layer follows its original."}}
+# %% tags=["hide-input"] figure="modulation-octaves" mystnb={"image": {"alt": "Tables of the modulation match per layer and octave of rates, one for the synthetic test songs and one for the last corpus of the study, shaded from 0 to 1. The text below says up to which rate each layer follows its original."}}
 octaves = list(
     next(iter(corpora.values()))["layers"]["fc8"]["aligned"][
         "modulation_match"
@@ -838,7 +838,7 @@ one_class = Markdown(
     "These songs hold excerpts of one class only, so this cannot be shown with them. Use a corpus with sung and unsung parts."
 )
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels of points, one per excerpt, in two rows for vocal and non-vocal: left the originals, right their inversions from FC8. The horizontal axis is upper half minus lower half of the picture; black bars are medians."}}
+# %% tags=["hide-input"] figure="class-high-low" mystnb={"image": {"alt": "Two panels of points, one per excerpt, in two rows for vocal and non-vocal: left the originals, right their inversions from FC8. The horizontal axis is upper half minus lower half of the picture; black bars are medians."}}
 figures.figure_class_dependence(
     tilt, class_sung, "upper minus lower half (deviations)"
 )
@@ -851,7 +851,7 @@ figures.figure_class_dependence(
 #
 # There are two truths to compare with: the *label* (does somebody sing?) and the detector's own *decision* (does it say so?). If FC8's inversions show what the detector has decided, right or wrong, the number should follow the decision. Here is the ROC for the decision.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "ROC curves of four numbers as detectors of the detector's own decision: high minus low and spectral centroid, each of the originals and of the inversions from FC8. The table below holds the areas under them."}}
+# %% tags=["hide-input"] figure="class-roc" mystnb={"image": {"alt": "ROC curves of four numbers as detectors of the detector's own decision: high minus low and spectral centroid, each of the originals and of the inversions from FC8. The table below holds the areas under them."}}
 numbers = {
     f"{measure}, {picture}": values
     for measure, by_picture in {
@@ -1049,7 +1049,7 @@ if several_songs:
         for layer in compared
     }
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Four columns of spectrograms. On top four random excerpts, two non-vocal and two vocal; below each, the nearest excerpt of another song by the features of Conv1, Conv5, MP6, FC7 and FC8."}}
+# %% tags=["hide-input"] figure="neighbours" mystnb={"image": {"alt": "Four columns of spectrograms. On top four random excerpts, two non-vocal and two vocal; below each, the nearest excerpt of another song by the features of Conv1, Conv5, MP6, FC7 and FC8."}}
 pool_sung = bank.labels(pool).cpu().numpy()
 queries = {}
 for vocal, kind in ((False, "non-vocal"), (True, "vocal")):
@@ -1093,7 +1093,7 @@ if several_songs:
 # %% [markdown]
 # Four pictures prove nothing. So the study has taken 240 excerpts per corpus and the five nearest of each, and asked three questions. Do they share the *class* with the excerpt (the share that does)? Its *onsets* (the onset match)? Its *harmonics* (the harmonic match)? Chance is the mean over all excerpts of other songs. "Original" compares the spectrograms themselves.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Three panels over the originals and the layers, a line per corpus: the share of neighbours of the same class, their onset match and their harmonic match, with dotted lines for chance. The text below says where each is largest."}}
+# %% tags=["hide-input"] figure="neighbours-measured" mystnb={"image": {"alt": "Three panels over the originals and the layers, a line per corpus: the share of neighbours of the same class, their onset match and their harmonic match, with dotted lines for chance. The text below says where each is largest."}}
 questions = {
     "Share of the same class": "same_class",
     "Onset match of neighbours": "onset_match",
@@ -1191,7 +1191,7 @@ def walk_through(start, end, steps):
 
 can_walk = len(shown) > 1 and "vocal" in shown[1][0] and "non" in shown[0][0]
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Rows of five spectrograms: a cross-fade of excerpts A and B, and inversions of the steps between their features at Conv5, FC7 and FC8. Above each stands the detector's answer. The text below compares them."}}
+# %% tags=["hide-input"] figure="walks" mystnb={"image": {"alt": "Rows of five spectrograms: a cross-fade of excerpts A and B, and inversions of the steps between their features at Conv5, FC7 and FC8. Above each stands the detector's answer. The text below compares them."}}
 if can_walk:
     steps_walked = walk_through(x[0], x[1], 5)
     with torch.no_grad():
@@ -1235,7 +1235,7 @@ for start, end in zip(starts, ends, strict=False):
         if both_classes:
             replies_along[layer].append(answer(layer, features))
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "The detector's mean answer along walks from a non-vocal to a vocal excerpt, a curve for the cross-fade of the originals and one each for Conv5, FC7 and FC8, with the threshold. The text below describes them."}}
+# %% tags=["hide-input"] figure="walk-answers" mystnb={"image": {"alt": "The detector's mean answer along walks from a non-vocal to a vocal excerpt, a curve for the cross-fade of the originals and one each for Conv5, FC7 and FC8, with the threshold. The text below describes them."}}
 display(
     figures_analysis.figure_walk_answers(
         {
@@ -1307,7 +1307,7 @@ if both_classes:
             ]
         mean_answers[layer] = answer(layer, torch.stack(means))
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Rows for the originals, Conv5, MP6, FC7 and FC8. Left the picture of the non-vocal mean, in the middle that of the vocal mean, right the difference of their spectra over frequency. The text below compares the rows."}}
+# %% tags=["hide-input"] figure="class-means" mystnb={"image": {"alt": "Rows for the originals, Conv5, MP6, FC7 and FC8. Left the picture of the non-vocal mean, in the middle that of the vocal mean, right the difference of their spectra over frequency. The text below compares the rows."}}
 display(
     figures_analysis.figure_class_means(mean_pictures, (-1.5, 1.5))
     if both_classes

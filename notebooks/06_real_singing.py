@@ -124,7 +124,7 @@ pd.DataFrame(credit_rows).style.hide(axis="index") if credit_rows else None
 # A detector may fail for a dull reason: other songs are brighter, darker or louder than what it knows. So we compare the mel bands. For each of them, the *shift* is the mean over all frames of these songs, silence too, less the mean over the training songs. Its unit is
 # the band's standard deviation in these songs.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "The shift of each mel band's mean against the training songs, over the frequency of the band: one line for synthetic test songs and one for real songs. A grey stripe around zero shows the aim. The sentence below gives the mean distance and the largest shift."}}
+# %% tags=["hide-input"] figure="band-shift" mystnb={"image": {"alt": "The shift of each mel band's mean against the training songs, over the frequency of the band: one line for synthetic test songs and one for real songs. A grey stripe around zero shows the aim. The sentence below gives the mean distance and the largest shift."}}
 balances = {
     name: result["balance"]
     for name, result in (
@@ -235,7 +235,7 @@ display(Markdown(text))
 #
 # If the threshold falls from 1 to 0, hits and false alarms both grow from none to all. The curve that they draw is called the *receiver operating characteristic*, ROC {cite}`fawcett2006`. A perfect detector goes straight up and then right. The AUC is the area under this curve.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "ROC curves: share of sung frames found against share of unsung frames called sung. One thin curve for each song, a thick black one for all frames together, and a dotted diagonal for guessing. The table above holds the area under each song's curve."}}
+# %% tags=["hide-input"] figure="roc-songs" mystnb={"image": {"alt": "ROC curves: share of sung frames found against share of unsung frames called sung. One thin curve for each song, a thick black one for all frames together, and a dotted diagonal for guessing. The table above holds the area under each song's curve."}}
 figure_roc(
     {titles[song["name"]]: song["roc"] for song in real["songs"]}, real["roc"]
 )
@@ -339,7 +339,7 @@ display(Markdown(text))
 #
 # The *Brier score* is the mean squared distance between each frame's probability and its label, 0 or 1. It is 0 for a perfect answer, and 0.25 for always saying 0.5. It punishes both wrong confidence and useless caution.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Reliability diagram. Above: the share of sung frames against the predicted probability in ten bins, for synthetic and for real songs, with a dotted diagonal for perfect calibration. Below: how many percent of the frames fall into each bin."}}
+# %% tags=["hide-input"] figure="reliability" mystnb={"image": {"alt": "Reliability diagram. Above: the share of sung frames against the predicted probability in ten bins, for synthetic and for real songs, with a dotted diagonal for perfect calibration. Below: how many percent of the frames fall into each bin."}}
 figure_reliability(
     {
         "synthetic songs": synthetic["calibration"],

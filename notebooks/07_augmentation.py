@@ -198,7 +198,7 @@ widths = 5 + 2 * torch.rand(4, generator=drawn)
 gains = torch.tensor([10.0, -10.0, 5.0, -5.0])
 responses = filter_response(centres, widths, gains)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Gain in decibels over frequency for four random filters. Each is one smooth bump, two upwards and two downwards, and 0 dB elsewhere."}}
+# %% tags=["hide-input"] figure="filters" mystnb={"image": {"alt": "Gain in decibels over frequency for four random filters. Each is one smooth bump, two upwards and two downwards, and 0 dB elsewhere."}}
 figures.figure_filters(
     {
         f"{gain:+.0f} dB at {centre:.0f} Hz": response
@@ -303,7 +303,7 @@ random_changes = PublishedAugmentation()(
     torch.Generator().manual_seed(seed),
 )
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Six spectrograms: the original and five random changes of it. The partials lie higher or lower, the onsets nearer or further apart, and some bands are brighter or darker."}}
+# %% tags=["hide-input"] figure="augmented-excerpts" mystnb={"image": {"alt": "Six spectrograms: the original and five random changes of it. The partials lie higher or lower, the onsets nearer or further apart, and some bands are brighter or darker."}}
 figures.figure_draws(
     [original, *random_changes],
     ["original", *(f"draw {number}" for number in range(1, 6))],
@@ -355,7 +355,7 @@ def answers(**on):
 before = answers()
 after = {name: answers(**on) for name, on in changes.items()}
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "For the unchanged excerpts and each of the seven changes, the detector's mean probability of singing for sung and for unsung excerpts. The sentences below give the numbers."}}
+# %% tags=["hide-input"] figure="label-survives" mystnb={"image": {"alt": "For the unchanged excerpts and each of the seven changes, the detector's mean probability of singing for sung and for unsung excerpts. The sentences below give the numbers."}}
 figures.figure_answers(before, after, sung_labels)
 
 # %% tags=["remove-input"]

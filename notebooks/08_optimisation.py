@@ -211,7 +211,7 @@ results = {
     for name, plan in strong.items()
 }
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Six spectrograms on one colour scale: an excerpt, the noise from which every inversion starts, and inversions from MP6 without a regulariser, with the alpha-norm, with the total variation, and with both. The table below holds their numbers."}}
+# %% tags=["hide-input"] figure="regularisers" mystnb={"image": {"alt": "Six spectrograms on one colour scale: an excerpt, the noise from which every inversion starts, and inversions from MP6 without a regulariser, with the alpha-norm, with the total variation, and with both. The table below holds their numbers."}}
 pictures = {"the excerpt": x[0, 0], "where all start": started[0, 0]}
 figure_pictures(
     pictures | {name: found.pictures[0, 0] for name, found in results.items()}
@@ -269,7 +269,7 @@ display(
 # That is a choice, and it must not be made on the songs on which we then report. We made it on *validation* songs of the synthetic corpus, one random excerpt each, layer by layer, by a rule fixed before: of a list of weights, take the one with the lowest NRE whose feature error is at most 80 %
 # of that of the better trained inverter. First the total variation, then the alpha-norm beside it.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Eight panels, one per layer. Each shows, over the weight of the total variation, the normalised reconstruction error and the relative feature error of optimisation on validation excerpts, the feature error of the better trained inverter as a dashed line, and the chosen weight as a dotted one."}}
+# %% tags=["hide-input"] figure="regulariser-weights" mystnb={"image": {"alt": "Eight panels, one per layer. Each shows, over the weight of the total variation, the normalised reconstruction error and the relative feature error of optimisation on validation excerpts, the feature error of the better trained inverter as a dashed line, and the chosen weight as a dotted one."}}
 choice = load_results("regulariser_weights")
 figure_weights(choice["layers"])
 
@@ -344,7 +344,7 @@ def feature_error(name, x_hat):
     return float(found.mean())
 
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Eight panels, one per layer: the relative feature error over the passes, without and with regularisers, falling from above 1, and the feature errors of the two trained inverters as level lines. The text below says where the curves end."}}
+# %% tags=["hide-input"] figure="descents" mystnb={"image": {"alt": "Eight panels, one per layer: the relative feature error over the passes, without and with regularisers, falling from above 1, and the feature errors of the two trained inverters as level lines. The text below says where the curves end."}}
 curves = {
     name: {
         "without regularisers": optimised[name]
@@ -397,7 +397,7 @@ display(
 # %% [markdown]
 # A lower error of the *feature*. Is the picture better, too?
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Three columns of nine spectrograms on one colour scale: a sung excerpt and its inversions from Conv1 to FC8, by optimisation without regularisers, by optimisation with regularisers, and by the aligned inverters. The text below compares the columns."}}
+# %% tags=["hide-input"] figure="optimised-and-trained" mystnb={"image": {"alt": "Three columns of nine spectrograms on one colour scale: a sung excerpt and its inversions from Conv1 to FC8, by optimisation without regularisers, by optimisation with regularisers, and by the aligned inverters. The text below compares the columns."}}
 figures.figure_inversions(
     {
         name: {"input": x[0, 0]}
@@ -513,12 +513,12 @@ display(
     )
 )
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Relative feature error over the eight layers on a logarithmic axis, with 95 percent intervals, for optimisation without and with regularisers and for the published and aligned inverters. The table below holds all numbers."}}
+# %% tags=["hide-input"] figure="feature-error-ways" mystnb={"image": {"alt": "Relative feature error over the eight layers on a logarithmic axis, with 95 percent intervals, for optimisation without and with regularisers and for the published and aligned inverters. The table below holds all numbers."}}
 figure_ways(
     over_layers(own, "feature_error"), "relative feature error", None, True
 )
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Normalised reconstruction error over the eight layers, with 95 percent intervals, for optimisation without and with regularisers and for the published and aligned inverters. The table below holds all numbers."}}
+# %% tags=["hide-input"] figure="nre-ways" mystnb={"image": {"alt": "Normalised reconstruction error over the eight layers, with 95 percent intervals, for optimisation without and with regularisers and for the published and aligned inverters. The table below holds all numbers."}}
 figure_ways(over_layers(own, "nre"), "NRE")
 
 # %% tags=["hide-input"]
@@ -688,7 +688,7 @@ pd.DataFrame(
 # level, the logarithm. For excerpts of *other songs* of the corpus we know the mean $\mu$ and the deviation $s$ of each statistic. The distance of a picture with the value $v$ is the root mean square of $(v - \mu)/s$ over all statistics. A real excerpt should lie at about 1. Noise changes too much and lies far away, and
 # so does a blurred picture, which changes too little. The measure is ours, and it is blunt: a picture at 1 need not be music, but one at 5 certainly isn't like these songs.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Distance from real excerpts over the eight layers, with 95 percent intervals, for optimisation without and with regularisers and for the published and aligned inverters; a dotted line marks the excerpts themselves. The table below holds all numbers."}}
+# %% tags=["hide-input"] figure="realism-ways" mystnb={"image": {"alt": "Distance from real excerpts over the eight layers, with 95 percent intervals, for optimisation without and with regularisers and for the published and aligned inverters; a dotted line marks the excerpts themselves. The table below holds all numbers."}}
 figure_ways(
     over_layers(own, "distance, all"),
     "distance from real excerpts",
@@ -807,7 +807,7 @@ with torch.no_grad():
         (fooling - started).norm() / started.expand_as(fooling).norm()
     )
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Four spectrograms: a sung and an unsung excerpt, and beside each the noise that has nearly the same FC8 feature. The table below holds the detector's answers."}}
+# %% tags=["hide-input"] figure="fooling" mystnb={"image": {"alt": "Four spectrograms: a sung and an unsung excerpt, and beside each the noise that has nearly the same FC8 feature. The table below holds the detector's answers."}}
 last = len(several) - 1
 figure_pictures(
     {

@@ -116,7 +116,7 @@ costs = {
     for n in rounds
 }
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Line chart: audible difference in decibels between the wanted log-mel and that of the sound, over the number of rounds of Griffin and Lim's algorithm from 1 to 64. The sentence below gives the ends of the curve."}}
+# %% tags=["hide-input"] figure="griffin-lim-rounds" mystnb={"image": {"alt": "Line chart: audible difference in decibels between the wanted log-mel and that of the sound, over the number of rounds of Griffin and Lim's algorithm from 1 to 64. The sentence below gives the ends of the curve."}}
 from svdlib.figures_listening import figure_rounds
 
 figure_rounds(costs)
@@ -261,7 +261,7 @@ for layer, x_hat in many.items():
         ),
     )
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Audible difference in decibels over the layers from Conv1 to FC8, for pictures and for sounds, with a line for what the way to sound costs the original. The text below gives the values."}}
+# %% tags=["hide-input"] figure="audible-differences" mystnb={"image": {"alt": "Audible difference in decibels over the layers from Conv1 to FC8, for pictures and for sounds, with a line for what the way to sound costs the original. The text below gives the values."}}
 from svdlib.figures_listening import figure_differences
 
 figure_differences(apart, route)

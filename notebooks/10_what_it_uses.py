@@ -171,7 +171,7 @@ total = local.integrated_gradients(detector, x, steps=32).sum()
 print(f"z(x) - z(0): {change.item():.2f}; all cells together: {total:.2f}")
 print(f"SLIME's linear model explains {fits[0]:.0%} of its answers' variance")
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "A grid of pictures of one excerpt. First the spectrogram, then the cells where the voice is louder than the band (if the song has stems), then the maps: inversions of FC8 and MP6, gradient, input times gradient, integrated gradients, Grad-CAM and SLIME. How far they agree is measured below."}}
+# %% tags=["hide-input"] figure="maps" mystnb={"image": {"alt": "A grid of pictures of one excerpt. First the spectrogram, then the cells where the voice is louder than the band (if the song has stems), then the maps: inversions of FC8 and MP6, gradient, input times gradient, integrated gradients, Grad-CAM and SLIME. How far they agree is measured below."}}
 voice = {}
 if chosen.lead is not None:
     voice = {"voice above band": chosen.lead[first] > 0}
@@ -202,7 +202,7 @@ figures.figure_maps(x[0, 0], drawn, voice)
 # %%
 found = uses.measure(detector, inverters, songs, per_answer, seed)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two charts of how sure the detector is of the answer sung. Left over the share of cells that are kept, right over the share removed. Solid lines for the inversion of FC8, integrated gradients and loudness, dotted lines for the same maps at a wrong time, and a grey line for random cells. The advantages are given in the next figure."}}
+# %% tags=["hide-input"] figure="masking-curves" mystnb={"image": {"alt": "Two charts of how sure the detector is of the answer sung. Left over the share of cells that are kept, right over the share removed. Solid lines for the inversion of FC8, integrated gradients and loudness, dotted lines for the same maps at a wrong time, and a grey line for random cells. The advantages are given in the next figure."}}
 answer = "sung" if "sung" in found["answers"] else "not sung"
 rows = found["answers"][answer]["mean"]
 shown = ("inversion-fc8", "integrated-gradients", "loudness")
@@ -279,7 +279,7 @@ def comparison(name):
     }
 
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Advantage of eight maps with 95 percent intervals, for excerpts that the detector takes for sung, each beside the same map at a wrong time; one panel for synthetic and one for real songs. The text below says which maps are clearly above their control and above loudness."}}
+# %% tags=["hide-input"] figure="advantage-sung" mystnb={"image": {"alt": "Advantage of eight maps with 95 percent intervals, for excerpts that the detector takes for sung, each beside the same map at a wrong time; one panel for synthetic and one for real songs. The text below says which maps are clearly above their control and above loudness."}}
 figures.figure_comparison(comparison("sung"), "advantage", chance=0)
 
 # %% tags=["remove-input"]
@@ -321,7 +321,7 @@ for title, each in zip(titles, measured, strict=True):
 #
 # ## The answer "not sung"
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Advantage of eight maps with 95 percent intervals, for excerpts that the detector takes for not sung, each beside the same map at a wrong time; one panel for synthetic and one for real songs. The text below interprets it."}}
+# %% tags=["hide-input"] figure="advantage-not-sung" mystnb={"image": {"alt": "Advantage of eight maps with 95 percent intervals, for excerpts that the detector takes for not sung, each beside the same map at a wrong time; one panel for synthetic and one for real songs. The text below interprets it."}}
 figures.figure_comparison(comparison("not sung"), "advantage", chance=0)
 
 # %% tags=["remove-input"]
@@ -390,7 +390,7 @@ display(
 # Do two maps put the same cells first? We rank all 9200 cells of an excerpt by each map and correlate the ranks: 1 is the same order, 0 no relation. And as in {doc}`05_qualitative_analysis` we need a chance level. Two maps may agree because both always prefer the same bands, whatever the excerpt. So above the diagonal one of the
 # two maps comes from an excerpt of another song.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "A table of rank correlations between eight maps, coloured from purple, minus one, to orange, plus one. Below the diagonal both maps are of the same excerpt, above the diagonal one is of another song. The text below names the largest and the smallest."}}
+# %% tags=["hide-input"] figure="map-agreement" mystnb={"image": {"alt": "A table of rank correlations between eight maps, coloured from purple, minus one, to orange, plus one. Below the diagonal both maps are of the same excerpt, above the diagonal one is of another song. The text below names the largest and the smallest."}}
 agreement = measured[0]["answers"][
     "sung" if "sung" in measured[0]["answers"] else "not sung"
 ]["agreement"]
@@ -441,7 +441,7 @@ if voiced is None:
         )
     )
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "How well eight maps find the cells of the voice: area under the ROC curve with 95 percent intervals, beside the same map at a wrong time and the map of another song, and a dashed line for chance at one half. The text below gives the values."}}
+# %% tags=["hide-input"] figure="finding-the-voice" mystnb={"image": {"alt": "How well eight maps find the cells of the voice: area under the ROC curve with 95 percent intervals, beside the same map at a wrong time and the map of another song, and a dashed line for chance at one half. The text below gives the values."}}
 ways = {
     "map": "the map",
     "rolled": "at a wrong time",
@@ -497,7 +497,7 @@ if voiced is not None:
 #
 # The stems allow one more thing that masks otherwise cannot have: *the right fill*. Into a removed cell we put what the band alone would have there. So removing all cells does not give a void but a normal excerpt in which nobody sings, and no mask has cliffs. And we can add a map that knows the truth: by how much the voice lies above the band in each cell.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Advantage of eight maps and of the true voice with 95 percent intervals, where masked cells hold what the band alone would have there, each beside the same map at a wrong time. The text below gives the values."}}
+# %% tags=["hide-input"] figure="voice-removed" mystnb={"image": {"alt": "Advantage of eight maps and of the true voice with 95 percent intervals, where masked cells hold what the band alone would have there, each beside the same map at a wrong time. The text below gives the values."}}
 figure = None
 if voiced is not None:
     figure = figures.figure_comparison(

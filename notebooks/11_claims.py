@@ -64,7 +64,7 @@ entries = claims.ledger()
 #
 # ## The ledger
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "One box for each claim of the paper. Lines are 95 percent intervals of the measured number for synthetic and real songs, published and aligned inverters. The grey area is where the claim wants the number. All values and verdicts are in the tables below."}}
+# %% tags=["hide-input"] figure="claims" mystnb={"image": {"alt": "One box for each claim of the paper. Lines are 95 percent intervals of the measured number for synthetic and real songs, published and aligned inverters. The grey area is where the claim wants the number. All values and verdicts are in the tables below."}}
 figure_claims(entries)
 
 # %% [markdown]

@@ -59,3 +59,7 @@ class OptimisationError(SvdlibError):
 
 class PackageError(SvdlibError):
     """A package that only a part of svdlib needs, and that is not installed."""
+
+
+class QuizError(SvdlibError):
+    """A question that cannot be asked as it is written."""

@@ -1,0 +1,231 @@
+"""What a chapter offers a class: its goals, minutes, quizzes, figures and exercises, read from the notebook itself.
+
+    python book/chapters.py        # a line for each chapter: what stands in its box, and what was counted
+
+An exercise is four kinds of cells in this order: its text, under a heading `### Exercise 1: Title` with a label for
+links and a line like `*Easy, 10 minutes.*`; its check; a stub that the student fills in and hands to the check; and the
+solution, which does the same. In an executed notebook each stub must have failed its check and each solution passed.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import jupytext
+from nbformat import NotebookNode
+
+from svdlib.exercises import VERDICT_TYPE
+
+ROOT = Path(__file__).resolve().parent.parent
+
+WORDS_A_MINUTE = 150
+"""A technical text read with care."""
+
+MINUTES_A_LOOK = 0.5
+"""For a cell of code with what it shows: a figure, a table, players."""
+
+MINUTES_A_QUESTION = 1.0
+"""For a question of a quiz."""
+
+EXERCISES = range(3, 7)
+"""How many exercises a chapter may have."""
+
+HEADING = re.compile(
+    r"^\((?P<label>exercise-[a-z0-9-]+)\)=\n### Exercise (?P<number>\d+): (?P<title>.+)\n\n"
+    r"\*(?P<difficulty>Easy|Medium|Hard), (?P<minutes>\d+) minutes\.\*$",
+    re.MULTILINE,
+)
+MINUTES = re.compile(
+    r"^\*\*Minutes:\*\* (?P<reading>\d+) to read, (?P<exercises>\d+) for the exercises, (?P<running>.+) to run\.$",
+    re.MULTILINE,
+)
+NOT_READ = {"remove-input", "remove-cell", "parameters"}
+
+
+class ChapterError(Exception):
+    """A chapter breaks the form; the message says which one, where, and what the form asks for."""
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """An exercise of a chapter.
+
+    Attributes:
+        label: where links lead.
+        number: its place in the chapter, from 1.
+        title: a few words.
+        difficulty: "Easy", "Medium" or "Hard".
+        minutes: what a student needs.
+        check: the cell that defines the check.
+        stub: the cell that the student fills in.
+        solution: the cell with our answer.
+    """
+
+    label: str
+    number: int
+    title: str
+    difficulty: str
+    minutes: int
+    check: NotebookNode
+    stub: NotebookNode
+    solution: NotebookNode
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A notebook as a teacher sees it.
+
+    Attributes:
+        name: of its file, without the ending.
+        title: its first heading.
+        reading: minutes to read, as its box says.
+        running: minutes to run in words, as its box says.
+        exercises: in their order.
+        n_questions: questions of its quizzes.
+        counted: minutes to read that follow from its words, figures and cells.
+    """
+
+    name: str
+    title: str
+    reading: int
+    running: str
+    exercises: tuple[Exercise, ...]
+    n_questions: int
+    counted: float
+
+    @property
+    def exercise_minutes(self) -> int:
+        """Minutes for all exercises together."""
+        return sum(exercise.minutes for exercise in self.exercises)
+
+
+def tags_of(cell: NotebookNode) -> set[str]:
+    """The tags of a cell."""
+    return set(cell.metadata.get("tags", []))
+
+
+def read_chapter(name: str, notebook: NotebookNode) -> Chapter:
+    """Read a chapter and check its form.
+
+    Args:
+        name: of the notebook's file, without the ending.
+        notebook: executed or not.
+
+    Raises:
+        ChapterError: says what is missing or out of order.
+    """
+    text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    box = MINUTES.search(text)
+    if not box:
+        raise ChapterError(f"{name}: its box needs a line `**Minutes:** 30 to read, 40 for the exercises, one to run.`")
+    for heading in ("**What you will learn**", "**Prerequisites:**", "## Take-away", "## Check yourself"):
+        if heading not in text:
+            raise ChapterError(f"{name}: {heading!r} is missing.")
+    exercises = tuple(find_exercises(name, notebook))
+    if len(exercises) not in EXERCISES:
+        raise ChapterError(f"{name}: {len(exercises)} exercises; a chapter has {EXERCISES[0]} to {EXERCISES[-1]}.")
+    total = sum(exercise.minutes for exercise in exercises)
+    if int(box["exercises"]) != total:
+        raise ChapterError(f"{name}: its box gives {box['exercises']} minutes to exercises that together take {total}.")
+    return Chapter(
+        name,
+        re.search(r"^# (.+)$", text, re.MULTILINE)[1],
+        int(box["reading"]),
+        box["running"],
+        exercises,
+        sum(cell.source.count("Question(") for cell in notebook.cells if cell.cell_type == "code"),
+        reading_minutes(notebook),
+    )
+
+
+def find_exercises(name: str, notebook: NotebookNode) -> Iterator[Exercise]:
+    """Find the exercises of a notebook.
+
+    Raises:
+        ChapterError: if the cells of one are not there, or not in order.
+    """
+    cells = notebook.cells
+    headings = sum(len(re.findall("^### Exercise", cell.source, re.MULTILINE)) for cell in cells)
+    places = [place for place, cell in enumerate(cells) if cell.cell_type == "markdown" and HEADING.search(cell.source)]
+    if headings != len(places):
+        raise ChapterError(
+            f"{name}: {headings} headings start with 'Exercise', and {len(places)} have the whole form: a cell of text "
+            "with a label `(exercise-topic)=`, a heading `### Exercise 1: Title`, an empty line, `*Easy, 10 minutes.*`"
+        )
+    for number, (place, end) in enumerate(zip(places, [*places[1:], len(cells)], strict=True), start=1):
+        heading = HEADING.search(cells[place].source)
+        own = [cell for cell in cells[place:end] if cell.cell_type == "code"]
+        kinds = [next(iter(tags_of(cell) & {"check", "exercise", "solution"}), "") for cell in own]
+        found = [kind for kind in kinds if kind]
+        if int(heading["number"]) != number or found != ["check", "exercise", "solution"]:
+            raise ChapterError(
+                f"{name}: exercise {heading['number']}, in place {number}, has cells with the tags {found}; it needs "
+                "one each of check, exercise and solution, in this order."
+            )
+        check, stub, solution = (own[kinds.index(kind)] for kind in ("check", "exercise", "solution"))
+        what = heading["label"], number, heading["title"], heading["difficulty"], int(heading["minutes"])
+        yield Exercise(*what, check, stub, solution)
+
+
+def reading_minutes(notebook: NotebookNode) -> float:
+    """Minutes to read a chapter without its exercises: from its words, and a fixed time for each thing to look at."""
+    words = looks = questions = 0
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            if cell.source.startswith("## Exercises"):
+                break
+            words += len(re.sub(r"\{\w+(:\w+)?\}|[^\w'’-]+", " ", cell.source).split())
+        elif "quiz" in tags_of(cell):
+            questions += cell.source.count("Question(")
+        elif not tags_of(cell) & NOT_READ:
+            looks += 1
+    return words / WORDS_A_MINUTE + looks * MINUTES_A_LOOK + questions * MINUTES_A_QUESTION
+
+
+def check_verdicts(name: str, notebook: NotebookNode) -> None:
+    """Check that in an executed notebook every stub failed its check, and every solution passed the same one.
+
+    Raises:
+        ChapterError: names the exercise.
+    """
+    for exercise in find_exercises(name, notebook):
+        where = f"{name}, exercise {exercise.number}"
+        stub, solution = verdicts_of(exercise.stub), verdicts_of(exercise.solution)
+        if not stub or any(verdict["passed"] for verdict in stub):
+            raise ChapterError(f"{where}: the untouched stub must fail its check; its verdicts are {stub}.")
+        if not solution or not all(verdict["passed"] for verdict in solution):
+            raise ChapterError(f"{where}: the solution must pass its check; its verdicts are {solution}.")
+        if {verdict["check"] for verdict in stub} != {verdict["check"] for verdict in solution}:
+            raise ChapterError(f"{where}: stub and solution were checked by different checks.")
+
+
+def verdicts_of(cell: NotebookNode) -> list[dict]:
+    """The verdicts that a cell shows."""
+    return [output.data[VERDICT_TYPE] for output in cell.outputs if VERDICT_TYPE in output.get("data", {})]
+
+
+def chapter_sources() -> list[Path]:
+    """The notebooks' sources, in the order of the book."""
+    return sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
+
+
+def main() -> int:
+    """Print a line for each chapter; return the exit code."""
+    faults = 0
+    for source in chapter_sources():
+        try:
+            chapter = read_chapter(source.stem, jupytext.read(source))
+        except ChapterError as error:
+            faults += 1
+            print(error)
+            continue
+        minutes = f"{chapter.reading} minutes to read, counted {chapter.counted:.0f}; {chapter.running} to run"
+        exercises = f"{len(chapter.exercises)} exercises, {chapter.exercise_minutes} minutes"
+        print(f"{chapter.name}: {minutes}; {exercises}; {chapter.n_questions} questions")
+    return min(faults, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
