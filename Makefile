@@ -31,7 +31,8 @@ BOOK    := $(BIN)/python book/build.py --corpus '$(CORPUS)' --profile '$(PROFILE
 	--timeout '$(TIMEOUT)'
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-all test-book claims lint notebooks html book nbval lab bench gpu-data gpu gpu-bench reproduce clean
+.PHONY: help venv test test-all test-book claims lint notebooks html book nbval lab worksheets launch bench gpu-data gpu gpu-bench \
+	reproduce clean
 
 help:  ## Show this list
 	@echo "make TARGET [CORPUS=synthetic|folder:PATH] [PROFILE=demo|laptop|full] [DEVICE=cpu|cuda] [SEED=0] [TIMEOUT=900]"
@@ -89,6 +90,12 @@ nbval: $(STAMP)  ## Run the executed notebooks again and check their marked outp
 lab: $(STAMP)  ## Open the notebooks in JupyterLab, to change them
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lab]'
 	$(BIN)/jupyter lab notebooks
+
+worksheets: $(STAMP)  ## Write the notebooks without the solutions, for students
+	@$(BIN)/python book/worksheets.py
+
+launch: $(STAMP)  ## Write the notebooks for Binder and Colab, if _config.yml has the repository's address
+	@$(BIN)/python book/launch.py
 
 bench: $(STAMP)  ## Print how fast everything is, as ratios; the tables go to runs/bench
 	@$(BIN)/python -m benchmarks --device '$(DEVICE)' --out runs/bench

@@ -24,19 +24,24 @@ from pathlib import Path
 import jupytext
 import nbformat
 import papermill
+import yaml
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
+from chapters import Chapter, ChapterError, chapter_sources, check_names, check_verdicts, read_chapter
+from launch import LaunchError, with_buttons
 from svdlib.corpora import FOLDER_KINDS
 from svdlib.explorer import move_data_out
 from svdlib.export_web import as_script, export_web
+from teaching import mark_figures, take_slides, write_generated
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
 SOURCE = BUILD / "source"
 NOTEBOOKS = SOURCE / "notebooks"
 HTML = BUILD / "html"
+FIGURES = BUILD / "figures"
 WEB = BUILD / "web"
 
 PARAMETERS = ("profile", "corpus", "device", "seed")
@@ -85,7 +90,11 @@ def notebook_defaults(notebook: nbformat.NotebookNode, name: str) -> dict[str, o
 def use_own_kernel() -> None:
     """Make `python3` mean the interpreter that runs this script, whatever kernels the machine has."""
     spec = {
-        "argv": [sys.executable, "-m", "ipykernel_launcher", "--log-level=ERROR", "-f", "{connection_file}"],
+        "argv": [
+            *(sys.executable, "-m", "ipykernel_launcher", "--log-level=ERROR", "-f", "{connection_file}"),
+            "--InteractiveShellApp.extra_extensions=slides",
+        ],
+        "env": {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT / "book"), os.environ.get("PYTHONPATH")]))},
         "display_name": "Python 3",
         "language": "python",
     }
@@ -109,6 +118,7 @@ def execute_notebook(source: Path, values: dict[str, object], timeout: int) -> N
 
     Raises:
         BuildError: names the cell that failed.
+        ChapterError: if an exercise's stub passes its check, or a solution does not.
     """
     target = NOTEBOOKS / f"{source.stem}.ipynb"
     target.unlink(missing_ok=True)
@@ -139,7 +149,12 @@ def execute_notebook(source: Path, values: dict[str, object], timeout: int) -> N
         ) from error
     except (CellTimeoutError, DeadKernelError) as error:
         raise BuildError(f"notebooks/{source.name}: {error}") from error
-    executed.replace(target)
+    finished = nbformat.read(executed, nbformat.NO_CONVERT)
+    check_verdicts(source.stem, finished)
+    FIGURES.mkdir(exist_ok=True)
+    for name, content in take_slides(source.stem, finished).items():
+        (FIGURES / name).write_bytes(content)
+    nbformat.write(finished, target)
 
 
 def execute_notebooks(values: dict[str, object], timeout: int) -> None:
@@ -148,12 +163,13 @@ def execute_notebooks(values: dict[str, object], timeout: int) -> None:
     Raises:
         BuildError: if there is none or one fails.
     """
-    sources = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
+    sources = chapter_sources()
     if not sources:
         raise BuildError(f"There is no notebook in {ROOT / 'notebooks'}.")
     use_own_kernel()
-    shutil.rmtree(NOTEBOOKS, ignore_errors=True)
-    NOTEBOOKS.mkdir(parents=True)
+    for folder in (NOTEBOOKS, FIGURES):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
     with tqdm(sources, desc="notebooks", unit="notebook", disable=False) as bar:
         for source in bar:
             bar.set_postfix_str(source.stem)
@@ -250,6 +266,21 @@ REPAIRS = (
 )
 
 
+def executed_chapters() -> list[Chapter]:
+    """Read the executed notebooks as a teacher sees them.
+
+    Raises:
+        BuildError: if no notebook was executed.
+        ChapterError: if one breaks the form of a chapter.
+    """
+    notebooks = sorted(NOTEBOOKS.glob("*.ipynb"))
+    if not notebooks:
+        raise BuildError("No executed notebook was found. Run `make notebooks` first, or `make book` for both steps.")
+    chapters = [read_chapter(path.stem, nbformat.read(path, nbformat.NO_CONVERT)) for path in notebooks]
+    check_names(chapters)
+    return chapters
+
+
 def finish_pages() -> None:
     """Let every page be there before what its reader may never come to, and repair what the theme gets wrong.
 
@@ -307,21 +338,28 @@ def render() -> None:
 
     Raises:
         BuildError: if no notebook was executed, on any warning, or if a page would load something from the network.
+        ChapterError: if a chapter breaks the form.
+        LaunchError: if the address of the repository cannot be used.
     """
-    if not any(NOTEBOOKS.glob("*.ipynb")):
-        raise BuildError("No executed notebook was found. Run `make notebooks` first, or `make book` for both steps.")
+    chapters = executed_chapters()
     for built in (SOURCE / "book", ASSETS, HTML, BUILD / ".doctrees"):
         # Pages left from an earlier build would not repeat their warnings.
         shutil.rmtree(built, ignore_errors=True)
-    for name in ("_config.yml", "_toc.yml"):
-        shutil.copy2(ROOT / name, SOURCE / name)
+    shutil.copy2(ROOT / "_toc.yml", SOURCE / "_toc.yml")
+    config = with_buttons(yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8")))
+    (SOURCE / "_config.yml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     shutil.copytree(ROOT / "book", SOURCE / "book", ignore=shutil.ignore_patterns("web", "*.py", "__pycache__"))
     shutil.copytree(ROOT / "book" / "web", ASSETS, ignore=shutil.ignore_patterns("package*.json", "live"))
+    shutil.copytree(FIGURES, ASSETS / "figures")
+    write_generated(chapters, SOURCE / "book" / "generated")
     fetch_web_files()
     build_live(ASSETS / "live")
     jupyter_book = str(Path(sys.executable).with_name("jupyter-book"))
     options = ["--path-output", str(ROOT), "--warningiserror", "--keep-going", "--quiet"]
     run([jupyter_book, "build", str(SOURCE), *options], ROOT)
+    for chapter in chapters:
+        page = HTML / "notebooks" / f"{chapter.name}.html"
+        page.write_text(mark_figures(page.read_text(encoding="utf-8"), chapter), encoding="utf-8")
     finish_pages()
     check_self_contained(HTML)
 
@@ -385,7 +423,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.step != "notebooks":
             render()
             print(f"The book: {HTML / 'index.html'}")
-    except BuildError as error:
+    except (BuildError, ChapterError, LaunchError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

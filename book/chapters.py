@@ -1,4 +1,4 @@
-"""What a chapter offers a class: its goals, minutes, quizzes, figures and exercises, read from the notebook itself.
+"""What a chapter offers a class: its minutes, quizzes, figures and exercises, read from the notebook itself.
 
     python book/chapters.py        # a line for each chapter: what stands in its box, and what was counted
 
@@ -9,7 +9,7 @@ solution, which does the same. In an executed notebook each stub must have faile
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +74,21 @@ class Exercise:
 
 
 @dataclass(frozen=True)
+class Figure:
+    """A figure of a chapter.
+
+    Attributes:
+        name: where links lead, and of its files; no other figure of the book has it.
+        description: what one sees, in words.
+        cell: the cell that shows it.
+    """
+
+    name: str
+    description: str
+    cell: NotebookNode
+
+
+@dataclass(frozen=True)
 class Chapter:
     """A notebook as a teacher sees it.
 
@@ -83,8 +98,10 @@ class Chapter:
         reading: minutes to read, as its box says.
         running: minutes to run in words, as its box says.
         exercises: in their order.
+        figures: in their order.
         n_questions: questions of its quizzes.
         counted: minutes to read that follow from its words, figures and cells.
+        seconds: time of its execution; None if it was not executed.
     """
 
     name: str
@@ -92,8 +109,10 @@ class Chapter:
     reading: int
     running: str
     exercises: tuple[Exercise, ...]
+    figures: tuple[Figure, ...]
     n_questions: int
     counted: float
+    seconds: float | None
 
     @property
     def exercise_minutes(self) -> int:
@@ -135,8 +154,10 @@ def read_chapter(name: str, notebook: NotebookNode) -> Chapter:
         int(box["reading"]),
         box["running"],
         exercises,
+        tuple(find_figures(name, notebook)),
         sum(cell.source.count("Question(") for cell in notebook.cells if cell.cell_type == "code"),
         reading_minutes(notebook),
+        notebook.metadata.get("papermill", {}).get("duration"),
     )
 
 
@@ -167,6 +188,25 @@ def find_exercises(name: str, notebook: NotebookNode) -> Iterator[Exercise]:
         check, stub, solution = (own[kinds.index(kind)] for kind in ("check", "exercise", "solution"))
         what = heading["label"], number, heading["title"], heading["difficulty"], int(heading["minutes"])
         yield Exercise(*what, check, stub, solution)
+
+
+def find_figures(name: str, notebook: NotebookNode) -> Iterator[Figure]:
+    """Find the figures of a notebook: the cells whose metadata describe an image.
+
+    Raises:
+        ChapterError: if one has no name.
+    """
+    for cell in notebook.cells:
+        description = cell.metadata.get("mystnb", {}).get("image", {}).get("alt")
+        if description is None:
+            continue
+        figure = cell.metadata.get("figure", "")
+        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", figure):
+            raise ChapterError(
+                f'{name}: the metadata of a figure need a name for links and downloads, like figure="nre-by-hand"; '
+                f"{description[:60]!r} has {figure!r}."
+            )
+        yield Figure(figure, description, cell)
 
 
 def reading_minutes(notebook: NotebookNode) -> float:
@@ -204,6 +244,18 @@ def check_verdicts(name: str, notebook: NotebookNode) -> None:
 def verdicts_of(cell: NotebookNode) -> list[dict]:
     """The verdicts that a cell shows."""
     return [output.data[VERDICT_TYPE] for output in cell.outputs if VERDICT_TYPE in output.get("data", {})]
+
+
+def check_names(chapters: Sequence[Chapter]) -> None:
+    """Check that no two exercises and no two figures of the book have one name.
+
+    Raises:
+        ChapterError: names them.
+    """
+    labels = [exercise.label for chapter in chapters for exercise in chapter.exercises]
+    names = [figure.name for chapter in chapters for figure in chapter.figures]
+    if twice := sorted({name for found in (labels, names) for name in found if found.count(name) > 1}):
+        raise ChapterError(f"These names of exercises or figures are given twice: {', '.join(twice)}.")
 
 
 def chapter_sources() -> list[Path]:

@@ -22,7 +22,7 @@
 #
 # **Prerequisites:** some Python; you have met convolutions and dense layers before. No signal processing is needed.
 #
-# **Minutes:** 40 to read and try; about one to run.
+# **Minutes:** 30 to read, 90 for the exercises, about one to run.
 # :::
 
 # %% tags=["parameters"]
@@ -44,9 +44,12 @@ from svdlib.audio import (
     EXCERPT_SAMPLES,
     FRAME_RATE,
     HOP_LENGTH,
+    mel_filterbank,
 )
 from svdlib.devices import choose_device
+from svdlib.exercises import self_check
 from svdlib.gallery import Gallery, Panel
+from svdlib.quiz import Answer, Question, Quiz
 
 device = choose_device(device)
 n_songs = {"demo": 3, "laptop": 8, "full": None}[profile]
@@ -370,6 +373,69 @@ Gallery(
 # One can invent a story for every mistake: a guitar that glides like a voice, a voice buried under drums. A story is not a finding. To know what the detector listens to, we have
 # to ask its layers. The next notebook builds the tool.
 #
+# ## Check yourself
+#
+# Choose an answer, and a comment appears.
+
+# %% tags=["quiz", "remove-input"] jupyter={"source_hidden": true}
+Quiz(
+    Question(
+        "The detector gives one probability for an excerpt of 115 frames. What is it about?",
+        [
+            Answer(
+                "The frame in the middle; the others are context.",
+                "That is why the detector is moved over a song frame by frame, and why the first and last 57 frames have context on one side only.",
+                right=True,
+            ),
+            Answer(
+                "The excerpt as a whole.",
+                "The label it was trained with is that of one frame. An excerpt that is sung everywhere but in its middle counts as not sung.",
+            ),
+            Answer(
+                "Its last frame, as everything before is known by then.",
+                "So it would be in a detector that must answer at once. This one looks 0.8 s ahead as well as back.",
+            ),
+        ],
+    ),
+    Question(
+        "The feature of Conv1 has many more numbers than the excerpt. What follows?",
+        [
+            Answer(
+                "That nothing forces Conv1 to lose anything.",
+                "Whether it does lose something is a matter of its weights, and has to be found out. The next chapters do.",
+                right=True,
+            ),
+            Answer(
+                "That Conv1 has kept the whole excerpt.",
+                "There is room for it, but a layer can be wide and still lose: if all its filters were alike, it would.",
+            ),
+            Answer(
+                "That Conv1 knows more about the song than the excerpt does.",
+                "A layer computes from its input alone. It can say things anew, and never learn anything new.",
+            ),
+        ],
+    ),
+    Question(
+        "Why is the threshold chosen on validation songs, and not on the test songs?",
+        [
+            Answer(
+                "A threshold that fits the test songs makes their accuracy look better than it would be on new ones.",
+                "Whatever was chosen to make a number good can no longer be judged by this number.",
+                right=True,
+            ),
+            Answer(
+                "The test songs are harder, so the threshold would be too low.",
+                "The songs were split at random. It would be as wrong if the test songs were easier.",
+            ),
+            Answer(
+                "A threshold must be chosen on the songs that the weights were trained on.",
+                "On those the detector is surer than on new songs, so the threshold would fit the new ones badly.",
+            ),
+        ],
+    ),
+)
+
+# %% [markdown]
 # ## Take-away
 #
 # - The detector looks at 115 × 80 numbers and answers for the frame in the middle.
@@ -379,55 +445,346 @@ Gallery(
 #
 # ## Exercises
 #
-# **1. How far does one cell of MP6 see?** A cell of Conv1 sees 3 frames. How many frames does one cell of MP6 see, and how far apart are the first frames of two neighbours?
-# Work it out by hand, then check.
+# Each exercise has a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
 #
-# :::{admonition} Solution
-# :class: dropdown
-# A 3 × 3 layer adds two steps of the grid below it. Conv1: 3 frames; Conv2: 5; MP3: 7, and the grid becomes three times as
-# coarse; Conv4: 7 + 2·3 = 13; Conv5: 19; MP6: 25, and the grid is 9 frames.
+# (exercise-weights)=
+# ### Exercise 1: Count the weights
 #
-# ```python
-# from svdlib.geometry import receptive_field
+# *Easy, 10 minutes.*
 #
-# print(receptive_field(detector, "mp6"))  # stride 9, size 25
-# ```
-# :::
+# Write two functions. `conv_weights(channels, filters, size)` says how many numbers a convolution learns that makes `filters` maps from `channels` maps with windows of `size` × `size`. `dense_weights(inputs, units)` does so for a dense layer. Both have a bias for each output. Which layer of the detector holds most of its weights?
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_weights(conv_weights, dense_weights):
+    def learned(module):
+        return sum(weight.numel() for weight in module.parameters())
+
+    for channels, filters, size in ((1, 64, 3), (64, 32, 3), (2, 5, 4)):
+        expected = learned(torch.nn.Conv2d(channels, filters, size))
+        got = conv_weights(channels, filters, size)
+        hint = (
+            " One bias for each filter." if got == expected - filters else ""
+        )
+        assert got == expected, (
+            f"{filters} filters of {size} × {size} over {channels} maps learn {expected} numbers, not {got}.{hint}"
+        )
+    for inputs, units in ((4, 3), (4928, 256)):
+        expected, got = (inputs + 1) * units, dense_weights(inputs, units)
+        assert got == expected, (
+            f"A dense layer from {inputs} to {units} learns {expected} numbers, not {got}."
+        )
+    return "Both kinds of layers are counted."
+
+
+# %% tags=["exercise"]
+def conv_weights(channels, filters, size):
+    """Numbers that a convolution learns."""
+    ...
+
+
+def dense_weights(inputs, units):
+    """Numbers that a dense layer learns."""
+    ...
+
+
+check_weights(conv_weights, dense_weights)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def conv_weights(channels, filters, size):
+    return (channels * size**2 + 1) * filters
+
+
+def dense_weights(inputs, units):
+    return (inputs + 1) * units
+
+
+display(check_weights(conv_weights, dense_weights))
+counts = {
+    "Conv1": conv_weights(1, 64, 3),
+    "Conv2": conv_weights(64, 32, 3),
+    "Conv4": conv_weights(32, 128, 3),
+    "Conv5": conv_weights(128, 64, 3),
+    "FC7": dense_weights(64 * 11 * 7, 256),
+    "FC8": dense_weights(256, 64),
+    "Out": dense_weights(64, 1),
+}
+for layer, count in counts.items():
+    print(f"{layer:6}{count:9}  {count / sum(counts.values()):6.1%}")
+print(f"together {sum(counts.values())}")
+
+# %% [markdown]
+# (exercise-receptive-field)=
+# ### Exercise 2: How far does one cell see?
 #
-# **2. Does the detector need the context?** Replace everything but the middle 25 frames of the excerpt by zeros, which is the average sound. How does the
-# probability change? Try other widths.
+# *Easy, 15 minutes.*
 #
-# :::{admonition} Solution
-# :class: dropdown
-# ```python
-# def probability_with_context(width):
-#     masked = torch.zeros_like(x)
-#     first = (EXCERPT_FRAMES - width) // 2
-#     masked[:, :, first : first + width] = x[:, :, first : first + width]
-#     with torch.no_grad():
-#         return torch.sigmoid(detector(masked)).item()
+# A cell of Conv1 sees 3 frames of the excerpt. Write `sight(layers)`. It gets the layers from the input up as pairs (window, step): a convolution of the detector is `(3, 1)`, a pooling `(3, 3)`. It returns two whole numbers for a cell of the last layer: how many frames of the excerpt it sees, and by how many frames the sight of its neighbour is shifted. Then find both for MP6.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_sight(sight):
+    def slow(layers):
+        def seen(cell):
+            frames = {cell}
+            for window, step in reversed(layers):
+                frames = {f * step + k for f in frames for k in range(window)}
+            return frames
+
+        first, second = seen(0), seen(1)
+        return len(first), min(second) - min(first)
+
+    conv, pool = (3, 1), (3, 3)
+    for layers in (
+        [conv],
+        [pool],
+        [conv, conv],
+        [conv, conv, pool, conv],
+        [(4, 2), (3, 1), (2, 2)],
+    ):
+        expected, got = slow(layers), tuple(sight(layers))
+        hint = (
+            " A window on a coarse grid reaches further."
+            if got[1] == expected[1]
+            else ""
+        )
+        assert got == expected, (
+            f"After {layers} a cell sees {expected[0]} frames and its neighbour begins {expected[1]} later; you have {got}.{hint}"
+        )
+    return "So you can tell for any stack of layers what a cell can know."
+
+
+# %% tags=["exercise"]
+def sight(layers):
+    """Frames that a cell of the last layer sees, and the shift of its neighbour."""
+    ...
+
+
+check_sight(sight)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def sight(layers):
+    frames, shift = 1, 1
+    for window, step in layers:
+        frames += (window - 1) * shift
+        shift *= step
+    return frames, shift
+
+
+display(check_sight(sight))
+conv, pool = (3, 1), (3, 3)
+frames, shift = sight([conv, conv, pool, conv, conv, pool])
+print(
+    f"A cell of MP6 sees {frames} frames, {1000 * frames / FRAME_RATE:.0f} ms, and the next one begins {shift} frames later."
+)
+
+# %% [markdown]
+# (exercise-context)=
+# ### Exercise 3: Does the detector need the context?
 #
-# for width in (9, 25, 57, 89, 115):
-#     print(width, round(probability_with_context(width), 3))
-# ```
-# The masked excerpts are unlike anything in the training songs, since no music stops dead at both ends. So a change does not *prove* that the context is
-# used. It is the same doubt that we will meet with every method that changes inputs.
-# :::
+# *Medium, 15 minutes.*
 #
-# **3. Trade misses against false alarms.** Compute precision and recall of `smoothed` for thresholds from 0.1 to 0.9. Which one would you choose to cut the instrumental parts out of a song for
-# karaoke?
+# Write `with_context(x, width)`: a copy of a batch of standardised excerpts `(batch, 1, 115, 80)` in which everything but the middle `width` frames is 0, the average sound. `width` is odd, and the frame that the answer is about stays in the middle. Then see how the probability for our excerpt depends on the width.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_context(with_context):
+    given = torch.arange(1.0, 2 * 115 * 80 + 1).reshape(2, 1, 115, 80)
+    before = given.clone()
+    for width in (1, 25, 115):
+        got = torch.as_tensor(with_context(given, width))
+        assert torch.equal(given, before), (
+            "The excerpts that were given have changed. Work on a copy."
+        )
+        assert got.shape == given.shape, (
+            f"The result has the shape {tuple(got.shape)}; it must keep {tuple(given.shape)}."
+        )
+        kept = (got != 0).any(dim=3)[0, 0].nonzero()[:, 0].tolist()
+        assert len(kept) == width, (
+            f"For a width of {width}, {len(kept)} frames are left."
+        )
+        assert kept[0] + kept[-1] == 114, (
+            f"For a width of {width}, frames {kept[0]} to {kept[-1]} are left. The middle is frame 57, counted from 0."
+        )
+        part = slice(kept[0], kept[-1] + 1)
+        assert torch.equal(got[:, :, part], given[:, :, part]), (
+            "The middle frames have changed."
+        )
+
+
+# %% tags=["exercise"]
+def with_context(x, width):
+    """The excerpts with all but the middle `width` frames set to 0."""
+    ...
+
+
+check_context(with_context)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def with_context(x, width):
+    masked = torch.zeros_like(x)
+    first = (EXCERPT_FRAMES - width) // 2
+    masked[:, :, first : first + width] = x[:, :, first : first + width]
+    return masked
+
+
+display(check_context(with_context))
+with torch.no_grad():
+    for width in (1, 9, 25, 57, 89, 115):
+        probability = torch.sigmoid(detector(with_context(x, width))).item()
+        print(f"{width:3} frames: probability of singing {probability:.3f}")
+display(
+    Markdown(
+        "The masked excerpts are unlike anything in the training songs, since no music stops dead at both ends. So a change does not *prove* that the context is used. The same doubt will meet us with every method that changes inputs."
+    )
+)
+
+# %% [markdown]
+# (exercise-karaoke)=
+# ### Exercise 4: Cut a song for karaoke
 #
-# :::{admonition} Solution
-# :class: dropdown
-# ```python
-# for cut in np.arange(0.1, 1.0, 0.1):
-#     scores = detector_scores(smoothed, songs.labels, cut)
-#     precision, recall = scores["precision"], scores["recall"]
-#     print(f"{cut:.1f}  precision {precision:.3f}  recall {recall:.3f}")
-# ```
-# A sung word in the karaoke track is worse than a bar too few: you want nearly all sung frames found, a high recall, and so a low threshold.
-# :::
+# *Medium, 20 minutes.*
 #
+# For a karaoke track you cut the instrumental parts out of a song. A sung word in it is worse than a bar too few. So you want nearly all sung frames found: a high *recall*. Write `highest_threshold(curve, labels, recall)`. It gets the probabilities of all frames and their labels, 1 for sung, and returns the highest threshold out of 0.00, 0.01, …, 1.00 such that at least the share `recall` of the sung frames lies *above* it.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_karaoke(highest_threshold):
+    curve = np.array([0.9, 0.805, 0.305, 0.105, 0.99, 0.2])
+    labels = np.array([1, 1, 1, 1, 0, 0])
+    for recall, expected in ((1.0, 0.1), (0.75, 0.3), (0.5, 0.8), (0.3, 0.8)):
+        got = highest_threshold(curve, labels, recall)
+        found = np.mean(curve[labels == 1] > got)
+        assert found >= recall - 1e-9, (
+            f"Above {got:.2f} lie only {found:.0%} of the sung frames; {recall:.0%} were asked for."
+        )
+        assert abs(got - expected) < 1e-6, (
+            f"For a recall of {recall:.0%} there is a higher threshold than {got:.2f}."
+        )
+    on_a_step = highest_threshold(np.array([0.5, 0.75]), np.ones(2), 1.0)
+    assert abs(on_a_step - 0.49) < 1e-6, (
+        f"A frame of exactly 0.50 does not lie above a threshold of {on_a_step:.2f}."
+    )
+    rng = np.random.default_rng(0)
+    curve, labels = rng.random(999), rng.integers(0, 2, 999)
+    sung = np.sort(curve[labels == 1])
+    allowed = int(np.floor(0.1 * len(sung)))  # sung frames that may be missed
+    expected = np.ceil(100 * sung[allowed] - 1) / 100
+    got = highest_threshold(curve, labels, 0.9)
+    assert abs(got - expected) < 1e-6, (
+        f"For 999 random frames and a recall of 90 % it is {expected:.2f}, not {got:.2f}. Do only sung frames count?"
+    )
+
+
+# %% tags=["exercise"]
+def highest_threshold(curve, labels, recall):
+    """The highest threshold that still finds the share `recall` of sung frames."""
+    ...
+
+
+check_karaoke(highest_threshold)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def highest_threshold(curve, labels, recall):
+    sung = curve[labels == 1]
+    fine = [t for t in np.arange(101) / 100 if np.mean(sung > t) >= recall]
+    return max(fine, default=0.0)
+
+
+display(check_karaoke(highest_threshold))
+all_curves, all_labels = (
+    np.concatenate(smoothed),
+    np.concatenate(songs.labels),
+)
+for recall in (0.9, 0.95, 0.99):
+    cut = highest_threshold(all_curves, all_labels, recall)
+    kept = all_curves <= cut
+    print(
+        f"recall {recall:.0%}: threshold {cut:.2f}; {kept[all_labels == 0].mean():.0%} of the instrumental frames are kept"
+    )
+
+# %% [markdown]
+# (exercise-log-mel)=
+# ### Exercise 5: A log-mel by hand
+#
+# *Hard, 30 minutes.*
+#
+# Write `log_mel_by_hand(samples)` from the four steps in the section *From sound to picture*, with NumPy. It gets samples at 22050 Hz and returns one row for each whole frame, 80 columns. The window is `np.hanning(1024)`. The third step is given: `mel_filterbank()` is an array (513, 80) with the weight of each frequency in each band. Before the logarithm, raise values below 1e-7 to 1e-7.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_log_mel(log_mel_by_hand):
+    noise = np.random.default_rng(0).normal(0, 0.1, 5000)
+    got = np.asarray(log_mel_by_hand(noise))
+    n_frames = 1 + (5000 - 1024) // 315
+    assert got.shape == (n_frames, 80), (
+        f"5000 samples hold {n_frames} whole frames of 80 bands; your result has the shape {got.shape}."
+    )
+    # One frame as a sum of sines and cosines, without a fast transform.
+    n, k = np.arange(1024), np.arange(513)
+    frame = noise[3 * 315 :][:1024] * np.hanning(1024)
+    turned = np.outer(k, n) % 1024
+    real, imaginary = (
+        wave(2 * np.pi * turned / 1024) @ frame for wave in (np.cos, np.sin)
+    )
+    bands = np.hypot(real, imaginary) @ mel_filterbank()
+    expected = np.log(bands)
+    others = {
+        "You seem to have squared the magnitudes.": np.log(
+            np.hypot(real, imaginary) ** 2 @ mel_filterbank()
+        ),
+        "That is a logarithm to the base 10.": np.log10(bands),
+        "Take the logarithm of the bands, not of the frequencies.": np.log(
+            np.hypot(real, imaginary)
+        )
+        @ mel_filterbank(),
+    }
+    if not np.allclose(got[3], expected, atol=1e-3):
+        hints = [
+            h for h, x in others.items() if np.allclose(got[3], x, atol=1e-3)
+        ]
+        off = np.abs(got[3] - expected).max()
+        raise AssertionError(
+            f"The fourth frame is off by up to {off:.2f}. {' '.join(hints) or 'Is each frame faded by the window?'}"
+        )
+    silence = np.asarray(log_mel_by_hand(np.zeros(2000)))
+    assert np.allclose(silence, np.log(1e-7)), (
+        "Digital silence should give the logarithm of 1e-7 everywhere."
+    )
+    return "You have built the detector's ear."
+
+
+# %% tags=["exercise"]
+def log_mel_by_hand(samples):
+    """The log-mel (frames, 80) of samples at 22050 Hz."""
+    ...
+
+
+check_log_mel(log_mel_by_hand)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def log_mel_by_hand(samples):
+    starts = range(0, len(samples) - 1023, HOP_LENGTH)
+    frames = np.array([samples[start:][:1024] for start in starts])
+    magnitudes = np.abs(np.fft.rfft(frames * np.hanning(1024), axis=1))
+    return np.log(np.maximum(magnitudes @ mel_filterbank(), 1e-7))
+
+
+display(check_log_mel(log_mel_by_hand))
+off = np.abs(log_mel_by_hand(samples) - log_mel.numpy()).max()
+print(f"largest difference to svdlib.LogMel over the whole song: {off:.1e}")
+
+# %% [markdown]
 # ## Further reading
 #
 # - {cite:t}`schluter2015` describe the detector, its training and its results on real songs.

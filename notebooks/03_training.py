@@ -23,7 +23,7 @@
 #
 # **Prerequisites:** {doc}`01_model` and {doc}`02_inverter_design`; what a gradient is.
 #
-# **Minutes:** 45 to read and try; about two to run.
+# **Minutes:** 35 to read, 105 for the exercises, about two to run.
 # :::
 
 # %% tags=["parameters"]
@@ -33,11 +33,13 @@ device = "cpu"
 seed = 0
 
 # %%
+import copy
 import inspect
 import re
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from IPython.display import Markdown, display
@@ -45,7 +47,9 @@ from IPython.display import Markdown, display
 import svdlib
 from svdlib import figures, objectives
 from svdlib.devices import choose_device
+from svdlib.exercises import self_check
 from svdlib.gallery import Gallery, Panel
+from svdlib.quiz import Answer, Question, Quiz
 from svdlib.style import layer_title
 
 device = choose_device(device)
@@ -547,6 +551,69 @@ pd.DataFrame(
 # %% [markdown]
 # The same training, on your machine or a GPU, is one command: `svdlib train inverters --profile full`. Stop it when you like, and go on with `--resume`.
 #
+# ## Check yourself
+#
+# Choose an answer, and a comment appears.
+
+# %% tags=["quiz", "remove-input"] jupyter={"source_hidden": true}
+Quiz(
+    Question(
+        "A training step computes the comparator's feature of the inversion outside of the graph, and puts it into the loss as numbers. What happens?",
+        [
+            Answer(
+                "The loss has its value, and the weights move as if this term were not there.",
+                "A gradient needs a path from the loss back to the weights. Numbers have none, and nothing in the log shows that it is missing.",
+                right=True,
+            ),
+            Answer(
+                "The weights still learn from this term, only more slowly.",
+                "A small gradient would do that. Here it is exactly zero, however long one trains.",
+            ),
+            Answer(
+                "The training stops, as the gradient of this term does not exist.",
+                "The other term has a gradient, and that is enough for the step. So the mistake is easily overlooked.",
+            ),
+        ],
+    ),
+    Question(
+        "The detector stands in the loss twice, as the layers below the feature and as the comparator. Which weights does a step change?",
+        [
+            Answer(
+                "Those of the inverter alone.",
+                "The gradient passes through the comparator on its way to the inverter, and leaves its weights as they are.",
+                right=True,
+            ),
+            Answer(
+                "Those of the inverter, and those of the comparator's layers.",
+                "Then the comparator could learn to see no difference at all, and the loss would be small for any picture.",
+            ),
+            Answer(
+                "Those of the inverter, and those of the layer that is inverted.",
+                "We want to know what a given detector keeps. One that has been trained to be inverted would be another detector.",
+            ),
+        ],
+    ),
+    Question(
+        "Many excerpts have nearly the same feature, but their drums fall on different frames. What does the squared error teach the inverter to paint there?",
+        [
+            Answer(
+                "A blur: the mean of these excerpts.",
+                "The mean has the smallest squared error when one cannot know which excerpt it was. It is sharp in none of the places and half right in all.",
+                right=True,
+            ),
+            Answer(
+                "The drums of the excerpt that it has seen most often.",
+                "It would be right at times, and twice as wrong at others. Squares punish large errors, so hedging wins.",
+            ),
+            Answer(
+                "Nothing, since errors of opposite signs cancel.",
+                "Squares have no sign, so they do not cancel. A picture without drums is wrong by the whole of them.",
+            ),
+        ],
+    ),
+)
+
+# %% [markdown]
 # ## Take-away
 #
 # - An inverter is trained to repaint excerpts from features. Its loss compares pictures and, through the comparator, features.
@@ -556,56 +623,393 @@ pd.DataFrame(
 #
 # ## Exercises
 #
-# **1. A comparator that looks at less.** Replace the comparator by Conv1. What do you expect for the feature loss of a blurred inversion, compared with Conv5? Measure it for the shipped inverters of Conv5 and FC8.
+# Each exercise has a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
 #
-# :::{admonition} Solution
-# :class: dropdown
-# ```python
-# for name in ("conv5", "fc8"):
-#     shipped = svdlib.pretrained("inverter", layer=name).to(device)
-#     x_hat = svdlib.reconstruct(detector, {name: shipped}, test_excerpts)[name]
-#     for theta in ("conv1", "conv5"):
-#         seen, painted = (
-#             detector.features(part, (theta,))[theta] for part in (test_excerpts, x_hat)
-#         )
-#         relative = ((seen - painted) ** 2).mean() / (seen ** 2).mean()
-#         print(name, "compared at", theta, round(relative.item(), 3))
-# ```
-# Conv1 sees edges of 3 × 3 values, so its loss is close to another way of counting errors in the picture. Conv5 combines larger regions. Dividing by the size of the feature makes the two comparable.
-# :::
+# (exercise-balance)=
+# ### Exercise 1: The balance of two losses
 #
-# **2. One inverter too few.** Train FC8 and MP6 together in one call, then FC8 alone, with the same seed and plan. Are the two FC8 inverters equal? Why must they be?
+# *Easy, 10 minutes.*
 #
-# :::{admonition} Solution
-# :class: dropdown
-# ```python
-# data = (detector, train, valid)
-# both = svdlib.fit_inverters(*data, layers=("mp6", "fc8"), plan=small_plan)
-# alone = svdlib.fit_inverters(*data, layers=("fc8",), plan=small_plan)
-# a, b = both.inverters["fc8"].state_dict(), alone.inverters["fc8"].state_dict()
-# print(all(torch.equal(a[name], b[name]) for name in a))
-# ```
-# They are equal on a CPU. No weight is shared, Adam treats every weight on its own, each layer has its own seed for its initial weights, and the order of excerpts depends on the run's seed alone.
-# :::
+# Equation 3 adds sums of squares; the code adds means. Write `balance(n_input, n_feature)`: the weight $\lambda_{feature}$ that makes the code weigh both losses as the equation does, when an excerpt has `n_input` values and a feature of the comparator `n_feature`. What is it for Conv5?
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_balance(balance):
+    rng = np.random.default_rng(0)
+    for n_input, n_feature in ((9200, 44352), (100, 7)):
+        weight = balance(n_input, n_feature)
+        ratios = []
+        for scale in (0.1, 1.0, 10.0):
+            one, other = (
+                rng.normal(size=n_input),
+                scale * rng.normal(size=n_feature),
+            )
+            sums = np.sum(one**2) + np.sum(other**2)
+            ratios.append(
+                sums / (np.mean(one**2) + weight * np.mean(other**2))
+            )
+        inverted = np.isclose(weight, n_input / n_feature)
+        assert np.allclose(ratios, n_input), (
+            f"With {n_input} and {n_feature} values, a weight of {weight:.3g} does not give a fixed multiple of the equation's sum."
+            + (
+                " Think again which of the two means divides by more."
+                if inverted
+                else ""
+            )
+        )
+
+
+# %% tags=["exercise"]
+def balance(n_input, n_feature):
+    """The weight of the feature loss that makes means count as sums do."""
+    ...
+
+
+check_balance(balance)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def balance(n_input, n_feature):
+    # The sums are n_input and n_feature times the means; n_input is left out.
+    return n_feature / n_input
+
+
+display(check_balance(balance))
+print(f"for Conv5: {balance(115 * 80, 64 * 33 * 21):.2f}")
+
+# %% [markdown]
+# (exercise-joint-loss)=
+# ### Exercise 2: A loss of your own
 #
-# **3. Break it.** Set the learning rate of `plan` to 1. What happens to the loss? And what does `fit_inverters` say if a spectrogram contains a NaN?
+# *Easy, 15 minutes.*
 #
-# :::{admonition} Solution
-# :class: dropdown
-# ```python
-# import dataclasses
+# Write `my_loss(x, x_hat, theta)` with PyTorch: the joint loss of a batch of excerpts `x` and their inversions `x_hat`, both weights 1, with means as in the code. `theta` is a function, the comparator. The gradient must reach `x_hat` through both terms.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_joint_loss(my_loss):
+    generator = torch.Generator().manual_seed(0)
+    x, x_hat = torch.randn(2, 3, 6, generator=generator, dtype=torch.float64)
+    mix = torch.randn(6, 4, generator=generator, dtype=torch.float64)
+    x_hat.requires_grad_(True)
+    got = my_loss(x, x_hat, lambda each: each @ mix)
+    difference = x - x_hat.detach()
+    expected = (difference**2).sum() / 18 + (
+        (difference @ mix) ** 2
+    ).sum() / 12
+    assert got.shape == (), (
+        f"The loss must be one number, not {tuple(got.shape)}."
+    )
+    assert torch.isclose(got, expected), (
+        f"For a small example the loss is {expected:.3f}; you have {got:.3f}."
+    )
+    assert got.requires_grad, "No gradient can reach the inversion."
+    (slope,) = torch.autograd.grad(got, x_hat)
+    from_input = -2 * difference / 18
+    from_feature = -2 * difference @ mix @ mix.T / 12
+    assert not torch.allclose(slope, from_input), (
+        "The value is right, but the feature loss has no gradient: the comparator's feature of the inversion was cut off the graph."
+    )
+    assert torch.allclose(slope, from_input + from_feature), (
+        "The value is right, but its gradient is not."
+    )
+    return "Both terms teach."
+
+
+# %% tags=["exercise"]
+def my_loss(x, x_hat, theta):
+    """The joint loss of a batch, a scalar tensor."""
+    ...
+
+
+check_joint_loss(my_loss)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def my_loss(x, x_hat, theta):
+    in_picture = ((x - x_hat) ** 2).mean()
+    in_feature = ((theta(x) - theta(x_hat)) ** 2).mean()
+    return in_picture + in_feature
+
+
+check_joint_loss(my_loss)
+
+# %% [markdown]
+# (exercise-comparator)=
+# ### Exercise 3: A comparator that looks at less
 #
-# leap = dataclasses.replace(small_plan, learning_rate=1.0)
-# wild = svdlib.fit_inverters(detector, train, valid, layers=("fc8",), plan=leap)
-# print([epoch.training["fc8"] for epoch in wild.history])
+# *Medium, 15 minutes.*
 #
-# train.frames[100, 3] = float("nan")
-# svdlib.fit_inverters(detector, train, valid, layers=("fc8",), plan=plan)
-# ```
-# The steps jump over every valley: compare the losses with those of `unbroken.history`. Batch normalisation keeps them finite. With a NaN, training stops with a `TrainingError` that names the layer and the epoch, instead of going on for hours with weights that are no numbers.
-# Load the songs again afterwards.
-# :::
+# What would change if Conv1 were the comparator? Write `relative_error(x, x_hat, layer)`: the mean squared difference of the detector's features at `layer` between excerpts and inversions, divided by the mean square of the feature of the excerpts. Dividing makes layers comparable. Then compare the inversions from Conv5 and FC8 at Conv1 and at Conv5. What do you expect for a blurred picture?
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_relative_error(relative_error):
+    generator = torch.Generator().manual_seed(0)
+    x, x_hat = torch.randn(2, 3, 1, 115, 80, generator=generator).to(device)
+    for layer in ("conv1", "fc7"):
+        with torch.no_grad():
+            seen, painted = (
+                detector.features(each, (layer,))[layer]
+                for each in (x, x_hat)
+            )
+        expected = float(((seen - painted) ** 2).sum() / (seen**2).sum())
+        got = float(relative_error(x, x_hat, layer))
+        rooted = np.isclose(got, expected**0.5, rtol=1e-3)
+        swapped = np.isclose(
+            got,
+            float(((seen - painted) ** 2).sum() / (painted**2).sum()),
+            rtol=1e-3,
+        )
+        hint = " Without the square root." if rooted else ""
+        hint += " Divide by the feature of the excerpts." if swapped else ""
+        assert np.isclose(got, expected, rtol=1e-3), (
+            f"For random excerpts at {layer} it is {expected:.3f}; you have {got:.3f}.{hint}"
+        )
+    assert float(relative_error(x, x, "conv5")) == 0, (
+        "An excerpt compared with itself has no error."
+    )
+
+
+# %% tags=["exercise"]
+def relative_error(x, x_hat, layer):
+    """Squared error at a layer, relative to the feature's mean square."""
+    ...
+
+
+check_relative_error(relative_error)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+@torch.no_grad()
+def relative_error(x, x_hat, layer):
+    seen, painted = (
+        detector.features(each, (layer,))[layer] for each in (x, x_hat)
+    )
+    return ((seen - painted) ** 2).mean() / (seen**2).mean()
+
+
+display(check_relative_error(relative_error))
+some = {
+    each: svdlib.pretrained("inverter", layer=each).to(device)
+    for each in ("conv5", "fc8")
+}
+for each, x_hat in svdlib.reconstruct(detector, some, test_excerpts).items():
+    for seen_by in ("conv1", "conv5"):
+        error = relative_error(test_excerpts, x_hat, seen_by)
+        print(f"from {each}, compared at {seen_by}: {error:.3f}")
+display(
+    Markdown(
+        "Conv1 sees patches of 3 × 3 values, so its loss is close to another way of counting errors in the picture. Conv5 combines larger regions, and what it does not see, it does not punish."
+    )
+)
+
+# %% [markdown]
+# (exercise-finite-differences)=
+# ### Exercise 4: Test a gradient
 #
+# *Medium, 20 minutes.*
+#
+# A gradient can be tested without knowing how it was computed: go a little step and look. Write `slope_along(loss, point, direction, step)`: the slope of the function `loss` at `point` in a direction, from its values at the points one `step` times `direction` before and behind. Use both, so that the error shrinks with the square of the step. Then test the gradient of the joint loss with respect to an inversion.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_slope(slope_along):
+    point = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+    direction = torch.tensor([0.5, 1.0, -1.0], dtype=torch.float64)
+    before = point.clone()
+    for name, loss, gradient in (
+        ("the sum", lambda w: w.sum(), torch.ones(3)),
+        ("the sum of squares", lambda w: (w**2).sum(), 2 * point),
+        ("the sum of cubes", lambda w: (w**3).sum(), 3 * point**2),
+    ):
+        expected = float((gradient * direction).sum())
+        got = float(slope_along(loss, point, direction, 1e-3))
+        assert torch.equal(point, before), (
+            "The point that was given has changed."
+        )
+        off = abs(got - expected)
+        one_sided = abs(off - 1e-3 * float((direction**2).sum())) < 1e-5
+        hint = " It looks as if only one side was used." if one_sided else ""
+        if abs(got - 2 * expected) < 1e-3:
+            hint = " The two points are two steps apart."
+        assert off < 1e-5, (
+            f"For {name} the slope is {expected:.4f}; you have {got:.4f}.{hint}"
+        )
+
+
+# %% tags=["exercise"]
+def slope_along(loss, point, direction, step):
+    """The slope of `loss` at `point` in a direction, by central differences."""
+    ...
+
+
+check_slope(slope_along)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def slope_along(loss, point, direction, step):
+    ahead = loss(point + step * direction)
+    behind = loss(point - step * direction)
+    return (ahead - behind) / (2 * step)
+
+
+display(check_slope(slope_along))
+exact = copy.deepcopy(detector).double()  # rounding would drown small steps
+picture = example.double()
+target = exact.features(picture, ("conv5",))["conv5"]
+
+
+def loss_of(x_hat):
+    seen = exact.features(x_hat, ("conv5",))["conv5"]
+    return ((picture - x_hat) ** 2).mean() + ((target - seen) ** 2).mean()
+
+
+point = paintings["Ours, joint loss"].detach().double().requires_grad_(True)
+direction = torch.randn(
+    point.shape,
+    dtype=torch.float64,
+    generator=torch.Generator().manual_seed(1),
+).to(device)
+(gradient,) = torch.autograd.grad(loss_of(point), point)
+with torch.no_grad():
+    measured = slope_along(loss_of, point, direction, 1e-7).item()
+computed = (gradient * direction).sum().item()
+print(f"measured {measured:.9f}, by autograd {computed:.9f}")
+
+# %% [markdown]
+# (exercise-alone-or-together)=
+# ### Exercise 5: Alone or together
+#
+# *Medium, 20 minutes.*
+#
+# `fit_inverters` trains several layers at once. Does an inverter come out otherwise if another one is trained beside it? First guess, and find a reason. Then write `train_fc8(layers)`: it trains `layers` with `small_plan` and the seed 0, on `train` and `valid`, and returns the `state_dict()` of the inverter of FC8.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_alone(train_fc8):
+    alone, together = train_fc8(("fc8",)), train_fc8(("mp6", "fc8"))
+    expected = svdlib.build_inverter("fc8").state_dict()
+    for each in (alone, together):
+        shapes = {name: part.shape for name, part in each.items()}
+        assert shapes == {
+            name: part.shape for name, part in expected.items()
+        }, "These are not the weights of an inverter of FC8."
+    other_seed = svdlib.fit_inverters(
+        detector, train, valid, layers=("fc8",), plan=small_plan, seed=1
+    ).inverters["fc8"]
+    apart = [
+        max((alone[name] - each[name]).abs().max().item() for name in alone)
+        for each in (together, other_seed.state_dict())
+    ]
+    assert apart[1] > 1e-3, "Use the seed 0 in both trainings, not 1."
+    assert apart[0] < 1e-4, (
+        f"The two inverters differ by up to {apart[0]:.2g}. Do both trainings have the same seed and plan?"
+    )
+    return "Alone or together, it is the same inverter."
+
+
+# %% tags=["exercise"]
+def train_fc8(layers):
+    """The weights of FC8's inverter after a training of `layers`."""
+    ...
+
+
+check_alone(train_fc8)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def train_fc8(layers):
+    run = svdlib.fit_inverters(
+        detector, train, valid, layers=layers, plan=small_plan, seed=0
+    )
+    return run.inverters["fc8"].state_dict()
+
+
+display(check_alone(train_fc8))
+display(
+    Markdown(
+        "No weight is shared, and Adam treats every weight on its own. Each layer has its own seed for its initial weights, and the order of the excerpts depends on the seed of the run alone. On a CPU they agree to the last bit."
+    )
+)
+
+# %% [markdown]
+# (exercise-plateau)=
+# ### Exercise 6: A rate that falls
+#
+# *Hard, 25 minutes.*
+#
+# The paper halves the learning rate when the training loss stalls. Write `rates(losses, rate, patience)`: the learning rate of each epoch, given the training loss of each epoch. The first epoch has `rate`. When `patience` epochs in a row have brought no new lowest loss, the rate is halved for the next epoch, and the count begins anew. For losses 5, 4, 4, 4, 3, 3, 3, 3 with a rate of 8 and a patience of 2, the rates are 8, 8, 8, 8, 4, 4, 4, 2.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_rates(rates):
+    def slow(losses, rate, patience):
+        # How often the rate was halved before each epoch, counted from the start each time.
+        found = []
+        for epoch in range(len(losses)):
+            halvings, waited = 0, 0
+            for past in range(epoch):
+                better = past == 0 or losses[past] < min(losses[:past])
+                waited = 0 if better else waited + 1
+                if waited == patience:
+                    halvings, waited = halvings + 1, 0
+            found.append(rate / 2**halvings)
+        return found
+
+    cases = [
+        ([5, 4, 4, 4, 3, 3, 3, 3], 8.0, 2),
+        ([3, 2, 1], 1.0, 1),
+        ([1, 2, 3, 4, 5], 16.0, 1),
+        ([4, 5, 3, 5, 4, 5, 5, 5], 1.0, 2),
+        ([2], 0.5, 2),
+    ]
+    for losses, rate, patience in cases:
+        expected, got = (
+            slow(losses, rate, patience),
+            list(rates(losses, rate, patience)),
+        )
+        assert len(got) == len(losses), (
+            f"{len(losses)} epochs have {len(losses)} rates, not {len(got)}."
+        )
+        hint = ""
+        if np.allclose(got[:-1], expected[1:]):
+            hint = " The rate falls for the next epoch, not for the one that stalls."
+        assert np.allclose(got, expected), (
+            f"For losses {losses}, a rate of {rate:g} and a patience of {patience} the rates are {expected}, not {got}.{hint}"
+        )
+
+
+# %% tags=["exercise"]
+def rates(losses, rate, patience):
+    """The learning rate of each epoch, halved where the loss stalls."""
+    ...
+
+
+check_rates(rates)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def rates(losses, rate, patience):
+    found, best, waited = [], float("inf"), 0
+    for loss in losses:
+        found.append(rate)
+        best, waited = (loss, 0) if loss < best else (best, waited + 1)
+        if waited == patience:
+            rate, waited = rate / 2, 0
+    return found
+
+
+display(check_rates(rates))
+print(rates([5, 4, 4, 4, 3, 3, 3, 3], 8, 2))
+
+# %% [markdown]
 # ## Further reading
 #
 # - {cite:t}`dosovitskiy2016perceptual` introduce the loss on features; they add an adversarial term, which the paper leaves to the future and `svdlib.adversary` has.

@@ -17,8 +17,8 @@ _numbers = count(1)
 """Tells one quiz of a page from another."""
 
 SHEET = """<style>
-.svdlib-quiz fieldset {border: 1px solid; border-radius: 4px; margin: 0 0 1rem; padding: 0.5rem 1rem; min-width: 0;
-  color: inherit}
+.svdlib-quiz fieldset {border: 1px solid rgb(128 128 128 / 60%); border-radius: 4px; margin: 0 0 1rem;
+  padding: 0.5rem 1rem; min-width: 0; color: inherit}
 .svdlib-quiz legend {float: left; width: 100%; font-size: 1rem; font-weight: 600; padding: 0; margin: 0 0 0.4rem}
 .svdlib-quiz .svdlib-choice {clear: left; display: grid; grid-template-columns: auto 1fr; gap: 0 0.6rem;
   padding: 0.25rem 0}

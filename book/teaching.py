@@ -1,0 +1,137 @@
+"""What the teacher's pages list, generated from the executed chapters: minutes, exercises, and figures as files."""
+
+import base64
+import re
+from collections.abc import Sequence
+from hashlib import sha256
+from html import escape, unescape
+from pathlib import Path
+
+from nbformat import NotebookNode
+
+from chapters import Chapter, ChapterError, Figure
+from slides import SLIDES_TYPE
+
+
+def take_slides(name: str, notebook: NotebookNode) -> dict[str, bytes]:
+    """Take the figures' forms for slides out of an executed notebook.
+
+    Args:
+        name: of the notebook's file, without the ending.
+        notebook: is changed.
+
+    Returns:
+        The content of each file: `04-nre.svg`, `04-nre.png`.
+    """
+    files: dict[str, bytes] = {}
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            drawn = output.get("data", {}).pop(SLIDES_TYPE, None)
+            if drawn and (figure := cell.metadata.get("figure")):
+                files[f"{file_stem(name, figure)}.svg"] = drawn["svg"].encode()
+                files[f"{file_stem(name, figure)}.png"] = base64.b64decode(drawn["png"])
+    return files
+
+
+def file_stem(chapter: str, figure: str) -> str:
+    """Name the files of a figure: "04-nre" for the figure "nre" of "04_quantitative_nre"."""
+    return f"{chapter[:2]}-{figure}"
+
+
+def minutes_text(chapters: Sequence[Chapter]) -> str:
+    """A table of the minutes of each chapter, in Markdown."""
+    rows = [
+        f"| {{doc}}`../notebooks/{chapter.name}` | {chapter.reading} min | {chapter.n_questions} | "
+        f"{len(chapter.exercises)}, {chapter.exercise_minutes} min | {_duration(chapter.seconds)} |"
+        for chapter in chapters
+    ]
+    return "\n".join(["| Chapter | To read | Questions | Exercises | To run |", "|---|---|---|---|---|", *rows, ""])
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "not run"
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
+
+
+def exercises_text(chapters: Sequence[Chapter]) -> str:
+    """A table of all exercises with links, in Markdown."""
+    rows = [
+        f"| {{ref}}`{exercise.title} <{exercise.label}>` | {chapter.name[:2]} | {exercise.difficulty} | "
+        f"{exercise.minutes} min |"
+        for chapter in chapters
+        for exercise in chapter.exercises
+    ]
+    return "\n".join(["| Exercise | Chapter | Difficulty | Time |", "|---|---|---|---|", *rows, ""])
+
+
+def figures_text(chapters: Sequence[Chapter]) -> str:
+    """All figures, small, each with its description and links to its files and its place, in Markdown."""
+    parts = []
+    for chapter in chapters:
+        cards = [_card(chapter, figure) for figure in chapter.figures]
+        parts += [f"## {chapter.title}", f'<div class="figure-files">\n{"".join(cards)}</div>']
+    return "\n\n".join(parts) + "\n"
+
+
+def _card(chapter: Chapter, figure: Figure) -> str:
+    files = f"../_static/figures/{file_stem(chapter.name, figure.name)}"
+    place = f"../notebooks/{chapter.name}.html#{anchor(figure)}"
+    shown = f"figure {figure.name} of {chapter.title}"
+    return (
+        f'<figure><a href="{place}"><img src="../_images/{_picture(chapter, figure)}" alt="Go to {escape(shown)}"></a>'
+        f"<figcaption>{escape(figure.description)}<br>"
+        f'<a href="{files}.svg" download aria-label="SVG of {escape(shown)}">SVG</a> '
+        f'<a href="{files}.png" download aria-label="PNG of {escape(shown)}">PNG</a></figcaption></figure>\n'
+    )
+
+
+def _picture(chapter: Chapter, figure: Figure) -> str:
+    """Name the file that the page shows, as MyST-NB does.
+
+    Raises:
+        ChapterError: if the cell shows no picture.
+    """
+    pictures = [output.data["image/png"] for output in figure.cell.outputs if "image/png" in output.get("data", {})]
+    if len(pictures) != 1:
+        raise ChapterError(
+            f"{chapter.name}: the figure {figure.name!r} shows {len(pictures)} pictures; it must show one."
+        )
+    return f"{sha256(base64.b64decode(pictures[0])).hexdigest()}.png"
+
+
+def anchor(figure: Figure) -> str:
+    """Name the place of a figure in its page."""
+    return f"figure-{figure.name}"
+
+
+def mark_figures(page: str, chapter: Chapter) -> str:
+    """Give each figure of a rendered chapter the place where links lead, and let a click open it large.
+
+    Args:
+        page: HTML of the chapter.
+        chapter: which one it is.
+
+    Raises:
+        ChapterError: if a figure is not there.
+    """
+    figures = {figure.description: figure for figure in chapter.figures}
+
+    def marked(match: re.Match[str]) -> str:
+        figure = figures.pop(unescape(match[1]), None)
+        if figure is None:
+            return match[0]
+        large = f"../_static/figures/{file_stem(chapter.name, figure.name)}.svg"
+        return f'<a class="figure-large" id="{anchor(figure)}" href="{large}">{match[0]}</a>'
+
+    page = re.sub(r'<img [^>]*?alt="([^"]*)"[^>]*>', marked, page)
+    if figures:
+        raise ChapterError(f"{chapter.name}: its page does not show {', '.join(map(anchor, figures.values()))}.")
+    return page
+
+
+def write_generated(chapters: Sequence[Chapter], folder: Path) -> None:
+    """Write what the teacher's pages include into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in (("minutes", minutes_text), ("exercises", exercises_text), ("figures", figures_text)):
+        (folder / f"{name}.md").write_text(text(chapters), encoding="utf-8")

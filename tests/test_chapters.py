@@ -1,0 +1,227 @@
+"""Chapters as a teacher sees them: their form is checked, and what teachers' pages list is read from them."""
+
+import base64
+from hashlib import sha256
+
+import jupytext
+import nbformat
+import pytest
+
+import chapters
+import teaching
+import worksheets
+from slides import SLIDES_TYPE
+from svdlib.exercises import VERDICT_TYPE, Verdict, self_check
+
+HEAD = """# A chapter
+
+:::{admonition} Before you start
+**What you will learn**
+- to count.
+
+**Prerequisites:** none.
+
+**Minutes:** 5 to read, 60 for the exercises, one to run.
+:::"""
+
+
+def cell(source, *tags, **metadata):
+    return nbformat.v4.new_code_cell(source, metadata={"tags": list(tags)} | metadata)
+
+
+def text(source):
+    return nbformat.v4.new_markdown_cell(source)
+
+
+def exercise(number, minutes=20):
+    return [
+        text(
+            f"(exercise-topic-{number})=\n### Exercise {number}: Topic {number}\n\n*Easy, {minutes} minutes.*\n\nDo it."
+        ),
+        cell("@self_check\ndef check_it(answer): ...", "check", "hide-input"),
+        cell("answer = ...\ncheck_it(answer)", "exercise"),
+        cell("answer = 1\ncheck_it(answer)", "solution", "hide-cell"),
+    ]
+
+
+def notebook(*exercises):
+    image = {"image": {"alt": 'A line & a "point".'}}
+    start = [text(HEAD), cell("seed = 0", "parameters"), cell("draw()", figure="a-line", mystnb=image)]
+    quiz = [text("## Check yourself"), cell("Quiz(Question(), Question())", "quiz", "remove-input")]
+    parts = exercises or [exercise(1), exercise(2), exercise(3)]
+    end = [text("## Take-away\n\n- One."), text("## Exercises"), *sum(parts, [])]
+    return nbformat.v4.new_notebook(cells=[*start, *quiz, *end])
+
+
+def test_a_chapter_is_read():
+    chapter = chapters.read_chapter("04_count", notebook())
+    assert (chapter.title, chapter.reading, chapter.running) == ("A chapter", 5, "one")
+    assert (chapter.exercise_minutes, chapter.n_questions, chapter.seconds) == (60, 2, None)
+    assert [found.label for found in chapter.exercises] == ["exercise-topic-1", "exercise-topic-2", "exercise-topic-3"]
+    assert [found.name for found in chapter.figures] == ["a-line"]
+    # 29 words, one cell to look at, two questions; what follows the heading "Exercises" does not count.
+    words = len("A chapter admonition Before you start What you will learn to count Prerequisites none Minutes".split())
+    words += len("5 to read 60 for the exercises one to run Check yourself Take away One".split()) - 1
+    assert chapter.counted == pytest.approx(words / 150 + 0.5 + 2, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            "**Minutes:** 5 to read, 60 for",
+            "**Minutes:** 5 to read, 50 for",
+            "50 minutes to exercises that together take 60",
+        ),
+        ("**Minutes:** 5 to read", "**Minutes:** few to read", "needs a line"),
+        ("## Check yourself", "## Check", "'## Check yourself' is missing"),
+        ("### Exercise 2:", "### Exercise 4:", "exercise 4, in place 2"),
+        ("(exercise-topic-2)=\n", "", "3 headings start with 'Exercise', and 2"),
+        ("*Easy, 20 minutes.*", "*Easy.*", "3 headings start with 'Exercise', and 0"),
+    ],
+)
+def test_a_broken_form_is_named(old, new, words):
+    broken = notebook()
+    for each in broken.cells:
+        each.source = each.source.replace(old, new)
+    with pytest.raises(chapters.ChapterError, match="04_count") as error:
+        chapters.read_chapter("04_count", broken)
+    assert words in str(error.value)
+
+
+def test_three_to_six_exercises_each_with_all_its_cells():
+    with pytest.raises(chapters.ChapterError, match="2 exercises"):
+        chapters.read_chapter("x", notebook(exercise(1, 30), exercise(2, 30)))
+    for lost in range(1, 4):
+        incomplete = exercise(2)
+        del incomplete[lost]
+        with pytest.raises(chapters.ChapterError, match="exercise 2, in place 2"):
+            chapters.read_chapter("x", notebook(exercise(1), incomplete, exercise(3)))
+
+
+@pytest.mark.parametrize("name", ["", "A line", "-line"])
+def test_a_figure_has_a_name_that_links_can_hold(name):
+    unnamed = notebook()
+    unnamed.cells[2].metadata["figure"] = name
+    with pytest.raises(chapters.ChapterError, match="A line"):
+        chapters.read_chapter("x", unnamed)
+
+
+def test_names_are_given_once_in_the_book():
+    chapter = chapters.read_chapter("x", notebook())
+    chapters.check_names([chapter])
+    with pytest.raises(chapters.ChapterError, match="a-line, exercise-topic-1"):
+        chapters.check_names([chapter, chapter])
+
+
+def executed(stub, solution):
+    """A notebook whose first exercise has these verdicts, (check, passed), and whose others are in order."""
+    made = notebook()
+    for number, found in enumerate(chapters.find_exercises("x", made)):
+        pairs = [stub, solution] if number == 0 else [[("check_it", False)], [("check_it", True)]]
+        for where, verdicts in zip((found.stub, found.solution), pairs, strict=True):
+            where.outputs = [
+                nbformat.v4.new_output("display_data", Verdict(check, passed, "")._repr_mimebundle_())
+                for check, passed in verdicts
+            ]
+    return made
+
+
+def test_a_stub_that_fails_and_a_solution_that_passes_are_in_order():
+    chapters.check_verdicts("x", executed([("check_it", False)], [("check_it", True)]))
+
+
+@pytest.mark.parametrize(
+    ("stub", "solution", "words"),
+    [
+        ([("check_it", True)], [("check_it", True)], "untouched stub must fail"),
+        ([], [("check_it", True)], "untouched stub must fail"),
+        ([("check_it", False)], [("check_it", False)], "solution must pass"),
+        ([("check_it", False)], [], "solution must pass"),
+        ([("check_it", False)], [("check_it", True), ("check_it", False)], "solution must pass"),
+        ([("check_it", False)], [("check_other", True)], "different checks"),
+    ],
+)
+def test_verdicts_that_show_a_broken_exercise_are_errors(stub, solution, words):
+    with pytest.raises(chapters.ChapterError, match=f"x, exercise 1: .*{words}"):
+        chapters.check_verdicts("x", executed(stub, solution))
+
+
+def test_a_kernel_stores_the_verdict_so_that_it_is_found():
+    @self_check
+    def check_it(answer):
+        assert answer == 1
+
+    assert check_it(1)._repr_mimebundle_()[VERDICT_TYPE]["passed"]
+    assert not check_it(...)._repr_mimebundle_()[VERDICT_TYPE]["passed"]
+
+
+def test_a_worksheet_lacks_the_solutions_and_nothing_else():
+    made = notebook()
+    sheet = worksheets.without_solutions(made)
+    kept = [each.source for each in made.cells if "solution" not in each.metadata.get("tags", [])]
+    assert [each.source for each in sheet.cells] == kept and len(kept) == len(made.cells) - 3
+
+
+PICTURE = base64.b64encode(b"picture" * 20).decode()
+
+
+def drawn():
+    """A notebook whose figure is drawn, for the page and for slides."""
+    made = notebook()
+    slides = {"svg": "<svg/>", "png": base64.b64encode(b"large").decode()}
+    data = {"image/png": PICTURE, SLIDES_TYPE: slides}
+    made.cells[2].outputs = [nbformat.v4.new_output("execute_result", data, execution_count=1)]
+    made.metadata["papermill"] = {"duration": 12.3}
+    return made
+
+
+def test_figures_become_files_and_leave_the_notebook():
+    made = drawn()
+    assert teaching.take_slides("04_count", made) == {"04-a-line.svg": b"<svg/>", "04-a-line.png": b"large"}
+    assert list(made.cells[2].outputs[0].data) == ["image/png"]
+    assert teaching.take_slides("04_count", made) == {}
+
+
+def test_teachers_pages_list_what_the_chapters_have(tmp_path):
+    chapter = chapters.read_chapter("04_count", drawn())
+    teaching.write_generated([chapter], tmp_path)
+    minutes, exercises, figures = (
+        (tmp_path / f"{name}.md").read_text() for name in ("minutes", "exercises", "figures")
+    )
+    assert "| {doc}`../notebooks/04_count` | 5 min | 2 | 3, 60 min | 12 s |" in minutes
+    assert "| {ref}`Topic 2 <exercise-topic-2>` | 04 | Easy | 20 min |" in exercises
+    shown = f"{sha256(base64.b64decode(PICTURE)).hexdigest()}.png"
+    for piece in (
+        shown,
+        "04-a-line.svg",
+        "04-a-line.png",
+        "04_count.html#figure-a-line",
+        "A line &amp; a &quot;point&quot;.",
+    ):
+        assert piece in figures
+
+
+def test_a_figure_that_was_not_drawn_is_an_error(tmp_path):
+    with pytest.raises(chapters.ChapterError, match="'a-line' shows 0 pictures"):
+        teaching.write_generated([chapters.read_chapter("04_count", notebook())], tmp_path)
+
+
+def test_links_lead_to_the_figure_in_its_page_and_from_there_to_a_large_one():
+    chapter = chapters.read_chapter("04_count", drawn())
+    shown = '<img src="b.png" alt="A line &amp; a &#34;point&#34;."/>'
+    page = f'<img src="a.png" alt="Another">{shown}'
+    link = '<a class="figure-large" id="figure-a-line" href="../_static/figures/04-a-line.svg">'
+    assert teaching.mark_figures(page, chapter) == page.replace(shown, f"{link}{shown}</a>")
+    with pytest.raises(chapters.ChapterError, match="figure-a-line"):
+        teaching.mark_figures('<img src="a.png" alt="Another">', chapter)
+
+
+@pytest.mark.parametrize("source", chapters.chapter_sources(), ids=lambda path: path.stem)
+def test_every_chapter_has_the_form_and_says_how_long_it_takes(source):
+    chapter = chapters.read_chapter(source.stem, jupytext.read(source))
+    assert abs(chapter.reading - chapter.counted) <= 5, f"counted {chapter.counted:.0f} minutes to read"
+
+
+def test_names_are_unique_in_the_book():
+    chapters.check_names([chapters.read_chapter(path.stem, jupytext.read(path)) for path in chapters.chapter_sources()])
