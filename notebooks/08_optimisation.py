@@ -23,7 +23,7 @@
 #
 # **Prerequisites:** {doc}`02_inverter_design` and {doc}`04_quantitative_nre`; gradients.
 #
-# **Minutes:** 45 to read, 105 for the exercises, about one to run.
+# **Minutes:** 40 to read, 105 for the exercises, about one to run.
 # :::
 
 # %% tags=["parameters"]
