@@ -23,7 +23,7 @@
 #
 # **Prerequisites:** {doc}`01_model`. Headphones.
 #
-# **Minutes:** 30 to read, listen and try; less than one to run.
+# **Minutes:** 30 to read, 75 for the exercises, less than one to run.
 # :::
 
 # %% tags=["parameters"]
@@ -45,6 +45,7 @@ from svdlib import figures_augmentation as figures
 from svdlib.audio import EXCERPT_FRAMES
 from svdlib.corpora.base import frame_labels
 from svdlib.devices import choose_device
+from svdlib.exercises import self_check
 from svdlib.figures_augmentation import before_after
 from svdlib.gallery import Gallery
 from svdlib.published_augmentation import (
@@ -55,6 +56,7 @@ from svdlib.published_augmentation import (
     filter_response,
     mix_in,
 )
+from svdlib.quiz import Answer, Question, Quiz
 from svdlib.spectra import (
     compress,
     magnitude_spectra,
@@ -413,6 +415,87 @@ display(
 # %% [markdown]
 # For a whole corpus there is the command `svdlib evaluate detector --average-pitch`.
 #
+# ## Check yourself
+#
+# Choose an answer, and a comment appears.
+
+# %% tags=["quiz", "remove-input"] jupyter={"source_hidden": true}
+Quiz(
+    Question(
+        "Why is the pitch changed before the mel filters and not after them?",
+        [
+            Answer(
+                "Because on the linear axis, one factor moves all partials.",
+                "A transposition multiplies every frequency by the same number. On the mel axis low and high partials move by different distances.",
+                right=True,
+            ),
+            Answer(
+                "Because after the mel filters, the pitch is gone.",
+                "It is blurred and not gone: the low partials still stand apart in a log-mel. But no single shift or factor would transpose them all.",
+            ),
+            Answer(
+                "Because logarithms must not be interpolated.",
+                "They may; the result would be a little different. And one could interpolate between the filters and the logarithm. The shape of the frequency axis is the reason.",
+            ),
+        ],
+    ),
+    Question(
+        "An excerpt without singing is mixed, at half its magnitude, into a sung one. Which label has the mix?",
+        [
+            Answer(
+                "Sung: the voice is still in it.",
+                "The label says whether somebody sings, and the mix takes no voice away. So the label of the first excerpt stays.",
+                right=True,
+            ),
+            Answer(
+                "Two thirds sung: that is the share of the first excerpt.",
+                "Some methods do mix labels as they mix sounds. Here the question is whether somebody sings at this moment, and a louder band does not change that.",
+            ),
+            Answer(
+                "It depends on which of the two is louder.",
+                "A loud band makes the voice harder to hear. It does not make it disappear, and the label does not ask how loud it is.",
+            ),
+        ],
+    ),
+    Question(
+        "After a shift of +30 %, a singer sounds like a child. Why?",
+        [
+            Answer(
+                "The formants have moved up with the partials.",
+                "Scaling the axis moves everything on it. Higher formants belong to a smaller head.",
+                right=True,
+            ),
+            Answer(
+                "The notes are sung faster than before.",
+                "That would be so with a tape that runs faster. Here the time axis stays as it is, and the timbre changes all the same.",
+            ),
+            Answer(
+                "The highest partials have left the picture.",
+                "They have, but a dull recording of a grown-up does not sound like a child. The distances between the formants do it.",
+            ),
+        ],
+    ),
+    Question(
+        "The detector's answers move a lot under one of the changes. What follows?",
+        [
+            Answer(
+                "It harms the singing, or the detector has not learned to bear it.",
+                "The answers alone cannot tell the two apart. Your ears can: is there still singing?",
+                right=True,
+            ),
+            Answer(
+                "The label is no longer true, so training must not use it.",
+                "Perhaps the label is true and the detector is wrong. Then this would be the very change that it could learn from.",
+            ),
+            Answer(
+                "The detector could learn from it, so training should use it.",
+                "Only if the label survives. Where no singing is left to hear, the detector would be taught something wrong. And whether it helps at all, an experiment must show.",
+            ),
+        ],
+    ),
+)
+
+# %% [markdown]
 # ## Take-away
 #
 # - A good augmentation changes what must not matter and leaves the label true.
@@ -423,58 +506,387 @@ display(
 #
 # ## Exercises
 #
-# **1. Where does a partial go?** A singer holds a note of 440 Hz. After a pitch shift of +30 %, where is the third partial? And by how many mel bands have the first and the third partial moved? Work it out, then check with `band_of_frequency`.
+# Each exercise has a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
 #
-# :::{admonition} Solution
-# :class: dropdown
-# The third partial moves from 1320 Hz to 1716 Hz.
+# (exercise-partial-moves)=
+# ### Exercise 1: Where does a partial go?
 #
-# ```python
-# from svdlib.analysis import band_of_frequency
+# *Easy, 10 minutes.*
 #
-# for hertz in (440, 1320):
-#     move = band_of_frequency(1.3 * hertz) - band_of_frequency(hertz)
-#     print(f"{hertz} Hz: {move:.1f} bands")
-# assert band_of_frequency(1716) - band_of_frequency(1320) > (
-#     band_of_frequency(572) - band_of_frequency(440)
-# )
-# ```
-# The first partial moves by fewer bands than the third. On the mel axis a transposition is no shift and no scaling, which is why it is done before the mel filters.
-# :::
+# A singer holds a note of 440 Hz, and you transpose it by +30 %. By how many mel bands do the first and the third partial move? First guess: both by the same number? Then write `moved_bands(hertz, pitch)`: by how many bands a partial at `hertz` moves upwards if the pitch is multiplied by `pitch`; downwards is negative. `band_of_frequency` gives the position of a frequency on the axis of mel bands.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_moved_bands(moved_bands):
+    low, high = 27.5, 8000.0  # the mel filters lie between these
+    band = np.log((700 + high) / (700 + low)) / 81
+
+    def position(f):
+        return np.log((700 + f) / (700 + low)) / band - 1
+
+    for hertz, pitch in ((440.0, 1.3), (1320.0, 1.3), (880.0, 0.7)):
+        expected = position(pitch * hertz) - position(hertz)
+        got = float(moved_bands(hertz, pitch))
+        what = f"{hertz:.0f} Hz times {pitch}"
+        assert abs(got + expected) > 0.05, (
+            f"{what}: upwards should be positive, downwards negative."
+        )
+        scaled = (pitch - 1) * position(hertz)
+        assert abs(got - scaled) > 0.05, (
+            f"{what}: you multiply the position on the mel axis. Multiply the frequency, then ask for its position."
+        )
+        assert abs(got - expected) < 0.05, (
+            f"{what} moves by {expected:.2f} bands; you have {got:.2f}."
+        )
+
+
+# %% tags=["exercise"]
+from svdlib.analysis import band_of_frequency
+
+
+def moved_bands(hertz, pitch):
+    """Mel bands by which a partial moves upwards."""
+    ...
+
+
+check_moved_bands(moved_bands)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def moved_bands(hertz, pitch):
+    return band_of_frequency(pitch * hertz) - band_of_frequency(hertz)
+
+
+display(check_moved_bands(moved_bands))
+first, third = moved_bands(440, 1.3), moved_bands(1320, 1.3)
+display(
+    Markdown(
+        f"The first partial moves by {first:.1f} bands, the third by {third:.1f}. On the mel axis a transposition is neither a shift, which would move both by the same number, nor a scaling, which would move the third by {first * band_of_frequency(1320) / band_of_frequency(440):.1f}. That is why it is done before the mel filters."
+    )
+)
+
+# %% [markdown]
+# (exercise-gain-in-log)=
+# ### Exercise 2: Decibels in the picture
 #
-# **2. There and back.** Transpose the excerpt by +30 % and the result by a factor of 1/1.3. Is it the original again? Which part of it is lost for good, and why?
+# *Easy, 10 minutes.*
 #
-# :::{admonition} Solution
-# :class: dropdown
-# ```python
-# one = torch.ones(1)
-# up = scale_axes(sung[None], 1.3 * one, one, len(sung))
-# back = scale_axes(up, one / 1.3, one, len(sung))
-# error = (back - sung).abs().mean((0, 1)) / sung.mean(0)
-# lost = int(np.floor(512 / 1.3))
-# print("below 8.5 kHz:", error[1:lost].mean(), " above:", error[lost + 1 :].mean())
-# assert (back[..., lost + 1 :] == 0).all()
-# ```
-# What lay above 11025/1.3 = 8481 Hz has been pushed over the upper end and does not come back. Below, interpolating twice blurs the picture; the first number says by what share it changes the magnitudes.
-# :::
+# A log-mel holds the natural logarithm of magnitudes. Write `louder(log_mel, decibels)`: the log-mel of the same sound, louder by so many decibels (softer, if negative). Do it without going back to magnitudes.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_louder(louder):
+    log_mel = torch.linspace(-5.0, 2.0, 240).reshape(3, 80)
+    for decibels in (10.0, -6.0):
+        # Twenty decibels are a factor of ten in magnitude.
+        expected = torch.log(10 ** (decibels / 20) * torch.exp(log_mel))
+        got = torch.as_tensor(louder(log_mel.clone(), decibels))
+        assert got.shape == log_mel.shape, (
+            f"A log-mel {tuple(log_mel.shape)} should keep its shape; yours has {tuple(got.shape)}."
+        )
+        moved = got - log_mel
+        assert float(moved.max() - moved.min()) < 1e-3, (
+            "Not all cells change by the same amount. A factor on magnitudes is the same addition to all logarithms."
+        )
+        step, right = float(moved.mean()), float((expected - log_mel).mean())
+        assert abs(step - 2 * right) > 1e-3, (
+            "You add twice too much: for a factor in power, 10 dB are ten times. These are magnitudes, where 20 dB are ten times."
+        )
+        assert abs(step - decibels / 20) > 1e-3, (
+            "That would be right for logarithms to base 10. These are natural ones."
+        )
+        assert abs(step - right) < 1e-3, (
+            f"{decibels:+.0f} dB should add {right:.2f}; you add {step:.2f}."
+        )
+
+
+# %% tags=["exercise"]
+def louder(log_mel, decibels):
+    """Log-mel (frames, 80) of the same sound at another level."""
+    ...
+
+
+check_louder(louder)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def louder(log_mel, decibels):
+    return log_mel + decibels / 20 * np.log(10)
+
+
+display(check_louder(louder))
+far = float((louder(original, -10.0) - softer).abs().max())
+display(
+    Markdown(
+        f"For the excerpt above, this differs from the picture at −10 dB by {far:.2g} at most. "
+        + (
+            "The two ways are one."
+            if far < 1e-3
+            else "They differ where the original is silent: magnitudes below a smallest one are raised to it, and silence stays silence however softly it is played."
+        )
+    )
+)
+
+# %% [markdown]
+# (exercise-stretch)=
+# ### Exercise 3: Stretch time yourself
 #
-# **3. A wrong augmentation.** Mix in the *sung* excerpt in place of the unsung one, with a factor of 0.5, into all excerpts of `windows`, and ask the detector. How many of the unsung excerpts does it now call sung? What would it learn from such excerpts, if they kept their label?
+# *Medium, 20 minutes.*
 #
-# :::{admonition} Solution
-# :class: dropdown
-# ```python
-# half = torch.full((len(windows),), 0.5)
-# mixed = mix_in(windows, sung.expand_as(windows), half)
-# x = NO_AUGMENTATION(
-#     mixed.to(device), detector.standardizer, torch.Generator()
-# )
-# with torch.no_grad():
-#     said = torch.sigmoid(detector(x[:, None]))[:, 0].cpu().numpy() > threshold
-# print("called sung:", said[~sung_labels].mean(), "before:", (before > threshold)[~sung_labels].mean())
-# ```
-# Where it calls them sung, it is right, and the label is wrong. From many such excerpts it would learn to overlook soft voices.
-# :::
+# Write `stretched(spectra, factor, frames)`. It gets magnitudes of shape (frames given, bins) as a NumPy array and returns `frames` frames, of shape (`frames`, bins), in which everything lasts `factor` times as long. The middle of the given frames comes to the middle of the returned ones. Interpolate linearly between frames (`np.interp` does it for one bin); what would come from before the first or after the last given frame is 0.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_stretched(stretched):
+    def run(given, factor, frames):
+        got = np.asarray(stretched(given.copy(), factor, frames))
+        assert got.shape == (frames, given.shape[1]), (
+            f"From {given.shape} and frames={frames} the result should be {(frames, given.shape[1])}; it is {got.shape}."
+        )
+        return got
+
+    # Each bin counts frames from the middle, with a slope of its own.
+    slopes = np.array([1.0, 2.0, 5.0])
+    given = np.arange(-20.0, 21.0)[:, None] * slopes
+    steps = np.arange(-10.0, 11.0)[:, None] * slopes
+    assert np.allclose(run(given, 1.0, 21), steps), (
+        "With a factor of 1, the middle 21 of 41 frames should come back as they are."
+    )
+    for factor in (2.0, 0.7):
+        got = run(given, factor, 21)
+        assert not np.allclose(got, steps * factor), (
+            "What should last longer gets shorter. From which time does a returned frame come?"
+        )
+        assert np.allclose(got[10], 0), (
+            f"With a factor of {factor} the middle frame moves away. Count times from the middle."
+        )
+        assert np.allclose(got, steps / factor), (
+            f"With a factor of {factor}, a ramp of slope 1 should become one of slope {1 / factor:.2f}; yours rises from {got[0, 0]:.2f} to {got[-1, 0]:.2f}."
+        )
+    ones = run(np.ones((20, 3)), 0.5, 20)  # an even number of frames
+    beyond = np.r_[ones[:5], ones[-5:]]
+    assert np.allclose(beyond, 0), (
+        "Beyond the given frames there should be silence, not a copy of the last frame."
+    )
+    assert np.allclose(ones[5:-5], 1), (
+        "Of 20 frames at half the length, 10 should be heard, in the middle."
+    )
+
+
+# %% tags=["exercise"]
+def stretched(spectra, factor, frames):
+    """Magnitudes (frames, bins) that last `factor` times as long."""
+    ...
+
+
+check_stretched(stretched)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def stretched(spectra, factor, frames):
+    given = len(spectra)
+    steps = np.arange(frames) - (frames - 1) / 2
+    wanted = (given - 1) / 2 + steps / factor
+    columns = [
+        np.interp(wanted, np.arange(given), column, left=0, right=0)
+        for column in spectra.T
+    ]
+    return np.stack(columns, axis=1)
+
+
+display(check_stretched(stretched))
+slower = compress(
+    mel_magnitudes(
+        torch.from_numpy(stretched(sung.numpy(), 1.3, EXCERPT_FRAMES)).float()
+    )
+)
+library = transposed_and_stretched(sung, stretch=1.3)
+display(
+    Markdown(
+        f"For the sung excerpt, this and the chapter's own function differ by {float((slower - library).abs().max()):.2g} at most."
+    )
+)
+
+# %% [markdown]
+# (exercise-there-and-back)=
+# ### Exercise 4: There and back
 #
+# *Medium, 15 minutes.*
+#
+# Transpose a spectrogram, and transpose the result back. Is it the original again? Write two functions:
+#
+# - `there_and_back(spectra, pitch)` gets magnitudes (frames, 513), a tensor, and returns them, of the same shape, after a transposition by the factor `pitch` and the one that undoes it, both with `scale_axes`;
+# - `highest_kept(pitch)` returns the frequency in hertz up to which the sound comes back, at most 11025. Think of `pitch` above *and* below 1.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_there_and_back(there_and_back, highest_kept):
+    ramp = (1 + torch.arange(513) / 512).expand(4, 513)
+    for pitch in (1.3, 1.1, 0.7):
+        kept = min(1.0, 1 / pitch)
+        limit = int(512 * kept) - 2  # the last bins are blurred
+        got = torch.as_tensor(there_and_back(ramp.clone(), pitch))
+        assert got.shape == ramp.shape, (
+            f"The result should be {tuple(ramp.shape)} like what was given; it is {tuple(got.shape)}."
+        )
+        assert torch.allclose(got[:, :limit], ramp[:, :limit], atol=1e-3), (
+            f"After a factor of {pitch}, the spectrum does not come back to its place. What undoes a multiplication?"
+        )
+        assert (got[:, limit + 4 :] == 0).all(), (
+            f"After a factor of {pitch}, what went over the upper end cannot be there again. Do you transpose at all?"
+        )
+        hertz, expected = float(highest_kept(pitch)), 11025 * kept
+        assert hertz < 11026, (
+            f"A spectrum ends at 11025 Hz; you have {hertz:.0f} Hz."
+        )
+        assert abs(hertz - expected) < 25, (
+            f"For a factor of {pitch}, highest_kept should be {expected:.0f} Hz, not {hertz:.0f} Hz. What lies at 11025 Hz after the first step, and where does it come from?"
+        )
+
+
+# %% tags=["exercise"]
+def there_and_back(spectra, pitch):
+    """Magnitudes (frames, 513), transposed by a factor and back."""
+    ...
+
+
+def highest_kept(pitch):
+    """Hertz up to which the sound comes back."""
+    ...
+
+
+check_there_and_back(there_and_back, highest_kept)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def there_and_back(spectra, pitch):
+    batch, one = spectra[None], torch.ones(1)
+    for factor in (pitch, 1 / pitch):
+        batch = scale_axes(batch, factor * one, one, len(spectra))
+    return batch[0]
+
+
+def highest_kept(pitch):
+    return 11025 / max(pitch, 1)
+
+
+display(check_there_and_back(there_and_back, highest_kept))
+back = there_and_back(sung, 1.3)
+limit = int(highest_kept(1.3) / 11025 * 512) - 2
+blur = (back - sung)[:, :limit].abs().sum() / sung[:, :limit].sum()
+display(
+    Markdown(
+        f"After +30 % and back, what lay above {highest_kept(1.3):.0f} Hz is lost for good: it was pushed over the upper end. Below, interpolating twice has blurred the picture: the magnitudes of the sung excerpt have changed by {float(blur):.0%} of their sum. After −30 % nothing is pushed over the end, and only the blur is left."
+    )
+)
+
+# %% [markdown]
+# (exercise-wrong-mix)=
+# ### Exercise 5: A wrong augmentation
+#
+# *Hard, 20 minutes.*
+#
+# What if something *sung* is mixed in, and the label stays? Write `asked(windows, other, factor)`. It gets magnitudes (n, frames + 2 `margin`, 513) and one more window, `other`, of shape (frames + 2 `margin`, 513). It mixes `other` into each window with the factor, takes the excerpts in the middle, and returns the detector's probability of singing for each, of shape (n,). Then compare the unsung excerpts in `windows` before and after the sung excerpt `sung` is mixed in with a factor of 0.5.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+def made_of_partials(pitches, level):
+    """A window of magnitudes with partials of moving pitches."""
+    bins = torch.arange(513.0)
+    frames = []
+    for f in np.interp(
+        np.linspace(0, 4, EXCERPT_FRAMES + 2 * margin), range(5), pitches
+    ):
+        near = (bins / f - (bins / f).round()).abs() * f
+        frames.append(level * torch.exp(-(near**2) - bins / 120) + 1e-4)
+    return torch.stack(frames)
+
+
+@self_check
+def check_asked(asked):
+    given = torch.stack(
+        [
+            made_of_partials((9, 16, 10, 14, 22), 0.5),
+            made_of_partials((20, 20, 20, 20, 20), 2.0),
+            made_of_partials((14, 15, 14, 15, 14), 0.02),
+        ]
+    )
+    other = made_of_partials((12, 16, 11, 18, 12), 3.0)
+    middle = slice(margin, margin + EXCERPT_FRAMES)
+    for factor in (0.0, 0.5, 1.0):
+        expected = []
+        for one in given:
+            mixed = (one[middle] + factor * other[middle]).clamp(min=1e-7)
+            mel = mel_magnitudes(mixed)
+            x = detector.standardizer(mel.log().to(device))
+            with torch.no_grad():
+                expected.append(float(torch.sigmoid(detector(x[None, None]))))
+        expected = torch.tensor(expected).double()
+        got = asked(given.clone(), other.clone(), factor)
+        got = torch.as_tensor(got).detach().cpu()
+        assert got.dtype.is_floating_point, (
+            "Return the probabilities themselves, not yet whether they are above the threshold."
+        )
+        assert got.shape == (3,), (
+            f"Three windows should give shape (3,); you have {tuple(got.shape)}."
+        )
+        assert 0 <= float(got.min()) and float(got.max()) <= 1, (
+            "Probabilities lie between 0 and 1. The detector returns logits: take their sigmoid."
+        )
+        hint = (
+            "No voice is mixed in with a factor of 0, so look at the way from magnitudes to the detector: middle frames, mel filters, logarithm, standardizer."
+            if factor == 0
+            else "With a factor of 0 you were right, so look at the mixing: it adds magnitudes, before mel filters and logarithm."
+        )
+        # Small probabilities are compared by their ratios.
+        far = (got.double().logit(1e-9) - expected.logit(1e-9)).abs().max()
+        right, given_back = (
+            ", ".join(f"{p:.2g}" for p in values.tolist())
+            for values in (expected, got)
+        )
+        assert far < 0.03, (
+            f"With a factor of {factor}, the probabilities should be {right}; you have {given_back}. {hint}"
+        )
+
+
+# %% tags=["exercise"]
+def asked(windows, other, factor):
+    """Probabilities of singing (n,) with another excerpt mixed in."""
+    ...
+
+
+check_asked(asked)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def asked(windows, other, factor):
+    factors = torch.full((len(windows),), factor)
+    mixed = mix_in(windows, other.expand_as(windows), factors)
+    log_mels = compress(mel_magnitudes(mixed[:, margin:-margin]))
+    x = detector.standardizer(log_mels.to(device))
+    with torch.no_grad():
+        logits = [detector(piece[:, None]) for piece in x.split(64)]
+    return torch.sigmoid(torch.cat(logits))[:, 0].cpu().numpy()
+
+
+display(check_asked(asked))
+if sung_labels.all():
+    text = "All of these excerpts are sung, so this cannot be tried on them."
+else:
+    was = asked(windows, sung, 0.0)[~sung_labels] > threshold
+    now = asked(windows, sung, 0.5)[~sung_labels] > threshold
+    text = f"Of {len(was)} excerpts without singing, the detector calls {was.sum()} sung as they are, and {now.sum()} with a voice mixed in. "
+    if now.sum() > was.sum():
+        text += "Where the answer has changed, the detector is right and the label is wrong. From many such excerpts it would learn to overlook soft voices."
+    else:
+        text += "It does not find the added voice. The labels are wrong all the same: a voice is there, at half its magnitude, and training on them would teach the detector to go on overlooking it."
+display(Markdown(text))
+
+# %% [markdown]
 # ## Further reading
 #
 # - {cite:t}`schluter2015` compare the seven changes one by one, and in combination.

@@ -23,7 +23,7 @@
 #
 # **Prerequisites:** {doc}`02_inverter_design` and {doc}`04_quantitative_nre`; gradients.
 #
-# **Minutes:** 45 to read and try; about one to run.
+# **Minutes:** 40 to read, 105 for the exercises, about one to run.
 # :::
 
 # %% tags=["parameters"]
@@ -42,7 +42,9 @@ from IPython.display import Markdown, display
 
 import svdlib
 from svdlib import figures
+from svdlib.descent import minimise
 from svdlib.devices import choose_device
+from svdlib.exercises import self_check
 from svdlib.figures_optimisation import (
     figure_descents,
     figure_pictures,
@@ -60,6 +62,7 @@ from svdlib.optimisation import (
     optimise_layers,
     total_variation,
 )
+from svdlib.quiz import Answer, Question, Quiz
 from svdlib.realism import times_as_rough
 from svdlib.studies import load_results
 from svdlib.style import layer_title
@@ -849,6 +852,87 @@ display(
 )
 
 # %% [markdown]
+# ## Check yourself
+#
+# Choose an answer, and a comment appears.
+
+# %% tags=["quiz", "remove-input"] jupyter={"source_hidden": true}
+Quiz(
+    Question(
+        "A picture has nearly the same FC8 feature as an excerpt. What do you know about the picture?",
+        [
+            Answer(
+                "That FC8 can hardly tell it from the excerpt.",
+                "And no more. It may look and sound like noise: whatever FC8 does not notice can be anything.",
+                right=True,
+            ),
+            Answer(
+                "That it looks much like the excerpt.",
+                "Only if FC8 kept what makes an excerpt look as it does. Far away from songs, very different pictures share its 64 numbers.",
+            ),
+            Answer(
+                "That it shows what FC8 stands for.",
+                "It shows one of many pictures with this feature: the one that this start and these regularisers led to.",
+            ),
+        ],
+    ),
+    Question(
+        "At a deep layer, optimisation without regularisers has the lower feature error and yet the higher NRE. How can that be?",
+        [
+            Answer(
+                "Many pictures share the feature, and it returns any of them.",
+                "The trained inverter returns something near the average of those that occur in music. That is closer to the excerpt, although its own feature is further off.",
+                right=True,
+            ),
+            Answer(
+                "It was stopped early: more passes would lower the NRE, too.",
+                "More passes lower the feature error. Nothing in the loss asks for the excerpt itself, so the NRE need not follow.",
+            ),
+            Answer(
+                "One of the two must be wrong, as both measure the same.",
+                "One compares features, the other pictures. Where a layer has thrown something away, they may well disagree.",
+            ),
+        ],
+    ),
+    Question(
+        "A descent comes to an end well above a feature error of zero. What does that show about the layer?",
+        [
+            Answer(
+                "Nothing yet: the descent may be stuck.",
+                "A picture with exactly this feature exists, the excerpt. Another start or more patience might lead to one.",
+                right=True,
+            ),
+            Answer(
+                "That the layer has thrown information away.",
+                "It may have. But for that you need a picture that has the same feature and is not the excerpt. Here the features differ.",
+            ),
+            Answer(
+                "That no picture has this feature.",
+                "One has it for sure: the excerpt from which the feature was computed.",
+            ),
+        ],
+    ),
+    Question(
+        "The smallest singular value of the filters of Conv1 is above zero. What follows?",
+        [
+            Answer(
+                "Different excerpts have different Conv1 features.",
+                "A distance between two excerpts cannot shrink to nothing on the way. So a Conv1 feature determines its excerpt.",
+                right=True,
+            ),
+            Answer(
+                "Any numbers at all are the Conv1 feature of some excerpt.",
+                "That would be the other half of being bijective. Conv1 makes 64 maps out of one picture: most combinations of maps belong to no picture.",
+            ),
+            Answer(
+                "Conv1 keeps all distances between excerpts.",
+                "They may shrink and grow, between the limits that the singular values and the ReLU set. They only cannot vanish.",
+            ),
+        ],
+    ),
+)
+
+# %% [markdown]
 # ## Take-away
 #
 # - Inversion by optimisation needs no training: the gradient of the feature error changes the picture itself.
@@ -859,62 +943,467 @@ display(
 #
 # ## Exercises
 #
-# **1. Another start.** Invert the first excerpt from MP6 once more without regularisers, but start from silence (zeros) and from the aligned inverter's picture, with `start=`. Which has the lowest feature error, and which the smallest distance to the excerpt? Why does the start matter at all?
+# Each exercise has a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
 #
-# :::{admonition} Solution
-# :class: dropdown
-# ```python
-# starts = {
-#     "noise": started,
-#     "zeros": torch.zeros_like(x[:1]),
-#     "inverter": trained["aligned"]["mp6"][:1],
-# }
-# for name, start in starts.items():
-#     found = invert_by_optimisation(
-#         encoder, feature, x.shape[1:], strong["no regulariser"], start=start
-#     )
-#     distance = float((found.pictures - x[:1]).norm())
-#     print(name, round(float(found.feature_errors), 3), round(distance, 1))
-# ```
-# What the feature does not fix stays as it was at the start. From the inverter's picture, one gets the low feature error *and* a picture that was plausible to begin with: the two methods together do better than each alone.
-# :::
+# (exercise-variation-by-hand)=
+# ### Exercise 1: Total variation by hand
 #
-# **2. Your own encoder.** Any differentiable map can be inverted. Let the "encoder" be the mean over pieces of 5 × 5 cells. What picture do you expect, starting from zeros? Check it with a formula.
+# *Easy, 10 minutes.*
 #
-# :::{admonition} Solution
-# :class: dropdown
-# ```python
-# pool = torch.nn.AvgPool2d(5).eval()
-# found = invert_by_optimisation(
-#     pool, pool(x[:1]), x.shape[1:], start=torch.zeros_like(x[:1])
-# ).pictures
-# expected = torch.nn.functional.interpolate(pool(x[:1]), scale_factor=5)
-# print("largest difference:", float((found - expected).abs().max()))
-# ```
-# Of all pictures with these means, the one nearest to zero is constant in each piece. Every gradient is constant in each piece as well, so the descent never leaves such pictures.
-# :::
+# Write `variation(picture)`: $R_{TV}$ of one picture of shape (frames, bands), a tensor, from the formula at the start of this chapter and without the function of the library. Guess first: which of these two has the larger one, a ramp that rises slowly over the whole picture, or a single step of the same height?
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_variation(variation):
+    frames, bands = 6, 5
+    t = torch.arange(float(frames))[:, None].expand(frames, bands)
+    b = torch.arange(float(bands)).expand(frames, bands)
+    board = (t + b) % 2
+    by_time = 9 * (frames - 1) * bands  # squares of 3
+    by_band = 16 * frames * (bands - 1)
+    for picture, total, what in (
+        (3 * t, by_time, "a ramp over time, 3 per frame"),
+        (4 * b, by_band, "a ramp over the bands, 4 per band"),
+        (3 * t - 4 * b, by_time + by_band, "the sum of two ramps"),
+        (board, by_time / 9 + by_band / 16, "a chessboard of zeros and ones"),
+    ):
+        expected, got = total / picture.numel(), float(variation(picture))
+        wrongly = {
+            total: "Divide by the number of cells.",
+            expected**0.5: "There is no root in the formula.",
+            expected / 2: "Both directions are divided by K, not by 2 K.",
+            float(picture.diff(dim=0).square().mean())
+            + float(
+                picture.diff(dim=1).square().mean()
+            ): "Divide both sums by the number of cells, not by the number of differences, which is smaller.",
+        }
+        hints = [
+            hint
+            for value, hint in wrongly.items()
+            if abs(got - value) < 1e-4 and abs(got - expected) > 1e-4
+        ]
+        assert abs(got - expected) < 1e-4, (
+            f"For {what} it is {expected:.3f}; you have {got:.3f}. {' '.join(hints[:1]) or 'Are both directions there, squared, without a neighbour beyond the end?'}"
+        )
+
+
+# %% tags=["exercise"]
+def variation(picture):
+    """Squared differences of neighbours in (frames, bands), per cell."""
+    ...
+
+
+check_variation(variation)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def variation(picture):
+    time, bands = picture.diff(dim=0), picture.diff(dim=1)
+    return (time.square().sum() + bands.square().sum()) / picture.numel()
+
+
+display(check_variation(variation))
+rise = torch.linspace(0, 1, 115)[:, None].expand(115, 80)
+step = (rise > 0.5).float()
+display(
+    Markdown(
+        f"A ramp from 0 to 1 over 115 frames has {float(variation(rise)):.6f}, a step of the same height {float(variation(step)):.6f}, {float(variation(step) / variation(rise)):.0f} times as much. Squares punish one large difference more than many small ones. So this regulariser smears onsets, and leaves slow changes alone."
+    )
+)
+
+# %% [markdown]
+# (exercise-one-step)=
+# ### Exercise 2: One step
 #
-# **3. Total variation in one direction.** Sound is not an image: time and frequency are different things. Write your own loss with `svdlib.descent.minimise` that penalises only the differences in time, and invert from MP6. What happens to the harmonics, and what to the onsets?
+# *Easy, 15 minutes.*
 #
-# :::{admonition} Solution
-# :class: dropdown
-# ```python
-# from svdlib.descent import minimise
+# Write `step_down(loss_of, z, share)`. It gets a function that maps a picture `z` to a loss, a single number. It returns the picture after one step against the gradient, of such a length that the loss would fall by `share` of its value if it were a plane: with a share of 0.1, to nine tenths.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_step(step_down):
+    slopes = torch.tensor([[3.0, -1.0], [0.5, 2.0]])
+    z = torch.tensor([[1.0, 2.0], [-1.0, 4.0]])
+
+    def plane(z):
+        return (slopes * z).sum() + 2
+
+    def bowl(z):
+        return z.square().sum()
+
+    for share in (0.01, 0.1):
+        for loss_of, expected, what in (
+            (plane, 1 - share, "a plane"),
+            # At z (1 - share / 2) the square is this share of what it was.
+            (bowl, (1 - share / 2) ** 2, "a bowl, the sum of squares"),
+        ):
+            got = torch.as_tensor(step_down(loss_of, z.clone(), share))
+            assert got.shape == z.shape, (
+                f"Return a picture {tuple(z.shape)}; yours has {tuple(got.shape)}."
+            )
+            ratio = float(loss_of(got) / loss_of(z))
+            assert ratio < 1, (
+                f"On {what}, the loss is {ratio:.3f} times what it was. Is the step against the gradient?"
+            )
+            assert abs(ratio - expected) < 1e-3, (
+                f"With a share of {share} on {what}, the loss should be {expected:.4f} times what it was; it is {ratio:.4f} times. A step of s times the gradient lowers a plane by s times the *squared* length of the gradient."
+            )
+
+
+# %% tags=["exercise"]
+def step_down(loss_of, z, share):
+    """The picture after one step against the gradient."""
+    ...
+
+
+check_step(step_down)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def step_down(loss_of, z, share):
+    z = z.detach().requires_grad_()
+    loss = loss_of(z)
+    (gradient,) = torch.autograd.grad(loss, z)
+    with torch.no_grad():
+        return z - share * loss / gradient.square().sum() * gradient
+
+
+def mp6_loss(z):
+    return feature_distances(feature, encoder(z)).sum()
+
+
+display(check_step(step_down))
+z, values = started, []
+for _ in range(20):
+    z = step_down(mp6_loss, z, 0.1)
+    values.append(float(mp6_loss(z)))
+display(
+    Markdown(
+        f"If the loss of MP6 were a plane all the way, 20 such steps would bring it to {0.9**20:.2f} of its first value. They bring it to {values[-1] / float(mp6_loss(started)):.2f}, "
+        + (
+            "and it went up at least once on the way: "
+            if min(np.diff(values)) < 0 < max(np.diff(values))
+            else "and it fell with each step: "
+        )
+        + "the gradient tells about the next small step only."
+    )
+)
+
+# %% [markdown]
+# (exercise-proof-fails)=
+# ### Exercise 3: When the proof fails
 #
+# *Medium, 15 minutes.*
 #
-# def terms(z):
-#     return {
-#         "feature": feature_distances(feature, encoder(z)),
-#         "time": 0.3 * z.diff(dim=2).square().flatten(1).mean(dim=1),
-#     }
+# The proof for Conv1 needs $\sigma > 0$. Write `sigma_of(weights)`: the largest $\sigma$ such that the outputs of the filters for two patches at a distance $d$ always lie at least $\sigma d$ apart. `weights` has the shape (filters, 1, 3, 3), and there may be any number of filters. What if there are only eight?
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_sigma(sigma_of):
+    rng = torch.Generator().manual_seed(3)
+    turned = torch.linalg.qr(torch.randn(9, 9, generator=rng))[0]
+    scales = torch.tensor([4.0, 3.0, 3.0, 2.0, 2.0, 1.0, 1.0, 0.5, 0.25])
+    known = turned * scales[:, None]
+    for filters, expected, what in (
+        (known, 0.25, "Nine filters that scale nine directions"),
+        (torch.cat([known, known]), 0.25 * 2**0.5, "The same, each twice"),
+        (known[:8], 0.0, "Eight filters"),
+        (torch.cat([known[:8]] * 8), 0.0, "Eight filters, eight times each"),
+    ):
+        got = float(sigma_of(filters.reshape(-1, 1, 3, 3).clone()))
+        hint = (
+            "A patch has nine cells. Is there a direction to which no filter answers? Distances along it vanish."
+            if expected == 0
+            else "It is the smallest singular value of the matrix (filters, 9)."
+        )
+        assert abs(got - expected) < 1e-3, (
+            f"{what}: sigma is {expected:.3f}, not {got:.3f}. {hint}"
+        )
+
+
+# %% tags=["exercise"]
+def sigma_of(weights):
+    """How far filters keep patches apart, from (filters, 1, 3, 3)."""
+    ...
+
+
+check_sigma(sigma_of)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def sigma_of(weights):
+    matrix = weights.detach().flatten(1).double()
+    return torch.linalg.eigvalsh(matrix.T @ matrix)[0].clamp(min=0).sqrt()
+
+
+display(check_sigma(sigma_of))
+own_weights = detector.layers["conv1"][0].weight
+found = {n: float(sigma_of(own_weights[:n])) for n in (8, 16, 32, 64)}
+display(
+    Markdown(
+        "With the first filters of Conv1 alone: "
+        + ", ".join(f"{n} filters {value:.3f}" for n, value in found.items())
+        + ". Eight filters cannot tell all patches of nine cells apart, whatever they are; `svdvals` returns only eight values for them, and hides that. And yet this would not show that *excerpts* get lost: each cell lies in up to nine patches. Where the proof fails, the question is open."
+    )
+)
+
+# %% [markdown]
+# (exercise-what-stays)=
+# ### Exercise 4: What stays from the start
 #
+# *Medium, 20 minutes.*
 #
-# found = minimise(terms, started, passes).x
-# figure_pictures({"the excerpt": x[0, 0], "smooth in time": found[0, 0]})
-# ```
-# Horizontal lines cost nothing, so whatever is steady survives or is even drawn where nothing was. Onsets are vertical lines and are smeared. Turn `dim=2` into `dim=3` for the opposite.
-# :::
+# Any differentiable map can be inverted. Let the encoder be `torch.nn.AvgPool2d(5)`: the means over pieces of 5 × 5 cells. Write `expected_end(x, start)`: the picture at which the descent ends if it begins at `start` and inverts the feature of `x`, without regularisers. Use no descent; think about what the gradient looks like within a piece. Both pictures have the shape (1, 1, frames, bands).
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_end(expected_end):
+    rng = torch.Generator().manual_seed(5)
+    pool = torch.nn.AvgPool2d(5).eval()
+    target = torch.randn(1, 1, 10, 15, generator=rng) + 1
+    for start, where in (
+        (torch.zeros_like(target), "zeros"),
+        (torch.randn(target.shape, generator=rng), "noise"),
+    ):
+        came_to = invert_by_optimisation(
+            pool, pool(target), target.shape[1:], start=start
+        ).pictures
+        got = expected_end(target.clone(), start.clone())
+        got = torch.as_tensor(got).detach().cpu()
+        assert got.shape == target.shape, (
+            f"Return a picture {tuple(target.shape)}, not {tuple(got.shape)}."
+        )
+        assert float((pool(got) - pool(target)).abs().max()) < 1e-3, (
+            f"From {where}: your picture does not have the feature of x. What has to be added to each piece?"
+        )
+        far = float((got - came_to).abs().max())
+        hint = (
+            "Each gradient is constant within a piece, so no step can change the differences between the cells of a piece."
+            if where == "noise"
+            else "Of all pictures with these means, it is the nearest to the start."
+        )
+        assert far < 1e-2, (
+            f"From {where}, your picture has the right feature, but the descent ends elsewhere: {far:.2f} apart in a cell. {hint}"
+        )
+
+
+# %% tags=["exercise"]
+def expected_end(x, start):
+    """Where the descent ends for means of 5 x 5 cells."""
+    ...
+
+
+check_end(expected_end)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def expected_end(x, start):
+    missing = torch.nn.functional.avg_pool2d(x - start, 5)
+    return start + torch.nn.functional.interpolate(missing, scale_factor=5)
+
+
+display(check_end(expected_end))
+starts = {
+    "noise": started,
+    "zeros": torch.zeros_like(x[:1]),
+    "the inverter": trained["aligned"]["mp6"][:1],
+}
+from_start = {
+    name: invert_by_optimisation(
+        encoder, feature, x.shape[1:], strong["no regulariser"], start=start
+    )
+    for name, start in starts.items()
+}
+distances = {
+    name: float((found.pictures - x[:1]).norm())
+    for name, found in from_start.items()
+}
+errors = {
+    name: found.losses["feature"][[0, -1], 0].sqrt().tolist()
+    for name, found in from_start.items()
+}
+lines = [
+    f"from {name}: feature error {first:.2f} at the start and {last:.2f} at the end, distance to the excerpt {distances[name]:.0f}"
+    for name, (first, last) in errors.items()
+]
+stuck = [name for name, (first, last) in errors.items() if last > 0.9 * first]
+text = "What the feature does not fix stays as it was at the start. MP6 is not linear, and yet the start matters as well: from three starts, without regularisers, one comes to three pictures.\n\n- "
+text += "\n- ".join(lines)
+text += f"\n\nThe nearest to the excerpt is the one from {min(distances, key=distances.get)}. The aligned inverter's own picture lies {float((starts['the inverter'] - x[:1]).norm()):.0f} away. "
+if stuck:
+    text += f"From {' and '.join(stuck)} the descent got stuck near its start; so it says nothing about the layer."
+display(Markdown(text))
+
+# %% [markdown]
+# (exercise-any-answer)=
+# ### Exercise 5: Any answer you like
 #
+# *Hard, 20 minutes.*
+#
+# Change a picture until the detector gives a *chosen* answer. Write `answering(start, wanted)`: from a picture `start` of shape (1, 1, 115, 80), find one to which the detector gives the probability `wanted`, to within 0.02. The function `minimise(terms, start, passes).x` descends; `terms(z)` returns a dict of losses, each of shape (n,), that are added up, such as `{"answer": ...}`. Mind where the sigmoid is flat.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_answering(answering):
+    rng = torch.Generator().manual_seed(11)
+    start = torch.randn(1, 1, 115, 80, generator=rng).to(device)
+    for wanted in (0.3, 0.9):
+        made = answering(start.clone(), wanted)
+        assert made.shape == start.shape, (
+            f"Return a picture {tuple(start.shape)}, not {tuple(made.shape)}."
+        )
+        with torch.no_grad():
+            got, was = (
+                float(torch.sigmoid(detector(each)))
+                for each in (made.detach().to(device), start)
+            )
+        hint = (
+            "It stays where the answer hardly changes any more. If the loss contains the sigmoid, its gradient is nearly zero where the probability is near 0 or 1: compare logits."
+            if abs(got - was) < 0.05 or not 0.01 < got < 0.99
+            else "Does your target belong to the same scale, logit or probability, as the detector's output?"
+        )
+        assert abs(got - wanted) < 0.02, (
+            f"Asked for {wanted}, the picture gets {got:.3f}; the start got {was:.3f}. {hint}"
+        )
+        moved = float((made.detach().to(device) - start).norm())
+        assert moved < 0.9 * float(start.norm()), (
+            "The picture is no longer much like the given one. Begin the descent there."
+        )
+
+
+# %% tags=["exercise"]
+def answering(start, wanted):
+    """A picture (1, 1, 115, 80) that gets a wanted probability."""
+    ...
+
+
+check_answering(answering)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def answering(start, wanted):
+    goal = float(torch.logit(torch.tensor(wanted)))
+
+    def terms(z):
+        return {"answer": (detector(z)[:, 0] - goal).square()}
+
+    return minimise(terms, start, 30).x
+
+
+display(check_answering(answering))
+share = {
+    wanted: float((answering(x[:1], wanted) - x[:1]).norm() / x[:1].norm())
+    for wanted in (0.1, 0.9)
+}
+display(
+    Markdown(
+        "To make the detector say 0.1 or 0.9 to the first excerpt, it is enough to change the picture by "
+        + " or ".join(f"{100 * value:.1f} %" for value in share.values())
+        + " of its length. A single number at the end leaves nearly everything free, so that a descent can have any answer with almost any picture."
+    )
+)
+
+# %% [markdown]
+# (exercise-smooth-in-time)=
+# ### Exercise 6: Total variation in one direction
+#
+# *Hard, 25 minutes.*
+#
+# Sound is not an image: time and frequency are different things. Write `smooth_in_time(encoder, feature, start, weight, passes)`. It returns pictures of the shape of `start`, (n, 1, frames, bands), that make the feature's distance (`feature_distances`) plus `weight` times the mean of the squared differences between neighbouring *frames* small. Use `minimise` as in the exercise before. Then invert from MP6: what happens to the harmonics, and what to the onsets?
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+def by_equations(x, weight, axis):
+    """The best picture for the encoder that changes nothing."""
+    x = x if axis == 0 else x.T
+    n = len(x)
+    steps = np.diff(np.eye(n), axis=0)
+    near = np.eye(n) / np.sum(x**2)
+    near += weight * steps.T @ steps / steps.shape[0] / x.shape[1]
+    best = np.linalg.solve(near, x / np.sum(x**2))
+    return best if axis == 0 else best.T
+
+
+@self_check
+def check_smooth(smooth_in_time):
+    numbers = np.random.default_rng(2).normal(0, 1, (2, 1, 7, 5))
+    target = torch.tensor(numbers, dtype=torch.float32)
+    for weight in (0.0, 0.5):
+        got = smooth_in_time(
+            lambda z: z, target, torch.zeros_like(target), weight, 60
+        )
+        got = got.detach().cpu().numpy()
+        assert got.shape == numbers.shape, (
+            f"Return pictures {numbers.shape}, not {got.shape}."
+        )
+        for one, each in zip(got[:, 0], numbers[:, 0], strict=True):
+            far, other = (
+                np.abs(one - by_equations(each, weight, axis)).max()
+                for axis in (0, 1)
+            )
+            assert weight == 0 or other > 0.01, (
+                "Your pictures are smooth from band to band. Frames are the last but one axis."
+            )
+            assert far < 0.01, (
+                f"With an encoder that changes nothing, the best picture follows from linear equations; with a weight of {weight} yours is {far:.2f} away from it. "
+                + (
+                    "Without smoothing, the feature alone counts: look at its term."
+                    if weight == 0
+                    else "Is it a mean of squares, over each picture for itself?"
+                )
+            )
+
+
+# %% tags=["exercise"]
+def smooth_in_time(encoder, feature, start, weight, passes):
+    """Inversions (n, 1, frames, bands) that vary little over time."""
+    ...
+
+
+check_smooth(smooth_in_time)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"image": {"alt": "Two spectrograms on one colour scale: inversions of the excerpt from MP6, without a regulariser and smooth in time. The sentence below gives numbers."}, "code_prompt_show": "Show the solution"}
+def smooth_in_time(encoder, feature, start, weight, passes):
+    def terms(z):
+        changes = z.diff(dim=2).square().flatten(1).mean(dim=1)
+        return {
+            "feature": feature_distances(feature, encoder(z)),
+            "time": weight * changes,
+        }
+
+    return minimise(terms, start, passes).x
+
+
+display(check_smooth(smooth_in_time))
+steady = smooth_in_time(encoder, feature, started, 1.0, passes)
+display(
+    figure_pictures(
+        {
+            "no regulariser": results["no regulariser"].pictures[0, 0],
+            "smooth in time": steady[0, 0],
+        }
+    )
+)
+over_time, over_bands = (
+    float(
+        steady.diff(dim=axis).square().mean()
+        / x[:1].diff(dim=axis).square().mean()
+    )
+    for axis in (2, 3)
+)
+display(
+    Markdown(
+        f"From frame to frame this picture has {over_time:.2f} times the squared differences of the excerpt, from band to band {over_bands:.2f} times. Horizontal lines cost nothing. So harmonics survive, and so do lines that the noise of the start has left where nothing was. Onsets are vertical lines: they cost much, and are smeared. Differences over `dim=3` would do the opposite."
+    )
+)
+
+# %% [markdown]
 # ## Further reading
 #
 # - {cite:t}`mahendran2015` is the method of this chapter, {cite:t}`mahendran2016` extends it and compares regularisers.

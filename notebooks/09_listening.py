@@ -22,7 +22,7 @@
 #
 # **Prerequisites:** {doc}`05_qualitative_analysis`. Headphones, and a quiet room.
 #
-# **Minutes:** 40 to listen and try; about one to run.
+# **Minutes:** 25 to read, 75 for the exercises, less than one to run.
 # :::
 
 # %% tags=["parameters"]
@@ -33,6 +33,9 @@ seed = 0
 variant = "aligned"
 
 # %%
+from itertools import product
+from math import comb
+
 import librosa
 import numpy as np
 import pandas as pd
@@ -42,6 +45,7 @@ from IPython.display import Markdown, display
 import svdlib
 from svdlib.audio import FRAME_LENGTH, HOP_LENGTH
 from svdlib.devices import choose_device
+from svdlib.exercises import self_check
 from svdlib.gallery import Gallery, Panel, inversion_panels
 from svdlib.invert import match_level
 from svdlib.listening import (
@@ -50,6 +54,7 @@ from svdlib.listening import (
     audible_difference,
     log_mel_of,
 )
+from svdlib.quiz import Answer, Question, Quiz
 from svdlib.style import layer_title
 
 device = choose_device(device)
@@ -356,6 +361,87 @@ ListeningQuiz(voice_riddles, ["vocal", "not vocal"])
 # %% [markdown]
 # With four sounds, guessing gets two right on average, and all four once in sixteen tries. So four right answers are a hint, not a proof that the inversions *sound* vocal. To make a test of it, play twenty or more to several people who know neither the detector nor you.
 #
+# ## Check yourself
+#
+# Choose an answer, and a comment appears.
+
+# %% tags=["quiz", "remove-input"] jupyter={"source_hidden": true}
+Quiz(
+    Question(
+        "An inversion has a metallic ring. What should you do first?",
+        [
+            Answer(
+                "Listen to the ceiling.",
+                "It went the same way to sound, from the original spectrogram. If it rings as well, the layer is not to blame.",
+                right=True,
+            ),
+            Answer(
+                "Run more rounds of Griffin and Lim's algorithm.",
+                "That may take some of the ring away. It does not tell you whether the layer or the way to sound made it.",
+            ),
+            Answer(
+                "Compare with the recording.",
+                "The recording never was a spectrogram. What is missing beside it may be the loss of the layer or the loss of the route: you cannot tell which.",
+            ),
+        ],
+    ),
+    Question(
+        "Which phases does Griffin and Lim's algorithm find?",
+        [
+            Answer(
+                "Phases that go well with the wanted magnitudes.",
+                "Overlapping frames allow only some combinations. But there are many, and which one comes out depends on the random start.",
+                right=True,
+            ),
+            Answer(
+                "Those of the recording, after enough rounds.",
+                "A log-mel spectrogram does not hold them, so no number of rounds brings them back. They are made up.",
+            ),
+            Answer(
+                "Those that the layer has kept.",
+                "The detector hears a log-mel spectrogram. Phases were gone before the first layer.",
+            ),
+        ],
+    ),
+    Question(
+        "Why do all players play at the same level?",
+        [
+            Answer(
+                "Because the louder of two sounds tends to seem the better one.",
+                "And inversions from deep layers are weaker. Without this you would compare levels and take them for quality.",
+                right=True,
+            ),
+            Answer(
+                "Because a log-mel spectrogram does not hold the level.",
+                "It does: a louder sound has larger values everywhere. The level is set equal on purpose, and the pictures still show it.",
+            ),
+            Answer(
+                "Because all inversions have about the same level anyway.",
+                "They have not: an average is weaker than what it averages, and deep layers average much.",
+            ),
+        ],
+    ),
+    Question(
+        "Two inversions have the same audible difference from their original. What follows?",
+        [
+            Answer(
+                "They are equally far from it, perhaps in different ways.",
+                "One may lack the attacks, the other the pitch. A number in decibels does not say which.",
+                right=True,
+            ),
+            Answer(
+                "They sound much the same.",
+                "Two places at the same distance from a town need not be near each other. The same holds for sounds.",
+            ),
+            Answer(
+                "Their layers have kept the same features of the sound.",
+                "How much is lost says little about what is lost. For that there are your ears, and the analyses of the other chapters.",
+            ),
+        ],
+    ),
+)
+
+# %% [markdown]
 # ## Take-away
 #
 # - A spectrogram has no phases and only 80 bands. Its sound is made up in part, even for an original. Know the ceiling.
@@ -365,25 +451,61 @@ ListeningQuiz(voice_riddles, ["vocal", "not vocal"])
 #
 # ## Exercises
 #
-# Each exercise has a function `check_…` that tests your answer. Write your answer into a new cell and hand it to the check. The solutions are folded; they are run whenever this book is built.
+# Each exercise has a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
 #
-# **1. Equal level** (easy, 10 minutes). Write `at_level(samples, decibels)`: the samples scaled so that their root mean square lies `decibels` relative to full scale (0 dB is a root mean square of 1).
+# (exercise-equal-level)=
+# ### Exercise 1: Equal level
+#
+# *Easy, 10 minutes.*
+#
+# Write `at_level(samples, decibels)`: the samples, a NumPy array, scaled so that their root mean square lies `decibels` relative to full scale. At 0 dB the root mean square is 1.
 
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the check"}
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
 def check_at_level(at_level):
     noise = np.random.default_rng(1).normal(0, 0.02, 5000)
     for decibels in (-30.0, -12.0):
-        got = at_level(noise, decibels)
-        assert abs(level(got) - decibels) < 0.01, (
-            f"Asked for {decibels} dB, the sound has {level(got):.2f} dB."
+        got = np.asarray(at_level(noise.copy(), decibels))
+        assert got.shape == noise.shape, "Return all the samples, scaled."
+        assert np.corrcoef(got, noise)[0, 1] > 0.999999, (
+            "Scale the sound, do not change its shape."
         )
-        shape = np.corrcoef(got, noise)[0, 1]
-        assert shape > 0.999999, "Scale the sound, do not change its shape."
-    return "Right."
+        reached = level(got)
+        hints = {
+            2 * decibels: "A factor of ten in amplitude is 20 dB, not 10.",
+            level(noise)
+            + decibels: "You change the level by so many decibels. Take away the level that the sound has already.",
+            decibels
+            - 20
+            * np.log10(
+                np.abs(noise).max() / noise.std()
+            ): "You scale by the peak. Use the root mean square.",
+            decibels
+            - level(
+                noise
+            ): "Divide by the root mean square, not by the mean square.",
+        }
+        hint = [
+            text
+            for value, text in hints.items()
+            if abs(value - reached) < 0.02
+        ]
+        assert abs(reached - decibels) < 0.01, (
+            f"Asked for {decibels} dB, the sound has {reached:.2f} dB. {''.join(hint[:1])}"
+        )
 
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the solution"}
+# %% tags=["exercise"]
+def at_level(samples, decibels):
+    """The samples at a level in decibels relative to full scale."""
+    ...
+
+
+check_at_level(at_level)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
 def at_level(samples, decibels):
     rms = np.sqrt(np.mean(np.square(samples)))
     return samples * 10 ** (decibels / 20) / rms
@@ -392,64 +514,190 @@ def at_level(samples, decibels):
 check_at_level(at_level)
 
 # %% [markdown]
-# **2. What costs more?** (medium, 20 minutes) The route has two steps: from 80 bands to 513 magnitudes, and from magnitudes to phases. Find out what the phases alone cost. Write `phase_cost(samples)`: take the magnitudes of the short-time Fourier transform of a recording (frames of 1024 samples, a step of 315, no centring), give them to `librosa.griffinlim` with 32 rounds,
-# and return the audible difference between the log-mel of the recording and that of the new sound. Cut both sounds to the same length.
+# (exercise-by-guessing)=
+# ### Exercise 2: How many right answers are enough?
+#
+# *Easy, 15 minutes.*
+#
+# You play sounds to somebody who says "vocal" or "not vocal" to each. Write `by_guessing(right, sounds)`: the probability that at least `right` of the answers are right if each comes from tossing a coin. How many of 20 must be right, so that this is below 5 %?
 
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the check"}
-def check_phase_cost(phase_cost):
-    times = np.arange(30000) / 22050
-    sound = 0.2 * np.sin(2 * np.pi * 440 * times) + np.random.default_rng(
-        0
-    ).normal(0, 0.01, 30000)
-    got = phase_cost(sound)
-    whole = audible_difference(
-        log_mel_of(sound), through_sound(log_mel_of(sound))
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_by_guessing(by_guessing):
+    for sounds in (4, 1, 7):
+        # Count among all ways that the coins can fall.
+        counts = [sum(way) for way in product((0, 1), repeat=sounds)]
+        middle_first = sorted(
+            range(sounds + 1), key=lambda right: abs(right - sounds / 2)
+        )
+        for right in middle_first:
+            got = float(by_guessing(right, sounds))
+            expected = np.mean([count >= right for count in counts])
+            exactly = np.mean([count == right for count in counts])
+            more = np.mean([count > right for count in counts])
+            hint = ""
+            if abs(got - exactly) < 1e-6:
+                hint = "That is the probability of exactly so many: more would be as good."
+            elif abs(got - more) < 1e-6:
+                hint = "That is the probability of more than so many."
+            elif abs(got - 0.5**right) < 1e-6:
+                hint = "That is the probability that these very answers are right. There are many ways to choose them."
+            assert abs(got - expected) < 1e-6, (
+                f"At least {right} of {sounds} has the probability {expected:.4f}, not {got:.4f}. {hint}"
+            )
+
+
+# %% tags=["exercise"]
+def by_guessing(right, sounds):
+    """Probability of at least so many right answers by chance."""
+    ...
+
+
+check_by_guessing(by_guessing)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def by_guessing(right, sounds):
+    ways = sum(comb(sounds, n) for n in range(right, sounds + 1))
+    return ways / 2**sounds
+
+
+display(check_by_guessing(by_guessing))
+enough = min(n for n in range(21) if by_guessing(n, 20) < 0.05)
+display(
+    Markdown(
+        f"All 4 of 4 happen by chance in {by_guessing(4, 4):.1%} of all tries. Of 20, {enough} must be right: by chance this happens in {by_guessing(enough, 20):.1%}. And mind what the listener knows: who was told that two of four sounds are vocal, and marks two, has only {comb(4, 2)} ways to choose, so that all four are right in {1 / comb(4, 2):.1%} of all tries. So do not tell, and toss a coin for each sound that you play."
     )
-    assert 0.05 < got < whole, (
-        f"The phases alone should cost something, but less than the whole route ({whole:.1f} dB); you have {got:.2f} dB."
-    )
-    return "That is plausible."
-
-
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the solution"}
-def phase_cost(samples):
-    frames = {"hop_length": HOP_LENGTH, "center": False}
-    magnitudes = np.abs(librosa.stft(samples, n_fft=FRAME_LENGTH, **frames))
-    sound = librosa.griffinlim(
-        magnitudes, n_iter=32, n_fft=FRAME_LENGTH, random_state=0, **frames
-    )
-    length = min(len(sound), len(samples))
-    inner = slice(4, -4)  # at the ends few frames overlap
-    return audible_difference(
-        log_mel_of(samples[:length])[inner], log_mel_of(sound[:length])[inner]
-    )
-
-
-print(check_phase_cost(phase_cost))
-for name, samples in recordings.items():
-    log_mel = log_mel_of(samples)
-    whole = audible_difference(log_mel, through_sound(log_mel))
-    print(
-        f"{name}: phases {phase_cost(samples):.1f} dB, the whole route {whole:.1f} dB"
-    )
+)
 
 # %% [markdown]
-# **3. A ceiling for the eye** (medium, 15 minutes). By how much would two *different* excerpts differ? Write `typical_difference(log_mels)`: the mean audible difference over all ordered pairs of different spectrograms in a list. Compare it with the column *picture* for FC8.
+# (exercise-audible)=
+# ### Exercise 3: What counts as silence
+#
+# *Medium, 15 minutes.*
+#
+# Write the measure of this chapter yourself: `difference(log_mel, other)` gets two log-mels of one shape, natural logarithms of magnitudes, and returns the root mean square difference over all cells in decibels. Before, whatever lies more than 60 dB below the loudest cell *of the first* is raised to that level, in both.
 
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the check"}
-def check_typical_difference(typical_difference):
-    levels = [torch.full((3, 80), float(value)) for value in (0, 1, 3)]
-    expected = 20 / np.log(10) * (1 + 3 + 2) * 2 / 6
-    got = typical_difference(levels)
-    assert abs(got - expected) < 0.01, (
-        f"For three flat spectra it is {expected:.2f} dB; you have {got:.2f} dB."
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_difference(difference):
+    unit = 20 / np.log(10)  # decibels of one natural unit
+    flat = torch.zeros(4, 80)
+    half = flat.clone()
+    half[:2] = 1.0
+    loud_cell = torch.full((4, 80), -30.0)
+    loud_cell[0, 0] = 0.0
+    cases = [
+        (flat, flat + 1, unit, "One natural unit everywhere"),
+        (
+            flat,
+            half,
+            unit * 0.5**0.5,
+            "One natural unit in half of the cells",
+        ),
+        (flat, flat - 50, 60.0, "A sound against deep silence"),
+        (
+            loud_cell,
+            loud_cell - 3.0,
+            3 * unit / 320**0.5,
+            "One cell is loud, all others are silence, and the other sound is softer",
+        ),
+        (flat - 4, flat + 4, 8 * unit, "The second is louder by 8 units"),
+    ]
+    for one, other, expected, what in cases:
+        got = float(difference(one.clone(), other.clone()))
+        hint = ""
+        if abs(got * unit - expected) < 0.01:
+            hint = "You have natural units; one is about 8.7 dB."
+        elif abs(got - expected / 2) < 0.01:
+            hint = (
+                "These are magnitudes, not powers: a factor of ten is 20 dB."
+            )
+        elif what.startswith("A sound"):
+            hint = "What is silent is raised to 60 dB below the loudest cell of the first, in both."
+        elif what.startswith("One cell"):
+            hint = "The silence counts from the loudest cell of the first, for both sounds."
+        elif "louder" in what:
+            hint = "Only the loudest cell of the first says what silence is."
+        elif "half" in what:
+            hint = "The mean is taken of the squares, then the root."
+        assert abs(got - expected) < 0.01, (
+            f"{what}: the difference is {expected:.2f} dB; you have {got:.2f}. {hint}"
+        )
+
+
+# %% tags=["exercise"]
+def difference(log_mel, other):
+    """Root mean square difference of what is audible, in decibels."""
+    ...
+
+
+check_difference(difference)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def difference(log_mel, other):
+    unit = 20 / np.log(10)
+    floor = float(log_mel.max()) - 60 / unit
+    apart = log_mel.clamp(min=floor) - other.clamp(min=floor)
+    return unit * float(apart.square().mean().sqrt())
+
+
+display(check_difference(difference))
+there, back = difference(*originals[:2]), difference(*originals[1::-1])
+display(
+    Markdown(
+        f"Of two of the measured excerpts, the second is {there:.2f} dB from the first, and the first {back:.2f} dB from the second. The two numbers need not be the same, as silence depends on the loudest cell of the *first*. So it matters which one is taken as the original."
     )
-    return "Right."
+)
+
+# %% [markdown]
+# (exercise-typical-difference)=
+# ### Exercise 4: A ceiling for the eye
+#
+# *Medium, 15 minutes.*
+#
+# By how much do two *different* excerpts differ? Write `typical_difference(log_mels)`: the mean of `audible_difference` over all ordered pairs of different spectrograms in a list, so each pair in both orders. Compare it with what the chapter measured for FC8, as pictures.
 
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the solution"}
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_typical_difference(typical_difference):
+    unit = 20 / np.log(10)
+    for heights, distances in (
+        ((0, 1, 3), [unit, unit, 2 * unit, 2 * unit, 3 * unit, 3 * unit]),
+        # From the loud one the other is silence: 60 dB. Not so back.
+        ((0, -20), [60.0, 20 * unit]),
+    ):
+        flat = [torch.full((3, 80), float(height)) for height in heights]
+        got, expected = float(typical_difference(flat)), np.mean(distances)
+        n = len(heights)
+        hint = ""
+        if abs(got - expected * (n - 1) / n) < 0.01:
+            hint = "You count the distance of each to itself as well."
+        elif min(abs(got - distance) for distance in distances) < 0.01:
+            hint = (
+                "Take both orders: the first of a pair says what silence is."
+            )
+        elif abs(got - expected * len(distances)) < 0.01:
+            hint = "That is the sum."
+        assert abs(got - expected) < 0.01, (
+            f"For flat spectra at the heights {heights} it is {expected:.2f} dB; you have {got:.2f} dB. {hint}"
+        )
+
+
+# %% tags=["exercise"]
+def typical_difference(log_mels):
+    """Mean audible difference of different spectrograms, in decibels."""
+    ...
+
+
+check_typical_difference(typical_difference)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
 def typical_difference(log_mels):
     return np.mean(
         [
@@ -461,9 +709,115 @@ def typical_difference(log_mels):
     )
 
 
-print(check_typical_difference(typical_difference))
-print(
-    f"two excerpts: {typical_difference(originals):.1f} dB, FC8: {apart['fc8'][0]:.1f} dB"
+display(check_typical_difference(typical_difference))
+usual, deepest = typical_difference(originals), apart["fc8"][0]
+display(
+    Markdown(
+        f"Two of these excerpts are {usual:.1f} dB apart, and an inversion from FC8 is {deepest:.1f} dB from its original. "
+        + (
+            "So it is nearer than another excerpt would be. That need not be knowledge of this excerpt: an average of all is nearer to each than they are to one another."
+            if deepest < usual
+            else "So any other excerpt would do as well, by this measure."
+        )
+    )
+)
+
+# %% [markdown]
+# (exercise-phase-cost)=
+# ### Exercise 5: What costs more?
+#
+# *Medium, 20 minutes.*
+#
+# The way to sound has two steps: from 80 bands to 513 magnitudes, and from magnitudes to phases. What do the phases alone cost? Write `phase_cost(samples)`:
+#
+# - take the magnitudes of the short-time Fourier transform of the sound (`librosa.stft`, frames of 1024 samples, a step of 315, no centring);
+# - give them to `librosa.griffinlim`, with the same frames and 32 rounds;
+# - cut both sounds to the same length, and take their log-mels with `log_mel_of`;
+# - return the audible difference of the two, without the first and last four frames: at the ends few frames overlap.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+def by_own_rounds(samples, hop=HOP_LENGTH, rounds=32):
+    """Audible difference after Griffin and Lim's rounds, in momentum."""
+    frames = {"n_fft": FRAME_LENGTH, "hop_length": hop, "center": False}
+    wanted = np.abs(librosa.stft(samples, **frames))
+    turns = np.random.default_rng(8).random(wanted.shape)
+    phases, before = np.exp(2j * np.pi * turns), 0.0
+    for _ in range(rounds):
+        sound = librosa.istft(wanted * phases, **frames)
+        found = librosa.stft(sound, **frames)
+        phases = found - 0.99 / 1.99 * before
+        phases, before = phases / (np.abs(phases) + 1e-12), found
+    sound = librosa.istft(wanted * phases, **frames)
+    return audible_difference(
+        *(log_mel_of(each[: len(sound)])[4:-4] for each in (samples, sound))
+    )
+
+
+@self_check
+def check_phase_cost(phase_cost):
+    # On noise the cost depends little on the random start.
+    noise = np.random.default_rng(0).normal(0, 0.1, 30000)
+    got, expected = float(phase_cost(noise.copy())), by_own_rounds(noise)
+    log_mel = log_mel_of(noise)
+    whole = audible_difference(log_mel, through_sound(log_mel))
+    hint = "Is it 32 rounds, without centring, with frames of 1024 and a step of 315, in both functions?"
+    if abs(got - whole) < 0.03:
+        hint = (
+            "That is what the whole way costs. Begin with all 513 magnitudes."
+        )
+    elif got > 4:
+        hint = "Do you give magnitudes to the algorithm, the absolute values and not their squares or logarithms?"
+    elif abs(got - by_own_rounds(noise, hop=256)) < 0.05:
+        hint = "Is the step 315 in both functions, and all that the text does not name as librosa sets it?"
+    elif got < 0.1:
+        hint = "Without phases, something must be lost. Do you take absolute values?"
+    assert abs(got / expected - 1) < 0.12, (
+        f"For noise, the phases should cost about {expected:.2f} dB; you have {got:.2f} dB. {hint}"
+    )
+
+
+# %% tags=["exercise"]
+def phase_cost(samples):
+    """What the loss of the phases alone costs, in decibels."""
+    ...
+
+
+check_phase_cost(phase_cost)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def phase_cost(samples):
+    frames = {
+        "n_fft": FRAME_LENGTH,
+        "hop_length": HOP_LENGTH,
+        "center": False,
+    }
+    magnitudes = np.abs(librosa.stft(samples, **frames))
+    sound = librosa.griffinlim(
+        magnitudes, n_iter=32, random_state=0, **frames
+    )
+    length = min(len(sound), len(samples))
+    inner = slice(4, -4)  # at the ends few frames overlap
+    return audible_difference(
+        log_mel_of(samples[:length])[inner], log_mel_of(sound[:length])[inner]
+    )
+
+
+display(check_phase_cost(phase_cost))
+lines = []
+for name, samples in recordings.items():
+    log_mel = log_mel_of(samples)
+    whole = audible_difference(log_mel, through_sound(log_mel))
+    lines.append(
+        f"{name}: the phases {phase_cost(samples):.1f} dB, the whole way {whole:.1f} dB"
+    )
+display(
+    Markdown(
+        "- "
+        + "\n- ".join(lines)
+        + "\n\nThe costs of the two steps need not add up: differences are squared before they are averaged."
+    )
 )
 
 # %% [markdown]
