@@ -1340,12 +1340,10 @@ text += (
     if shrinks < 0.98
     else "So here the yardstick is hardly shorter within a song. "
 )
-display(
-    Markdown(
-        text
-        + "An NRE may be compared between inverters on the same set, and never between sets without a thought."
-    )
-)
+text += "An NRE may be compared between inverters on the same set, and never between sets without a thought."
+if len(alone) < 2:
+    text = "There is only one song, so there is nothing to compare."
+display(Markdown(text))
 
 # %% [markdown]
 # (exercise-squared-nre)=

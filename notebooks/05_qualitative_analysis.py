@@ -1600,6 +1600,12 @@ if several_songs and both_classes:
             )
         )
     )
+else:
+    display(
+        Markdown(
+            "There is only one song or one class, so there is nothing to compare."
+        )
+    )
 
 # %% [markdown]
 # (exercise-stricter-chance)=
