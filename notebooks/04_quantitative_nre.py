@@ -24,7 +24,7 @@
 #
 # **Prerequisites:** {doc}`02_inverter_design`; mean and standard deviation.
 #
-# **Minutes:** 60 to read and try; about one and a half to run.
+# **Minutes:** 45 to read, 85 for the exercises, about one and a half to run.
 # :::
 
 # %% tags=["parameters"]
@@ -44,7 +44,9 @@ from svdlib import figures
 from svdlib.analysis import band_frequencies
 from svdlib.devices import choose_device
 from svdlib.evaluation import evaluation_sets, mean_excerpt
-from svdlib.gallery import Gallery, inversion_panels
+from svdlib.exercises import self_check
+from svdlib.gallery import Gallery, Panel, inversion_panels
+from svdlib.quiz import Answer, Question, Quiz
 from svdlib.studies import comparisons, load_results, reconstruction_error
 from svdlib.style import layer_title
 
@@ -1086,7 +1088,89 @@ else:
 
 # %% [markdown]
 # A cost here is a cost in NRE, and for this training. It says nothing of how an inversion looks or sounds. And none of the four is a reproach: a line of code that no paper has room for can decide a number, and only published code lets others find it.
+
+# %% [markdown]
+# ## Check yourself
 #
+# Choose an answer, and a comment appears.
+
+# %% tags=["quiz", "remove-input"] jupyter={"source_hidden": true}
+Quiz(
+    Question(
+        "An inverter has the same NRE as the mean predictor. What do its inversions tell about the layer?",
+        [
+            Answer(
+                "No more than the average of all excerpts would.",
+                "The mean predictor never sees a feature. Who scores as it does may have ignored the feature, too.",
+                right=True,
+            ),
+            Answer(
+                "The share of the excerpt that lies below an NRE of 1.",
+                "An NRE of 1 is as bad as showing a wrong excerpt. Painting an average is better than that, and it needs no feature. So count from the mean predictor's line.",
+            ),
+            Answer(
+                "That the layer has lost everything about the excerpt.",
+                "That is too much. Another inverter might read from the same feature what this one could not.",
+            ),
+        ],
+    ),
+    Question(
+        "Somebody draws fifty evaluation sets instead of ten, from the same songs. What do they know better now?",
+        [
+            Answer(
+                "The NRE of these songs, but not that of others.",
+                "The luck of which moments were drawn averages out. The luck of which songs were there does not.",
+                right=True,
+            ),
+            Answer(
+                "The NRE in general: the data are five times as many.",
+                "Excerpts of a song resemble each other, and no new song came in. Only more songs say more about songs.",
+            ),
+            Answer(
+                "Nothing at all, since the songs are still the same.",
+                "Each set has other moments, so the result depends less on which ones were drawn. It is a gain, only a small one.",
+            ),
+        ],
+    ),
+    Question(
+        "On the same songs, the intervals of two layers overlap. Can it still be sure that one has the larger error?",
+        [
+            Answer(
+                "Yes, if its error is larger on nearly every song.",
+                "Then the differences, song by song, have a narrow interval that excludes zero. What makes a song hard for both layers cancels.",
+                right=True,
+            ),
+            Answer(
+                "No, intervals that overlap may hide equal errors.",
+                "Each interval is wide because songs differ. The comparison need not be, for both layers have the same songs. Compare them paired.",
+            ),
+            Answer(
+                "Yes, since with the same songs any difference counts.",
+                "Other songs might turn a small difference around. The interval of the paired differences says whether that is likely.",
+            ),
+        ],
+    ),
+    Question(
+        "From one layer to the next, the error becomes smaller. How can that be?",
+        [
+            Answer(
+                "The inverter of the first layer misses what is there.",
+                "The deeper feature is computed from the shallower one, so all it holds was there before. The first inverter failed to read it.",
+                right=True,
+            ),
+            Answer(
+                "The second layer has brought lost details back.",
+                "No layer can bring back what did not reach it. It may make it easier to read, which is a gain for the inverter.",
+            ),
+            Answer(
+                "It cannot be, so the measurement has a fault.",
+                "It would be a fault if NRE measured what a layer holds. It measures a layer and an inverter together.",
+            ),
+        ],
+    ),
+)
+
+# %% [markdown]
 # ## Take-away
 #
 # - NRE is the distance to the original, measured in average distances between excerpts. 0 is perfect.
@@ -1097,47 +1181,512 @@ else:
 #
 # ## Exercises
 #
-# **1. Squared distances.** Define an NRE with squared distances in numerator and denominator. What does the mean predictor score then? Derive it, then measure it with `noise`.
+# Each exercise has a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
 #
-# :::{admonition} Solution
-# :class: dropdown
-# The derivation above gives $\sigma^2 / (2 \sigma^2) = 1/2$, now exactly, without the assumption that all distances are nearly equal.
+# (exercise-nre-by-hand)=
+# ### Exercise 1: Equation 5 in your own words
 #
-# ```python
-# between = torch.pdist(noise.flatten(1)) ** 2
-# print(((noise**2).flatten(1).sum(1).mean() / between.mean()).item())
-# ```
-# :::
+# *Easy, 15 minutes.*
 #
-# **2. One song only.** Compute the NRE of FC8 on excerpts from a single song. Is it larger or smaller than on all songs? Why?
+# Write `nre_by_hand(x, x_hat)` for any number $d$ of excerpts, with loops if you like. Both are tensors of shape $(d, 1, 115, 80)$. Return one number, and do not use `svdlib.nre`.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_nre(nre_by_hand):
+    rng = np.random.default_rng(0)
+    for d in (5, 2):
+        a = rng.normal(size=(d, 1, 6, 7))
+        b = (
+            a
+            + rng.normal(size=a.shape)
+            * np.arange(1, d + 1)[:, None, None, None]
+        )
+        far = np.array(
+            [np.sqrt(((a[i] - b[i]) ** 2).sum()) for i in range(d)]
+        )
+        between = np.array(
+            [[np.sqrt(((p - q) ** 2).sum()) for q in a] for p in a]
+        )
+        n_c = between.sum() / (d * (d - 1))
+        right = far.mean() / n_c
+        mistakes = {
+            "A distance is the square root of a sum of squares; the root is missing.": (
+                far**2
+            ).mean()
+            / ((between**2).sum() / (d * (d - 1))),
+            "N_c counts no excerpt with itself: divide by d(d - 1), not by d squared.": right
+            * d
+            / (d - 1),
+            "If you count each pair once, there are d(d - 1) / 2 of them. Your N_c is half of what it should be.": 2
+            * right,
+            "Take the mean of the distances, not their sum.": d * right,
+            "Each excerpt has a distance of its own. Yours is that of all excerpts taken as one.": np.sqrt(
+                (far**2).sum()
+            )
+            / n_c,
+            "Divide by N_c, the mean distance between two excerpts.": far.mean(),
+        }
+        got = float(
+            nre_by_hand(
+                torch.tensor(a, dtype=torch.float32),
+                torch.tensor(b, dtype=torch.float32),
+            )
+        )
+        if np.isclose(got, right, rtol=1e-3):
+            continue
+        for sentence, wrong in mistakes.items():
+            assert not np.isclose(got, wrong, rtol=1e-3), sentence
+        raise AssertionError(
+            f"For {d} excerpts whose NRE is {right:.4f} you get {got:.4f}."
+        )
+    return "It is equation 5."
+
+
+# %% tags=["exercise"]
+def nre_by_hand(x, x_hat):
+    """NRE of excerpts (d, 1, 115, 80) and their inversions."""
+    ...
+
+
+check_nre(nre_by_hand)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def nre_by_hand(x, x_hat):
+    d = len(x)
+    far = sum((x[i] - x_hat[i]).norm() for i in range(d)) / d
+    between = sum(
+        (x[i] - x[j]).norm() for i in range(d) for j in range(d) if i != j
+    )
+    return float(far / (between / (d * (d - 1))))
+
+
+check_nre(nre_by_hand)
+
+# %% [markdown]
+# (exercise-one-song)=
+# ### Exercise 2: One song at a time
 #
-# :::{admonition} Solution
-# :class: dropdown
-# ```python
-# one = bank_of(collection.split("test")[:1])
-# fc8 = {"fc8": inverters["fc8"]}
-# print(svdlib.evaluate_inverters(detector, fc8, one, plan)["fc8"].nre)
-# ```
-# Usually larger. Excerpts of one song are closer to each other, so $N_c$ is smaller, while the distance to the inversion stays what it was. So an NRE may only be compared between inverters on the same set, and never between sets without a thought.
-# :::
+# *Easy, 10 minutes.*
 #
-# **3. A tempting mistake.** One set has 128 excerpts, and a bootstrap over 128 excerpts gives a narrower interval than one over 16 songs. Compute both for FC8. Which one do you believe?
+# What if an evaluation set holds excerpts of a single song? Write `nre_per_song(x, x_hat, songs)`, where `songs` is an array with the number of each excerpt's song, in any order. Return a dictionary: for each number, the NRE of this song's excerpts alone, their yardstick included. Is the NRE of FC8 larger or smaller than on all songs together? First guess, then try.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_per_song(nre_per_song):
+    rng = np.random.default_rng(0)
+    numbers = np.array([4, 7, 4, 9, 7, 4, 9, 7])
+    a = rng.normal(size=(8, 1, 6, 7)) * numbers[:, None, None, None]
+    a += 20 * numbers[:, None, None, None]
+    b = a + rng.normal(size=a.shape)
+    a, b = (torch.tensor(each, dtype=torch.float32) for each in (a, b))
+    got = {
+        int(number): float(score)
+        for number, score in nre_per_song(a, b, numbers).items()
+    }
+    assert set(got) == {4, 7, 9}, (
+        f"The songs have the numbers 4, 7 and 9; your keys are {sorted(got)}."
+    )
+    all_between = torch.pdist(a.flatten(1)).mean()
+    for number, score in got.items():
+        own = numbers == number
+        far = (a - b)[own].flatten(1).norm(dim=1).mean()
+        right = float(far / torch.pdist(a[own].flatten(1)).mean())
+        assert not np.isclose(score, far / all_between, rtol=1e-3), (
+            "You divide by the mean distance over all songs. Each song has a yardstick of its own."
+        )
+        assert np.isclose(score, right, rtol=1e-3), (
+            f"A song whose NRE is {right:.4f} gets {score:.4f}. Are its excerpts, and only these, in the set?"
+        )
+
+
+# %% tags=["exercise"]
+def nre_per_song(x, x_hat, songs):
+    """NRE of each song's own excerpts: a dictionary by number."""
+    ...
+
+
+check_per_song(nre_per_song)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def nre_per_song(x, x_hat, songs):
+    return {
+        number: svdlib.nre(x[songs == number], x_hat[songs == number])
+        for number in np.unique(songs)
+    }
+
+
+display(check_per_song(nre_per_song))
+
+x = test.cut(sets[0])
+x_hat = svdlib.reconstruct(detector, {"fc8": inverters["fc8"]}, x)["fc8"]
+song_of = np.repeat(np.arange(len(x) // plan.per_song), plan.per_song)
+alone = nre_per_song(x, x_hat, song_of)
+together = svdlib.nre(x, x_hat)
+
+
+def mean_distance(excerpts):
+    return torch.pdist(excerpts.flatten(1).cpu()).mean().item()
+
+
+yardsticks = [mean_distance(x[song_of == k]) for k in alone]
+shrinks = np.mean(yardsticks) / mean_distance(x)
+text = f"All songs together: {together:.3f}. One by one: {min(alone.values()):.3f} to {max(alone.values()):.3f}, {np.mean(list(alone.values())):.3f} in the mean. Two excerpts of one song are {shrinks:.0%} as far apart as any two of the set. "
+text += (
+    "So within a song the yardstick is shorter, while the distance to the inversion stays what it was. "
+    if shrinks < 0.98
+    else "So here the yardstick is hardly shorter within a song. "
+)
+text += "An NRE may be compared between inverters on the same set, and never between sets without a thought."
+if len(alone) < 2:
+    text = "There is only one song, so there is nothing to compare."
+display(Markdown(text))
+
+# %% [markdown]
+# (exercise-squared-nre)=
+# ### Exercise 3: Without the root
 #
-# :::{admonition} Solution
-# :class: dropdown
-# ```python
-# from svdlib.evaluation import mean_pairwise_distance, reconstruction_distances
+# *Medium, 15 minutes.*
 #
-# x = test.cut(sets[0])
-# x_hat = svdlib.reconstruct(detector, {"fc8": inverters["fc8"]}, x)["fc8"]
-# scale = mean_pairwise_distance(x)
-# distances = (reconstruction_distances(x, x_hat) / scale).cpu()
-# print(f"{comparisons.mean_interval(distances):.3f} excerpts")
-# print(f"{comparisons.mean_interval(distances.view(-1, 8).mean(1)):.3f} songs")
-# ```
-# The one over songs. Eight excerpts of one song share its singer, its instruments and its mix, so that eight of them bring less news than eight excerpts of eight songs. The bootstrap over excerpts takes them for independent.
-# :::
+# Write `nre_squared(x, x_hat)`: the mean *squared* distance to the inversions, divided by the mean *squared* distance between two different excerpts. What does the mean predictor score now, with many excerpts? Derive it before you measure it, and put the number into `of_mean`.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_squared(nre_squared, of_mean):
+    rng = np.random.default_rng(0)
+    sizes = np.array([1.0, 2.0, 4.0, 8.0])[:, None, None, None]
+    a = rng.normal(size=(4, 1, 6, 7)) * sizes
+    b = a + rng.normal(size=a.shape) * sizes[::-1]
+    far = np.sqrt(((a - b) ** 2).sum(axis=(1, 2, 3)))
+    between = np.array(
+        [
+            np.sqrt(((a[i] - a[j]) ** 2).sum())
+            for i in range(4)
+            for j in range(4)
+            if i != j
+        ]
+    )
+    right = (far**2).mean() / (between**2).mean()
+    got = float(
+        nre_squared(
+            torch.tensor(a, dtype=torch.float32),
+            torch.tensor(b, dtype=torch.float32),
+        )
+    )
+    mistakes = {
+        "This is the NRE with plain distances.": far.mean() / between.mean(),
+        "This is the square of the NRE. Square each distance, then take the means.": (
+            far.mean() / between.mean()
+        )
+        ** 2,
+        "In the denominator, square each distance before you take the mean.": (
+            far**2
+        ).mean()
+        / between.mean() ** 2,
+        "An excerpt's distance to itself does not count: there are d(d - 1) pairs.": right
+        * 4
+        / 3,
+        "If you count each pair once, there are d(d - 1) / 2 of them.": right
+        * 2,
+    }
+    if not np.isclose(got, right, rtol=1e-3):
+        for sentence, wrong in mistakes.items():
+            assert not np.isclose(got, wrong, rtol=1e-3), sentence
+        raise AssertionError(f"For a set with {right:.4f} you get {got:.4f}.")
+    assert abs(of_mean - 2**-0.5) > 0.01, (
+        "The function is right. But 0.71 is the score with plain distances: the derivation's last step takes a root that you do not need any more."
+    )
+    assert abs(of_mean - 2) > 0.01, (
+        "The function is right. But you have turned the fraction round: the distance to the mean stands on top."
+    )
+    assert abs(of_mean - 0.5) < 0.01, (
+        f"The function is right. But the mean predictor does not score {of_mean}: what is the expected squared distance to the mean, and what that between two excerpts?"
+    )
+    return "And it holds whether the distances are equal or not."
+
+
+# %% tags=["exercise"]
+def nre_squared(x, x_hat):
+    """Mean squared distances: to the inversion, over between two."""
+    ...
+
+
+of_mean = ...
+
+check_squared(nre_squared, of_mean)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def nre_squared(x, x_hat):
+    far = (x - x_hat).flatten(1).norm(dim=1) ** 2
+    between = torch.pdist(x.flatten(1)) ** 2
+    return float(far.mean() / between.mean())
+
+
+of_mean = 1 / 2
+display(check_squared(nre_squared, of_mean))
+
+of_songs_own = x.mean(dim=0, keepdim=True).expand_as(x)
+of_training = mean.to(x).expand_as(x)
+display(
+    Markdown(
+        "Two excerpts have an expected squared distance of twice the variance, and an excerpt's to the mean is the variance once: one half, now without the assumption that all distances are nearly equal.\n\n"
+        f"- Noise: {nre_squared(noise, torch.zeros_like(noise)):.3f}.\n"
+        f"- The mean of a set, on the set itself: {nre_squared(x, of_songs_own):.3f}. For {len(x)} excerpts the exact number is (d - 1) / (2 d) = {(len(x) - 1) / (2 * len(x)):.3f}, since this mean has seen them.\n"
+        f"- The mean of the training excerpts, on the same set: {nre_squared(x, of_training):.3f}. The rest of the way from one half comes from the other songs of the training."
+    )
+)
+
+# %% [markdown]
+# (exercise-song-interval)=
+# ### Exercise 4: An interval from songs
 #
+# *Medium, 15 minutes.*
+#
+# One set has many more excerpts than songs, and a bootstrap over excerpts gives a narrower interval than one over songs. Write the one over songs: `song_interval(distances, songs)` gets an array with the normalised distance of each excerpt, and one with the number of its song, in any order; each song has equally many excerpts. Draw songs a thousand times, and return the two ends of the 95 % interval of the mean. Then compare: which of the two intervals do you believe?
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_song_interval(song_interval):
+    rng = np.random.default_rng(0)
+    ratios = []
+    for _ in range(5):
+        numbers = rng.permutation(np.repeat(np.arange(16), 8))
+        levels = 1 + 0.2 * rng.normal(size=16)
+        values = levels[numbers] + 0.002 * rng.normal(size=128)
+        low, high = (float(end) for end in song_interval(values, numbers))
+        assert low - 1e-9 <= values.mean() <= high + 1e-9, (
+            f"The mean of the distances, {values.mean():.3f}, does not lie in your interval from {low:.3f} to {high:.3f}."
+        )
+        ratios.append((high - low) / (2 * 1.96 * levels.std() / 4))
+    ratio = np.mean(ratios)
+    assert ratio > 0.02, (
+        "All draws have nearly the same mean. Draw with repetition, so that a song may come twice and another not at all."
+    )
+    assert not 0.25 < ratio < 0.5, (
+        "Your interval is as narrow as if all excerpts were independent. Draw whole songs."
+    )
+    assert not 0.8 < ratio < 0.9, (
+        "Your interval holds 90 % of the draws. The middle 95 % reach from the quantile 0.025 to 0.975."
+    )
+    assert ratio < 2.5, (
+        "This is how much single songs differ. Take the mean of each draw, with as many songs as there are."
+    )
+    assert 0.9 < ratio < 1.1, (
+        f"For 16 songs the interval should be about 3.92 standard errors wide; yours is {3.92 * ratio:.2f}."
+    )
+
+
+# %% tags=["exercise"]
+def song_interval(distances, songs):
+    """95 % interval of the mean distance: lower and upper end."""
+    ...
+
+
+check_song_interval(song_interval)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def song_interval(distances, songs):
+    per_song = [distances[songs == k].mean() for k in np.unique(songs)]
+    rng = np.random.default_rng(0)
+    drawn = rng.choice(per_song, size=(1000, len(per_song))).mean(axis=1)
+    return np.quantile(drawn, [0.025, 0.975])
+
+
+display(check_song_interval(song_interval))
+
+distances = (
+    (x - x_hat).flatten(1).norm(dim=1).cpu() / mean_distance(x)
+).numpy()
+low, high = song_interval(distances, song_of)
+excerpts = comparisons.mean_interval(distances)
+if len(alone) > 1:
+    wider = (high - low) / (excerpts.high - excerpts.low)
+    text = f"FC8, one set: {distances.mean():.3f}. Over its {len(alone)} songs {low:.3f} to {high:.3f}, over its {len(x)} excerpts {excerpts.low:.3f} to {excerpts.high:.3f}. The one over songs is {wider:.1f} times as wide. Believe it: excerpts of one song share its singer, its instruments and its mix, while the bootstrap over excerpts takes them for independent."
+else:
+    text = "There is only one song, and no interval over songs. The one over its excerpts says nothing of other songs."
+display(Markdown(text))
+
+# %% [markdown]
+# (exercise-paired)=
+# ### Exercise 5: The same songs for both
+#
+# *Medium, 10 minutes.*
+#
+# Write `paired(a, b)`: the 95 % interval of the mean of `b` less the mean of `a`, from a thousand draws. Both are arrays with a number for each song, in the same order of songs. Each draw takes the same songs for both. How many of the seven steps from layer to layer are decided in this way, and how many if each layer draws songs of its own?
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_paired(paired):
+    rng = np.random.default_rng(0)
+    hard = rng.normal(size=16)
+    ends = [float(end) for end in paired(hard, hard + 0.1)]
+    assert np.ptp(ends) < 0.2, (
+        "If every song is worse by exactly 0.1, nothing is uncertain. Your interval is wide: do `a` and `b` get the same songs in each draw?"
+    )
+    assert not np.allclose(ends, -0.1, atol=1e-6), (
+        "The sign is turned round: `b` less `a`."
+    )
+    assert np.allclose(ends, 0.1, atol=1e-6), (
+        f"If every song is worse by exactly 0.1, both ends are 0.1; yours are {ends[0]:.3f} and {ends[1]:.3f}."
+    )
+    ratios = []
+    for _ in range(5):
+        change = rng.normal(size=16)
+        low, high = (float(end) for end in paired(hard, hard + change))
+        ratios.append((high - low) / (2 * 1.96 * change.std() / 4))
+    ratio = np.mean(ratios)
+    assert ratio > 0.02, "Draw the songs anew, with repetition."
+    assert not 0.8 < ratio < 0.9, (
+        "Your interval holds 90 % of the draws. The middle 95 % reach from the quantile 0.025 to 0.975."
+    )
+    assert 0.9 < ratio < 1.1, (
+        f"For 16 songs the interval should be about 3.92 standard errors of the differences wide; yours is {3.92 * ratio:.2f}."
+    )
+
+
+# %% tags=["exercise"]
+def paired(a, b):
+    """95 % interval of the mean difference: lower and upper end."""
+    ...
+
+
+check_paired(paired)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def paired(a, b):
+    change = np.asarray(b) - np.asarray(a)
+    rng = np.random.default_rng(0)
+    drawn = rng.choice(change, size=(1000, len(change))).mean(axis=1)
+    return np.quantile(drawn, [0.025, 0.975])
+
+
+display(check_paired(paired))
+
+n_paired = n_apart = 0
+for one, other in zip(svdlib.LAYERS, svdlib.LAYERS[1:], strict=False):
+    low, high = paired(curve[one], curve[other])
+    apart = comparisons.unpaired_difference_interval(curve[other], curve[one])
+    n_paired += bool(low > 0 or high < 0)
+    n_apart += apart.lies_above(0) or apart.lies_below(0)
+display(
+    Markdown(
+        f"Of the seven steps on the test songs of this page, {n_paired} are decided if both layers have the same songs, {n_apart} if each draws its own. "
+        "To draw differences is the same as to draw songs for both: a song's difference holds what it does to both layers."
+        if songs > 1
+        else "There is only one song, and nothing is decided by it."
+    )
+)
+
+# %% [markdown]
+# (exercise-two-errors)=
+# ### Exercise 6: Two errors, one number
+#
+# *Hard, 20 minutes.*
+#
+# NRE does not say where an error lies. Make two inversions of the same excerpts that have the same NRE, and sound different. Write `even(x, score)` and `gathered(x, score)`: both return an `x_hat` of the shape of `x` whose NRE is `score`. The error of `even` has the same mean square in all frames and all bands. That of `gathered` lies in frames 50 to 59, and everything else is a perfect copy.
+#
+# A hint: what happens to the NRE if you make an error twice as large?
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_two_errors(even, gathered):
+    rng = torch.Generator().manual_seed(0)
+    a = torch.randn(24, 1, 115, 80, generator=rng)
+    a *= torch.linspace(0.5, 2, 24)[:, None, None, None]
+    for score in (0.3, 1.2):
+        for name, make in (("even", even), ("gathered", gathered)):
+            made = torch.as_tensor(make(a.clone(), score)).float()
+            assert made.shape == a.shape, (
+                f"{name} returns the shape {tuple(made.shape)}, not that of x."
+            )
+            found = svdlib.nre(a, made)
+            assert abs(found - score) < 0.01 * score, (
+                f"The NRE of {name} is {found:.3f}; it should be {score}."
+            )
+            square = ((made - a).double() ** 2).mean(dim=(0, 1))
+            frames, bands = square.mean(dim=1), square.mean(dim=0)
+            if name == "even":
+                for what, of in (("frame", frames), ("band", bands)):
+                    assert of.max() < 1.5 * of.min(), (
+                        f"even: the error is not spread evenly. In some {what}s it is much larger than in others."
+                    )
+            else:
+                inside = frames[50:60]
+                outside = torch.cat([frames[:50], frames[60:]])
+                assert outside.max() < 1e-6 * inside.max(), (
+                    f"gathered: frames outside of 50 to 59 have an error too, such as frame {int(torch.where(frames > 1e-6 * inside.max())[0][0])}. Is time the right axis?"
+                )
+                assert inside.min() > 1e-6 * inside.max(), (
+                    "gathered: some of the frames 50 to 59 have no error."
+                )
+    return "The same number, and two different errors."
+
+
+# %% tags=["exercise"]
+def even(x, score):
+    """Inversions (d, 1, 115, 80) with the same error everywhere."""
+    ...
+
+
+def gathered(x, score):
+    """Inversions whose error lies in frames 50 to 59."""
+    ...
+
+
+check_two_errors(even, gathered)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def scaled(x, error, score):
+    """Add an error, made so large that the NRE is right: NRE grows in proportion to it."""
+    return x + error * (score / svdlib.nre(x, x + error))
+
+
+def even(x, score):
+    return scaled(x, torch.randn_like(x), score)
+
+
+def gathered(x, score):
+    error = torch.zeros_like(x)
+    error[:, :, 50:60] = torch.randn_like(error[:, :, 50:60])
+    return scaled(x, error, score)
+
+
+torch.manual_seed(seed)
+display(check_two_errors(even, gathered))
+
+two_errors = {"error everywhere": even, "error in ten frames": gathered}
+display(
+    Gallery(
+        [
+            Panel(
+                f"{name}: NRE {svdlib.nre(x, made):.2f}",
+                detector.standardizer.inverse(made[0, 0]).detach().cpu(),
+                made[0, 0].cpu(),
+            )
+            for name, made in (
+                (name, make(x, 0.3)) for name, make in two_errors.items()
+            )
+        ]
+    )
+)
+display(
+    Markdown(
+        "The same NRE, once as a hiss over the whole excerpt, once as a burst of noise in an excerpt that is perfect otherwise. No number that adds up all frames and bands can tell them apart."
+    )
+)
+
+# %% [markdown]
 # ## Further reading
 #
 # - {cite:t}`mahendran2015` introduce the error measure, for images.

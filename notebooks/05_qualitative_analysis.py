@@ -23,7 +23,7 @@
 #
 # **Prerequisites:** {doc}`01_model` and {doc}`02_inverter_design`; {doc}`04_quantitative_nre` helps. Headphones.
 #
-# **Minutes:** 75 to look, listen and try; about two to run.
+# **Minutes:** 50 to read, 90 for the exercises, about one to run.
 # :::
 
 # %% tags=["parameters"]
@@ -42,7 +42,9 @@ from IPython.display import Markdown, display
 import svdlib
 from svdlib import figures, figures_analysis
 from svdlib.devices import choose_device
+from svdlib.exercises import self_check
 from svdlib.gallery import Gallery, inversion_panels
+from svdlib.quiz import Answer, Question, Quiz
 from svdlib.style import layer_title
 
 device = choose_device(device)
@@ -1341,7 +1343,89 @@ if both_classes:
 # %% [markdown]
 # The mean of many *originals* is a picture of no sound. The inversion of a mean *feature* is something else: the picture that the inverter connects with a typical point of the class. Where its difference between the classes resembles that of the originals, the layer keeps how vocal excerpts differ on average; where it doesn't, the layer
 # (or the inverter) has its own idea of the class. And an answer that is far from certain says that the mean is not typical: a layer of many detectors that rarely fire has a mean in which all fire a little.
+
+# %% [markdown]
+# ## Check yourself
 #
+# Choose an answer, and a comment appears.
+
+# %% tags=["quiz", "remove-input"] jupyter={"source_hidden": true}
+Quiz(
+    Question(
+        "The onsets of an inversion match those of its original a little. What tells you whether that means anything?",
+        [
+            Answer(
+                "The match with the inversion of another song's excerpt.",
+                "Music has regularities, so a wrong excerpt may match a little, too. Only what goes beyond that belongs to this very excerpt.",
+                right=True,
+            ),
+            Answer(
+                "An interval over many songs that lies above zero.",
+                "It would lie above zero for wrong excerpts, too. The interval must be that of the difference to chance.",
+            ),
+            Answer(
+                "The match of the original's onsets with themselves.",
+                "That is 1 for every excerpt, and it is a good test of the measure. It does not say what a small number means.",
+            ),
+        ],
+    ),
+    Question(
+        "Inversions from a layer are blurred, and no harmonics are to be seen. What follows for the layer?",
+        [
+            Answer(
+                "This inverter could not read harmonics from it.",
+                "That is all. Another inverter, or more training, might find them. The reverse is safe: what an inversion gets right, the layer has kept.",
+                right=True,
+            ),
+            Answer(
+                "The layer takes sounds with and without harmonics for equal.",
+                "The blur is an average painted by an inverter that was unable to tell. The layer may keep the harmonics in a form that it cannot read.",
+            ),
+            Answer(
+                "The layer has lost them, if the inverter was well trained.",
+                "Well trained does not mean perfect: an inverter is as good as its design, its songs and its updates. Nobody has tried all of them.",
+            ),
+        ],
+    ),
+    Question(
+        "In the inversions from a layer, vocal excerpts are brighter than others. Does this show that the layer has learned the class?",
+        [
+            Answer(
+                "Not before the originals were looked at: they may differ as much.",
+                "Voices bring energy at certain frequencies. A layer that merely copies its input would show the same.",
+                right=True,
+            ),
+            Answer(
+                "Yes, for the inverter was trained without knowing the classes.",
+                "It need not know them. If vocal originals are brighter, then faithful inversions are brighter, too.",
+            ),
+            Answer(
+                "Yes, if it is so for thousands of excerpts from many songs.",
+                "More excerpts make the pattern surer. They do not say where it comes from.",
+            ),
+        ],
+    ),
+    Question(
+        "Half-way between the features of two excerpts, the inverter paints a picture. Of what?",
+        [
+            Answer(
+                "Of a point that perhaps no sound has as its feature.",
+                "The inverter answers whatever it is given. A picture is no proof that there is such a sound.",
+                right=True,
+            ),
+            Answer(
+                "Of the sound that lies half-way between both excerpts.",
+                "There may be no sound with this feature. And half-way in the feature's space need not be half-way to the ear.",
+            ),
+            Answer(
+                "Of both excerpts mixed, each with half its strength.",
+                "That is the cross-fade of the spectrograms. The layer is not linear, so the mean of two features is not the feature of the mix.",
+            ),
+        ],
+    ),
+)
+
+# %% [markdown]
 # ## Take-away
 #
 # - Draw excerpts at random before you look at inversions, and show them on one colour scale.
@@ -1352,62 +1436,542 @@ if both_classes:
 #
 # ## Exercises
 #
-# **1. Is it the voice or the level?** Compare the mean of the standardised values, a measure of loudness, between the classes, for originals and for inversions from FC8. Could FC8's inversions differ by loudness alone?
+# Each exercise has a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
 #
-# :::{admonition} Solution
-# :class: dropdown
-# ```python
-# for name, pictures in {"originals": class_x, "inversions": from_fc8}.items():
-#     loudness = pictures.mean(dim=(1, 2, 3)).cpu().numpy()
-#     print(name, round(separation(loudness, class_sung, class_song).value, 2))
-# ```
-# If the AUC of the inversions is far from 0.5, loudness is part of what separates them. Singing makes music louder in many songs, so a detector may lean on it, and an inverter will paint it.
-# :::
+# (exercise-auc-by-counting)=
+# ### Exercise 1: Count the pairs
 #
-# **2. One number instead of 64.** Would an inverter do as well if it knew only the detector's answer? Sort the excerpts by the answer, cut them into five groups, and use the *mean original* of each group as the inversion of all its members. Compare the NRE with FC8's.
+# *Easy, 15 minutes.*
 #
-# :::{admonition} Solution
-# :class: dropdown
-# ```python
-# painted = torch.empty_like(class_x)
-# for group in answers.argsort().chunk(5):
-#     painted[group] = class_x[group].mean(dim=0)
-# print("five means:", round(svdlib.nre(class_x.cpu(), painted.cpu()), 3))
-# print("FC8       :", round(svdlib.nre(class_x.cpu(), from_fc8.cpu()), 3))
-# ```
-# The comparison favours the means, since they were computed on the very excerpts on which they are tested. If FC8 is still better, its inversions hold more than the answer. If the means come close, they hold hardly more than the decision.
-# :::
+# Write `auc(values, sung)`, straight from its meaning: of all pairs of a vocal and a non-vocal excerpt, the share in which the vocal one has the larger number. A tie counts as one half. Both are arrays of shape (excerpts,), the second boolean. Then take the mean of the standardised values of each excerpt, a measure of loudness. Could FC8's inversions differ between the classes by loudness alone?
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_auc(auc):
+    cases = [
+        ([1, 2, 3, 4], [0, 0, 1, 1], 1.0, "All vocal excerpts lie higher"),
+        ([4, 3, 2, 1], [0, 0, 1, 1], 0.0, "All vocal excerpts lie lower"),
+        ([2, 1, 3], [1, 0, 0], 0.5, "One of two pairs is in order"),
+        ([1, 2, 3, 0, 9], [0, 0, 1, 0, 0], 0.75, "Three of four pairs are"),
+        ([5, 5, 5, 5], [0, 1, 0, 1], 0.5, "All are equal"),
+        ([1, 2, 2, 3], [0, 0, 1, 1], 0.875, "One of four pairs is a tie"),
+    ]
+    for values, sung, right, what in cases:
+        got = float(
+            auc(np.array(values, dtype=float), np.array(sung, dtype=bool))
+        )
+        assert abs(got - right) < 1e-6, (
+            f"{what}, so the AUC of {values} with sung = {sung} is {right}; you get {got:.3f}."
+        )
+    rng = np.random.default_rng(0)
+    values, sung = rng.normal(size=80), rng.random(80) < 0.3
+    ranks = values.argsort().argsort()[sung] + 1
+    n = sung.sum()
+    right = (ranks.sum() - n * (n + 1) / 2) / (n * (80 - n))
+    got = float(auc(values, sung))
+    assert abs(got - right) < 1e-6, (
+        f"For 80 random numbers with an AUC of {right:.3f} you get {got:.3f}."
+    )
+
+
+# %% tags=["exercise"]
+def auc(values, sung):
+    """Share of the pairs in which the vocal excerpt lies higher."""
+    ...
+
+
+check_auc(auc)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def auc(values, sung):
+    apart = values[sung][:, None] - values[~sung][None, :]
+    return ((apart > 0) + (apart == 0) / 2).mean()
+
+
+display(check_auc(auc))
+
+if both_classes:
+    of_loudness = {
+        name: auc(pictures.mean(dim=(1, 2, 3)).cpu().numpy(), class_sung)
+        for name, pictures in {
+            "originals": class_x,
+            "inversions": from_fc8,
+        }.items()
+    }
+    far = abs(of_loudness["inversions"] - 0.5)
+    text = f"The AUC of loudness is {of_loudness['originals']:.2f} for the originals and {of_loudness['inversions']:.2f} for the inversions from FC8. "
+    text += (
+        "So the inversions do differ by loudness, and part of what separates them is no more than this. "
+        if far > 0.1
+        else "So loudness alone does not separate the inversions well. "
+    )
+    display(
+        Markdown(
+            text
+            + "Singing makes music louder in many songs. A detector may lean on it, and an inverter will paint it."
+        )
+    )
+else:
+    display(one_class)
+
+# %% [markdown]
+# (exercise-nearest-song)=
+# ### Exercise 2: The nearest in another song
 #
-# **3. Which way is time lost?** Reverse the originals in time, invert the reversed ones from Conv5 and from FC8, and reverse the inversions again. Do they equal the inversions of the unreversed excerpts?
+# *Easy, 10 minutes.*
 #
-# :::{admonition} Solution
-# :class: dropdown
-# ```python
-# some = {layer: inverters[layer] for layer in ("conv5", "fc8")}
-# backwards = svdlib.reconstruct(detector, some, originals[:32].flip(2))
-# for layer, x_hat in backwards.items():
-#     forwards = many[layer][:32]
-#     print(layer, round(svdlib.nre(forwards.cpu(), x_hat.flip(2).cpu()), 3))
-# ```
-# A layer that ignored the direction of time would give the same picture twice, an error of 0. Sounds begin suddenly and fade slowly, so the direction is useful to a detector. The inverters are not symmetric in time either, as their weights are learned: a part of the difference may be theirs.
-# :::
+# Write `nearest_other(features, songs)`: for each excerpt the index of the one that is nearest to it, by Euclidean distance, among those of *other* songs. `features` is a tensor whose first axis counts the excerpts, and which may have any others; `songs` is a tensor (excerpts,) with the number of each excerpt's song. The result has the shape (excerpts,).
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_nearest(nearest_other):
+    rng = np.random.default_rng(0)
+    numbers = np.array([3, 3, 8, 8, 5, 5, 8, 3])
+    points = rng.normal(size=(8, 2, 5)) + 2 * numbers[:, None, None]
+    got = np.asarray(
+        nearest_other(
+            torch.tensor(points, dtype=torch.float32), torch.tensor(numbers)
+        )
+    )
+    assert got.shape == (8,), (
+        f"For 8 excerpts the result has the shape (8,), not {got.shape}."
+    )
+    for k, found in enumerate(got.astype(int)):
+        assert found != k, "An excerpt is not its own neighbour."
+        assert numbers[found] != numbers[k], (
+            f"Excerpt {k} got a neighbour of its own song."
+        )
+        far = np.array([((points[k] - other) ** 2).sum() for other in points])
+        far[numbers == numbers[k]] = np.inf
+        assert found == far.argmin(), (
+            f"Excerpt {k} has a nearer one in another song: {far.argmin()}, not {found}. Is the distance taken over all values of a feature?"
+        )
+
+
+# %% tags=["exercise"]
+def nearest_other(features, songs):
+    """Index of the nearest excerpt of another song (excerpts,)."""
+    ...
+
+
+check_nearest(nearest_other)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def nearest_other(features, songs):
+    flat = features.flatten(1)
+    distances = torch.cdist(flat, flat)
+    distances[songs[:, None] == songs[None, :]] = float("inf")
+    return distances.argmin(dim=1)
+
+
+display(check_nearest(nearest_other))
+
+if several_songs and both_classes:
+    numbers = torch.as_tensor(class_song)
+    other = class_song[:, None] != class_song[None, :]
+    alike = class_sung[:, None] == class_sung[None, :]
+    hits = {
+        name: np.mean(
+            class_sung[nearest_other(points.cpu(), numbers).numpy()]
+            == class_sung
+        )
+        for name, points in {
+            "the originals": class_x,
+            "Conv5": class_features["conv5"],
+            "FC8": class_features["fc8"],
+        }.items()
+    }
+    best = max(hits, key=hits.get)
+    display(
+        Markdown(
+            "The nearest excerpt of another song has the same class in "
+            + ", ".join(
+                f"{share:.0%} ({name})" for name, share in hits.items()
+            )
+            + f" of the cases; any excerpt of another song has it in {(alike & other).sum() / other.sum():.0%}. The share is largest at {best}. "
+            + (
+                "There, alike means most often *of one class*."
+                if best == "FC8"
+                else "That the deepest layer should be first does not show in these excerpts."
+            )
+        )
+    )
+else:
+    display(
+        Markdown(
+            "There is only one song or one class, so there is nothing to compare."
+        )
+    )
+
+# %% [markdown]
+# (exercise-stricter-chance)=
+# ### Exercise 3: A stricter chance
 #
-# **4. A stricter chance.** Chance was an excerpt of *another* song. Take another excerpt of the *same* song instead. Which measures come nearer to chance, and why?
+# *Medium, 15 minutes.*
 #
-# :::{admonition} Solution
-# :class: dropdown
-# ```python
-# own = [np.flatnonzero(song == each) for each in np.unique(song)]
-# same_song = np.concatenate([np.roll(members, 1) for members in own])
-# for name, measure in measures.items():
-#     for layer in ("conv5", "fc7", "fc8"):
-#         wrong = over_songs(measure(originals[:, 0], many[layer][same_song, 0]))
-#         values = (*found[name, layer][::3], wrong.value)
-#         print(name, layer, [round(float(value), 2) for value in values])
-# ```
-# The three numbers are the match, chance by another song, and chance by the same song. Excerpts of a song share key and instruments, so the harmonic match may rise by chance: then some of what an inversion "keeps" belongs to the song and not to this moment. Onsets fall anywhere in an excerpt, so their chance should hardly change.
-# :::
+# Chance was the inversion of an excerpt of *another* song. Take another excerpt of the *same* song instead. Write `same_song(songs)`: for each excerpt the index of a different one of its own song. `songs` is an array (excerpts,) with the number of each excerpt's song, in any order; each song has two excerpts or more. For which measure is this chance higher than the other, and why?
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_same_song(same_song):
+    rng = np.random.default_rng(0)
+    for numbers in (
+        np.array([0, 0, 1, 1, 1, 2, 2]),
+        np.array([7, 2, 7, 2, 2, 9, 9, 7]),
+        rng.permutation(np.repeat([1, 4, 6], [2, 9, 30])),
+    ):
+        got = np.asarray(same_song(numbers.copy()))
+        assert got.shape == numbers.shape, (
+            f"For {len(numbers)} excerpts the result has the shape ({len(numbers)},), not {got.shape}."
+        )
+        got = got.astype(int)
+        assert (got != np.arange(len(numbers))).all(), (
+            "An excerpt is its own partner. It must be a different one."
+        )
+        wrong = np.flatnonzero(numbers[got] != numbers)
+        assert not len(wrong), (
+            f"With songs {numbers[:8].tolist()}, excerpt {wrong[0]} gets number {got[wrong[0]]}, which is of another song. Do songs stand in any order?"
+        )
+
+
+# %% tags=["exercise"]
+def same_song(songs):
+    """For each excerpt the index of another one of its song."""
+    ...
+
+
+check_same_song(same_song)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def same_song(songs):
+    partner = np.empty(len(songs), dtype=int)
+    for each in np.unique(songs):
+        members = np.flatnonzero(songs == each)
+        partner[members] = np.roll(members, 1)
+    return partner
+
+
+display(check_same_song(same_song))
+
+deep = ("conv5", "fc7", "fc8")
+own_chance = {
+    (name, layer): over_songs(
+        measure(originals[:, 0], many[layer][same_song(song), 0])
+    ).value
+    for name, measure in measures.items()
+    for layer in deep
+}
+lines, rises = [], {}
+for name in measures:
+    parts = [
+        f"{layer_title(layer)} {found[name, layer][0]:.2f} against {found[name, layer][3]:.2f} and {own_chance[name, layer]:.2f}"
+        for layer in deep
+    ]
+    rises[name] = np.mean(
+        [own_chance[name, layer] - found[name, layer][3] for layer in deep]
+    )
+    lines.append(f"- {name}: {'; '.join(parts)}.")
+text = "The match, against chance by another song and chance by the same song:\n\n"
+text += "\n".join(lines) + "\n\n"
+if len(np.unique(song)) > 1:
+    most = max(rises, key=rises.get)
+    text += (
+        f"Chance rises most for the {most.lower()}, by {rises[most]:+.2f} in the mean of these layers. "
+        if rises[most] > 0.02
+        else "In the mean of these layers, no chance rises by more than 0.02: here, another moment of a song matches no better than another song. "
+    )
+    text += "Excerpts of a song share key, instruments and tempo. What matches another moment as well belongs to the song, and not to this moment."
+else:
+    text += "With a single song, both are excerpts of this song."
+display(Markdown(text))
+
+# %% [markdown]
+# (exercise-one-number)=
+# ### Exercise 4: One number instead of 64
 #
+# *Medium, 15 minutes.*
+#
+# Would an inverter do as well if it knew only the detector's answer? Write `paint_by_answer(x, answers, groups)`: sort the excerpts by their answer, cut them into so many groups of the same size, or nearly so, and give each excerpt the *mean original* of its group. `x` is a tensor (n, 1, 115, 80), `answers` one of shape (n,); the result has the shape of `x`, and the order too. Compare its NRE for five groups with FC8's.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_painted(paint_by_answer):
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(12, 1, 3, 4))
+    logits = rng.permutation(12) - 5.5
+    for groups in (1, 3, 4):
+        place = (logits + 5.5).astype(int) // (12 // groups)
+        right = np.stack([a[place == group].mean(axis=0) for group in place])
+        got = np.asarray(
+            paint_by_answer(
+                torch.tensor(a, dtype=torch.float32),
+                torch.tensor(logits, dtype=torch.float32),
+                groups,
+            )
+        )
+        assert got.shape != (groups, *a.shape[1:]), (
+            "These are the means of the groups. Give each excerpt the mean of its group."
+        )
+        assert got.shape == a.shape, (
+            f"The result has the shape of x, {a.shape}, not {got.shape}."
+        )
+        by_place = np.repeat(
+            a.reshape(groups, -1, *a.shape[1:]).mean(axis=1),
+            12 // groups,
+            axis=0,
+        )
+        if groups > 1:
+            assert not np.allclose(got, by_place, atol=1e-5), (
+                "Your groups are of excerpts that follow each other in x. Sort them by their answer first."
+            )
+            in_order = right[np.argsort(logits)]
+            assert not np.allclose(got, in_order, atol=1e-5), (
+                "The means are right, but they stand in the order of the answers. Bring them back to the order of x."
+            )
+        assert np.allclose(got, right, atol=1e-5), (
+            f"With {groups} group{'s' if groups > 1 else ''}, some excerpts do not get the mean of their group."
+        )
+
+
+# %% tags=["exercise"]
+def paint_by_answer(x, answers, groups):
+    """For each excerpt the mean of those with similar answers."""
+    ...
+
+
+check_painted(paint_by_answer)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def paint_by_answer(x, answers, groups):
+    painted = torch.empty_like(x)
+    for group in answers.argsort().chunk(groups):
+        painted[group] = x[group].mean(dim=0)
+    return painted
+
+
+display(check_painted(paint_by_answer))
+
+scores = {
+    "one mean": svdlib.nre(class_x, paint_by_answer(class_x, answers, 1)),
+    "five means": svdlib.nre(class_x, paint_by_answer(class_x, answers, 5)),
+    "FC8": svdlib.nre(class_x, from_fc8),
+}
+gained = scores["five means"] - scores["FC8"]
+display(
+    Markdown(
+        "NRE: "
+        + ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
+        + ". The means have an advantage, since they were computed from the very excerpts that they paint. "
+        + (
+            "FC8 is better all the same: its 64 numbers hold more than the answer."
+            if gained > 0.01
+            else "FC8's inversions are not clearly better. As far as they show, its 64 numbers hold hardly more than the answer. The advantage may hide something, though."
+        )
+    )
+)
+
+# %% [markdown]
+# (exercise-direction-of-time)=
+# ### Exercise 5: Does it know which way time runs?
+#
+# *Medium, 15 minutes.*
+#
+# Reverse the originals in time, invert the reversed ones, and reverse the inversions again. Do they equal the inversions of the originals? Write `reversal_error(invert, x)`, where `invert` is a function from excerpts (n, 1, 115, 80) to their inversions: the NRE between the inversions of the originals, which count as the truth here, and those that you got by the detour.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_reversal(reversal_error):
+    a = torch.randn(6, 1, 115, 80, generator=torch.Generator().manual_seed(0))
+    ramp = torch.linspace(0, 1, 80)
+
+    def tilt_bands(pictures):
+        return pictures * ramp
+
+    def delay(pictures):
+        return pictures.roll(3, dims=2) * ramp
+
+    for name, invert in (("keeps", tilt_bands), ("delays", delay)):
+        there = invert(a)
+        back = invert(a.flip(2)).flip(2)
+        right = svdlib.nre(there, back)
+        got = float(reversal_error(invert, a.clone()))
+        mistakes = {
+            "Reverse the inversions again before you compare.": svdlib.nre(
+                there, invert(a.flip(2))
+            ),
+            "You have reversed the frequencies. Time is the axis of 115 frames.": svdlib.nre(
+                there, invert(a.flip(3)).flip(3)
+            ),
+            "Compare with the inversions of the originals, not with the originals.": svdlib.nre(
+                a, back
+            ),
+            "Reverse the originals before you invert them.": svdlib.nre(
+                there, there.flip(2)
+            ),
+        }
+        if abs(got - right) < 1e-3:
+            continue
+        for sentence, wrong in mistakes.items():
+            assert abs(got - wrong) > 1e-3, sentence
+        raise AssertionError(
+            f"An inverter that {name} every frame should give {right:.3f}; you get {got:.3f}."
+        )
+    return "An inverter that treats both directions alike gets 0, and one that delays does not."
+
+
+# %% tags=["exercise"]
+def reversal_error(invert, x):
+    """NRE between inversions and those by way of reversed time."""
+    ...
+
+
+check_reversal(reversal_error)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def reversal_error(invert, x):
+    return svdlib.nre(invert(x), invert(x.flip(2)).flip(2))
+
+
+display(check_reversal(reversal_error))
+
+
+def inverter_of(layer):
+    def invert(pictures):
+        some = {layer: inverters[layer]}
+        return svdlib.reconstruct(detector, some, pictures)[layer]
+
+    return invert
+
+
+reversed_by = {
+    layer: reversal_error(inverter_of(layer), originals[:24])
+    for layer in ("conv5", "fc8")
+}
+display(
+    Markdown(
+        "The error is "
+        + " and ".join(
+            f"{error:.2f} at {layer_title(layer)}"
+            for layer, error in reversed_by.items()
+        )
+        + ". A layer and an inverter that ignored the direction of time would give 0; with 1, the detour changes as much as another excerpt would. "
+        + "Sounds begin suddenly and fade slowly, so the direction is useful to a detector. But the inverters' weights are learned, and not symmetric in time either: a part of the difference may be theirs."
+    )
+)
+
+# %% [markdown]
+# (exercise-f-measure)=
+# ### Exercise 6: Pair the onsets
+#
+# *Hard, 20 minutes.*
+#
+# Write the onset F-measure of this chapter. `f_measure(original, inversion)` gets two ascending arrays of times in seconds, and returns $F = 2p / (n + m)$. Two times may form a pair if they lie at most 50 ms apart, and each time is in one pair at most. Find as many pairs $p$ as possible. The original has at least one onset; the inversion may have none.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_f_measure(f_measure):
+    def most(wanted, found):
+        if not len(wanted):
+            return 0
+        first, rest = wanted[0], wanted[1:]
+        return max(
+            most(rest, found),
+            *(
+                1 + most(rest, np.delete(found, k))
+                for k in np.flatnonzero(abs(found - first) < 0.05)
+            ),
+            0,
+        )
+
+    cases = [
+        ([0.1, 0.5, 1.0], [0.1, 0.5, 1.0], "The same times"),
+        ([0.1, 0.5, 1.0], [], "An inversion without onsets"),
+        ([0.1, 0.5], [0.13, 0.58], "One is too far away"),
+        ([1.0], [0.97, 1.03], "Two times near one: only one pair"),
+        ([0.97, 1.03], [1.0], "Two times near one: only one pair"),
+        ([0.2, 0.6, 1.0, 1.4], [0.61], "A single onset is left"),
+        ([1.00, 1.06], [1.045, 1.10], "Two pairs are possible"),
+        ([1.00, 1.06], [0.96, 1.02], "Two pairs are possible"),
+    ]
+    rng = np.random.default_rng(0)
+    cases += [
+        (
+            *(
+                np.sort(rng.uniform(0, 0.4, size)).round(4)
+                for size in rng.integers(1, 7, 2)
+            ),
+            "Random times",
+        )
+        for _ in range(40)
+    ]
+    for original, inversion, what in cases:
+        a, b = (np.array(each, dtype=float) for each in (original, inversion))
+        right = 2 * most(a, b) / (len(a) + len(b))
+        got = float(f_measure(a.copy(), b.copy()))
+        assert abs(got - right) < 1e-6, (
+            f"{what}: {a.tolist()} and {b.tolist()} give {right:.3f}, not {got:.3f}."
+        )
+
+
+# %% tags=["exercise"]
+def f_measure(original, inversion):
+    """F-measure of onsets, times in seconds, ascending."""
+    ...
+
+
+check_f_measure(f_measure)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def f_measure(original, inversion):
+    left, pairs = list(inversion), 0
+    for time in original:  # the earliest that fits spoils no later pair
+        fitting = [other for other in left if abs(other - time) <= 0.05]
+        if fitting:
+            left.remove(min(fitting))
+            pairs += 1
+    return 2 * pairs / (len(original) + len(inversion))
+
+
+display(check_f_measure(f_measure))
+
+wanted = onset_times(originals[:, 0])
+both_ways = {}
+for layer in ("conv1", "conv5", "fc8"):
+    times = onset_times(many[layer][:, 0])
+    both_ways[layer] = (
+        np.mean(
+            [
+                f_measure(*each)
+                for each in zip(wanted, times, strict=True)
+                if len(each[0])
+            ]
+        ),
+        np.mean([len(each) for each in times]),
+    )
+display(
+    Markdown(
+        f"The originals have {np.mean([len(each) for each in wanted]):.1f} onsets each, in the mean. The inversions:\n\n"
+        + "\n".join(
+            f"- {layer_title(layer)}: {count:.1f} onsets, F-measure {score:.2f}"
+            for layer, (score, count) in both_ways.items()
+        )
+        + "\n\nThe fewer onsets an inversion has, the fewer can be found; the more it has, the more are found by luck. That is why F comes with a chance level."
+    )
+)
+
+# %% [markdown]
 # ## Further reading
 #
 # - {cite:t}`mishra2018`, section 4, is the analysis that this chapter repeats.

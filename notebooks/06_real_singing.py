@@ -23,7 +23,7 @@
 #
 # **Prerequisites:** {doc}`01_model`, up to the threshold and the median filter.
 #
-# **Minutes:** 35 to read and try; about one to run.
+# **Minutes:** 30 to read, 65 for the exercises, about one to run.
 # :::
 
 # %% tags=["parameters"]
@@ -35,14 +35,20 @@ seed = 0
 # %%
 from html import escape
 
+import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
 import svdlib
 from svdlib.analysis import band_frequencies
+from svdlib.audio import FRAME_RATE
+from svdlib.calibration import calibration
 from svdlib.devices import choose_device
+from svdlib.evaluation import area_under_curve, best_threshold, smooth
+from svdlib.exercises import self_check
 from svdlib.figures_detector import figure_reliability, figure_roc
 from svdlib.figures_synthesis import figure_balance
+from svdlib.quiz import Answer, Question, Quiz
 from svdlib.studies import (
     as_json,
     detector_ablation,
@@ -420,7 +426,89 @@ if ablation is not None:
 
 # %% [markdown]
 # Even a result outside of the range of the seeds is weak. A range of a few seeds is itself uncertain, each change was tried with one seed only, and all of them were scored on the same few songs. What this experiment *can* do is to warn us: a change that helps on synthetic songs need not help on real ones.
+
+# %% [markdown]
+# ## Check yourself
 #
+# Choose an answer, and a comment appears.
+
+# %% tags=["quiz", "remove-input"] jupyter={"source_hidden": true}
+Quiz(
+    Question(
+        "A song has a high AUC and a low accuracy. What has happened?",
+        [
+            Answer(
+                "The frames are in the right order, and the threshold is wrong.",
+                "The whole curve lies too high or too low in this song. Another threshold would separate the frames well.",
+                right=True,
+            ),
+            Answer(
+                "The song is sung nearly throughout, so few frames decide.",
+                "In such a song a high accuracy is easy: always answer \u201csung\u201d. So a low one needs another reason.",
+            ),
+            Answer(
+                "The detector finds the singing, but is late at its edges.",
+                "Frames at the edges would be wrong, and out of order as well. That costs both scores a little.",
+            ),
+        ],
+    ),
+    Question(
+        "On new songs, fewer frames are sung than the probabilities say, at every height. Which score may still be perfect?",
+        [
+            Answer(
+                "The AUC.",
+                "It asks for the order only. Make all probabilities larger, each by the same rule, and the order stays.",
+                right=True,
+            ),
+            Answer(
+                "The expected calibration error.",
+                "It is the mean distance between what is said and what is so. Distances have no sign, so bins do not make up for each other.",
+            ),
+            Answer(
+                "The Brier score.",
+                "It compares each probability with its label. It is perfect only if all answers are 0 or 1, and right.",
+            ),
+        ],
+    ),
+    Question(
+        "A detector has been improved until it did well on five real songs. What do its scores on them say?",
+        [
+            Answer(
+                "More than it will reach on songs nobody has looked at, likely.",
+                "What was chosen to do well on these songs does a little better on them than on others. Only new songs are a test.",
+                right=True,
+            ),
+            Answer(
+                "How well it does on real songs, as it was not trained on them.",
+                "Training is not the only way to learn from songs: choosing by their scores is one, too.",
+            ),
+            Answer(
+                "How well it does on real songs, as five hold many thousand frames.",
+                "Frames of a song resemble each other. Five songs are five witnesses, and these have been asked before.",
+            ),
+        ],
+    ),
+    Question(
+        "Nine of ten frames of a song are decided rightly. Is that good?",
+        [
+            Answer(
+                "It depends on how much of the song is sung.",
+                "If nine of ten frames are sung, always saying \u201csung\u201d does as well. Compare with always giving the more frequent answer.",
+                right=True,
+            ),
+            Answer(
+                "Yes, since guessing is right in half of the frames.",
+                "Only if half of the song is sung, or by tossing a coin. Whoever knows which answer is more frequent does better without listening.",
+            ),
+            Answer(
+                "It depends on whether the AUC is above 0.9, too.",
+                "The two are on different scales, and one is no limit for the other. What is needed is a baseline for the accuracy.",
+            ),
+        ],
+    ),
+)
+
+# %% [markdown]
 # ## Take-away
 #
 # - A score on songs of the training's own make says how well it was learned. It does not say how well it carries over.
@@ -431,65 +519,403 @@ if ablation is not None:
 #
 # ## Exercises
 #
-# **1. How many songs?** The frames of five songs are many thousands. Why is an interval from resampling *frames* wrong? Compare it with the one from songs, for the accuracy on the synthetic songs.
+# Each exercise has a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
 #
-# :::{admonition} Solution
-# :class: dropdown
-# ```python
-# import numpy as np
+# (exercise-calibration-error)=
+# ### Exercise 1: The expected calibration error
 #
-# entries = synthetic["songs"]
-# accuracies = np.array([song["accuracy"] for song in entries])
-# frames = np.array([round(70 * song["seconds"]) for song in entries])
-# mean = np.average(accuracies, weights=frames)
-# deviation = (mean * (1 - mean) / frames.sum()) ** 0.5
-# print("frames:", mean - 2 * deviation, mean + 2 * deviation)
-# print("songs: ", synthetic["pooled"]["accuracy"]["ci95"])
-# ```
-# Frames that follow each other are nearly the same, so they are far fewer *independent* observations than their number suggests. The interval from frames is far too narrow. It answers what other frames of the same songs would score, and nobody asks that.
-# :::
+# *Easy, 15 minutes.*
 #
-# **2. Calibrated and useless.** Describe a detector with an expected calibration error of 0 that is of no use. What are its AUC and its Brier score?
+# Write `calibration_error(predictions, truth)`, the ECE of this chapter, from an array of probabilities and a boolean array of labels, both of shape (frames,). The ten bins reach from 0 to 0.1, from 0.1 to 0.2, and so on; a probability of exactly 1 belongs to the last. Some bins may be empty.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_calibration_error(calibration_error):
+    rng = np.random.default_rng(0)
+    p = np.concatenate([rng.random(300) ** 3, np.ones(60)])
+    p = p[(abs(10 * p - np.round(10 * p)) > 1e-3) | (p == 1)]
+    p = p[(p < 0.6) | (p > 0.7)]  # leaves a bin empty
+    sung = rng.random(len(p)) < 0.8 * p + 0.1 * (p < 0.3)
+    gaps, counts, middles = [], [], []
+    for k in range(10):
+        inside = [i for i in range(len(p)) if min(int(10 * p[i]), 9) == k]
+        if inside:
+            gaps.append(np.mean(p[inside]) - np.mean(sung[inside]))
+            middles.append(k / 10 + 0.05 - np.mean(sung[inside]))
+            counts.append(len(inside))
+    gaps, weights = np.array(gaps), np.array(counts) / len(p)
+    below_one = p < 1
+    last = np.mean(p[below_one & (p > 0.9)]) - np.mean(
+        sung[below_one & (p > 0.9)]
+    )
+    without = (
+        [*gaps[:-1], last],
+        [*counts[:-1], (below_one & (p > 0.9)).sum()],
+    )
+    right = np.sum(weights * abs(gaps))
+    got = float(calibration_error(p.copy(), sung.copy()))
+    mistakes = {
+        "Weigh each bin by the share of all frames that fall into it.": abs(
+            gaps
+        ).mean(),
+        "Take each bin's distance without its sign, before you add them up.": abs(
+            np.sum(weights * gaps)
+        ),
+        "Take the mean probability of a bin, not its middle.": np.sum(
+            weights * np.abs(middles)
+        ),
+        "This is the Brier score.": np.mean((p - sung) ** 2),
+        "Frames with a probability of exactly 1 are missing. They belong to the last bin.": np.average(
+            np.abs(without[0]), weights=without[1]
+        ),
+        "Frames with a probability of exactly 1 are missing; they belong to the last bin.": np.sum(
+            np.abs(without[0]) * np.array(without[1]) / len(p)
+        ),
+    }
+    assert not np.isnan(got), (
+        "The result is not a number. An empty bin has no mean: leave it out."
+    )
+    if abs(got - right) < 1e-6:
+        return None
+    for sentence, wrong in mistakes.items():
+        assert abs(got - wrong) > 1e-6, sentence
+    raise AssertionError(
+        f"For {len(p)} frames with an error of {right:.4f} you get {got:.4f}."
+    )
+
+
+# %% tags=["exercise"]
+def calibration_error(predictions, truth):
+    """Mean distance between what is said and what is so."""
+    ...
+
+
+check_calibration_error(calibration_error)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def calibration_error(predictions, truth):
+    bins = np.minimum((10 * predictions).astype(int), 9)
+    error = 0
+    for b in np.unique(bins):
+        inside = bins == b
+        gap = predictions[inside].mean() - truth[inside].mean()
+        error += inside.mean() * abs(gap)
+    return error
+
+
+display(check_calibration_error(calibration_error))
+
+few = svdlib.load_songs(svdlib.open_corpus("synthetic").split("test")[:4])
+raw = [svdlib.predict(detector, log_mel) for log_mel in few.log_mels]
+each = [
+    calibration_error(curve, label)
+    for curve, label in zip(raw, few.labels, strict=True)
+]
+together = calibration_error(np.concatenate(raw), np.concatenate(few.labels))
+alone = np.average(each, weights=[len(curve) for curve in raw])
+display(
+    Markdown(
+        f"Four synthetic songs have errors from {min(each):.3f} to {max(each):.3f}, {alone:.3f} in the mean over their frames. All frames together have {together:.3f}. It is never more than the mean: in a bin, one song's excess can make up for another's lack, and nothing works in the other direction."
+    )
+)
+
+# %% [markdown]
+# (exercise-worth-of-frames)=
+# ### Exercise 2: What is a frame worth?
 #
-# :::{admonition} Solution
-# :class: dropdown
-# It always says the share of sung frames, $s$, whatever it hears. There is one bin, with $p_b = s_b = s$, so the error is 0. All frames tie, so the AUC is 0.5. The Brier score is $s(1-s)^2 + (1-s)s^2 = s(1-s)$.
+# *Easy, 10 minutes.*
 #
-# ```python
-# from svdlib.calibration import calibration
+# The frames of a few songs are many thousands. If they were *independent*, the share $a$ of right answers among $n$ of them would have an interval of $a \pm 1.96 \sqrt{a (1 - a) / n}$. Turn this round: write `worth(accuracy, low, high)`, the number $n$ of independent frames whose interval is as wide as one from `low` to `high`. For how many independent frames does the interval of the accuracy stand, and how many frames are there?
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_worth(worth):
+    for a, n in ((0.9, 100), (0.7, 2500), (0.5, 40)):
+        half = 1.96 * (a * (1 - a) / n) ** 0.5
+        got = float(worth(a, a - half, a + half))
+        what = f"An accuracy of {a} from {n} frames has the interval {a - half:.3f} to {a + half:.3f}; you say {got:.1f} frames."
+        for factor, sentence in (
+            (
+                4,
+                "That is four times too many: `high` less `low` is twice what stands behind the plus-minus sign.",
+            ),
+            (
+                1 / 4,
+                "That is a quarter: `high` less `low` is twice what stands behind the plus-minus sign.",
+            ),
+        ):
+            assert not 0.9 < got / (factor * n) < 1.1, f"{what} {sentence}"
+        assert not 0.9 < got / n**0.5 < 1.1, (
+            f"{what} That is the square root of it."
+        )
+        assert 0.9 < got / n < 1.1, what
+        shifted = float(worth(a, a - 1.5 * half, a + 0.5 * half))
+        assert abs(shifted / got - 1) < 0.02, (
+            "An interval from songs need not have the accuracy in its middle. Use its width."
+        )
+
+
+# %% tags=["exercise"]
+def worth(accuracy, low, high):
+    """Number of independent frames with an interval as wide."""
+    ...
+
+
+check_worth(worth)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def worth(accuracy, low, high):
+    return accuracy * (1 - accuracy) * (2 * 1.96 / (high - low)) ** 2
+
+
+display(check_worth(worth))
+
+lines = []
+for name, result in (("synthetic songs", synthetic), (real_name, real)):
+    score = result["pooled"]["accuracy"]
+    n_frames = sum(
+        round(FRAME_RATE * song["seconds"]) for song in result["songs"]
+    )
+    if score["ci95"][0] is not None:
+        n = worth(score["value"], *score["ci95"])
+        lines.append(
+            f"- {len(result['songs'])} {name} have {n_frames} frames. Their interval, {score['ci95'][0]:.3f} to {score['ci95'][1]:.3f}, is that of {n:.0f} independent frames."
+        )
+display(
+    Markdown(
+        "\n".join(lines)
+        + "\n\nFrames that follow each other are nearly the same, and songs differ. An interval from resampling frames would answer what other frames of the same songs would score, and nobody asks that."
+    )
+)
+
+# %% [markdown]
+# (exercise-threshold-by-share)=
+# ### Exercise 3: A threshold for each song
 #
-# truth = np.arange(1000) < 300
-# print(calibration([np.full(1000, 0.3)], [truth]))
-# ```
-# :::
+# *Medium, 10 minutes.*
 #
-# **3. A threshold for each song.** Suppose that for each song somebody told you which share of it is sung, and nothing else. How would you set the threshold? Try it on the synthetic songs.
+# Suppose that for each song somebody told you which share of it is sung, and nothing else. Write `threshold_for(curve, share)`: the threshold that this share of the frames of `curve`, an array (frames,), lies above. Try it on a few synthetic songs. Is it better than the common threshold?
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_threshold(threshold_for):
+    rng = np.random.default_rng(0)
+    for n in (50, 1000):
+        curve = rng.random(n) ** 4
+        for share in (0.1, 0.5, 0.8):
+            cut = float(threshold_for(curve.copy(), share))
+            above = np.mean(curve > cut)
+            assert share == 0.5 or abs(above - (1 - share)) > 1.5 / n, (
+                "That share of the frames lies below your threshold, not above."
+            )
+            assert abs(above - share) <= 1.5 / n, (
+                f"Of {n} frames, {above:.0%} lie above your threshold; it should be {share:.0%}."
+            )
+
+
+# %% tags=["exercise"]
+def threshold_for(curve, share):
+    """Threshold that this share of the frames lies above."""
+    ...
+
+
+check_threshold(threshold_for)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def threshold_for(curve, share):
+    return np.quantile(curve, 1 - share)
+
+
+display(check_threshold(threshold_for))
+
+lines, gains = [], []
+for name, curve, label in zip(few.names, raw, few.labels, strict=True):
+    curve = smooth(curve)
+    own = threshold_for(curve, label.mean())
+    common_right, own_right = (
+        np.mean((curve > cut) == label)
+        for cut in (synthetic["threshold"], own)
+    )
+    gains.append(own_right - common_right)
+    lines.append(
+        f"- {name}: {common_right:.1%} with the common threshold, {own_right:.1%} with {own:.2f}."
+    )
+display(
+    Markdown(
+        "\n".join(lines)
+        + f"\n\nThe mean gain is {100 * np.mean(gains):+.1f} percentage points. With such a threshold, false alarms and misses are equal in number. "
+        + (
+            "It helps where a song's curve lies elsewhere than the common threshold expects. "
+            if np.mean(gains) > 0.005
+            else "For songs like those from which the common threshold comes, it is hardly better. "
+        )
+        + "Real uses do not know the share. But some know that a song is about half sung, and that is worth something."
+    )
+)
+
+# %% [markdown]
+# (exercise-calibrated-and-useless)=
+# ### Exercise 4: Calibrated and useless
 #
-# :::{admonition} Solution
-# :class: dropdown
-# Take the threshold that so many frames exceed: the quantile at one minus the share.
+# *Medium, 15 minutes.*
 #
-# ```python
-# from svdlib.evaluation import smooth
+# A detector can be perfectly calibrated and of no use. Write its answers: `useless(truth)` gets the labels, a boolean array (frames,), and returns a probability for each frame so that the expected calibration error is 0 and the AUC is 0.5. Then derive its Brier score, and write it as a function of the share of sung frames: `brier(share)`.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_useless(useless, brier):
+    rng = np.random.default_rng(0)
+    for share in (0.3, 0.5, 0.8):
+        sung = rng.permutation(1000) < 1000 * share
+        answers = np.asarray(useless(sung.copy()), dtype=float)
+        assert answers.shape == sung.shape, (
+            f"Give an answer to each of the {len(sung)} frames; yours have the shape {answers.shape}."
+        )
+        assert ((answers >= 0) & (answers <= 1)).all(), (
+            "Some answers are no probabilities."
+        )
+        found, order = (
+            calibration([answers], [sung]).expected_error,
+            area_under_curve(answers, sung),
+        )
+        assert order < 0.99, (
+            "Your detector knows every label: its AUC is 1, and that is of great use."
+        )
+        assert found < 1e-6, (
+            f"If {share:.0%} of the frames are sung, your expected calibration error is {found:.3f}. Of the frames that get an answer, as many must be sung as it says."
+        )
+        assert abs(order - 0.5) < 1e-6, (
+            f"The AUC is {order:.3f}. An answer that tells nothing is the same for all frames."
+        )
+    for share in (0.1, 0.5, 0.9):
+        got, right = float(brier(share)), share * (1 - share)
+        assert abs(got - right) < 1e-6, (
+            f"The first function is right. But if a share of {share} is sung, and gets this number as its answer, the Brier score is not {got:.3f}: the sung frames are wrong by {1 - share:.1f}, the others by {share:.1f}."
+        )
+    return "It is largest at one half, where it is 0.25."
+
+
+# %% tags=["exercise"]
+def useless(truth):
+    """Probabilities (frames,) with ECE 0 and AUC 0.5."""
+    ...
+
+
+def brier(share):
+    """Brier score of the useless detector."""
+    ...
+
+
+check_useless(useless, brier)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def useless(truth):
+    return np.full(len(truth), truth.mean())
+
+
+def brier(share):
+    return share * (1 - share) ** 2 + (1 - share) * share**2
+
+
+display(check_useless(useless, brier))
+
+lines = [
+    f"- {name}: {result['calibration']['brier']:.3f}; a useless one would have {brier(np.average([song['sung'] for song in result['songs']], weights=[song['seconds'] for song in result['songs']])):.3f}."
+    for name, result in (
+        ("Synthetic songs", synthetic),
+        (real_name.capitalize(), real),
+    )
+]
+display(
+    Markdown(
+        "It always says the share of the sung frames. All frames fall into one bin, where what is said is so; all tie, so the AUC is 0.5. The Brier score of our detector, beside its own:\n\n"
+        + "\n".join(lines)
+        + "\n\nThe expected calibration error alone would call the useless one the better detector. So never report it without a score that asks for the order."
+    )
+)
+
+# %% [markdown]
+# (exercise-two-songs)=
+# ### Exercise 5: Two perfect songs
 #
-# songs = svdlib.load_songs(svdlib.open_corpus("synthetic").split("test")[:4])
-# for name, log_mel, label in zip(songs.names, songs.log_mels, songs.labels):
-#     curve = smooth(svdlib.predict(detector, log_mel))
-#     for cut in (synthetic["threshold"], np.quantile(curve, 1 - label.mean())):
-#         print(name, round(cut, 2), np.mean((curve > cut) == label).round(3))
-# ```
-# Then false alarms and misses are equal in number. Whether this helps depends on how far the song's curve lies from where the common threshold expects it. Real uses do not know the share. But some know that a song is about half sung, and that is worth something.
-# :::
+# *Hard, 15 minutes.*
 #
-# **4. Your songs.** Label three songs that you know, as {doc}`../book/corpora` says, and measure them. Before you look: which will be worst?
-#
-# :::{admonition} Solution
-# :class: dropdown
-# ```bash
-# .venv/bin/python -m svdlib.studies.real_singing --corpus folder:my_songs
-# ```
-# A guess made before the measurement is worth more than ten explanations after it.
-# :::
+# How much can it matter that scores are not comparable between songs? Make up two songs, `first` and `second`: each is a pair of a list of probabilities and a list of labels, of the same length, with sung and unsung frames. Within each song the AUC shall be 1. Over all frames of both together it shall be below one half, worse than guessing.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_two_songs(first, second):
+    pairs = []
+    for name, song in (("first", first), ("second", second)):
+        assert len(song) == 2, f"{name} should be (probabilities, labels)."
+        probabilities, labels = (np.asarray(part) for part in song)
+        assert probabilities.shape == labels.shape, (
+            f"{name} has {probabilities.size} probabilities and {labels.size} labels."
+        )
+        labels = labels.astype(bool)
+        assert labels.any() and not labels.all(), (
+            f"{name} needs sung and unsung frames."
+        )
+        assert ((probabilities >= 0) & (probabilities <= 1)).all(), (
+            f"{name} has numbers that are no probabilities."
+        )
+        own = area_under_curve(probabilities, labels)
+        assert own == 1, (
+            f"{name} has an AUC of {own:.3f}. All its sung frames must lie above all unsung ones."
+        )
+        pairs.append((probabilities, labels))
+    pooled = area_under_curve(*map(np.concatenate, zip(*pairs, strict=True)))
+    assert pooled < 0.8, (
+        f"Each song is perfect, and the AUC of both together is {pooled:.3f}. Let one song's curve lie lower as a whole, its sung frames too."
+    )
+    assert pooled < 0.5, (
+        f"Each song is perfect, and the AUC of both together is {pooled:.3f}. Which pairs of a sung and an unsung frame are in the wrong order? Make more of them: the songs need not be sung to the same share."
+    )
+    return f"Each song is perfect, and together they have an AUC of {pooled:.3f}."
+
+
+# %% tags=["exercise"]
+first = ...
+second = ...
+
+check_two_songs(first, second)
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+# loud: nearly all unsung, and its unsung frames are higher than anything in the other
+first = [0.9] + [0.8] * 9, [True] + [False] * 9
+# soft: nearly all sung
+second = [0.2] * 9 + [0.1], [True] * 9 + [False]
+display(check_two_songs(first, second))
+
+probabilities, labels = (
+    [np.array(song[k]) for song in (first, second)] for k in (0, 1)
+)
+common, _ = best_threshold(probabilities, labels)
+right = np.mean(
+    np.concatenate(
+        [
+            (curve > common) == label
+            for curve, label in zip(probabilities, labels, strict=True)
+        ]
+    )
+)
+display(
+    Markdown(
+        f"Nearly all unsung frames are in the loud song, nearly all sung ones in the soft song, and every such pair is out of order. With a threshold for each song, every frame would be right. With the best common one, {common:.2f}, {right:.0%} are."
+    )
+)
+
+# %% [markdown]
+# **With more time:** label three songs that you know, as {doc}`../book/corpora` says, and measure them with `python -m svdlib.studies.real_singing --corpus folder:my_songs`. Before you look, write down which one will be worst. A guess made before the measurement is worth more than ten explanations after it.
 #
 # ## Further reading
 #
