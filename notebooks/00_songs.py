@@ -848,7 +848,7 @@ Quiz(
         "Somebody sings a note an octave higher, on the same vowel. What happens to the formants?",
         [
             Answer(
-                "They stay, and fewer harmonics fall below each.",
+                "They stay, over harmonics farther apart.",
                 "The formants belong to the vowel, that is, to the shape of the mouth. The harmonics lie twice as far apart.",
                 right=True,
             ),

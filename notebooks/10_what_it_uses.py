@@ -607,7 +607,7 @@ Quiz(
         "A map has a large advantage, but it finds the voice's cells no better than chance. How can that be?",
         [
             Answer(
-                "It shows what moves the network, not where the voice is.",
+                "It points at what moves the network, not at the voice.",
                 "These are two questions. A map can be right about the network and say little about the sound.",
                 right=True,
             ),
