@@ -839,8 +839,8 @@ Quiz(
                 "Here the clarinet was given the same gestures of pitch. That is why pitch alone cannot settle it.",
             ),
             Answer(
-                "It has harmonics, the clarinet has none.",
-                "Both are periodic, and every periodic sound has harmonics. A clarinet's even ones are weak, but they are there.",
+                "Its harmonics reach up to higher frequencies.",
+                "How far they reach is the sound's colour. A pressed voice is bright and a breathy one dull, and so are instruments. A colour that stands still is no sign of a voice.",
             ),
         ],
     ),
@@ -848,7 +848,7 @@ Quiz(
         "Somebody sings a note an octave higher, on the same vowel. What happens to the formants?",
         [
             Answer(
-                "They stay, and fewer harmonics fall below each.",
+                "They stay, over harmonics farther apart.",
                 "The formants belong to the vowel, that is, to the shape of the mouth. The harmonics lie twice as far apart.",
                 right=True,
             ),
@@ -857,26 +857,26 @@ Quiz(
                 "That happens when a recording is played twice as fast, and then the singer sounds like a mouse. Source and filter are separate.",
             ),
             Answer(
-                "They disappear, as the vowel has no pitch.",
-                "The filter is there whatever goes through it; whispered vowels have formants and no pitch at all.",
+                "Each moves to the harmonic next to it.",
+                "The brightest line near a formant does change, so the picture seems to say so. But the resonance stays where the mouth puts it, between two harmonics if need be.",
             ),
         ],
     ),
     Question(
-        "A detector finds every sung frame in songs by this program. What does that show?",
+        "A detector makes no mistake in any test song of this program. What does that show?",
         [
             Answer(
-                "That it can tell voices and instruments of this program apart.",
+                "It can tell this program's voices from its instruments.",
                 "And no more. Whether it finds singing in real songs must be measured on real songs.",
                 right=True,
             ),
             Answer(
-                "That it has learned what singing is.",
+                "It has learned what distinguishes singing from playing.",
                 "It may have learned a trait of our program. The second corpus and real songs are there to find out.",
             ),
             Answer(
-                "That the labels are exact.",
-                "The labels are exact because they come from the score. A detector could be perfect on wrong labels, too.",
+                "The program's negatives are good ones, so it had to learn.",
+                "Rather the opposite is to be feared. If an easy rule is enough, a detector that has learned no more than this rule is perfect, too.",
             ),
         ],
     ),
@@ -900,7 +900,7 @@ Quiz(
 #
 # *Easy, 10 minutes.*
 #
-# Make the vowel /e/, as in the French *été*, at the pitch of this chapter: 1.2 s from the usual source. You need `voice.VOWELS`, `through_tract` and `usual`.
+# Make the vowel /e/, as in the French *été*: 1.2 s of sound, from the usual source at the pitch of this chapter. The sound `usual` is that source, and `voice.VOWELS["e"]` has F1 to F3. What else did this chapter use to make /i/, /a/ and /u/?
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -924,6 +924,9 @@ def check_vowel(sound, vowel="e"):
     harmonics, made = levels_at_harmonics(sound)
     _, source = levels_at_harmonics(usual)
     gain = made / source
+    assert gain[::2].max() > 0.05 * gain[1::2].max(), (
+        f"Every other harmonic of {pitch:.0f} Hz is missing: the pitch is too high."
+    )
     for name, low, high, target in (
         ("F1", 150, 1000, voice.VOWELS[vowel][0]),
         ("F2", 1000, 2450, voice.VOWELS[vowel][1]),
@@ -933,6 +936,10 @@ def check_vowel(sound, vowel="e"):
         assert abs(found - target) < pitch, (
             f"{name} seems to lie near {found:.0f} Hz; it should be near {target} Hz."
         )
+    off = 20 * np.log10(gain / tract_gain(harmonics, formants_of(vowel)))
+    assert np.ptp(off) < 3, (
+        "F1 and F2 are about right, but some harmonics are too loud or too soft. Is it the usual source, filtered once, with exactly the formants of the vowel?"
+    )
     return "That is the vowel."
 
 
@@ -943,7 +950,8 @@ check_vowel(vowel)
 
 # %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
 vowel = through_tract(usual, formants_of("e"))
-check_vowel(vowel)
+display(check_vowel(vowel))
+Gallery([Panel("The vowel /e/", log_mel_of(vowel), samples=vowel)])
 
 # %% [markdown]
 # (exercise-tilt)=
@@ -951,21 +959,37 @@ check_vowel(vowel)
 #
 # *Easy, 15 minutes.*
 #
-# *Spectral tilt* says by how many dB the harmonics fall per octave, that is, per doubling of the frequency. Write `tilt(spectrum)`: fit a straight line through the levels in dB of harmonics 1 to 32, over the base-2 logarithm of their number, and return its slope. Then compare the tilts for Rd 0.5 and 2.5.
+# *Spectral tilt* says by how many dB the harmonics fall per octave, that is, per doubling of the frequency. Write `tilt(spectrum)`: fit a straight line through the levels in dB of harmonics 1 to 32, over the base-2 logarithm of their number, and return its slope. `spectrum` holds complex amplitudes, and `spectrum[0]` is that of harmonic 1. Then compare the tilts for Rd 0.5, 1.0 and 2.5: does a breathy voice fall faster, and by how much?
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
 @self_check
 def check_tilt(tilt):
     k = np.arange(1.0, 65.0)
+    turning = 3.0 * np.exp(1j * k)  # of any phase
     for power in (0, 1, 2):
         expected = -power * 20 * np.log10(2)
-        got = tilt(3.0 * k**-power * np.exp(1j * k))
+        got = float(tilt(turning * k**-power))
+        hint = ""
+        if np.isclose(got, -expected, atol=0.1):
+            hint = " A falling line has a negative slope."
+        elif np.isclose(got, expected / 2, atol=0.1):
+            hint = " These are amplitudes, not powers: 20 decibels for a factor of 10."
+        elif np.isclose(got, expected * np.log2(10), atol=0.1):
+            hint = " That is per factor of 10, not per octave."
         assert abs(got - expected) < 0.1, (
-            f"Amplitudes like 1/k^{power} fall by {-expected:.2f} dB per octave; you have {got:.2f}."
+            f"Amplitudes like 1/k^{power} have a slope of {expected:.2f} dB per octave; you have {got:.2f}.{hint}"
         )
-    only_32 = np.where(k <= 32, 1 / k, 100.0)
+    only_32 = np.where(k <= 32, turning / k, 100.0)
     assert abs(tilt(only_32) + 6.02) < 0.1, "Use the first 32 harmonics only."
+    # Where levels are no line, the slope is their covariance with the octaves.
+    octaves = np.log2(k[:32])
+    even_weak = np.where(k % 2, 1.0, 0.2) * turning
+    levels = 20 * np.log10(abs(even_weak[:32]))
+    expected = np.cov(octaves, levels)[0, 1] / np.var(octaves, ddof=1)
+    assert abs(tilt(even_weak) - expected) < 0.1, (
+        "Where even harmonics are weak, as in a clarinet, you have another slope. Fit one line through all 32 levels."
+    )
 
 
 # %% tags=["exercise"]
@@ -984,8 +1008,14 @@ def tilt(spectrum):
 
 
 display(check_tilt(tilt))
-for rd in (0.5, 1.0, 2.5):
-    print(f"Rd {rd}: {tilt(voice.glottal_spectrum(rd)):.1f} dB per octave")
+tilts = {rd: tilt(voice.glottal_spectrum(rd)) for rd in (0.5, 1.0, 2.5)}
+for rd, slope in tilts.items():
+    print(f"Rd {rd}: {slope:.1f} dB per octave")
+display(
+    Markdown(
+        f"From the pressed to the breathy voice, the slope changes by {tilts[2.5] - tilts[0.5]:+.1f} dB per octave. Harmonic 16 lies four octaves above the first, so this alone moves it by {4 * (tilts[2.5] - tilts[0.5]):+.0f} dB against it."
+    )
+)
 
 # %% [markdown]
 # (exercise-labels)=
@@ -993,33 +1023,32 @@ for rd in (0.5, 1.0, 2.5):
 #
 # *Medium, 15 minutes.*
 #
-# Write `labels(spans, gap)`. It gets the (start, end) of each sung phrase, in any order, perhaps overlapping, and returns the labelled stretches in order: stretches less than `gap` seconds apart are joined.
+# Write `labels(spans, gap)`. It gets a list with the (start, end) of each sung phrase, in any order, perhaps overlapping. It returns the labelled stretches in the same form, in their order: what is less than `gap` seconds apart is joined.
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
 @self_check
 def check_labels(labels):
     cases = [
-        ([(5.0, 6.0), (1.0, 2.0)], [(1.0, 2.0), (5.0, 6.0)], "order"),
-        ([(1.0, 2.0), (2.25, 3.0)], [(1.0, 3.0)], "a short rest"),
-        ([(1.0, 2.0), (2.75, 3.0)], [(1.0, 2.0), (2.75, 3.0)], "a long rest"),
-        (
-            [(1.0, 5.0), (2.0, 3.0), (4.0, 4.5)],
-            [(1.0, 5.0)],
-            "a phrase inside another",
-        ),
-        ([], [], "a song without singing"),
+        ("two phrases in no order", [(5, 6), (1, 2)], 0.5, [(1, 2), (5, 6)]),
+        ("a short rest", [(1, 2), (2.25, 3)], 0.5, [(1, 3)]),
+        ("a long rest", [(1, 2), (2.75, 3)], 0.5, [(1, 2), (2.75, 3)]),
+        ("a rest of `gap` itself", [(1, 2), (3, 4)], 1, [(1, 2), (3, 4)]),
+        ("another gap", [(1, 2), (2.25, 3)], 0.125, [(1, 2), (2.25, 3)]),
+        ("three in a row", [(1, 2), (2.25, 3), (3.25, 4)], 0.5, [(1, 4)]),
+        ("one inside another", [(1, 5), (2, 3), (4, 4.5)], 0.5, [(1, 5)]),
+        ("a song without singing", [], 0.5, []),
     ]
-    for given, expected, what in cases:
-        got = [tuple(map(float, span)) for span in labels(given, 0.5)]
+    for what, given, gap, expected in cases:
+        found = labels(list(given), gap)
+        got = [tuple(float(second) for second in span) for span in found]
         assert got == expected, (
-            f"{what}: {given} should give {expected}, not {got}."
+            f"{what[0].upper()}{what[1:]}: {given} with a gap of {gap} s should give {expected}, not {got}."
         )
-    got = np.array(labels(spans, 0.5))
-    assert got.shape == (len(plan.segments), 2), (
-        "The song above has other labels."
-    )
-    assert np.allclose(got, plan.segments), "The song above has other labels."
+    got = np.clip(np.array(labels(list(spans), 0.5), float), 0, seconds)
+    assert got.shape == (len(plan.segments), 2) and np.allclose(
+        got, plan.segments
+    ), "The song above has other labels."
     return "It holds for the song above, too."
 
 
@@ -1051,32 +1080,44 @@ check_labels(labels)
 #
 # *Medium, 15 minutes.*
 #
-# Write `voice_to_band(song)`: the ratio of the power of `song.voice` to that of `song.band` in the labelled stretches, in dB. Compute it for the eight songs in `by_genre`. Where is the voice most buried?
+# Write `voice_to_band(song)`: the power of `song.voice` in all labelled stretches together, against that of `song.band` in the same stretches, in dB. Both are arrays of samples, `SAMPLE_RATE` of them a second, and `song.segments` holds the stretches in seconds. Compute it for the eight songs in `by_genre`. Where is the voice most buried?
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
 @self_check
 def check_ratio(voice_to_band):
-    n = 4 * SAMPLE_RATE
-    noise = (
-        np.random.default_rng(1).standard_normal(n).astype(np.float32) * 0.1
-    )
-    loud_before = np.where(np.arange(n) < n // 2, 10.0, 1.0).astype(
-        np.float32
-    )
+    times = np.arange(4 * SAMPLE_RATE) / SAMPLE_RATE
+    noise = np.random.default_rng(1).standard_normal((2, len(times))) * 0.1
+    # Until 2 s there is a loud band, then both; the voice grows at 3.1 s.
+    playing = noise[0] * np.where(times < 2, 10.0, 1.0)
+    singing = noise[1] * np.select([times < 2, times < 3.1], [0, 1], 3.0)
     for factor in (0.5, 1.0, 2.0):
         made = replace(
             song,
-            samples=noise,
-            voice=np.float32(factor)
-            * np.roll(noise, 7)
-            * (np.arange(n) >= n // 2),
-            band=noise * loud_before,
+            samples=np.float32(playing + factor * singing),
+            voice=np.float32(factor * singing),
+            band=np.float32(playing),
             segments=((2.5, 3.0), (3.25, 4.0)),
         )
-        expected, got = 20 * np.log10(factor), voice_to_band(made)
+        # Of 1.25 s, 0.75 s have nine times the power.
+        power = factor**2 * (0.5 + 0.75 * 9) / 1.25
+        expected = 10 * np.log10(power)
+        got = float(voice_to_band(made))
+        hint = "Do only labelled stretches count, all of them?"
+        for wrong, why in (
+            (-expected, "Is the voice above the fraction line?"),
+            (2 * expected, "Powers take 10 times the logarithm, not 20."),
+            (expected / 2, "Power is the mean of the squared samples."),
+            (power, "Turn the ratio into dB."),
+            (
+                20 * np.log10(factor) + 10 * np.log10(9) / 2,
+                "Add up the powers of all stretches before you take the ratio.",
+            ),
+        ):
+            if abs(got - wrong) < 0.1:
+                hint = why
         assert abs(got - expected) < 0.3, (
-            f"A voice of {factor} times the band's amplitude gives {expected:+.1f} dB, not {got:+.1f}. Do only labelled stretches count?"
+            f"A test song has {expected:+.1f} dB, and you have {got:+.1f}. {hint}"
         )
 
 
@@ -1101,9 +1142,20 @@ def voice_to_band(song):
 
 
 display(check_ratio(voice_to_band))
-for genre, each in by_genre.items():
-    if each.segments:
-        print(f"{genre:11} {voice_to_band(each):+5.1f} dB")
+ratios = {
+    genre: voice_to_band(each)
+    for genre, each in by_genre.items()
+    if each.segments
+}
+for genre, decibels in sorted(ratios.items(), key=lambda pair: pair[1]):
+    print(f"{genre:11} {decibels:+5.1f} dB")
+if ratios:
+    lowest = min(ratios, key=ratios.get)
+    display(
+        Markdown(
+            f"The voice is most buried in the {lowest} song, with {ratios[lowest]:+.1f} dB. This is one song of each genre, and another one may have another order. Power is not everything, either: a band that sounds in other frequencies than the voice hides it less."
+        )
+    )
 
 # %% [markdown]
 # (exercise-frozen)=
@@ -1111,7 +1163,7 @@ for genre, each in by_genre.items():
 #
 # *Hard, 20 minutes.*
 #
-# Take the formants' movement and the consonants away from the singer, and leave the melody as it is: make `frozen`, a copy of `melody` where every syllable is the same vowel without a consonant. Sing it. What does the detector say? First guess, then try.
+# Take the formants' movement and the consonants away from the singer, and leave the melody as it is: make `frozen`, a list of notes like `melody` in which every syllable is the same vowel without a consonant. Sing it with `sing(frozen, singer)`. What does the detector say? First guess, then try.
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -1120,14 +1172,25 @@ def check_frozen(frozen):
     def melody_of(notes):
         return [(note.start, note.duration, note.pitch) for note in notes]
 
-    assert melody_of(frozen) == melody_of(melody), "The melody has changed."
-    syllables = {note.syllable for note in frozen}
-    assert None not in syllables, "Give every note a syllable."
-    assert all(each.consonant == "" for each in syllables), (
-        "A consonant is left."
+    notes = list(frozen)
+    assert melody_of(notes) == melody_of(melody), (
+        "Starts, durations and pitches must be those of `melody`, and they are not."
     )
+    words_before = [note.syllable.consonant for note in melody]
+    assert any(words_before), (
+        "`melody` itself has lost its consonants. Run its cell again, and make new notes in place of changing these."
+    )
+    syllables = [note.syllable for note in notes]
+    assert None not in syllables, "Give every note a syllable."
+    left = {each.consonant for each in syllables} - {""}
+    assert not left, f"These consonants are left: {sorted(map(str, left))}."
     vowels = {v for each in syllables for v in (each.vowel, each.end_vowel)}
-    assert len(vowels) == 1, f"The vowels still move: {vowels}."
+    assert len(vowels) == 1, (
+        f"The vowels still move: {', '.join(sorted(vowels))}. A syllable has a vowel, and one that it drifts to."
+    )
+    assert vowels <= set(voice.VOWELS), (
+        f"No vowel is called {vowels.pop()!r}."
+    )
     return "No words are left."
 
 

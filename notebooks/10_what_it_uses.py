@@ -24,7 +24,7 @@
 #
 # **Prerequisites:** {doc}`01_model` and {doc}`05_qualitative_analysis`; derivatives.
 #
-# **Minutes:** 50 to read and try; about one to run.
+# **Minutes:** 35 to read, 85 for the exercises, about one to run.
 # :::
 
 # %% tags=["parameters"]
@@ -44,7 +44,9 @@ from svdlib import figures_explanations as figures
 from svdlib import local_explanations as local
 from svdlib import masking
 from svdlib.devices import choose_device
+from svdlib.exercises import self_check
 from svdlib.local_explanations import MAP_TITLES
+from svdlib.quiz import Answer, Question, Quiz
 from svdlib.studies import load_results
 from svdlib.studies import what_it_uses as uses
 
@@ -541,6 +543,87 @@ if voiced is not None:
 # %% [markdown]
 # Put the last two figures side by side. One asks whether a map is right about the *sound*, the other whether it is right about the *network*. A map can be good at one and poor at the other, and the word "explanation" hides which of the two is meant.
 #
+# ## Check yourself
+#
+# Choose an answer, and a comment appears.
+
+# %% tags=["quiz", "remove-input"] jupyter={"source_hidden": true}
+Quiz(
+    Question(
+        "The inversion of a layer shows each beat of the drums. What follows for the detector's answer?",
+        [
+            Answer(
+                "Nothing yet: what is kept need not be used.",
+                "To learn what the answer depends on, one has to change the drums in the input and ask the detector again.",
+                right=True,
+            ),
+            Answer(
+                "The answer rests on the drums, among others.",
+                "The layer has kept the drums. Whether later layers do anything with them, the inversion cannot show.",
+            ),
+            Answer(
+                "The answer does not rest on the voice.",
+                "A layer can keep drums and voice side by side. And it may be the voice alone that the rest of the network reacts to.",
+            ),
+        ],
+    ),
+    Question(
+        "With the first tenth of a new map's cells, the detector stays sure. Which comparison says most about the map?",
+        [
+            Answer(
+                "The same map at a wrong time, at the same area.",
+                "It has the same blobs in the same bands. If it does as well, the map's moments mean nothing. Beside it, compare with loudness.",
+                right=True,
+            ),
+            Answer(
+                "As many cells that are drawn at random.",
+                "Nearly any map wins this. Random cells are a dust that looks unlike any mask, and unlike any song.",
+            ),
+            Answer(
+                "The whole excerpt, with all its cells.",
+                "This says how much of the answer is left. It does not say that these cells did it: other masks of this area may leave as much.",
+            ),
+        ],
+    ),
+    Question(
+        "The values of integrated gradients add up to the change of the logit. What does this guarantee?",
+        [
+            Answer(
+                "That the whole change is shared out among the cells.",
+                "It is good bookkeeping, and no more. To give each cell the same share would add up as well, and would explain nothing.",
+                right=True,
+            ),
+            Answer(
+                "That the cells with high values hold the voice.",
+                "The sum knows nothing of the voice. Where the voice is, only the stems can tell.",
+            ),
+            Answer(
+                "That the map is the same from any baseline.",
+                "Another baseline gives another sum, and another map. A baseline is part of the question.",
+            ),
+        ],
+    ),
+    Question(
+        "A map has a large advantage, but it finds the voice's cells no better than chance. How can that be?",
+        [
+            Answer(
+                "It points at what moves the network, not at the voice.",
+                "These are two questions. A map can be right about the network and say little about the sound.",
+                right=True,
+            ),
+            Answer(
+                "One of the two measurements must be wrong.",
+                "Both can be right: one judge is the detector, the other one is the mix. They are asked different things.",
+            ),
+            Answer(
+                "The detector does not use the voice at all.",
+                "That is not shown. A few of the voice's cells, or those between its harmonics, may be enough for it. Take the voice's stem away and see.",
+            ),
+        ],
+    ),
+)
+
+# %% [markdown]
 # ## Take-away
 #
 # - What a layer keeps, what an answer depends on, and where the voice is are three questions.
@@ -551,60 +634,492 @@ if voiced is not None:
 #
 # ## Exercises
 #
-# **1. Shift by nothing.** The control shifts a map in time. Shift it along *frequency* instead, by 20 bands. Before you run it: for which maps do you expect the advantage to fall further than in time?
+# Each exercise has a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
 #
-# :::{admonition} Solution
-# :class: dropdown
-# ```python
-# taken = chosen.where(chosen.sung)
-# many, _ = local.every_map(detector, inverters, taken.x, seed=seed)
-# empty = torch.zeros_like(taken.x)
-# for name, values in many.items():
-#     curves = masking.masking_curves(
-#         detector, taken.x, values.roll(20, dims=2), empty
-#     )
-#     sure = [
-#         masking.answer_probability(z, taken.sung)
-#         for z in (curves.keeping, curves.removing)
-#     ]
-#     areas = [masking.area_under(curves.shares, each) for each in sure]
-#     print(MAP_TITLES[name], (areas[0] - areas[1]).mean().item())
-# ```
-# Maps whose control in time still has an advantage live by their bands. These lose it when the bands are wrong.
-# :::
+# (exercise-equal-areas)=
+# ### Exercise 1: Equal areas
 #
-# **2. Another baseline.** Compute integrated gradients from digital silence instead of the mean. What do the cells add up to now? How well do the two maps' ranks agree?
+# *Easy, 10 minutes.*
 #
-# :::{admonition} Solution
-# :class: dropdown
-# ```python
-# silence = masking.fill_like(x, detector.standardizer, "silence")
-# other = local.integrated_gradients(detector, x, silence, steps=64)
-# print(other.sum(), masking.logits_of(detector, x)
-#       - masking.logits_of(detector, silence))
-# ranks = [uses.ranks_of(m) for m in (maps["integrated-gradients"], other)]
-# print(np.corrcoef(*ranks)[0, 1])
-# ```
-# The sum is the logit's distance to another starting point. In the second map nearly every cell has risen, so that it also credits cells which are as loud as usual. A baseline is part of the question.
-# :::
+# Write `mask_of(maps, share)`. It gets a tensor with a map for each of n excerpts (n, times, bands), and returns a boolean mask of the same shape. In each map, exactly `round(share * times * bands)` cells are true, those with its highest values. If cells are equal, it does not matter which of them you take, but the number must be right. (`masking.top_cells` does this for 115 × 80 cells. Try without it.)
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_mask(mask_of):
+    rng = np.random.default_rng(3)
+    values = np.stack([rng.permutation(60) for _ in range(3)]).astype(float)
+    values[1] += 100  # all above those of the others
+    values[2] -= 100
+    tried = torch.tensor(values.reshape(3, 12, 5))
+    for share in (0.25, 0.61, 0.0, 1.0):
+        expected = round(share * 60)
+        mask = np.asarray(mask_of(tried, share))
+        assert mask.shape == (3, 12, 5), (
+            f"For maps of shape (3, 12, 5) the mask has the shape {mask.shape}."
+        )
+        mask = mask.astype(bool).reshape(3, 60)
+        counts = mask.sum(axis=1).tolist()
+        hint = "Count cells; do not compare values with a threshold."
+        if sum(counts) == 3 * expected:
+            hint = "Choose in each map on its own, not among all cells of all maps."
+        assert counts == [expected] * 3, (
+            f"With a share of {share}, each of three maps of 60 cells needs {expected}; your masks hold {counts}. {hint}"
+        )
+        for each, cells in zip(values, mask, strict=True):
+            if 0 < expected < 60:
+                assert each[cells].min() > each[~cells].max(), (
+                    "The number of cells is right, but they are not those with the highest values."
+                )
+    equal = np.asarray(mask_of(torch.zeros(2, 12, 5), 0.25)).reshape(2, 60)
+    assert (equal.sum(axis=1) == 15).all(), (
+        "Where all cells are equal, the masks have the wrong size. A threshold cannot tell equal cells apart; sort them."
+    )
+
+
+# %% tags=["exercise"]
+def mask_of(maps, share):
+    """The cells of each map with the highest values, boolean."""
+    ...
+
+
+check_mask(mask_of)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def mask_of(maps, share):
+    flat = maps.flatten(1)
+    best = flat.argsort(dim=1, descending=True)
+    mask = torch.zeros_like(flat, dtype=torch.bool)
+    mask.scatter_(1, best[:, : round(share * flat.shape[1])], True)
+    return mask.view(maps.shape)
+
+
+display(check_mask(mask_of))
+areas = {}
+for name, values in maps.items():
+    stretched = (values - values.min()) / (values.max() - values.min())
+    areas[name] = (stretched > 0.5).double().mean().item()
+smallest, largest = min(areas, key=areas.get), max(areas, key=areas.get)
+display(
+    Markdown(
+        f"Why not a threshold? If each map of this excerpt is stretched to the range from 0 to 1 and cut at one half, the masks hold from {areas[smallest]:.1%} of the cells ({MAP_TITLES[smallest]}) to {areas[largest]:.1%} ({MAP_TITLES[largest]}). Then the comparison would be one of areas, not of maps."
+    )
+)
+
+# %% [markdown]
+# (exercise-advantage)=
+# ### Exercise 2: The advantage
 #
-# **3. SLIME in one dimension.** Use `local.slime` with the grids `"time"` and `"frequency"`. Where in time is the evidence for an answer about the *centre* frame? Run it twice with different seeds. How far can you trust it?
+# *Medium, 15 minutes.*
 #
-# :::{admonition} Solution
-# :class: dropdown
-# ```python
-# for grid in ("time", "frequency"):
-#     weights = [
-#         local.slime(detector, x, mean, grid, seed=s)[0][0] for s in (1, 2)
-#     ]
-#     axis = 1 if grid == "time" else 0
-#     for each in weights:
-#         print(grid, each.mean(axis).unique_consecutive())
-#     print(np.corrcoef(*(w.flatten() for w in weights))[0, 1])
-# ```
-# The correlation of the two runs says how far the weights are luck. Give `samples=1000` and it rises, at 16 times the cost.
-# :::
+# Write `advantage(shares, keeping, removing, sung)` for one excerpt. `shares` is a tuple of rising shares from 0 to 1, not equally far apart. `keeping` and `removing` are tensors with the detector's *logit* at each share. `sung` is its answer, true or false. Return the area between the two curves of how sure it is, with straight lines from point to point.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_advantage(advantage):
+    some = torch.tensor([-2.0, 1.0, 0.5, 3.0])
+    shares = (0.0, 0.1, 0.6, 1.0)
+    got = float(advantage(shares, some, some, True))
+    assert abs(got) < 1e-4, (
+        f"If keeping and removing do the same, the advantage is 0; you have {got:.2f}."
+    )
+
+    def area(logits):  # by brute force
+        fine = (np.arange(100_000) + 0.5) / 100_000
+        sure = [1 / (1 + np.exp(-each)) for each in logits]
+        return np.interp(fine, shares, sure).mean()
+
+    up, down = [-3.0, 2.0, 2.5, 3.0], [3.0, 0.5, -2.0, -3.0]
+    expected = area(up) - area(down)
+    gaps = [
+        1 / (1 + np.exp(-a)) - 1 / (1 + np.exp(-b))
+        for a, b in zip(up, down, strict=True)
+    ]
+    not_areas = np.mean(gaps), np.sum(gaps), np.sum(gaps[1:-1])
+    got = float(advantage(shares, torch.tensor(up), torch.tensor(down), True))
+    hint = ""
+    if abs(got + expected) < 0.01:
+        hint = " Which of the two areas is taken from which?"
+    elif np.isclose(got, not_areas, atol=0.01).any():
+        hint = " The shares are not equally far apart, so a mean or sum over the points is no area."
+    elif abs(got) > 1:
+        hint = " No area here is larger than 1. Have you turned logits into probabilities?"
+    assert abs(got - expected) < 0.01, (
+        f"A test excerpt that is taken for sung has an advantage of {expected:.3f}; you have {got:.3f}.{hint}"
+    )
+    got = float(advantage(shares, torch.tensor(down), torch.tensor(up), True))
+    assert abs(got + expected) < 0.01, (
+        f"If more is left by removing than by keeping, the advantage is negative, here {-expected:.3f}; you have {got:.3f}."
+    )
+    logits = -torch.tensor([up, down])
+    got = float(advantage(shares, *logits, False))
+    assert abs(got - expected) < 0.01, (
+        f"A test excerpt with the answer `not sung` has an advantage of {expected:.3f}; you have {got:.3f}. How sure is the detector of *this* answer?"
+    )
+
+
+# %% tags=["exercise"]
+def advantage(shares, keeping, removing, sung):
+    """Area under keeping minus area under removing."""
+    ...
+
+
+check_advantage(advantage)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def advantage(shares, keeping, removing, sung):
+    sign = 1 if sung else -1
+    gap = torch.sigmoid(sign * keeping) - torch.sigmoid(sign * removing)
+    return torch.trapezoid(gap, torch.tensor(shares)).item()
+
+
+display(check_advantage(advantage))
+explained = "sung" if sung.item() else "not sung"
+for name in ("inversion-fc8", "loudness"):
+    curves = masking.masking_curves(detector, x, maps[name], mean)
+    one = advantage(
+        curves.shares, curves.keeping[0].cpu(), curves.removing[0].cpu(), sung
+    )
+    few = point(found["answers"][explained]["mean"][name]["advantage"])[0]
+    print(f"{MAP_TITLES[name]}: {one:+.2f} here, {few:+.2f} on average")
+
+# %% [markdown]
+# (exercise-bands-or-moments)=
+# ### Exercise 3: Bands or moments?
 #
+# *Medium, 15 minutes.*
+#
+# The control of this chapter takes the right moments away from a map. Make two more, for maps (n, 115, 80), which return tensors of the same shape.
+#
+# - `wrong_bands(maps, bands)` takes the right bands away: each map moves up by that many bands, and what leaves at the top comes back at the bottom. Band 0 is the lowest.
+# - `only_bands(maps)` leaves nothing but the bands: each cell gets the mean over time of its band, in its own map.
+#
+# Before you look at the solution: by how much can the advantage of `only_bands(maps)` change if you then shift it in time?
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_controls(wrong_bands, only_bands):
+    rng = np.random.default_rng(4)
+    values = rng.standard_normal((3, 115, 80)).astype(np.float32)
+    tried = torch.tensor(values)
+    got = np.asarray(wrong_bands(tried, 20))
+    assert got.shape == values.shape, (
+        f"`wrong_bands` returns the shape {got.shape}, not {values.shape}."
+    )
+    for axis, shift, hint in (
+        (1, 20, "You have shifted along time, which is the middle axis."),
+        (2, -20, "The maps have moved down, not up."),
+        (0, 20, "You have given the maps to other excerpts."),
+    ):
+        assert not np.allclose(got, np.roll(values, shift, axis)), hint
+    assert np.allclose(got[:, :, 20:], values[:, :, :60]), (
+        "A value of band 0 should be in band 20, at the same time of the same map."
+    )
+    assert np.allclose(got[:, :, :20], values[:, :, 60:]), (
+        "What leaves at the top does not come back at the bottom in its order."
+    )
+    assert np.allclose(
+        np.asarray(wrong_bands(tried, 1))[:, :, 1:], values[:, :, :-1]
+    ), "By 1 band, your maps move by another number."
+    got = np.asarray(only_bands(tried))
+    assert got.shape == values.shape, (
+        f"`only_bands` returns the shape {got.shape}, not {values.shape}. Each time gets the same values."
+    )
+    assert not np.allclose(got, values.mean(2, keepdims=True), atol=1e-5), (
+        "You have taken the mean over the bands. It leaves nothing but the moments."
+    )
+    assert not np.allclose(
+        got, values.mean((0, 1), keepdims=True), atol=1e-5
+    ), (
+        "You have taken the mean over all maps. Each excerpt keeps its own bands."
+    )
+    right = np.broadcast_to(values.mean(1, keepdims=True), values.shape)
+    assert np.allclose(got, right, atol=1e-5), (
+        "`only_bands` does not hold the mean over time of each band."
+    )
+
+
+# %% tags=["exercise"]
+def wrong_bands(maps, bands):
+    """Each map, moved up by a number of bands."""
+    ...
+
+
+def only_bands(maps):
+    """In each cell the mean over time of its band."""
+    ...
+
+
+check_controls(wrong_bands, only_bands)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def wrong_bands(maps, bands):
+    return maps.roll(bands, dims=2)
+
+
+def only_bands(maps):
+    return maps.mean(dim=1, keepdim=True).expand_as(maps)
+
+
+display(check_controls(wrong_bands, only_bands))
+taken = chosen.where(chosen.sung == (answer == "sung"))
+several = {
+    "inversion-fc8": svdlib.reconstruct(detector, inverters, taken.x)["fc8"][
+        :, 0
+    ],
+    "grad-cam": local.grad_cam(detector, taken.x),
+    "loudness": taken.x[:, 0],
+}
+
+
+def mean_advantage(values):
+    curves = masking.masking_curves(
+        detector, taken.x, values, torch.zeros_like(taken.x), uses.SHARES
+    )
+    kept, removed = (
+        masking.answer_probability(logits, taken.sung)
+        for logits in (curves.keeping, curves.removing)
+    )
+    areas = masking.area_under(curves.shares, kept - removed)
+    return uses.over_songs(areas, taken.songs)["value"]
+
+
+lines = []
+for name, values in local.towards(several, taken.sung).items():
+    lines.append(
+        {
+            "map": MAP_TITLES[name],
+            "as it is": point(rows[name]["advantage"])[0],
+            "wrong time": point(rows[name]["rolled"]["advantage"])[0],
+            "wrong bands": mean_advantage(wrong_bands(values, 20)),
+            "only bands": mean_advantage(only_bands(values)),
+        }
+    )
+controls = pd.DataFrame(lines)
+display(controls.style.format(precision=2).hide(axis="index"))
+harder = controls["map"][controls["wrong bands"] < controls["wrong time"]]
+beaten = controls["map"][controls["only bands"] >= controls["as it is"]]
+display(
+    Markdown(
+        f"Excerpts: only {len(taken)}. Wrong bands cost more than a wrong time for: {', '.join(harder) or 'none'}. The bands alone do as well as the whole map, or better, for: {', '.join(beaten) or 'none'}. "
+        "Shifted in time, `only_bands(maps)` stays what it is, since all its times are alike. So its advantage over the control is exactly 0, however large its advantage is. That is why this chapter asks for the difference."
+    )
+)
+
+# %% [markdown]
+# (exercise-path)=
+# ### Exercise 4: Integrated gradients by hand
+#
+# *Medium, 20 minutes.*
+#
+# Write `integrate(gradient_at, x, baseline, steps)`. `x` and `baseline` are tensors of one shape. `gradient_at(point)` gives the gradient at a point of that shape. Replace the integral by a mean over `steps` points on the straight way, and return the map, of the shape of `x`. The middles of `steps` equal pieces are a good choice of points.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_integrate(integrate):
+    x = torch.tensor([[2.0, -1.0, 0.5], [1.5, 3.0, -2.0]])
+    b = torch.tensor([[-1.0, 0.5, 0.0], [1.0, -1.0, 2.0]])
+
+    def cubes(point):  # of the sum of all cubes
+        return 3 * point**2
+
+    got = np.asarray(integrate(cubes, x, b, 200))
+    assert got.shape == (2, 3), (
+        f"The map should have the shape of x, (2, 3); yours has {got.shape}."
+    )
+    # Here each cell's part of the integral can be solved.
+    for wrong, why in (
+        ((x - b) * cubes(x), "You take the gradient at the end only."),
+        ((x - b) * cubes(b), "You take the gradient at the baseline only."),
+        (
+            (x**3 - b**3) / (x - b),
+            "The mean gradient is right. Now multiply it by how far each cell goes.",
+        ),
+        (200 * (x**3 - b**3), "You add up the gradients; take their mean."),
+        (b**3 - x**3, "You go from x to the baseline."),
+        (x**3, "You start from 0, not from the baseline."),
+        (
+            x * (x**3 - b**3) / (x - b),
+            "A cell goes from the baseline to x, so it does not go all the way x.",
+        ),
+    ):
+        assert not np.allclose(got, wrong, rtol=0.03, atol=0.03), why
+    assert np.allclose(got, x**3 - b**3, rtol=0.03, atol=0.1), (
+        "For a sum of cubes, a cell's part is x³ - b³, and yours is another."
+    )
+
+    def product(point):  # of the product of the two first cells
+        gradient = torch.zeros_like(point)
+        gradient[0, 0], gradient[0, 1] = point[0, 1], point[0, 0]
+        return gradient
+
+    zero = torch.zeros_like(x)
+    got = np.asarray(integrate(product, x, zero, 200))
+    assert abs(got.sum() - float(x[0, 0] * x[0, 1])) < 0.05, (
+        "For a product of two cells, the map does not add up to it."
+    )
+    return "It is complete: the values add up to the change."
+
+
+# %% tags=["exercise"]
+def integrate(gradient_at, x, baseline, steps):
+    """Integrated gradients: a map of the shape of x."""
+    ...
+
+
+check_integrate(integrate)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def integrate(gradient_at, x, baseline, steps):
+    places = (torch.arange(steps) + 0.5) / steps
+    gradients = [
+        gradient_at(baseline + float(place) * (x - baseline))
+        for place in places
+    ]
+    return (x - baseline) * sum(gradients) / steps
+
+
+display(check_integrate(integrate))
+
+
+def gradient_of_logit(point):
+    point = point.detach().requires_grad_()
+    return torch.autograd.grad(detector(point).sum(), point)[0]
+
+
+silence = masking.fill_like(x, detector.standardizer, "silence")
+starts = {"the mean": mean, "silence": silence}
+from_start = {
+    name: integrate(gradient_of_logit, x, start, 48)
+    for name, start in starts.items()
+}
+z = masking.logits_of(detector, x).item()
+for name, start in starts.items():
+    change = z - masking.logits_of(detector, start).item()
+    print(
+        f"from {name}: {from_start[name].sum():+.2f}, the logit {change:+.2f}"
+    )
+order = np.corrcoef(*(uses.ranks_of(each) for each in from_start.values()))
+rising = ((x - silence) > 0).double().mean().item()
+display(
+    Markdown(
+        f"The two maps explain two different changes. Their ranks correlate with {order[0, 1]:.2f}. From silence, {rising:.0%} of the cells have risen, also those that are as loud as usual, and each of them takes part in what is shared out. A baseline is part of the question. "
+        "(Where a sum is not quite the change, the steps are too few.)"
+    )
+)
+
+# %% [markdown]
+# (exercise-slime)=
+# ### Exercise 5: SLIME by hand
+#
+# *Hard, 25 minutes.*
+#
+# Write `weights_of(answer, regions, samples, rng)`. `answer(on)` gives a number for one pattern `on`, a boolean array (regions,) that is true where a region is on. Draw `samples` patterns with `rng`, a NumPy generator; each region is on with probability 1/2. Ask for the answer to each. Then fit a linear model with an intercept by least squares, all patterns counting the same. Return the weights (regions,), without the intercept.
+#
+# What do you expect where either of two regions is enough for the answer?
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_weights(weights_of):
+    truth = np.array([2.0, -1.0, 0.0, 0.5, 1.0])
+    calls = []
+
+    def linear(on):
+        on = np.asarray(on)
+        assert on.shape == (5,), (
+            f"`answer` takes one pattern of shape (5,), not {on.shape}."
+        )
+        calls.append(on.astype(bool))
+        return 4.0 + float(on.astype(float) @ truth)
+
+    def tried(answer, regions):
+        rng = np.random.default_rng(5)
+        return np.asarray(weights_of(answer, regions, 400, rng)).ravel()
+
+    got = tried(linear, 5)
+    assert len(got) != 6, "Leave the intercept out of what you return."
+    assert got.shape == (5,), f"Return 5 weights, not {len(got)}."
+    share_on = np.mean(calls)
+    assert 0.4 < share_on < 0.6, (
+        f"Regions are on with probability 1/2, and yours are on in {share_on:.0%} of the cases."
+    )
+    assert len({tuple(on) for on in calls}) > 10, (
+        "Draw every pattern anew, each region on its own."
+    )
+    assert np.allclose(got, truth, atol=0.1), (
+        f"A linear answer has the weights {truth.tolist()}, and you have {got.round(2).tolist()}. Has your model an intercept, and are these least squares?"
+    )
+    either = tried(lambda on: float(on[0] or on[1]), 3)
+    assert not np.allclose(either[:2], 0, atol=0.1), (
+        "Where either of two regions is enough, neither gets a weight. That happens if only one region is off at a time."
+    )
+    assert np.allclose(either, [0.5, 0.5, 0], atol=0.15), (
+        f"Where either of regions 0 and 1 is enough, both get a weight of about one half, and region 2 none; you have {either.round(2).tolist()}."
+    )
+    return "If either of two regions is enough, each gets a half."
+
+
+# %% tags=["exercise"]
+def weights_of(answer, regions, samples, rng):
+    """What each region contributes to the answer (regions,)."""
+    ...
+
+
+check_weights(weights_of)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def weights_of(answer, regions, samples, rng):
+    patterns = rng.random((samples, regions)) < 0.5
+    answers = [answer(on) for on in patterns]
+    inputs = np.column_stack([patterns, np.ones(samples)])
+    return np.linalg.lstsq(inputs, answers, rcond=None)[0][:-1]
+
+
+display(check_weights(weights_of))
+n_times = 10
+region = local.regions(n_times, 1)
+
+
+def logit_with(on):
+    mask = torch.from_numpy(np.asarray(on))[region].to(x.device)
+    return masking.logits_of(
+        detector, masking.keep(x, mask[None], mean)
+    ).item()
+
+
+runs = {
+    samples: [
+        weights_of(logit_with, n_times, samples, np.random.default_rng(s))
+        for s in (1, 2)
+    ]
+    for samples in (20, 80)
+}
+alike = {samples: np.corrcoef(*two)[0, 1] for samples, two in runs.items()}
+weights = np.mean(runs[80], axis=0) * (1 if sung.item() else -1)
+print("weights for the answer:", weights.round(1).tolist())
+strongest = int(weights.argmax())
+centre = int(region[len(region) // 2, 0])
+display(
+    Markdown(
+        f"Two runs that differ only in their chance correlate with {alike[20]:.2f} for 20 patterns and with {alike[80]:.2f} for 80. What is missing to 1 is luck. The answer is about the centre frame, in region {centre} of 0 to {n_times - 1}; "
+        + (
+            "this is the region with the largest weight."
+            if strongest == centre
+            else f"the largest weight, though, has region {strongest}, {abs(strongest - centre)} away. The network looks at the whole excerpt, and what speaks for its answer need not lie in the middle."
+        )
+    )
+)
+
+# %% [markdown]
 # ## Further reading
 #
 # - {cite:t}`mishra2018eusipco` keep what an inversion highlights, the study repeated here.

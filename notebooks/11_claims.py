@@ -22,7 +22,7 @@
 #
 # **Prerequisites:** {doc}`04_quantitative_nre` and {doc}`05_qualitative_analysis`.
 #
-# **Minutes:** 25 to read and try; a few seconds to run.
+# **Minutes:** 25 to read, 90 for the exercises, a few seconds to run.
 # :::
 
 # %% tags=["parameters"]
@@ -32,10 +32,16 @@ device = "cpu"
 seed = 0
 
 # %%
+from itertools import permutations
+
+import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
+import svdlib
+from svdlib.exercises import self_check
 from svdlib.figures_claims import figure_claims
+from svdlib.quiz import Answer, Question, Quiz
 from svdlib.studies import claims, load_results
 
 entries = claims.ledger()
@@ -142,6 +148,87 @@ display(
 #
 # And "reproduced" says no more than that the number lies where the claim wants it. A number can be right for another reason. The error at FC8 is the largest with nearly any inverter, simply because its feature is the smallest.
 #
+# ## Check yourself
+#
+# Choose an answer, and a comment appears.
+
+# %% tags=["quiz", "remove-input"] jupyter={"source_hidden": true}
+Quiz(
+    Question(
+        "A number lies where the claim wants it, but its interval reaches across the bound. What is the verdict?",
+        [
+            Answer(
+                "Undecided: with other songs it could lie outside.",
+                "The verdict is on what holds for songs in general, and these few songs cannot tell on which side of the bound that is.",
+                right=True,
+            ),
+            Answer(
+                "Reproduced: the number is what was measured.",
+                "The number is that of these songs. Somebody with other songs, from the same source, could measure one on the other side.",
+            ),
+            Answer(
+                "Not reproduced: the interval is not all inside.",
+                "For a no, not even the direction of the claim may hold, for the whole interval. That some of it lies outside is too little for a yes, and too little for a no, too.",
+            ),
+        ],
+    ),
+    Question(
+        "Why were the bounds written down before the studies were run?",
+        [
+            Answer(
+                "Who knows the number chooses bounds that suit it.",
+                "Nobody has to cheat for that. It is enough to find a bound reasonable once one sees that the number meets it.",
+                right=True,
+            ),
+            Answer(
+                "Who knows the bounds gets narrower intervals.",
+                "The interval comes from the songs alone. Bounds have no part in it; they only say how it is read.",
+            ),
+            Answer(
+                "Bounds from the paper need no choice, ours do.",
+                "The paper gives percentages without intervals. How near to them is near enough, somebody must choose in any case.",
+            ),
+        ],
+    ),
+    Question(
+        "A percentage of the paper comes out with published inverters, and is missed by far with aligned ones. Whose is it?",
+        [
+            Answer(
+                "It belongs to the inverters, at least in part.",
+                "The layers are the same for both families. What changes with the inverter cannot be a property of the layers alone.",
+                right=True,
+            ),
+            Answer(
+                "It belongs to the layers, as the paper says.",
+                "Then it would have to stay when one looks at the same layers with another tool. It does not.",
+            ),
+            Answer(
+                "It belongs to the songs, which differ from the paper's.",
+                "Both families were measured on the same songs. So songs cannot be why these two numbers differ.",
+            ),
+        ],
+    ),
+    Question(
+        "A claim is not reproduced. What does this say of the paper?",
+        [
+            Answer(
+                "The claim does not follow from the method alone.",
+                "It needs something that the paper had and we do not have, or the other way round: its songs, its detector, its training.",
+                right=True,
+            ),
+            Answer(
+                "The claim was wrong, for other songs as well.",
+                "It may well be right for the paper's detector, inverters and songs. Ours are others, and nothing here was measured on theirs.",
+            ),
+            Answer(
+                "The claim cannot be tested with other songs.",
+                "It was tested, and the whole interval lay on the other side. What is open is what makes the difference.",
+            ),
+        ],
+    ),
+)
+
+# %% [markdown]
 # ## Take-away
 #
 # - A sentence becomes a test by a number, its interval, and bounds that are fixed beforehand.
@@ -150,58 +237,532 @@ display(
 #
 # ## Exercises
 #
-# **1. Stricter bounds.** Suppose a percentage had to lie within a quarter of the paper's, not within half. Which verdicts change?
+# Each exercise has a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
 #
-# :::{admonition} Solution
-# :class: dropdown
-# ```python
-# from svdlib.studies.claims import Bounds, judge
+# (exercise-verdict)=
+# ### Exercise 1: The verdict
 #
-# for entry in entries:
-#     if entry.claim.key in ("mp6-fc7", "conv5-fc7"):
-#         share = 0.15 if entry.claim.key == "mp6-fc7" else -0.18
-#         strict = Bounds(*sorted((0.75 * share, 1.25 * share)))
-#         interval = entry.readings[0].interval
-#         print(entry.claim.key, judge(interval, strict, entry.claim.direction))
-# ```
-# A bound that is fixed afterwards can make nearly any verdict come out. That is why ours were not.
-# :::
+# *Easy, 10 minutes.*
 #
-# **2. Fewer songs.** Take the first half of the test songs and compute the interval of "MP6 to FC7" again. How much wider is it? How many songs would make it half as wide?
+# Write `verdict_of(low, high, agrees, direction)`. The interval reaches from `low` to `high`. `agrees` and `direction` are pairs (from, to): where the number must lie for the claim to be reproduced, and where it must lie for its direction to hold. Either end may be infinite, and `agrees` lies within `direction`. Return one of the four verdicts of the table above, as a string.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_verdict(verdict_of):
+    infinite = float("inf")
+    more = (0.1, 0.2), (0.0, infinite)
+    less = (-0.3, -0.1), (-infinite, 0.0)
+    above = (0.0, infinite), (0.0, infinite)
+    yes, size, no, open_ = claims.VERDICTS
+    inside = "It lies inside `agrees`, all of it."
+    only_direction = "It lies outside `agrees` and inside `direction`."
+    outside = "It lies outside `direction`, all of it."
+    crosses = "It lies across a bound."
+    for low, high, bounds, expected, why in (
+        (0.12, 0.18, more, yes, inside),
+        (-0.25, -0.15, less, yes, inside),
+        (0.01, 0.05, above, yes, inside),
+        (0.03, 0.07, more, size, only_direction),
+        (0.3, 0.4, more, size, only_direction),
+        (-0.6, -0.5, less, size, only_direction),
+        (-0.2, -0.1, more, no, outside),
+        (0.1, 0.2, less, no, outside),
+        (0.08, 0.14, more, open_, crosses),
+        (0.06, 0.12, more, open_, crosses),
+        (0.05, 0.3, more, open_, "It lies across two bounds."),
+        (-0.01, 0.06, more, open_, crosses),
+        (-0.04, 0.01, more, open_, crosses),
+        (-0.4, -0.2, less, open_, crosses),
+        (-0.1, 0.5, above, open_, crosses),
+        (-1.0, 1.0, more, open_, "It lies across every bound."),
+    ):
+        got = verdict_of(low, high, *bounds)
+        assert got in claims.VERDICTS, (
+            f"{got!r} is no verdict. There are: {', '.join(claims.VERDICTS)}."
+        )
+        assert got == expected, (
+            f"An interval from {low} to {high}, with `agrees` {bounds[0]} and `direction` {bounds[1]}, gives {expected!r}, not {got!r}. {why}"
+        )
+
+
+# %% tags=["exercise"]
+def verdict_of(low, high, agrees, direction):
+    """The verdict on an interval, one of four strings."""
+    ...
+
+
+check_verdict(verdict_of)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def verdict_of(low, high, agrees, direction):
+    def inside(bounds):
+        return bounds[0] <= low and high <= bounds[1]
+
+    def outside(bounds):
+        return high < bounds[0] or bounds[1] < low
+
+    if inside(agrees):
+        return "reproduced"
+    if outside(direction):
+        return "not reproduced"
+    if inside(direction) and outside(agrees):
+        return "differs"
+    return "undecided"
+
+
+display(check_verdict(verdict_of))
+changed = []
+for entry in entries:
+    wanted = [
+        (bounds.low, bounds.high)
+        for bounds in (entry.claim.agrees, entry.claim.direction)
+    ]
+    value = entry.readings[0].interval.value
+    without = verdict_of(value, value, *wanted)
+    if without != entry.verdict:
+        changed.append(
+            f"- {entry.claim.short}: {without} in place of {entry.verdict}"
+        )
+display(
+    Markdown(
+        f"Without intervals, the number alone would decide, and nothing would be undecided. Of {len(entries)} verdicts, this many would change: {len(changed)}.\n\n"
+        + "\n".join(changed)
+    )
+)
+
+# %% [markdown]
+# (exercise-sentence-to-number)=
+# ### Exercise 2: From a sentence to a number
 #
-# :::{admonition} Solution
-# :class: dropdown
-# ```python
-# from svdlib.studies.comparisons import change_interval
+# *Easy, 10 minutes.*
 #
-# errors = claims.numbers.errors_of(
-#     {"reconstruction_error": load_results("reconstruction_error")},
-#     "synthetic",
-#     "published",
-# )
-# for songs in (len(errors["mp6"]), len(errors["mp6"]) // 2):
-#     found = change_interval(errors["mp6"][:songs], errors["fc7"][:songs])
-#     print(songs, f"{found:+.1%}")
-# ```
-# The width goes with one over the square root of the number of songs. Half the width needs four times as many songs.
-# :::
+# "The error grows with depth" is a sentence about all layers. The ledger turns it into a single number. Write `smallest_step(nre)`: `nre` has the errors of the layers, from the shallowest to the deepest. Take the steps from each layer to the next, and return the smallest of them, divided by the size of the average step. The size has no sign.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_step(smallest_step):
+    for nre, expected, what in (
+        ([1.0, 2.0, 3.0, 4.0], 1.0, "All steps are average ones."),
+        ([0.0, 4.0, 1.0, 2.0, 3.8], -3 / 0.95, "The error falls once."),
+        ([0.0, 0.5, 3.0], 0.5 / 1.5, "The smallest step is the first one."),
+        ([0.1, 0.1, 0.5], 0.0, "One step is none at all."),
+        ([3.0, 2.0, 1.0], -1.0, "The error falls in every step."),
+        ([0.3, 0.9, 0.8, 0.9, 1.1], -0.5, "The error falls once."),
+    ):
+        got = float(smallest_step(np.array(nre)))
+        steps = np.diff(nre)
+        hint = ""
+        if expected != 0:
+            for wrong, why in (
+                (steps.min(), "Divide by the size of the average step."),
+                (-expected, "The sign is wrong; a size has none."),
+                (
+                    steps.min() / abs(steps).mean(),
+                    "Take the size of the average, not the average of the sizes.",
+                ),
+                (
+                    abs(steps).min() / abs(steps.mean()),
+                    "A step that falls is smaller than any that grows.",
+                ),
+                (
+                    np.diff(np.sort(nre)).min() / abs(steps.mean()),
+                    "The layers stand in their order; leave it.",
+                ),
+            ):
+                if np.isclose(got, wrong) and not hint:
+                    hint = f" {why}"
+        assert np.isclose(got, expected, atol=1e-6), (
+            f"For {nre} it is {expected:.3f}, not {got:.3f}. {what}{hint}"
+        )
+
+
+# %% tags=["exercise"]
+def smallest_step(nre):
+    """The smallest step between layers, in average steps."""
+    ...
+
+
+check_step(smallest_step)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def smallest_step(nre):
+    steps = np.diff(nre)
+    return steps.min() / abs(steps.mean())
+
+
+display(check_step(smallest_step))
+stored = {"reconstruction_error": load_results("reconstruction_error")}
+errors = {
+    family: claims.numbers.errors_of(stored, "synthetic", family)
+    for family in ("published", "aligned")
+}
+layers = list(svdlib.LAYERS)
+lines = []
+for family, of_layers in errors.items():
+    nre = [np.mean(of_layers[layer]) for layer in layers]
+    at = int(np.argmin(np.diff(nre)))
+    lines.append(
+        f"- {family}: {smallest_step(nre):+.2f}, from `{layers[at]}` to `{layers[at + 1]}`"
+    )
+display(
+    Markdown(
+        "The smallest step of each family of inverters, in average steps:\n\n"
+        + "\n".join(lines)
+        + "\n\nOne bad step is enough to make the number negative. That is hard on the claim, but it is what the sentence says. Who means *mostly* has to say so, and would get another number."
+    )
+)
+
+# %% [markdown]
+# (exercise-tolerance)=
+# ### Exercise 3: How strict is strict?
 #
-# **3. Another claim.** The paper says that MP6's feature is 19 times larger than FC7's. Is the change of the NRE from one layer to the next related to the change in size at all? Use the NRE of all layers and {py:data}`svdlib.LAYER_SHAPES`.
+# *Medium, 10 minutes.*
 #
-# :::{admonition} Solution
-# :class: dropdown
-# ```python
-# import numpy as np
-# import svdlib
+# Two claims are percentages. We let them count as reproduced within half of the paper's number on either side. Write `tolerance(share, low, high)`: the smallest part of `share`, such as 0.5 for half of it, by which one has to widen it on either side until the whole interval from `low` to `high` lies inside. `share` may be negative, as in "18 % less", -0.18. Which verdicts would change if a quarter had been the rule?
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_tolerance(tolerance):
+    for share, low, high, expected in (
+        (0.2, 0.18, 0.24, 0.2),
+        (0.2, 0.14, 0.22, 0.3),
+        (0.1, 0.15, 0.16, 0.6),
+        (-0.2, -0.24, -0.18, 0.2),
+        (-0.2, -0.22, -0.14, 0.3),
+        (-0.1, 0.0, 0.1, 2.0),
+        (0.1, 0.1, 0.1, 0.0),
+    ):
+        got = float(tolerance(share, low, high))
+        ends = abs(low - share), abs(high - share)
+        hint = "Which end is farther from the share?"
+        for wrong, why in (
+            (max(ends), "Give it as a part of the share."),
+            (-expected, "A part is never negative."),
+            (100 * expected, "Return a part, such as 0.5, not per cent."),
+            (min(ends) / abs(share), "The other end lies farther away."),
+            (
+                abs((low + high) / 2 - share) / abs(share),
+                "The whole interval has to be inside, not its middle.",
+            ),
+            ((high - low) / abs(share), "Widen the share, not the interval."),
+        ):
+            if np.isclose(got, wrong):
+                hint = why
+        assert np.isclose(got, expected, atol=1e-6), (
+            f"An interval from {low} to {high} lies within {expected:.2f} of {share} on either side; you have {got:.2f}. {hint}"
+        )
+
+
+# %% tags=["exercise"]
+def tolerance(share, low, high):
+    """The part of a share within which an interval lies."""
+    ...
+
+
+check_tolerance(tolerance)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def tolerance(share, low, high):
+    return max(abs(low - share), abs(high - share)) / abs(share)
+
+
+display(check_tolerance(tolerance))
+lines, needed = [], []
+for entry in entries:
+    if entry.claim.key in ("mp6-fc7", "conv5-fc7"):
+        share = (entry.claim.agrees.low + entry.claim.agrees.high) / 2
+        for reading in entry.readings:
+            ends = reading.interval.low, reading.interval.high
+            part = tolerance(share, *ends)
+            lines.append(
+                f"- {entry.claim.short}, {reading.corpus}, {reading.family}: {part:.0%}"
+            )
+        first = entry.readings[0].interval
+        needed.append(tolerance(share, first.low, first.high))
+counted = ", ".join(
+    f"{sum(part <= rule for part in needed)} within {rule:.0%}"
+    for rule in (0.25, 0.5, 1.0)
+)
+display(
+    Markdown(
+        "Reproduced from which tolerance on? The first reading of each claim decides.\n\n"
+        + "\n".join(lines)
+        + f"\n\nOf these {len(needed)} claims, reproduced are: {counted}. Who fixes the tolerance afterwards can choose among these outcomes. That is why ours was fixed before."
+    )
+)
+
+# %% [markdown]
+# (exercise-paired-change)=
+# ### Exercise 4: Draw the songs anew
 #
-# layers = list(svdlib.LAYERS)
-# sizes = np.log([np.prod(svdlib.LAYER_SHAPES[layer]) for layer in layers])
-# nre = np.array([np.mean(errors[layer]) for layer in layers])
-# print(np.corrcoef(np.diff(sizes), np.diff(nre))[0, 1])
-# ```
-# `errors` is that of exercise 2. With seven steps a correlation must be very strong to mean anything, and the steps at Conv1 and Conv4, where the feature grows, cannot be losses at all.
-# :::
+# *Medium, 20 minutes.*
 #
+# Write `interval_of_change(before, after, rng)`. Both arrays hold one error per song (songs,), of the same songs in the same order. Draw as many songs as there are, with repetition, 1000 times, with the NumPy generator `rng`. For each draw compute the relative change, the mean of `after` by the mean of `before`, less 1. Return the two ends of the middle 95 % of the results, the lower one first. Then use half of the songs: how much wider does the interval become?
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_change(interval_of_change):
+    own = np.random.default_rng(6)
+    before = np.exp(own.normal(size=40))
+    ends = np.asarray(
+        interval_of_change(before, 1.15 * before, np.random.default_rng(7))
+    )
+    assert ends.shape == (2,), "Return two numbers: the lower and upper end."
+    hint = "Take the ratio of the means, less 1, and in each draw the same songs for `before` and `after`."
+    if np.allclose(ends, 1.15, atol=0.001):
+        hint = "The change is relative: less 1."
+    elif np.allclose(ends, 1 / 1.15 - 1, atol=0.001):
+        hint = "Compare `after` with `before`, not the other way round."
+    assert np.allclose(ends, 0.15, atol=0.001), (
+        f"If every song has 15 % more, both ends are 0.15; yours are {ends[0]:.3f} and {ends[1]:.3f}. {hint}"
+    )
+    after = 1.1 * before + 0.3 + 0.2 * own.normal(size=40)
+    drawn = own.integers(0, 40, (20_000, 40))
+    changes = after[drawn].mean(1) / before[drawn].mean(1) - 1
+    right = np.quantile(changes, [0.025, 0.975])
+    width, each = np.ptp(right), after / before - 1
+    low, high = interval_of_change(before, after, np.random.default_rng(8))
+    said = f"A test has the interval {right[0]:.3f} to {right[1]:.3f}; you have {low:.3f} to {high:.3f}."
+    assert low <= high, f"{said} The lower end comes first."
+    assert high - low > 0.01 * width, (
+        f"{said} Without repetition, every draw has all songs."
+    )
+    means = np.quantile(each[drawn].mean(1), [0.025, 0.975])
+    assert not np.allclose([low, high], means, atol=0.15 * np.ptp(means)), (
+        f"{said} Take the ratio of the means, not the mean of the ratios."
+    )
+    ratio = (high - low) / width
+    hint = "Is each draw as large as the set of songs, and do you take its means?"
+    if 0.75 < ratio < 0.9:
+        hint = "The middle 95 % leave out 2.5 % on each side."
+    assert 0.9 < ratio < 1.1, f"{said} Its width is wrong. {hint}"
+    assert np.allclose([low, high], right, atol=0.1 * width), said
+
+
+# %% tags=["exercise"]
+def interval_of_change(before, after, rng):
+    """Lower and upper end of the change's 95 % interval."""
+    ...
+
+
+check_change(interval_of_change)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def interval_of_change(before, after, rng):
+    before, after = np.asarray(before), np.asarray(after)
+    drawn = rng.integers(0, len(before), (1000, len(before)))
+    changes = after[drawn].mean(axis=1) / before[drawn].mean(axis=1) - 1
+    return np.quantile(changes, [0.025, 0.975])
+
+
+display(check_change(interval_of_change))
+stored = {"reconstruction_error": load_results("reconstruction_error")}
+published = claims.numbers.errors_of(stored, "synthetic", "published")
+mp6, fc7 = np.array(published["mp6"]), np.array(published["fc7"])
+half = len(mp6) // 2
+width = {}
+for name, part in {
+    "all songs": slice(None),
+    "the first half": slice(half),
+    "the second half": slice(half, None),
+}.items():
+    low, high = interval_of_change(
+        mp6[part], fc7[part], np.random.default_rng(seed)
+    )
+    width[name] = high - low
+    print(f"MP6 to FC7, {name}: {low:+.1%} to {high:+.1%}")
+display(
+    Markdown(
+        f"The intervals of the halves are {width['the first half'] / width['all songs']:.1f} and {width['the second half'] / width['all songs']:.1f} times as wide as that of all songs. In the long run it is the root of two, {np.sqrt(2):.1f}: the width goes with one over the root of the number of songs. From a few songs, the width itself is uncertain."
+    )
+)
+
+# %% [markdown]
+# (exercise-enough-songs)=
+# ### Exercise 5: How many songs would decide it?
+#
+# *Medium, 15 minutes.*
+#
+# A number `value` has an interval from `low` to `high` that holds a bound. Suppose that with more songs the value stays, and that both ends come nearer to it with one over the root of the number of songs. Write `times_as_many(value, low, high, bound)`: how many times as many songs are needed until the bound is just at the end of the interval? The ends need not be equally far from the value. How many times would it take for the claims that are undecided?
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_times(times_as_many):
+    for value, low, high, bound in (
+        (1.0, -1.0, 2.0, 0.0),
+        (1.0, 0.0, 4.0, 2.5),
+        (0.3, -0.1, 0.9, 0.2),
+        (-0.2, -0.9, 0.1, -0.05),
+        (5.0, 1.0, 6.0, 2.0),
+    ):
+        # The slow way: add songs until the bound is out.
+        times = np.arange(1, 60, 0.01)
+        lows = value - (value - low) / np.sqrt(times)
+        highs = value + (high - value) / np.sqrt(times)
+        expected = times[(bound <= lows) | (bound >= highs)][0]
+        got = float(times_as_many(value, low, high, bound))
+        near, far = (low, high) if bound < value else (high, low)
+        gap = abs(value - bound)
+        hint = ""
+        for wrong, why in (
+            (abs(value - near) / gap, "Half the width takes four times the songs."),
+            (gap**2 / (value - near) ** 2, "More songs are needed, not fewer."),
+            ((value - far) ** 2 / gap**2, "Take the end on the bound's side."),
+            (
+                ((high - low) / 2 / gap) ** 2,
+                "The ends are not equally far from the value; which one counts?",
+            ),
+        ):  # fmt: skip
+            if np.isclose(got, wrong, rtol=1e-3):
+                hint = f" {why}"
+        assert np.isclose(got, expected, rtol=0.005, atol=0.02), (
+            f"For {value} ({low} to {high}) and the bound {bound}, {expected:.1f} times as many are needed; you have {got:.1f}.{hint}"
+        )
+
+
+# %% tags=["exercise"]
+def times_as_many(value, low, high, bound):
+    """How many times as many songs put the bound at an end."""
+    ...
+
+
+check_times(times_as_many)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def times_as_many(value, low, high, bound):
+    end = low if bound < value else high
+    return ((value - end) / (value - bound)) ** 2
+
+
+display(check_times(times_as_many))
+lines = []
+for entry in entries:
+    interval = entry.readings[0].interval
+    bounds = {
+        bound
+        for each in (entry.claim.agrees, entry.claim.direction)
+        for bound in (each.low, each.high)
+        if interval.low < bound < interval.high and bound != interval.value
+    }
+    if entry.verdict == "undecided" and bounds:
+        times = max(
+            times_as_many(interval.value, interval.low, interval.high, bound)
+            for bound in bounds
+        )
+        lines.append(f"- {entry.claim.short}: {times:.1f} times as many")
+display(
+    Markdown(
+        "Songs that would decide what is undecided:\n\n"
+        + ("\n".join(lines) or "- nothing is undecided")
+        + "\n\nThe value will not stay, of course. So this is no forecast of the verdict, but it says whether a few more songs could help, or only a far larger collection. Where two sets of songs are compared, both would have to grow."
+    )
+)
+
+# %% [markdown]
+# (exercise-all-orders)=
+# ### Exercise 6: Could it be chance?
+#
+# *Hard, 25 minutes.*
+#
+# The paper remarks that MP6's feature is far larger than FC7's. Does the NRE rise where features shrink, all along the network? With eight layers there are seven steps, and seven pairs of numbers easily look related.
+#
+# Write `chance_of(a, b)`: compute the correlation of two short arrays. Then bring `b` into all possible orders, with `itertools.permutations`, and correlate each with `a`. Return the share of the orders whose correlation is at least as strong, in either direction. The order as it is counts, too. Compare with a margin of $10^{-9}$, since equal correlations may differ in rounding.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_chance(chance_of):
+    rng = np.random.default_rng(9)
+    doubling = 2.0 ** np.arange(5)
+    for a, b in (
+        (rng.normal(size=5), rng.normal(size=5)),
+        (doubling, doubling),
+        (doubling, -3 * doubling + 1),
+        (doubling, doubling[[1, 0, 2, 4, 3]]),
+        (doubling, -doubling[[1, 0, 3, 2, 4]]),
+    ):
+        centred = a - a.mean()
+        # All orders have the same deviations, so products are enough.
+        products = np.array([centred @ order for order in permutations(b)])
+        own = products[0]
+        strong = abs(products) >= abs(own) - 1e-9
+        one_sided = np.mean(products * np.sign(own) >= abs(own) - 1e-9)
+        expected, got = strong.mean(), float(chance_of(a, b))
+        hint = ""
+        if np.isclose(got, expected * len(products)):
+            hint = "Return a share, not a number of orders."
+        elif np.isclose(got, 1 - expected):
+            hint = "You count the orders that are weaker."
+        elif np.isclose(got, expected - 1 / len(products)):
+            hint = "Count the order as it is, too."
+        elif np.isclose(got, one_sided) or np.isclose(
+            got, np.mean(products >= own - 1e-9)
+        ):
+            hint = "A correlation of the other sign is as strong."
+        elif abs(got - expected) < 0.05:
+            hint = "Go through all orders, once each, and mind the margin."
+        assert np.isclose(got, expected, atol=1e-6), (
+            f"For {a.round(2).tolist()} and {b.round(2).tolist()} it is {expected:.4f}; you have {got:.4f}. {hint}"
+        )
+
+
+# %% tags=["exercise"]
+def chance_of(a, b):
+    """Share of all orders of b that correlate as strongly."""
+    ...
+
+
+check_chance(chance_of)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def chance_of(a, b):
+    found = [np.corrcoef(a, order)[0, 1] for order in permutations(b)]
+    return np.mean(np.abs(found) >= abs(found[0]) - 1e-9)
+
+
+display(check_chance(chance_of))
+layers = list(svdlib.LAYERS)
+sizes = [np.log(np.prod(svdlib.LAYER_SHAPES[layer])) for layer in layers]
+grows = [
+    layer
+    for layer, step in zip(layers[1:], np.diff(sizes), strict=True)
+    if step > 0
+]
+stored = {"reconstruction_error": load_results("reconstruction_error")}
+lines, shares = [], []
+for family in ("published", "aligned"):
+    of_layers = claims.numbers.errors_of(stored, "synthetic", family)
+    nre = [np.mean(of_layers[layer]) for layer in layers]
+    related = np.corrcoef(np.diff(sizes), np.diff(nre))[0, 1]
+    shares.append(chance_of(np.diff(sizes), np.diff(nre)))
+    lines.append(
+        f"- {family}: correlation {related:+.2f}, as strong in {shares[-1]:.0%} of all orders"
+    )
+display(
+    Markdown(
+        "The steps of the logarithm of the size, and those of the NRE (below 0, the error rises where features shrink):\n\n"
+        + "\n".join(lines)
+        + (
+            "\n\nNeither is rarer than one in twenty. Seven steps in a chance order would often look as related."
+            if min(shares) >= 0.05
+            else "\n\nAt least one is rarer than one in twenty. But this is one network, whose layers differ in kind as well as in size, and the orders of its steps are no sample of networks."
+        )
+        + f" And where a feature grows ({', '.join(f'`{layer}`' for layer in grows) or 'nowhere here'}), size cannot be what is lost."
+    )
+)
+
+# %% [markdown]
 # ## Further reading
 #
 # - {cite:t}`mishra2018` is the paper; its sections are named with each claim.
