@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from chapters import Chapter, ChapterError, Figure
+from chapters import Chapter, ChapterError, Figure, tags_of
 from slides import SLIDES_TYPE
 
 
@@ -66,10 +66,10 @@ def exercises_text(chapters: Sequence[Chapter]) -> str:
 
 
 def figures_text(chapters: Sequence[Chapter]) -> str:
-    """All figures, small, each with its description and links to its files and its place, in Markdown."""
+    """All figures but those of solutions, small, each with its description and its links, in Markdown."""
     parts = []
     for chapter in chapters:
-        cards = [_card(chapter, figure) for figure in chapter.figures]
+        cards = [_card(chapter, figure) for figure in chapter.figures if "solution" not in tags_of(figure.cell)]
         parts += [f"## {chapter.title}", f'<div class="figure-files">\n{"".join(cards)}</div>']
     return "\n\n".join(parts) + "\n"
 

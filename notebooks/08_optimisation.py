@@ -1368,7 +1368,7 @@ def smooth_in_time(encoder, feature, start, weight, passes):
 check_smooth(smooth_in_time)
 
 
-# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"image": {"alt": "Two spectrograms on one colour scale: inversions of the excerpt from MP6, without a regulariser and smooth in time. The sentence below gives numbers."}, "code_prompt_show": "Show the solution"}
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} figure="what-stays-from-the-start" mystnb={"image": {"alt": "Two spectrograms on one colour scale: inversions of the excerpt from MP6, without a regulariser and smooth in time. The sentence below gives numbers."}, "code_prompt_show": "Show the solution"}
 def smooth_in_time(encoder, feature, start, weight, passes):
     def terms(z):
         changes = z.diff(dim=2).square().flatten(1).mean(dim=1)

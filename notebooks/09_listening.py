@@ -359,7 +359,7 @@ voice_riddles = [
 ListeningQuiz(voice_riddles, ["vocal", "not vocal"])
 
 # %% [markdown]
-# With four sounds, guessing gets two right on average, and all four once in sixteen tries. So four right answers are a hint, not a proof that the inversions *sound* vocal. To make a test of it, play twenty or more to several people who know neither the detector nor you.
+# You know that two of the four are vocal, so there are six ways to choose them. Guessing gets all four right once in six tries. So four right answers are hardly a hint, and no proof that the inversions *sound* vocal. To make a test of it, play twenty or more to several people who know neither the detector nor you.
 #
 # ## Check yourself
 #

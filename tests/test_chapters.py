@@ -202,6 +202,12 @@ def test_teachers_pages_list_what_the_chapters_have(tmp_path):
         assert piece in figures
 
 
+def test_a_figure_of_a_solution_is_not_given_away():
+    made = drawn()
+    made.cells[2].metadata["tags"] = ["solution"]
+    assert "a-line" not in teaching.figures_text([chapters.read_chapter("04_count", made)])
+
+
 def test_a_figure_that_was_not_drawn_is_an_error(tmp_path):
     with pytest.raises(chapters.ChapterError, match="'a-line' shows 0 pictures"):
         teaching.write_generated([chapters.read_chapter("04_count", notebook())], tmp_path)
