@@ -23,7 +23,7 @@
 #
 # **Prerequisites:** {doc}`01_model`; what a loss and gradient descent are.
 #
-# **Minutes:** 55 to read and try; about one to run.
+# **Minutes:** 40 to read, 95 for the exercises, about one to run.
 # :::
 
 # %% tags=["parameters"]
@@ -40,7 +40,9 @@ from IPython.display import Markdown, display
 import svdlib
 from svdlib import figures
 from svdlib.devices import choose_device
+from svdlib.exercises import self_check
 from svdlib.gallery import Gallery, Panel
+from svdlib.quiz import Answer, Question, Quiz
 from svdlib.style import layer_title
 
 device = choose_device(device)
@@ -488,6 +490,69 @@ display(
 # %% [markdown]
 # A smaller error does not mean that the layer has learned something in the meantime. The detector is the same, to the last weight. What the better inverter shows *was in the feature all along*, and the published one could not paint it. This is the most important lesson of this chapter: an inversion is a lower bound.
 #
+# ## Check yourself
+#
+# Choose an answer, and a comment appears.
+
+# %% tags=["quiz", "remove-input"] jupyter={"source_hidden": true}
+Quiz(
+    Question(
+        "An inversion from a deep layer is blurred, though its inverter was trained for long. What does the blur show?",
+        [
+            Answer(
+                "How much the excerpts differ that the inverter cannot tell apart.",
+                "Its best guess is their average. Where they agree it is sharp, where they differ it is blurred.",
+                right=True,
+            ),
+            Answer(
+                "That the inverter has too few weights for a sharp picture.",
+                "It may be so, but blur alone does not show it. The largest network paints an average, too, if the feature does not say more.",
+            ),
+            Answer(
+                "How much noise the detector's layers have added to the excerpt.",
+                "The layers add none: the same excerpt always gives the same feature. They make different excerpts alike.",
+            ),
+        ],
+    ),
+    Question(
+        "A frame near the right edge is blind in the published inverter of MP3. What will be painted there?",
+        [
+            Answer(
+                "A guess from cells that have seen other frames.",
+                "Music repeats, so the guess may even be good. But it cannot follow what happens in this very frame.",
+                right=True,
+            ),
+            Answer(
+                "The average level of each band, in every excerpt.",
+                "That would be painted if no cell at all were read. These frames do read cells, only not those that have seen them.",
+            ),
+            Answer(
+                "The right frame, as the neighbours' cells overlap with it.",
+                "Overlap is counted already: blind means that no cell that is read has seen the frame, however far the windows reach.",
+            ),
+        ],
+    ),
+    Question(
+        "On the same detector, the aligned inverter of Conv4 has a smaller error than the published one. What follows?",
+        [
+            Answer(
+                "That Conv4 holds more than the published inverter shows.",
+                "What the better one paints came from the feature, so it was there. An inversion is a lower bound.",
+                right=True,
+            ),
+            Answer(
+                "That the aligned inverter shows all that Conv4 holds.",
+                "A still better one may come. No trained inverter can prove that nothing more is there.",
+            ),
+            Answer(
+                "That the aligned inverter adds what Conv4 has lost.",
+                "Squared error on new songs does not reward invention: details that are made up are wrong more often than right.",
+            ),
+        ],
+    ),
+)
+
+# %% [markdown]
 # ## Take-away
 #
 # - A feature fixes a *set* of excerpts. An inverter trained on squared error paints the average of that set, and the blur is part of the answer.
@@ -498,53 +563,376 @@ display(
 #
 # ## Exercises
 #
-# **1. Where do the parameters sit?** Print the number of parameters of each stage of the Conv4 inverter. Which stage has most, and why?
+# Each exercise has a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
 #
-# :::{admonition} Solution
-# :class: dropdown
-# ```python
-# for name, stage in svdlib.build_inverter("conv4").stages.items():
-#     print(name, svdlib.count_parameters(stage))
-# ```
-# Each of the three convolutions has 128 · 128 · 3 · 3 = 147456 weights and 4 · 128 = 512 values of batch normalisation. The number grows with the product of channels in and out, and no
-# other inverter has 128 of them.
-# :::
+# (exercise-grown)=
+# ### Exercise 1: How long does it grow?
 #
-# **2. Your own encoder.** Derive the aligned inverter of a small encoder: a 5 × 5 convolution with 8 filters and padding 2, then a pooling of 2 × 4, on inputs of 1 × 115 × 80. What shape does its feature have, and what comes out of the inverter?
+# *Easy, 10 minutes.*
 #
-# :::{admonition} Solution
-# :class: dropdown
-# ```python
-# from svdlib.inverters import FeatureInverter, aligned_spec
+# Write `grown(length, kernel, stride, padding)`: the length that a transposed convolution makes of `length` cells. It puts a window of `kernel` cells at every `stride`-th place, one for each cell of its input, adds up where they overlap, and removes `padding` cells at either end. Then follow Conv4's 35 cells through the published inverter.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_grown(grown):
+    for kernel, stride, padding in (
+        (4, 2, 1),
+        (3, 1, 0),
+        (3, 3, 0),
+        (5, 4, 2),
+    ):
+        layer = torch.nn.ConvTranspose1d(1, 1, kernel, stride, padding)
+        for length in (1, 7, 35):
+            expected = layer(torch.zeros(1, 1, length)).shape[2]
+            got = grown(length, kernel, stride, padding)
+            hint = ""
+            if got == expected + padding:
+                hint = " Both ends lose `padding` cells."
+            if got == length * stride + kernel - 2 * padding:
+                hint = (
+                    " The last window begins at the place of the last cell."
+                )
+            assert got == expected, (
+                f"{length} cells, a kernel of {kernel}, a stride of {stride} and a padding of {padding} give {expected} cells, not {got}.{hint}"
+            )
+
+
+# %% tags=["exercise"]
+def grown(length, kernel, stride, padding):
+    """Length after a transposed convolution."""
+    ...
+
+
+check_grown(grown)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def grown(length, kernel, stride, padding):
+    return (length - 1) * stride + kernel - 2 * padding
+
+
+display(check_grown(grown))
+once = grown(35, 4, 2, 1)
+twice = grown(once, 4, 2, 1)
+print(f"35 -> {once} -> {twice}; {twice - 115} frames are trimmed")
+
+# %% [markdown]
+# (exercise-best-guess)=
+# ### Exercise 2: The best guess
 #
-# encoder = [
-#     torch.nn.Conv2d(1, 8, 5, padding=2),
-#     torch.nn.ReLU(),
-#     torch.nn.MaxPool2d((2, 4)),
-# ]
-# spec = aligned_spec("pooling", encoder, (1, 115, 80), widths=(16,))
-# own = FeatureInverter(spec, variant="aligned")
-# feature = torch.nn.Sequential(*encoder)(x[:2].cpu())
-# print(tuple(feature.shape), "->", tuple(own(feature).shape))
-# ```
-# Pooling by 2 leaves the last of the 115 frames out: no cell has seen it, and the inverter repeats the frame before. A ReLU, unlike a leaky one, cannot be undone, since it maps all negative numbers to 0.
-# :::
+# *Easy, 10 minutes.*
 #
-# **3. How many frames would be blind with a larger kernel?** Without training anything, find out how many frames of the MP3 inverter would be blind if it had four more convolutions.
+# A feature leaves several excerpts possible. Write `best_guess(pictures)`: of all pictures the one with the smallest mean squared distance to `pictures`, a tensor `(n, 115, 80)`. How large is its squared error, compared with that of guessing one of the `n` pictures at random?
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_best_guess(best_guess):
+    generator = torch.Generator().manual_seed(0)
+    pictures = torch.randn(7, 115, 80, generator=generator) ** 3
+
+    def error(guess):
+        return float(((pictures - guess) ** 2).mean())
+
+    guess = torch.as_tensor(best_guess(pictures))
+    assert guess.shape == (115, 80), (
+        f"One picture (115, 80) is asked for, not {tuple(guess.shape)}."
+    )
+    for _ in range(20):
+        nearby = guess + 0.05 * torch.randn(115, 80, generator=generator)
+        assert error(guess) <= error(nearby), (
+            "A picture a little beside yours has a smaller error."
+        )
+    better = min(
+        error(guess + step * (picture - guess))
+        for picture in pictures
+        for step in (0.02, -0.02)
+    )
+    assert error(guess) <= better + 1e-6, (
+        f"Your guess has a mean squared error of {error(guess):.4f}; a step towards one of the pictures makes it {better:.4f}. Is it a median?"
+    )
+
+
+# %% tags=["exercise"]
+def best_guess(pictures):
+    """The picture (115, 80) with the smallest mean squared distance to all."""
+    ...
+
+
+check_best_guess(best_guess)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def best_guess(pictures):
+    return pictures.mean(dim=0)
+
+
+display(check_best_guess(best_guess))
+pictures = x[:, 0]
+of_guess = ((pictures - best_guess(pictures)) ** 2).mean().item()
+of_random = ((pictures[:, None] - pictures[None]) ** 2).mean().item()
+print(f"squared error of the best guess {of_guess:.3f}")
+print(f"of one of the pictures at random {of_random:.3f}")
+print(f"root of their ratio {(of_guess / of_random) ** 0.5:.3f}")
+display(
+    Markdown(
+        "The root of the ratio is 0.707, one over the root of two, for any pictures. You will meet it again as the score of a network that knows nothing."
+    )
+)
+
+# %% [markdown]
+# (exercise-stored-values)=
+# ### Exercise 3: Where do the numbers sit?
 #
-# :::{admonition} Solution
-# :class: dropdown
-# ```python
-# from svdlib.inverters import PUBLISHED, FeatureInverter, InverterSpec, Stage
+# *Easy, 15 minutes.*
 #
-# more = tuple(Stage("Conv", 32) for _ in range(4))
-# spec = InverterSpec("mp3", more + PUBLISHED["mp3"].stages)
-# deeper = FeatureInverter(spec, variant="deeper")
-# print(len(blind_frames(detector, deeper)))
-# ```
-# Each convolution lets the painter look one cell, that is 3 frames, further to both sides. With four more of them no frame is blind any longer, even the last one. It is a costly way to repair a wrong stride.
-# :::
+# A stage of an inverter is a convolution without a bias, followed by batch normalisation. For each of its outputs the latter stores a scale, a shift, and the running averages of mean and variance. Write `stored_values(channels, filters, size)`: how many numbers a stage stores that makes `filters` maps from `channels` maps with windows of `size` × `size`. Which stage of the Conv4 inverter has most?
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_stored_values(stored_values):
+    for channels, filters, size in ((128, 128, 3), (3, 5, 4), (1, 1, 1)):
+        modules = torch.nn.Sequential(
+            torch.nn.Conv2d(channels, filters, size, bias=False),
+            torch.nn.BatchNorm2d(filters),
+        )
+        state = modules.state_dict().values()
+        expected = sum(part.numel() for part in state if part.ndim)
+        got = stored_values(channels, filters, size)
+        hint = ""
+        if got == expected - 2 * filters:
+            hint = " The two running averages are stored, too."
+        if got == expected + filters:
+            hint = " The convolution has no bias."
+        assert got == expected, (
+            f"{filters} filters of {size} × {size} over {channels} maps store {expected} numbers, not {got}.{hint}"
+        )
+
+
+# %% tags=["exercise"]
+def stored_values(channels, filters, size):
+    """Numbers that a convolution and its batch normalisation store."""
+    ...
+
+
+check_stored_values(stored_values)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def stored_values(channels, filters, size):
+    return channels * filters * size**2 + 4 * filters
+
+
+display(check_stored_values(stored_values))
+for name, stage in svdlib.build_inverter("conv4").stages.items():
+    print(f"{name:8} {svdlib.count_parameters(stage):7}")
+print("a convolution from 128 to 128:", stored_values(128, 128, 3))
+
+# %% [markdown]
+# (exercise-drift)=
+# ### Exercise 4: How far does it drift?
 #
+# *Medium, 15 minutes.*
+#
+# Below a feature, `shrink` frames go into one cell: cell *i* begins at frame `shrink` · *i*. The inverter grows each cell into `grow` frames: what is painted from cell *i* begins at frame `grow` · *i*. Write `drift(frame, shrink, grow)`: by how many frames too late the cell is painted that holds the frame `frame`. And write `last_kept(shrink, grow, length)`: the last whole cell that is left when the inversion is trimmed to `length` frames.
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_drift(drift, last_kept):
+    for shrink, grow in ((3, 4), (9, 16), (3, 3), (4, 2)):
+        for frame in (0, 2, 57, 114):
+            cell = next(
+                i
+                for i in range(115)
+                if frame in range(shrink * i, shrink * (i + 1))
+            )
+            expected = grow * cell - shrink * cell
+            got = drift(frame, shrink, grow)
+            assert got == expected, (
+                f"{shrink} frames to a cell, {grow} frames from it: frame {frame} is in cell {cell}, which is painted {expected} frames too late, not {got}."
+            )
+        length = 115
+        whole = [i for i in range(999) if grow * (i + 1) <= length]
+        got = last_kept(shrink, grow, length)
+        hint = " Cells are counted from 0." if got == whole[-1] + 1 else ""
+        assert got == whole[-1], (
+            f"When each cell becomes {grow} frames, the last whole one within {length} frames is cell {whole[-1]}, not {got}.{hint}"
+        )
+
+
+# %% tags=["exercise"]
+def drift(frame, shrink, grow):
+    """Frames by which the cell that holds `frame` is painted too late."""
+    ...
+
+
+def last_kept(shrink, grow, length):
+    """The last cell that is painted whole within `length` frames."""
+    ...
+
+
+check_drift(drift, last_kept)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def drift(frame, shrink, grow):
+    return (grow - shrink) * (frame // shrink)
+
+
+def last_kept(shrink, grow, length):
+    return length // grow - 1
+
+
+display(check_drift(drift, last_kept))
+for name, shrink, grow, n_cells in (("MP3", 3, 4, 37), ("MP6", 9, 16, 11)):
+    last = last_kept(shrink, grow, 115)
+    print(
+        f"{name}: frame 80 is painted {drift(80, shrink, grow)} frames too late; of {n_cells} cells, {n_cells - 1 - last} are trimmed away or cut"
+    )
+
+# %% [markdown]
+# (exercise-blind)=
+# ### Exercise 5: Which frames are blind?
+#
+# *Medium, 20 minutes.*
+#
+# Write `find_blind(known)`. It gets, for each frame of an inversion in order, which frames of the original the painter knows about: a pair (first, last), both included, or `None` if it reads nothing. It returns the list of blind frames. Then ask: would the MP3 inverter still have blind frames if it had four more convolutions?
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_find_blind(find_blind):
+    cases = [
+        ([(0, 2), (0, 2), (0, 2)], [], "known up to the last frame"),
+        ([(0, 0), (0, 0), (0, 1)], [1, 2], "known too early"),
+        ([(1, 3), (1, 3), (2, 3)], [0], "known too late"),
+        ([None, (1, 1), None], [0, 2], "frames that read nothing"),
+        ([], [], "no frames"),
+    ]
+    for known, expected, what in cases:
+        got = [int(frame) for frame in find_blind(known)]
+        assert got == expected, (
+            f"{what}: for {known} the frames {expected} are blind, not {got}."
+        )
+    for layer in map_layers:
+        got = list(find_blind(frames_known[layer]))
+        assert got == blind[layer], (
+            f"For {layer_title(layer)}, {len(blind[layer])} frames are blind; you have {len(got)}."
+        )
+    return "It agrees with the table above for all six layers."
+
+
+# %% tags=["exercise"]
+def find_blind(known):
+    """Frames of the inversion whose painter has not seen them."""
+    ...
+
+
+check_find_blind(find_blind)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def find_blind(known):
+    return [
+        frame
+        for frame, span in enumerate(known)
+        if span is None or not span[0] <= frame <= span[1]
+    ]
+
+
+from svdlib.inverters import PUBLISHED, FeatureInverter, InverterSpec, Stage
+
+display(check_find_blind(find_blind))
+more = tuple(Stage("Conv", 32) for _ in range(4))
+spec = InverterSpec("mp3", more + PUBLISHED["mp3"].stages)
+deeper = FeatureInverter(spec, variant="deeper")
+field = receptive_field(detector, "mp3")
+known = [
+    field.frames_seen(cells) if cells else None
+    for cells in cells_read(deeper)
+]
+print(
+    f"blind with four more convolutions: {len(find_blind(known))} of 115, before: {len(blind['mp3'])}"
+)
+display(
+    Markdown(
+        "Each convolution lets the painter look one cell, that is 3 frames, further to both sides. It is a costly way to repair a wrong stride."
+    )
+)
+
+# %% [markdown]
+# (exercise-own-encoder)=
+# ### Exercise 6: Turn another network round
+#
+# *Hard, 25 minutes.*
+#
+# Here is another encoder, on excerpts of 1 × 115 × 80: a 5 × 5 convolution with 8 filters and padding 2, a ReLU, and a pooling of 2 × 4. Make `own`, an inverter for its feature in which every cell is painted only where it has seen something. `svdlib.inverters` has `aligned_spec` and `FeatureInverter`; look at their documentation with `help`. A network built by hand is as good.
+
+# %%
+encoder = [
+    torch.nn.Conv2d(1, 8, 5, padding=2),
+    torch.nn.ReLU(),
+    torch.nn.MaxPool2d((2, 4)),
+]
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+@torch.no_grad()
+def check_own(own):
+    own = own.cpu().eval()
+    generator = torch.Generator().manual_seed(0)
+    shape = torch.nn.Sequential(*encoder)(torch.zeros(1, 1, 115, 80)).shape
+    feature = torch.randn(shape, generator=generator).abs()
+    before = own(feature)
+    assert before.shape == (1, 1, 115, 80), (
+        f"A feature {tuple(shape)} should give (1, 1, 115, 80), not {tuple(before.shape)}."
+    )
+    low = min(own(scale * feature).min().item() for scale in (1, 100, -100))
+    assert low < -1.5, "The output cannot go below −1: it must be linear."
+    for row, column in ((0, 0), (20, 10), (40, 19)):
+        changed = feature.clone()
+        changed[:, :, row, column] += 1
+        touched = (own(changed) - before).abs()[0, 0] > 1e-9
+        frames, bands = (
+            touched.any(dim=1).nonzero(),
+            touched.any(dim=0).nonzero(),
+        )
+        assert len(frames), f"Nothing is painted from cell ({row}, {column})."
+        for name, found, first, last in (
+            ("frames", frames, 2 * row - 2, 2 * row + 3),
+            ("bands", bands, 4 * column - 2, 4 * column + 5),
+        ):
+            assert found.min() >= first and found.max() <= last, (
+                f"Cell ({row}, {column}) has seen the {name} {max(first, 0)} to {last}, and it is painted into {int(found.min())} to {int(found.max())}."
+            )
+    return "Nothing is painted where it was not seen."
+
+
+# %% tags=["exercise"]
+own = ...
+
+check_own(own)
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+from svdlib.inverters import aligned_spec
+
+torch.manual_seed(seed)
+spec = aligned_spec("pooling", encoder, (1, 115, 80), widths=(16,))
+own = FeatureInverter(spec, variant="aligned")
+display(check_own(own))
+feature = torch.nn.Sequential(*encoder)(x[:2].cpu())
+print(tuple(feature.shape), "->", tuple(own(feature).shape))
+display(
+    Markdown(
+        "Pooling by 2 leaves the last of the 115 frames out: no cell has seen it, and the inverter repeats the frame before. A ReLU, unlike a leaky one, cannot be undone, since it maps all negative numbers to 0."
+    )
+)
+
+# %% [markdown]
 # ## Further reading
 #
 # - {cite:t}`mahendran2015` invert by search, and define the error measure that we use.
