@@ -16,7 +16,7 @@ from pathlib import Path
 import jupytext
 from nbformat import NotebookNode
 
-from svdlib.exercises import VERDICT_TYPE
+from svdlib.exercises import VERDICT
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -243,7 +243,7 @@ def check_verdicts(name: str, notebook: NotebookNode) -> None:
 
 def verdicts_of(cell: NotebookNode) -> list[dict]:
     """The verdicts that a cell shows."""
-    return [output.data[VERDICT_TYPE] for output in cell.outputs if VERDICT_TYPE in output.get("data", {})]
+    return [output.metadata[VERDICT] for output in cell.outputs if VERDICT in output.get("metadata", {})]
 
 
 def check_names(chapters: Sequence[Chapter]) -> None:

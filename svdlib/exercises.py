@@ -12,8 +12,8 @@ from html import escape
 from types import EllipsisType, FunctionType
 from typing import Any
 
-VERDICT_TYPE = "application/vnd.svdlib.verdict+json"
-"""The kind of output by which a program that reads an executed notebook finds the verdicts."""
+VERDICT = "svdlib_verdict"
+"""The entry in an output's metadata by which a program that reads an executed notebook finds the verdicts."""
 
 SHEET = """<style>
 .svdlib-verdict {border-left: 4px solid; padding: 0.2rem 0.8rem; margin: 0.5rem 0; color: inherit}
@@ -39,15 +39,15 @@ class Verdict:
     def __str__(self) -> str:
         return f"{'Right' if self.passed else 'Not yet'}. {self.message}".strip()
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, Any]:
+    def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict[str, Any], dict[str, Any]]:
         kind = "svdlib-passed" if self.passed else "svdlib-open"
         word, sign = ("Right.", "✓") if self.passed else ("Not yet.", "✗")
         start = f'<strong><span aria-hidden="true">{sign} </span>{word}</strong>'
-        return {
+        data = {
             "text/plain": str(self),
             "text/html": f'{SHEET}<p class="svdlib-verdict {kind}">{start} {escape(self.message)}</p>',
-            VERDICT_TYPE: {"check": self.check, "passed": self.passed},
         }
+        return data, {VERDICT: {"check": self.check, "passed": self.passed}}
 
 
 class _Unanswered(Exception):

@@ -6,12 +6,13 @@ from hashlib import sha256
 import jupytext
 import nbformat
 import pytest
+from nbclient import NotebookClient
 
 import chapters
 import teaching
 import worksheets
 from slides import SLIDES_TYPE
-from svdlib.exercises import VERDICT_TYPE, Verdict, self_check
+from svdlib.exercises import Verdict
 
 HEAD = """# A chapter
 
@@ -114,16 +115,18 @@ def test_names_are_given_once_in_the_book():
         chapters.check_names([chapter, chapter])
 
 
+def shown(verdict):
+    data, metadata = verdict._repr_mimebundle_()
+    return nbformat.v4.new_output("display_data", data, metadata=metadata)
+
+
 def executed(stub, solution):
     """A notebook whose first exercise has these verdicts, (check, passed), and whose others are in order."""
     made = notebook()
     for number, found in enumerate(chapters.find_exercises("x", made)):
         pairs = [stub, solution] if number == 0 else [[("check_it", False)], [("check_it", True)]]
         for where, verdicts in zip((found.stub, found.solution), pairs, strict=True):
-            where.outputs = [
-                nbformat.v4.new_output("display_data", Verdict(check, passed, "")._repr_mimebundle_())
-                for check, passed in verdicts
-            ]
+            where.outputs = [shown(Verdict(check, passed, "")) for check, passed in verdicts]
     return made
 
 
@@ -147,13 +150,18 @@ def test_verdicts_that_show_a_broken_exercise_are_errors(stub, solution, words):
         chapters.check_verdicts("x", executed(stub, solution))
 
 
-def test_a_kernel_stores_the_verdict_so_that_it_is_found():
-    @self_check
-    def check_it(answer):
-        assert answer == 1
+def test_a_kernel_stores_verdicts_so_that_they_are_found():
+    source = """from svdlib.exercises import self_check
 
-    assert check_it(1)._repr_mimebundle_()[VERDICT_TYPE]["passed"]
-    assert not check_it(...)._repr_mimebundle_()[VERDICT_TYPE]["passed"]
+@self_check
+def check_it(answer):
+    assert answer == 1
+
+display(check_it(...))
+check_it(1)"""
+    made = nbformat.v4.new_notebook(cells=[cell(source)])
+    NotebookClient(made, kernel_name="python3").execute()
+    assert [verdict["passed"] for verdict in chapters.verdicts_of(made.cells[0])] == [False, True]
 
 
 def test_a_worksheet_lacks_the_solutions_and_nothing_else():

@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from svdlib.exercises import VERDICT_TYPE, Verdict, self_check
+from svdlib.exercises import VERDICT, Verdict, self_check
 
 
 @self_check
@@ -81,9 +81,9 @@ def test_what_stops_a_program_is_not_swallowed():
 
 
 def test_a_notebook_shows_the_verdict_and_programs_can_read_it():
-    shown = Verdict("check_x", False, "a < b & c")._repr_mimebundle_()
+    shown, metadata = Verdict("check_x", False, "a < b & c")._repr_mimebundle_()
     assert shown["text/plain"] == "Not yet. a < b & c"
-    assert shown[VERDICT_TYPE] == {"check": "check_x", "passed": False}
+    assert metadata[VERDICT] == {"check": "check_x", "passed": False}
     text = []
     parser = HTMLParser()
     parser.handle_data = text.append
