@@ -34,7 +34,7 @@ def offline(new_page):
 def test_offline_means_that_nothing_outside_answers(offline, serve, tmp_path, watch):
     (tmp_path / "there.txt").write_text("there")
     address = serve(tmp_path)
-    page = offline("index.html")
+    page = offline("book/intro.html")
     fetched = """address => fetch(address, {mode: "no-cors"}).then(() => "answer", () => "nothing")"""
     assert page.evaluate(fetched, f"{address}/there.txt") == "nothing"
     watch.faults.clear()  # the browser tells of it
