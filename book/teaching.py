@@ -42,7 +42,7 @@ def minutes_text(chapters: Sequence[Chapter]) -> str:
     """A table of the minutes of each chapter, in Markdown."""
     rows = [
         f"| {{doc}}`../notebooks/{chapter.name}` | {chapter.reading} min | {chapter.n_questions} | "
-        f"{len(chapter.exercises)}, {chapter.exercise_minutes} min | {_duration(chapter.seconds)} |"
+        f"{len(chapter.exercises)}, {chapter.exercise_minutes}\u00a0min | {_duration(chapter.seconds)} |"
         for chapter in chapters
     ]
     return "\n".join(["| Chapter | To read | Questions | Exercises | To run |", "|---|---|---|---|---|", *rows, ""])

@@ -1048,7 +1048,7 @@ def check_step(step_down):
                 f"On {what}, the loss is {ratio:.3f} times what it was. Is the step against the gradient?"
             )
             assert abs(ratio - expected) < 1e-3, (
-                f"With a share of {share} on {what}, the loss should be {expected:.4f} times what it was; it is {ratio:.4f} times. A step of s times the gradient lowers a plane by s times the *squared* length of the gradient."
+                f"With a share of {share} on {what}, the loss should be {expected:.4f} times what it was; it is {ratio:.4f} times. A step of s times the gradient lowers a plane by s times the square of the gradient's length."
             )
 
 

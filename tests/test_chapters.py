@@ -197,7 +197,7 @@ def test_teachers_pages_list_what_the_chapters_have(tmp_path):
     minutes, exercises, figures = (
         (tmp_path / f"{name}.md").read_text() for name in ("minutes", "exercises", "figures")
     )
-    assert "| {doc}`../notebooks/04_count` | 5 min | 2 | 3, 60 min | 12 s |" in minutes
+    assert "| {doc}`../notebooks/04_count` | 5 min | 2 | 3, 60\u00a0min | 12 s |" in minutes
     assert "| {ref}`Topic 2 <exercise-topic-2>` | 04 | Easy | 20 min |" in exercises
     shown = f"{sha256(base64.b64decode(PICTURE)).hexdigest()}.png"
     for piece in (
