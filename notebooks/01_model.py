@@ -419,13 +419,13 @@ Quiz(
         "Why is the threshold chosen on validation songs, and not on the test songs?",
         [
             Answer(
-                "A threshold that fits the test songs makes their accuracy look better than it would be on new ones.",
-                "Whatever was chosen to make a number good can no longer be judged by this number.",
+                "Chosen on the test songs, it would make the accuracy look too good.",
+                "On new songs it would fit less well. Whatever was chosen to make a number good can no longer be judged by this number.",
                 right=True,
             ),
             Answer(
                 "The test songs are harder, so the threshold would be too low.",
-                "The songs were split at random. It would be as wrong if the test songs were easier.",
+                "How hard they are does not matter. On easier test songs the choice would be as unfair.",
             ),
             Answer(
                 "A threshold must be chosen on the songs that the weights were trained on.",
@@ -464,16 +464,21 @@ def check_weights(conv_weights, dense_weights):
     for channels, filters, size in ((1, 64, 3), (64, 32, 3), (2, 5, 4)):
         expected = learned(torch.nn.Conv2d(channels, filters, size))
         got = conv_weights(channels, filters, size)
-        hint = (
-            " One bias for each filter." if got == expected - filters else ""
-        )
+        hint = ""
+        if got in (expected - filters, expected - filters + 1):
+            hint = " There is one bias for each filter."
+        if got == (size**2 + 1) * filters:
+            hint = " A filter has a window of its own on each map."
         assert got == expected, (
-            f"{filters} filters of {size} × {size} over {channels} maps learn {expected} numbers, not {got}.{hint}"
+            f"Filters: {filters} of {size} × {size}; maps below: {channels}. They learn {expected} numbers, not {got}.{hint}"
         )
     for inputs, units in ((4, 3), (4928, 256)):
         expected, got = (inputs + 1) * units, dense_weights(inputs, units)
+        hint = ""
+        if got in (expected - units, inputs * (units + 1)):
+            hint = " There is one bias for each output."
         assert got == expected, (
-            f"A dense layer from {inputs} to {units} learns {expected} numbers, not {got}."
+            f"A dense layer from {inputs} to {units} learns {expected} numbers, not {got}.{hint}"
         )
     return "Both kinds of layers are counted."
 
@@ -545,12 +550,17 @@ def check_sight(sight):
         [conv, conv, pool, conv],
         [(4, 2), (3, 1), (2, 2)],
     ):
-        expected, got = slow(layers), tuple(sight(layers))
-        hint = (
-            " A window on a coarse grid reaches further."
-            if got[1] == expected[1]
-            else ""
+        expected, got = slow(layers), tuple(np.ravel(sight(layers)).tolist())
+        assert len(got) == 2, (
+            f"Return two numbers, the frames and the shift, not {len(got)}."
         )
+        hint = " What does each layer's step do to the shift?"
+        if got[1] == expected[1]:
+            hint = (
+                " Too many: neighbouring cells see many of the same frames."
+                if got[0] > expected[0]
+                else " A window on a coarse grid reaches further."
+            )
         assert got == expected, (
             f"After {layers} a cell sees {expected[0]} frames and its neighbour begins {expected[1]} later; you have {got}.{hint}"
         )
@@ -604,9 +614,18 @@ def check_context(with_context):
         assert got.shape == given.shape, (
             f"The result has the shape {tuple(got.shape)}; it must keep {tuple(given.shape)}."
         )
-        kept = (got != 0).any(dim=3)[0, 0].nonzero()[:, 0].tolist()
+        left = (got != 0).any(dim=3)[:, 0]  # (excerpt, frame)
+        assert torch.equal(left[0], left[1]), (
+            "The two excerpts of a batch have different frames left."
+        )
+        kept = left[0].nonzero()[:, 0].tolist()
+        hint = (
+            " Frames are the third axis."
+            if len(kept) == 115 and (got == 0).any()
+            else ""
+        )
         assert len(kept) == width, (
-            f"For a width of {width}, {len(kept)} frames are left."
+            f"For a width of {width}, {len(kept)} frames are left.{hint}"
         )
         assert kept[0] + kept[-1] == 114, (
             f"For a width of {width}, frames {kept[0]} to {kept[-1]} are left. The middle is frame 57, counted from 0."
@@ -660,15 +679,20 @@ def check_karaoke(highest_threshold):
     curve = np.array([0.9, 0.805, 0.305, 0.105, 0.99, 0.2])
     labels = np.array([1, 1, 1, 1, 0, 0])
     for recall, expected in ((1.0, 0.1), (0.75, 0.3), (0.5, 0.8), (0.3, 0.8)):
-        got = highest_threshold(curve, labels, recall)
+        got = float(highest_threshold(curve, labels, recall))
         found = np.mean(curve[labels == 1] > got)
+        assert abs(got - round(got, 2)) < 1e-6, (
+            f"The thresholds to choose from are 0.00, 0.01, and so on; {got:g} is none."
+        )
         assert found >= recall - 1e-9, (
             f"Above {got:.2f} lie only {found:.0%} of the sung frames; {recall:.0%} were asked for."
         )
         assert abs(got - expected) < 1e-6, (
             f"For a recall of {recall:.0%} there is a higher threshold than {got:.2f}."
         )
-    on_a_step = highest_threshold(np.array([0.5, 0.75]), np.ones(2), 1.0)
+    on_a_step = float(
+        highest_threshold(np.array([0.5, 0.75]), np.ones(2), 1.0)
+    )
     assert abs(on_a_step - 0.49) < 1e-6, (
         f"A frame of exactly 0.50 does not lie above a threshold of {on_a_step:.2f}."
     )
@@ -677,7 +701,7 @@ def check_karaoke(highest_threshold):
     sung = np.sort(curve[labels == 1])
     allowed = int(np.floor(0.1 * len(sung)))  # sung frames that may be missed
     expected = np.ceil(100 * sung[allowed] - 1) / 100
-    got = highest_threshold(curve, labels, 0.9)
+    got = float(highest_threshold(curve, labels, 0.9))
     assert abs(got - expected) < 1e-6, (
         f"For 999 random frames and a recall of 90 % it is {expected:.2f}, not {got:.2f}. Do only sung frames count?"
     )
@@ -743,6 +767,14 @@ def check_log_mel(log_mel_by_hand):
             np.hypot(real, imaginary) ** 2 @ mel_filterbank()
         ),
         "That is a logarithm to the base 10.": np.log10(bands),
+        "Those are decibels; take the natural logarithm.": 20
+        * np.log10(bands),
+        "Fade each frame by the window.": np.log(
+            np.abs(np.fft.rfft(noise[3 * 315 :][:1024])) @ mel_filterbank()
+        ),
+        "Take the magnitudes before you add them up.": np.log(
+            np.abs((real - 1j * imaginary) @ mel_filterbank())
+        ),
         "Take the logarithm of the bands, not of the frequencies.": np.log(
             np.hypot(real, imaginary)
         )
@@ -754,11 +786,19 @@ def check_log_mel(log_mel_by_hand):
         ]
         off = np.abs(got[3] - expected).max()
         raise AssertionError(
-            f"The fourth frame is off by up to {off:.2f}. {' '.join(hints) or 'Is each frame faded by the window?'}"
+            f"The fourth frame is off by up to {off:.2f}. {' '.join(hints) or 'Compare your steps with the four in their order.'}"
         )
     silence = np.asarray(log_mel_by_hand(np.zeros(2000)))
     assert np.allclose(silence, np.log(1e-7)), (
         "Digital silence should give the logarithm of 1e-7 everywhere."
+    )
+    soft = 1e-7 / np.median(bands)  # half of the bands lie below 1e-7
+    assert np.allclose(
+        np.asarray(log_mel_by_hand(soft * noise))[3],
+        np.log(np.maximum(soft * bands, 1e-7)),
+        atol=1e-3,
+    ), (
+        "In a very soft sound, raise the bands below 1e-7, and leave those above as they are."
     )
     return "You have built the detector's ear."
 

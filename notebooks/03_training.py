@@ -561,7 +561,7 @@ Quiz(
         "A training step computes the comparator's feature of the inversion outside of the graph, and puts it into the loss as numbers. What happens?",
         [
             Answer(
-                "The loss has its value, and the weights move as if this term were not there.",
+                "The term shows in the loss, and teaches the weights nothing.",
                 "A gradient needs a path from the loss back to the weights. Numbers have none, and nothing in the log shows that it is missing.",
                 right=True,
             ),
@@ -693,22 +693,41 @@ def check_joint_loss(my_loss):
     generator = torch.Generator().manual_seed(0)
     x, x_hat = torch.randn(2, 3, 6, generator=generator, dtype=torch.float64)
     mix = torch.randn(6, 4, generator=generator, dtype=torch.float64)
+    off, seen, painted = (
+        x - x_hat,
+        torch.tanh(x @ mix),
+        torch.tanh(x_hat @ mix),
+    )
+    apart = seen - painted
+    of_input, of_feature = (off**2).sum() / 18, (apart**2).sum() / 12
+    expected = of_input + of_feature
     x_hat.requires_grad_(True)
-    got = my_loss(x, x_hat, lambda each: each @ mix)
-    difference = x - x_hat.detach()
-    expected = (difference**2).sum() / 18 + (
-        (difference @ mix) ** 2
-    ).sum() / 12
+    got = my_loss(x, x_hat, lambda each: torch.tanh(each @ mix))
+    assert isinstance(got, torch.Tensor), (
+        f"The loss must stay a tensor, or no gradient can pass; it is a {type(got).__name__}."
+    )
     assert got.shape == (), (
         f"The loss must be one number, not {tuple(got.shape)}."
     )
+    hints = {
+        "Take means in place of sums.": 18 * of_input + 12 * of_feature,
+        "Squares, without the root.": of_input.sqrt() + of_feature.sqrt(),
+        "The feature loss is missing.": of_input,
+        "Compare the features of both, and do not take the feature of their difference.": of_input
+        + (torch.tanh(off @ mix) ** 2).mean(),
+    }
+    hint = "".join(
+        " " + hint
+        for hint, wrong in hints.items()
+        if torch.isclose(got, wrong)
+    )
     assert torch.isclose(got, expected), (
-        f"For a small example the loss is {expected:.3f}; you have {got:.3f}."
+        f"For a small example the loss is {expected:.3f}; you have {got:.3f}.{hint}"
     )
     assert got.requires_grad, "No gradient can reach the inversion."
     (slope,) = torch.autograd.grad(got, x_hat)
-    from_input = -2 * difference / 18
-    from_feature = -2 * difference @ mix @ mix.T / 12
+    from_input = -2 * off / 18
+    from_feature = -2 * (apart * (1 - painted**2)) @ mix.T / 12
     assert not torch.allclose(slope, from_input), (
         "The value is right, but the feature loss has no gradient: the comparator's feature of the inversion was cut off the graph."
     )
@@ -750,24 +769,37 @@ check_joint_loss(my_loss)
 def check_relative_error(relative_error):
     generator = torch.Generator().manual_seed(0)
     x, x_hat = torch.randn(2, 3, 1, 115, 80, generator=generator).to(device)
-    for layer in ("conv1", "fc7"):
+    x[0] *= 5  # a loud excerpt among soft ones
+    for layer in ("conv1", "conv5"):
         with torch.no_grad():
             seen, painted = (
                 detector.features(each, (layer,))[layer]
                 for each in (x, x_hat)
             )
-        expected = float(((seen - painted) ** 2).sum() / (seen**2).sum())
+        error, square = (seen - painted) ** 2, seen**2
+        expected = float(error.sum() / square.sum())
         got = float(relative_error(x, x_hat, layer))
-        rooted = np.isclose(got, expected**0.5, rtol=1e-3)
-        swapped = np.isclose(
-            got,
-            float(((seen - painted) ** 2).sum() / (painted**2).sum()),
-            rtol=1e-3,
+        hints = {
+            "Without the square root.": expected**0.5,
+            "Divide by the feature of the excerpts.": error.sum()
+            / (painted**2).sum(),
+            "Divide by the mean square, not by the variance.": error.mean()
+            / seen.var(),
+            "Take the means over all excerpts before you divide.": (
+                error.flatten(1).mean(1) / square.flatten(1).mean(1)
+            ).mean(),
+            "Divide by the mean square of the feature.": error.mean(),
+            "Compare the features, not the pictures.": (
+                ((x - x_hat) ** 2).mean() / (x**2).mean()
+            ),
+        }
+        hint = "".join(
+            " " + hint
+            for hint, wrong in hints.items()
+            if np.isclose(got, float(wrong), rtol=1e-3)
         )
-        hint = " Without the square root." if rooted else ""
-        hint += " Divide by the feature of the excerpts." if swapped else ""
         assert np.isclose(got, expected, rtol=1e-3), (
-            f"For random excerpts at {layer} it is {expected:.3f}; you have {got:.3f}.{hint}"
+            f"For random excerpts at {layer} it is {expected:.3g}; you have {got:.3g}.{hint}"
         )
     assert float(relative_error(x, x, "conv5")) == 0, (
         "An excerpt compared with itself has no error."
@@ -835,8 +867,15 @@ def check_slope(slope_along):
         off = abs(got - expected)
         one_sided = abs(off - 1e-3 * float((direction**2).sum())) < 1e-5
         hint = " It looks as if only one side was used." if one_sided else ""
-        if abs(got - 2 * expected) < 1e-3:
-            hint = " The two points are two steps apart."
+        length = float(direction.norm())
+        for factor, why in (
+            (2, "The two points are two steps apart."),
+            (-1, "Ahead minus behind."),
+            (2e-3, "Divide by the distance of the two points."),
+            (1 / length, "A step is `direction` as it is, of any length."),
+        ):
+            if abs(got - factor * expected) < 1e-5:
+                hint = f" {why}"
         assert off < 1e-5, (
             f"For {name} the slope is {expected:.4f}; you have {got:.4f}.{hint}"
         )
@@ -894,24 +933,35 @@ print(f"measured {measured:.9f}, by autograd {computed:.9f}")
 @self_check
 def check_alone(train_fc8):
     alone, together = train_fc8(("fc8",)), train_fc8(("mp6", "fc8"))
-    expected = svdlib.build_inverter("fc8").state_dict()
+    reference = svdlib.fit_inverters(
+        detector, train, valid, layers=("fc8",), plan=small_plan, seed=0
+    )
+    expected = reference.inverters["fc8"].state_dict()
     for each in (alone, together):
+        assert isinstance(each, dict), (
+            f"Return the inverter's `state_dict()`, not a {type(each).__name__}."
+        )
         shapes = {name: part.shape for name, part in each.items()}
         assert shapes == {
             name: part.shape for name, part in expected.items()
         }, "These are not the weights of an inverter of FC8."
-    other_seed = svdlib.fit_inverters(
-        detector, train, valid, layers=("fc8",), plan=small_plan, seed=1
-    ).inverters["fc8"]
-    apart = [
-        max((alone[name] - each[name]).abs().max().item() for name in alone)
-        for each in (together, other_seed.state_dict())
-    ]
-    assert apart[1] > 1e-3, "Use the seed 0 in both trainings, not 1."
-    assert apart[0] < 1e-4, (
-        f"The two inverters differ by up to {apart[0]:.2g}. Do both trainings have the same seed and plan?"
+
+    def apart(one, other):
+        return max((one[k] - other[k]).abs().max().item() for k in one)
+
+    off = apart(alone, together)
+    assert off < 1e-4, (
+        f"The two inverters differ by up to {off:.2g}. Do both trainings have the same seed and plan?"
     )
-    return "Alone or together, it is the same inverter."
+    off = apart(alone, expected)
+    assert off < 1e-4, (
+        f"Alone, the inverter differs by up to {off:.2g} from what `small_plan` and the seed 0 give, on `train` and `valid`."
+    )
+    try:
+        train_fc8(("no such layer",))
+    except svdlib.SvdlibError:
+        return "Alone or together, it is the same inverter."
+    raise AssertionError("Hand `layers` on to the training.")
 
 
 # %% tags=["exercise"]
@@ -964,13 +1014,15 @@ def check_rates(rates):
         return found
 
     cases = [
-        ([5, 4, 4, 4, 3, 3, 3, 3], 8.0, 2),
-        ([3, 2, 1], 1.0, 1),
-        ([1, 2, 3, 4, 5], 16.0, 1),
-        ([4, 5, 3, 5, 4, 5, 5, 5], 1.0, 2),
-        ([2], 0.5, 2),
+        ("the example", [5, 4, 4, 4, 3, 3, 3, 3], 8.0, 2),
+        ("always falling", [3, 2, 1], 1.0, 1),
+        ("always rising", [1, 2, 3, 4, 5], 16.0, 1),
+        ("stalls cut short by a new lowest", [4, 5, 3, 5, 2, 5, 2], 1.0, 2),
+        ("up and down, no new lowest", [1, 3, 2, 3, 2, 3], 8.0, 2),
+        ("a long stall", [1, 2, 2, 2, 2, 2, 2, 2], 1.0, 3),
+        ("one epoch", [2], 0.5, 2),
     ]
-    for losses, rate, patience in cases:
+    for what, losses, rate, patience in cases:
         expected, got = (
             slow(losses, rate, patience),
             list(rates(losses, rate, patience)),
@@ -979,10 +1031,10 @@ def check_rates(rates):
             f"{len(losses)} epochs have {len(losses)} rates, not {len(got)}."
         )
         hint = ""
-        if np.allclose(got[:-1], expected[1:]):
+        if len(got) > 1 and np.allclose(got[:-1], expected[1:]):
             hint = " The rate falls for the next epoch, not for the one that stalls."
         assert np.allclose(got, expected), (
-            f"For losses {losses}, a rate of {rate:g} and a patience of {patience} the rates are {expected}, not {got}.{hint}"
+            f"{what[0].upper()}{what[1:]}: for losses {losses}, a rate of {rate:g} and a patience of {patience} the rates are {expected}, not {[float(each) for each in got]}.{hint}"
         )
 
 
