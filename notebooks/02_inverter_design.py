@@ -624,7 +624,7 @@ print(f"35 -> {once} -> {twice}; {twice - 115} frames are trimmed")
 #
 # *Easy, 10 minutes.*
 #
-# A feature leaves several excerpts possible. Write `best_guess(pictures)`: of all pictures the one with the smallest mean squared distance to `pictures`, a tensor `(n, 115, 80)`. How large is its squared error, compared with that of guessing one of the `n` pictures at random?
+# A feature leaves several excerpts possible. Write `best_guess(pictures)`: of all pictures that one could paint, the one with the smallest mean squared distance to `pictures`, a tensor `(n, 115, 80)`. How large is its squared error, compared with that of guessing one of the `n` pictures at random?
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -830,7 +830,7 @@ def check_find_blind(find_blind):
     for known, expected, what in cases:
         got = [int(frame) for frame in find_blind(known)]
         assert got == expected, (
-            f"{what}: for {known} the frames {expected} are blind, not {got}."
+            f"{what[0].upper()}{what[1:]}: for {known} the frames {expected} are blind, not {got}."
         )
     for layer in map_layers:
         got = [int(frame) for frame in find_blind(frames_known[layer])]
