@@ -342,6 +342,10 @@ def render() -> None:
         LaunchError: if the address of the repository cannot be used.
     """
     chapters = executed_chapters()
+    if not FIGURES.exists():
+        raise BuildError(
+            "The figures' own files are missing. Run `make notebooks` again, or `make book` for both steps."
+        )
     for built in (SOURCE / "book", ASSETS, HTML, BUILD / ".doctrees"):
         # Pages left from an earlier build would not repeat their warnings.
         shutil.rmtree(built, ignore_errors=True)

@@ -78,7 +78,7 @@ def read_repository(config: dict[str, Any]) -> Repository | None:
     Raises:
         LaunchError: if the address is not that of a repository on GitHub.
     """
-    url = str(config.get("repository", {}).get("url") or "").strip()
+    url = str((config.get("repository") or {}).get("url") or "").strip()
     if not url:
         return None
     match = re.fullmatch(r"https://github\.com/([\w.-]+)/([\w.-]+?)(?:\.git)?/?", url)

@@ -31,7 +31,7 @@ def test_without_an_address_nothing_changes():
     for url in ("", " ", None):
         assert launch.read_repository(with_address(url)) is None
         assert launch.with_buttons(with_address(url)) == with_address(url)
-    assert launch.read_repository({}) is None
+    assert launch.read_repository({}) is None and launch.read_repository({"repository": None}) is None
 
 
 @pytest.mark.parametrize("end", ["", "/", ".git"])
