@@ -74,6 +74,7 @@ def test_formulas_are_drawn(offline):
     written = page.locator(".math").count()
     page.wait_for_function("n => document.querySelectorAll('mjx-container svg').length >= n", arg=written)
     assert written > 10 and page.locator("mjx-merror").count() == 0
+    assert page.locator("mjx-container[tabindex='0']").count() == 0, "formulas are no stops of the Tab key"
 
 
 def test_quizzes_answer(offline):

@@ -93,6 +93,21 @@ def test_a_page_from_the_disk_is_light_accessible_and_fits_a_phone(html, page, w
         page.set_viewport_size({"width": 1280, "height": 900})
 
 
+def test_the_focus_is_seen_wherever_the_tab_key_leads(html, page):
+    page.goto(f"{html.as_uri()}/notebooks/02_inverter_design.html")
+    program = """() => {
+        const [element, style] = [document.activeElement, getComputedStyle(document.activeElement)];
+        const ring = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0;
+        return [element.outerHTML.slice(0, 120), ring || style.boxShadow !== "none"];
+    }"""
+    stops = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        stops.append(page.evaluate(program))
+    assert [where for where, seen in stops if not seen] == []
+    assert len({where for where, _ in stops}) > 30
+
+
 def test_explorers_of_the_book_work_from_the_disk_and_are_light(html, page, watch):
     found = [name for name in PAGES if "<svdlib-explorer" in (html / name).read_text(encoding="utf-8")]
     assert found
