@@ -117,9 +117,10 @@ x = torch.cat([draw(True, 1), draw(False, 1)])  # (2, 1, 115, 80)
 # we find plausible:
 #
 # $$
-# R_\alpha(\mathbf{x}') = \frac{1}{K} \sum_{t,b} |x'_{t,b}|^6 ,
-# \qquad
-# R_{TV}(\mathbf{x}') = \frac{1}{K} \sum_{t,b} \left[ (x'_{t+1,b} - x'_{t,b})^2 + (x'_{t,b+1} - x'_{t,b})^2 \right] ,
+# \begin{aligned}
+# R_\alpha(\mathbf{x}') &= \frac{1}{K} \sum_{t,b} |x'_{t,b}|^6 , \cr
+# R_{TV}(\mathbf{x}') &= \frac{1}{K} \sum_{t,b} \left[ (x'_{t+1,b} - x'_{t,b})^2 + (x'_{t,b+1} - x'_{t,b})^2 \right] ,
+# \end{aligned}
 # $$
 #
 # with $t$ for the frame, $b$ for the band and $K = 115 \cdot 80$ for the number of cells. The sixth power leaves values of ordinary size alone and forbids huge ones. The second term, the *total variation*, wants neighbouring cells to be alike. The weights $\lambda_\alpha$ and $\lambda_{TV}$
