@@ -10,7 +10,6 @@ are those of a clock on the wall, so the machine should have nothing else to do.
 import argparse
 import json
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.browsers import BROWSERS, find_browser
 from benchmarks.log_mel import make_samples
 from benchmarks.measuring import Options, Spread, Table, as_json, as_page, measure, ratios, spread, write
 from svdlib.audio import LogMel, encode_mp3, load_audio
@@ -29,16 +29,13 @@ from svdlib.excerpts import EXCERPT_FRAMES
 TARGETS = {"song to curve": 25.0, "first click to inversions": None, "later click to inversions": 2.0}
 """Seconds that a page may take for a song of three minutes on one slow core."""
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
 PATIENCE = 600_000  # milliseconds
 
 
-def on_one_core() -> int:
-    """Bind this process, and all that it starts, to one core; return which."""
-    core = min(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {core})
+def on_one_core() -> None:
+    """Bind this process, and all that it starts, to one core."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     torch.set_num_threads(1)
-    return core
 
 
 def timed(step: Callable[[], object]) -> float:
@@ -48,11 +45,17 @@ def timed(step: Callable[[], object]) -> float:
     return time.perf_counter() - begun
 
 
+def time_steps(curve: Callable[[], object], invert: Callable[[float], object]) -> dict[str, float]:
+    """Seconds for each step: the curve, then an inversion at two places, given as shares of the song."""
+    steps = (curve, lambda: invert(0.5), lambda: invert(0.3))
+    return {name: timed(step) for name, step in zip(TARGETS, steps, strict=True)}
+
+
 def time_page(book: Path, song: Path) -> dict[str, float]:
     """Use the page as a reader does, in a fresh browser; seconds for each step."""
     from playwright.sync_api import sync_playwright
 
-    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    path = find_browser()
     if path is None:
         sys.exit(f"error: no browser: none of {', '.join(BROWSERS)} was found")
     with sync_playwright() as playwright:
@@ -72,11 +75,7 @@ def time_page(book: Path, song: Path) -> dict[str, float]:
             page.locator(".live-panel").nth(8).wait_for()
             page.locator(".live-busy").wait_for(state="hidden")
 
-        seconds = {
-            "song to curve": timed(curve),
-            "first click to inversions": timed(lambda: invert(0.5)),
-            "later click to inversions": timed(lambda: invert(0.3)),
-        }
+        seconds = time_steps(curve, invert)
         browser.close()
     return seconds
 
@@ -99,11 +98,7 @@ def time_pytorch(song: Path) -> dict[str, float]:
         # Sounds are made when they are asked for, there as here.
         detector(torch.cat([excerpt, *(inverter(features[layer]) for layer, inverter in inverters.items())]))
 
-    return {
-        "song to curve": timed(curve),
-        "first click to inversions": timed(lambda: invert(0.5)),
-        "later click to inversions": timed(lambda: invert(0.3)),
-    }
+    return time_steps(curve, invert)
 
 
 def tables(book: Path, length: float, options: Options) -> list[Table]:

@@ -29,7 +29,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
-from chapters import Chapter, ChapterError, chapter_sources, check_names, check_verdicts, read_chapter
+from chapters import KERNEL, Chapter, ChapterError, chapter_sources, check_names, check_verdicts, read_chapter
 from launch import LaunchError, with_buttons
 from svdlib.corpora import FOLDER_KINDS
 from svdlib.explorer import move_data_out
@@ -123,7 +123,7 @@ def execute_notebook(source: Path, values: dict[str, object], timeout: int) -> N
     target = NOTEBOOKS / f"{source.stem}.ipynb"
     target.unlink(missing_ok=True)
     notebook = jupytext.read(source)
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook.metadata.update(KERNEL)
     defaults = notebook_defaults(notebook, source.name)
     # papermill adds a cell with the values it is given; a page should not show the defaults twice.
     changed = {name: value for name, value in values.items() if defaults[name] != value}

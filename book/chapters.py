@@ -29,6 +29,9 @@ MINUTES_A_LOOK = 0.5
 MINUTES_A_QUESTION = 1.0
 """For a question of a quiz."""
 
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+"""Metadata of every notebook that is written."""
+
 EXERCISES = range(3, 7)
 """How many exercises a chapter may have."""
 

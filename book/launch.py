@@ -21,7 +21,7 @@ import nbformat
 import yaml
 from nbformat import NotebookNode
 
-from chapters import chapter_sources, tags_of
+from chapters import KERNEL, chapter_sources, tags_of
 
 ROOT = Path(__file__).resolve().parent.parent
 LAUNCH = ROOT / "_build" / "launch"
@@ -116,12 +116,11 @@ def for_launch(notebook: NotebookNode, requirement: str) -> NotebookNode:
     set_up = nbformat.v4.new_code_cell(
         SET_UP.format(requirement=json.dumps(requirement)), metadata={"tags": ["set-up"]}
     )
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     for cell in notebook.cells:
         if tags_of(cell) & {"check", "solution"}:
             cell.metadata["cellView"] = "form"  # so Colab folds it
     cells = [*notebook.cells[:first], set_up, *notebook.cells[first:]]
-    return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+    return nbformat.v4.new_notebook(cells=cells, metadata=KERNEL)
 
 
 def write_launch_folder(folder: Path, repository: Repository, revision: str) -> None:

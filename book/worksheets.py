@@ -11,7 +11,7 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-from chapters import chapter_sources, tags_of
+from chapters import KERNEL, chapter_sources, tags_of
 
 WORKSHEETS = Path(__file__).resolve().parent.parent / "_build" / "worksheets"
 
@@ -19,8 +19,7 @@ WORKSHEETS = Path(__file__).resolve().parent.parent / "_build" / "worksheets"
 def without_solutions(notebook: NotebookNode) -> NotebookNode:
     """Leave the solutions out of a notebook; the checks stay."""
     cells = [cell for cell in notebook.cells if "solution" not in tags_of(cell)]
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+    return nbformat.v4.new_notebook(cells=cells, metadata=KERNEL)
 
 
 def main() -> int:

@@ -7,8 +7,6 @@ address outside. `address_of(folder)` gives the address of a folder, once over h
 
 import functools
 import importlib.util
-import os
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -17,12 +15,14 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
+from needs import missing
 from watching import Watch
+
+from benchmarks.browsers import BROWSERS, find_browser
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = (
     "--no-sandbox",
@@ -36,9 +36,12 @@ FLAGS = (
 )
 
 
-def find_browser() -> str | None:
-    """The system's Chromium or Chrome, if there is one."""
-    return next((path for name in BROWSERS if (path := shutil.which(name))), None)
+@pytest.fixture(scope="session")
+def html() -> Path:
+    """Folder of the built book."""
+    if not (ROOT / "_build" / "html" / "index.html").exists():
+        missing("the book is not built: run `make book` first")
+    return ROOT / "_build" / "html"
 
 
 @pytest.fixture(scope="session")
@@ -46,10 +49,7 @@ def chromium_path() -> str:
     """Path of the system's browser. Without one tests are skipped, but in CI that is an error."""
     path = find_browser()
     if path is None:
-        message = f"no browser: none of {', '.join(BROWSERS)} was found; install Chromium to run the tests of the pages"
-        if os.environ.get("CI"):
-            pytest.fail(message, pytrace=False)
-        pytest.skip(message)
+        missing(f"no browser: none of {', '.join(BROWSERS)} was found; install Chromium to run the tests of the pages")
     return path
 
 

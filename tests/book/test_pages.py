@@ -31,13 +31,6 @@ COMPRESSED = {".html", ".js", ".css", ".svg", ".json"}
 pages = pytest.mark.parametrize("name", PAGES or ["index.html"])
 
 
-@pytest.fixture(scope="session")
-def html() -> Path:
-    if not (HTML / "index.html").exists():
-        pytest.skip("the book is not built: run `make book` first")
-    return HTML
-
-
 def weight(path: Path) -> int:
     """Bytes of a file on its way to a reader: servers compress text."""
     content = path.read_bytes()
