@@ -102,30 +102,30 @@ bench: $(STAMP)  ## Print how fast everything is, as ratios; the tables go to ru
 
 # Prepared anew whenever it is asked for: the file does not know by its name which corpus is in it.
 gpu-data: $(STAMP)  ## Prepare the one file that training on a GPU needs
-	$(BIN)/python -m svdlib.gpu_job prepare --corpus '$(CORPUS)' --data $(GPU_DATA)
+	$(BIN)/python -m svdlib.lab.gpu_job prepare --corpus '$(CORPUS)' --data $(GPU_DATA)
 
 # On the GPU's machine the prepared file is there already, and Python with torch and NumPy is all it takes.
 $(GPU_DATA):
 	@$(MAKE) --no-print-directory gpu-data
 
 gpu: $(GPU_DATA)  ## Train on a GPU for 8 minutes, always under the profile full, going on where the last run stopped
-	@code=0; $(GPU_PYTHON) -m svdlib.gpu_job train --corpus '$(CORPUS)' --seed '$(SEED)' --data $(GPU_DATA) || code=$$?; \
+	@code=0; $(GPU_PYTHON) -m svdlib.lab.gpu_job train --corpus '$(CORPUS)' --seed '$(SEED)' --data $(GPU_DATA) || code=$$?; \
 	if [ $$code -eq 3 ]; then echo "Not finished yet: run make gpu again."; else exit $$code; fi
 
 gpu-bench:  ## Measure how fast everything is on a GPU, 8 minutes at once; needs only torch and NumPy
-	@code=0; $(GPU_PYTHON) -m svdlib.gpu_job bench || code=$$?; \
+	@code=0; $(GPU_PYTHON) -m svdlib.lab.gpu_job bench || code=$$?; \
 	if [ $$code -eq 3 ]; then echo "Not finished yet: run make gpu-bench again."; else exit $$code; fi
 
 claims: $(STAMP)  ## Measure anew what the ledger of claims rests on, and print it [REAL=folder:PATH]
-	$(BIN)/python -m svdlib.studies.reconstruction_error --others '$(SECOND_SONGS)' $(OWN_SONGS) --out runs/claims/reconstruction_error.json
-	$(BIN)/python -m svdlib.studies.kept_structure --corpus synthetic '$(SECOND_SONGS)' $(OWN_SONGS) --out runs/claims/kept_structure.json
-	$(BIN)/python -m svdlib.studies.inversion_by_optimisation --corpus synthetic $(OWN_SONGS) --out runs/claims/inversion_by_optimisation.json
-	$(if $(REAL),$(BIN)/python -m svdlib.studies.inverter_ablation --real $(OWN_SONGS) --resume --folder runs/claims/trainings \
+	$(BIN)/python -m svdlib.lab.studies.reconstruction_error --others '$(SECOND_SONGS)' $(OWN_SONGS) --out runs/claims/reconstruction_error.json
+	$(BIN)/python -m svdlib.lab.studies.kept_structure --corpus synthetic '$(SECOND_SONGS)' $(OWN_SONGS) --out runs/claims/kept_structure.json
+	$(BIN)/python -m svdlib.lab.studies.inversion_by_optimisation --corpus synthetic $(OWN_SONGS) --out runs/claims/inversion_by_optimisation.json
+	$(if $(REAL),$(BIN)/python -m svdlib.lab.studies.inverter_ablation --real $(OWN_SONGS) --resume --folder runs/claims/trainings \
 		--out runs/claims/inverter_ablation.json,@echo "Without REAL=folder:PATH the trainings are left out.")
-	$(BIN)/python -m svdlib.studies.claims --results runs/claims
+	$(BIN)/python -m svdlib.lab.studies.claims --results runs/claims
 
 reproduce: $(STAMP)  ## Repeat the whole paper: CORPUS=jamendo [SECOND=rwc] [PROFILE=published] [DRY_RUN=1, only a plan]
-	@$(BIN)/python -m svdlib.studies.reproduce --corpus '$(CORPUS)' $(if $(SECOND),--second '$(SECOND)') \
+	@$(BIN)/python -m svdlib.lab.studies.reproduce --corpus '$(CORPUS)' $(if $(SECOND),--second '$(SECOND)') \
 		--profile '$(REPRODUCE_PROFILE)' --device '$(REPRODUCE_DEVICE)' --seed '$(SEED)' $(if $(DRY_RUN),--dry-run)
 
 clean:  ## Delete what was built; the virtual environment stays

@@ -18,9 +18,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.flops import count_detector_update
 from benchmarks.measuring import Options, Stopwatch, Table, in_turn, matrix_rate, ratios, script, spread
-from svdlib.detector_training import CERTAINTY, SEGMENT_FRAMES, DetectorPlan, fit_detector
-from svdlib.excerpts import Songs
-from svdlib.model import CENTRE_FRAME, EXCERPT_FRAMES, N_BANDS, TIME_STRIDE, SVDNet
+from svdlib.detector.excerpts import Songs
+from svdlib.detector.model import CENTRE_FRAME, EXCERPT_FRAMES, N_BANDS, TIME_STRIDE, SVDNet
+from svdlib.detector.training import CERTAINTY, SEGMENT_FRAMES, DetectorPlan, fit_detector
 
 LABELS_PER_SEGMENT = (SEGMENT_FRAMES - EXCERPT_FRAMES) // TIME_STRIDE + 1
 

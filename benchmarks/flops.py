@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from svdlib.detector_training import SEGMENT_FRAMES
-from svdlib.inverters import build_inverter
-from svdlib.model import COMPARATOR_LAYER, EXCERPT_FRAMES, LAYERS, N_BANDS, TIME_STRIDE, SVDNet
+from svdlib.detector.model import COMPARATOR_LAYER, EXCERPT_FRAMES, LAYERS, N_BANDS, TIME_STRIDE, SVDNet
+from svdlib.detector.training import SEGMENT_FRAMES
+from svdlib.inversion.inverters import build_inverter
 
 BATCH = 2  # batch normalisation takes no single excerpt
 

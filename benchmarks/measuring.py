@@ -22,8 +22,8 @@ from typing import Any, TypeVar
 
 import torch
 
-from svdlib.devices import choose_device, device_name
-from svdlib.storage import write_atomically
+from svdlib.compute.devices import choose_device, device_name
+from svdlib.compute.storage import write_atomically
 
 Result = TypeVar("Result")
 

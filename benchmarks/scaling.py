@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from benchmarks.flops import count_update
 from benchmarks.inverter_training import time_fit
 from benchmarks.measuring import Options, Table, in_turn, ratios, script
-from svdlib.model import LAYERS
+from svdlib.detector.model import LAYERS
 
 
 def by_layers(options: Options) -> Table:
@@ -85,8 +85,8 @@ def by_processes(options: Options) -> Table:
 
 def time_log_mels(songs: int, seconds: int, processes: int) -> float:
     """Seconds on the clock of the wall: the work is done in other processes."""
-    from svdlib.corpora import open_corpus
-    from svdlib.corpora.songs import load_songs
+    from svdlib.songs.corpora import open_corpus
+    from svdlib.songs.corpora.songs import load_songs
 
     corpus = open_corpus(f"synthetic:songs={songs},seconds={seconds}")
     with tempfile.TemporaryDirectory() as empty:

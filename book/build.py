@@ -31,9 +31,9 @@ from tqdm import tqdm
 
 from chapters import KERNEL, Chapter, ChapterError, chapter_sources, check_names, check_verdicts, read_chapter
 from launch import LaunchError, with_buttons
-from svdlib.corpora import FOLDER_KINDS
-from svdlib.explorer import move_data_out
-from svdlib.export_web import as_script, export_web
+from svdlib.pages.explorer import move_data_out
+from svdlib.pages.export_web import as_script, export_web
+from svdlib.songs.corpora import FOLDER_KINDS
 from teaching import mark_figures, take_slides, write_generated
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -16,7 +16,7 @@ from pathlib import Path
 import jupytext
 from nbformat import NotebookNode
 
-from svdlib.exercises import VERDICT
+from svdlib.pages.exercises import VERDICT
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -30,4 +30,6 @@ def for_slides(figure: Any) -> dict[str, str]:
 def load_ipython_extension(shell: Any) -> None:
     """Let every figure that a cell shows carry its form for slides."""
     formatter = shell.display_formatter.mimebundle_formatter
-    formatter.for_type_by_name("svdlib.style", "Drawing", lambda figure, **_: {SLIDES_TYPE: for_slides(figure)})
+    formatter.for_type_by_name(
+        "svdlib.lab.figures.style", "Drawing", lambda figure, **_: {SLIDES_TYPE: for_slides(figure)}
+    )

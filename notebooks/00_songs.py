@@ -42,14 +42,14 @@ import torch
 from IPython.display import Markdown, display
 
 import svdlib
-from svdlib import figures_synthesis as figures
-from svdlib.audio import FRAME_RATE, HOP_LENGTH, SAMPLE_RATE
-from svdlib.exercises import self_check
-from svdlib.figures_synthesis import Picture, Sound
-from svdlib.gallery import Gallery, Panel
-from svdlib.quiz import Answer, Question, Quiz
-from svdlib.synthesis import band, plan_song, render_song, voice
-from svdlib.synthesis.voice import Gestures, Note, Singer, Syllable
+from svdlib.audio.log_mel import FRAME_RATE, HOP_LENGTH, SAMPLE_RATE
+from svdlib.lab.figures import synthesis as figures
+from svdlib.lab.figures.gallery import Gallery, Panel
+from svdlib.lab.figures.synthesis import Picture, Sound
+from svdlib.pages.exercises import self_check
+from svdlib.pages.quiz import Answer, Question, Quiz
+from svdlib.songs.synthesis import band, plan_song, render_song, voice
+from svdlib.songs.synthesis.voice import Gestures, Note, Singer, Syllable
 
 to_log_mel = svdlib.LogMel()
 
@@ -425,8 +425,8 @@ def naive_rule(samples, window=2048):
 # Both judge three sounds: the singer alone, the lead alone, and the singer with the band.
 
 # %%
-from svdlib.detector_training import predict
-from svdlib.evaluation import area_under_curve
+from svdlib.detector.training import predict
+from svdlib.inversion.nre import area_under_curve
 
 detector = svdlib.pretrained("detector")
 threshold = detector.provenance["threshold"]
@@ -555,7 +555,7 @@ plan = plan_song(index, seed=seed, seconds=seconds)
 song = render_song(index, seed=seed, seconds=seconds)
 
 # %% tags=["hide-input"] figure="score" mystnb={"image": {"alt": "Piano roll of the song: coloured sections from left to right, grey chords, blue sung notes. Below, strips for the sung phrases, the leads and the labels. The labels follow the sung phrases."}}
-from svdlib.synthesis.song import perform_leads, sections_of
+from svdlib.songs.synthesis.song import perform_leads, sections_of
 
 # The third of the song's random streams belongs to the leads.
 streams = np.random.SeedSequence([seed, index, 1]).spawn(4)
@@ -721,7 +721,7 @@ print({name: len(songs.split(name)) for name in ("train", "valid", "test")})
 # The detector learns on `train`, choices are made on `valid`, and every reported number comes from `test`. The genres take turns, so every split has all of them. Here is one song of each genre. They are shorter than those of the corpus, to save time.
 
 # %%
-from svdlib.synthesis import GENRES
+from svdlib.songs.synthesis import GENRES
 
 n_rendered = {"demo": 1, "laptop": 2, "full": 4}[profile] * len(GENRES)
 rendered = [

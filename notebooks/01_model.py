@@ -38,18 +38,18 @@ import torch
 from IPython.display import Markdown, display
 
 import svdlib
-from svdlib import figures
-from svdlib.audio import (
+from svdlib.audio.log_mel import (
     EXCERPT_FRAMES,
     EXCERPT_SAMPLES,
     FRAME_RATE,
     HOP_LENGTH,
     mel_filterbank,
 )
-from svdlib.devices import choose_device
-from svdlib.exercises import self_check
-from svdlib.gallery import Gallery, Panel
-from svdlib.quiz import Answer, Question, Quiz
+from svdlib.compute.devices import choose_device
+from svdlib.lab.figures import paper as figures
+from svdlib.lab.figures.gallery import Gallery, Panel
+from svdlib.pages.exercises import self_check
+from svdlib.pages.quiz import Answer, Question, Quiz
 
 device = choose_device(device)
 n_songs = {"demo": 3, "laptop": 8, "full": None}[profile]
@@ -77,8 +77,8 @@ sung_seconds = sum(
 samples = track.load()
 display(
     Markdown(
-        f"The song is called *{track.name}*. It lasts {len(samples) / svdlib.audio.SAMPLE_RATE:.0f} s, and "
-        f"{100 * sung_seconds * svdlib.audio.SAMPLE_RATE / len(samples):.0f} % of it is sung."
+        f"The song is called *{track.name}*. It lasts {len(samples) / svdlib.audio.log_mel.SAMPLE_RATE:.0f} s, and "
+        f"{100 * sung_seconds * svdlib.audio.log_mel.SAMPLE_RATE / len(samples):.0f} % of it is sung."
     )
 )
 
@@ -253,8 +253,8 @@ figures.figure_features(maps)
 # - a **threshold**: above it the answer is "sung". It is the one that gave the highest accuracy on the *validation* songs, so the test songs have had no part in it.
 
 # %%
-from svdlib.detector_training import predict
-from svdlib.evaluation import detector_scores, smooth
+from svdlib.detector.training import predict
+from svdlib.inversion.nre import detector_scores, smooth
 
 songs = svdlib.load_songs(tracks)
 threshold = detector.provenance["threshold"]

@@ -38,12 +38,12 @@ import torch
 from IPython.display import Markdown, display
 
 import svdlib
-from svdlib import figures
-from svdlib.devices import choose_device
-from svdlib.exercises import self_check
-from svdlib.gallery import Gallery, Panel
-from svdlib.quiz import Answer, Question, Quiz
-from svdlib.style import layer_title
+from svdlib.compute.devices import choose_device
+from svdlib.lab.figures import paper as figures
+from svdlib.lab.figures.gallery import Gallery, Panel
+from svdlib.lab.figures.style import layer_title
+from svdlib.pages.exercises import self_check
+from svdlib.pages.quiz import Answer, Question, Quiz
 
 device = choose_device(device)
 n_songs = {"demo": 3, "laptop": 8, "full": None}[profile]
@@ -181,7 +181,11 @@ print("all eight agree:", ours == released)
 # cell that has seen it.
 
 # %%
-from svdlib.geometry import blind_frames, cells_read, receptive_field
+from svdlib.inversion.geometry import (
+    blind_frames,
+    cells_read,
+    receptive_field,
+)
 
 detector = svdlib.pretrained("detector").to(device)
 map_layers = [layer for layer in svdlib.LAYERS if not layer.startswith("fc")]
@@ -355,7 +359,7 @@ Gallery(
 
 # %%
 # NBVAL_CHECK_OUTPUT
-from svdlib.mirror import encoder_steps
+from svdlib.inversion.mirror import encoder_steps
 
 up_to_conv4 = list(detector.layers.values())[:4]
 for step in encoder_steps(up_to_conv4, (1, 115, 80)):
@@ -420,8 +424,8 @@ figures.figure_geometry(
 # We trained both families alike: same songs, same excerpts in the same order, same loss, same number of updates. If geometry was the reason why the error grew to the right, it should not grow any more. The figure shows the error of each frame, for the excerpts from above.
 
 # %%
-from svdlib.evaluation import frame_errors
-from svdlib.studies.reconstruction_error import slope
+from svdlib.inversion.nre import frame_errors
+from svdlib.lab.studies.reconstruction_error import slope
 
 published_inverters = inverters | {
     layer: svdlib.pretrained("inverter", layer=layer).to(device)
@@ -858,7 +862,12 @@ def find_blind(known):
     ]
 
 
-from svdlib.inverters import PUBLISHED, FeatureInverter, InverterSpec, Stage
+from svdlib.inversion.inverters import (
+    PUBLISHED,
+    FeatureInverter,
+    InverterSpec,
+    Stage,
+)
 
 display(check_find_blind(find_blind))
 more = tuple(Stage("Conv", 32) for _ in range(4))
@@ -884,7 +893,7 @@ display(
 #
 # *Hard, 25 minutes.*
 #
-# Here is another encoder, on excerpts of 1 × 115 × 80: a 5 × 5 convolution with 8 filters and padding 2, a ReLU, and a pooling of 2 × 4. Make `own`, an inverter for its feature in which every cell is painted only where it has seen something. `svdlib.inverters` has `aligned_spec` and `FeatureInverter`; look at their documentation with `help`. A network built by hand is as good.
+# Here is another encoder, on excerpts of 1 × 115 × 80: a 5 × 5 convolution with 8 filters and padding 2, a ReLU, and a pooling of 2 × 4. Make `own`, an inverter for its feature in which every cell is painted only where it has seen something. `svdlib.inversion.inverters` has `aligned_spec` and `FeatureInverter`; look at their documentation with `help`. A network built by hand is as good.
 
 # %%
 encoder = [
@@ -936,7 +945,7 @@ own = ...
 check_own(own)
 
 # %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
-from svdlib.inverters import aligned_spec
+from svdlib.inversion.inverters import aligned_spec
 
 torch.manual_seed(seed)
 spec = aligned_spec("pooling", encoder, (1, 115, 80), widths=(16,))

@@ -45,12 +45,13 @@ import torch
 from IPython.display import Markdown, display
 
 import svdlib
-from svdlib import figures, objectives
-from svdlib.devices import choose_device
-from svdlib.exercises import self_check
-from svdlib.gallery import Gallery, Panel
-from svdlib.quiz import Answer, Question, Quiz
-from svdlib.style import layer_title
+from svdlib.compute.devices import choose_device
+from svdlib.inversion import objectives
+from svdlib.lab.figures import paper as figures
+from svdlib.lab.figures.gallery import Gallery, Panel
+from svdlib.lab.figures.style import layer_title
+from svdlib.pages.exercises import self_check
+from svdlib.pages.quiz import Answer, Question, Quiz
 
 device = choose_device(device)
 n_songs = {"demo": 4, "laptop": 12, "full": None}[profile]
@@ -1064,6 +1065,6 @@ print(rates([5, 4, 4, 4, 3, 3, 3, 3], 8, 2))
 # %% [markdown]
 # ## Further reading
 #
-# - {cite:t}`dosovitskiy2016perceptual` introduce the loss on features; they add an adversarial term, which the paper leaves to the future and `svdlib.adversary` has.
+# - {cite:t}`dosovitskiy2016perceptual` introduce the loss on features; they add an adversarial term, which the paper leaves to the future and `svdlib.inversion.adversary` has.
 # - {cite:t}`kingma2015` describe Adam, {cite:t}`he2015` the initial weights.
 # - {cite:t}`mahendran2015` explain inversion by search, equation 1.

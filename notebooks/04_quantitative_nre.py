@@ -40,15 +40,15 @@ import torch
 from IPython.display import Markdown, display
 
 import svdlib
-from svdlib import figures
-from svdlib.analysis import band_frequencies
-from svdlib.devices import choose_device
-from svdlib.evaluation import evaluation_sets, mean_excerpt
-from svdlib.exercises import self_check
-from svdlib.gallery import Gallery, Panel, inversion_panels
-from svdlib.quiz import Answer, Question, Quiz
-from svdlib.studies import comparisons, load_results, reconstruction_error
-from svdlib.style import layer_title
+from svdlib.compute.devices import choose_device
+from svdlib.inversion.nre import evaluation_sets, mean_excerpt
+from svdlib.lab.analysis.measures import band_frequencies
+from svdlib.lab.figures import paper as figures
+from svdlib.lab.figures.gallery import Gallery, Panel, inversion_panels
+from svdlib.lab.figures.style import layer_title
+from svdlib.lab.studies import comparisons, load_results, reconstruction_error
+from svdlib.pages.exercises import self_check
+from svdlib.pages.quiz import Answer, Question, Quiz
 
 device = choose_device(device)
 n_sets = {"demo": 2, "laptop": 5, "full": 10}[profile]
@@ -342,9 +342,7 @@ figures.figure_nre(*curves_of(here))
 
 # %% tags=["remove-input"]
 if stored:
-    commands = (
-        f"`python -m svdlib.studies.reconstruction_error`, {stored['date']}"
-    )
+    commands = f"`python -m svdlib.lab.studies.reconstruction_error`, {stored['date']}"
     numbers = ", ".join(
         f"{each['songs']} of *{name}*" for name, each in studied.items()
     )
@@ -356,7 +354,7 @@ if stored:
 else:
     display(
         Markdown(
-            "This copy of the library holds no stored study; run `python -m svdlib.studies.reconstruction_error --help` to make one. The tables below show what this page has computed."
+            "This copy of the library holds no stored study; run `python -m svdlib.lab.studies.reconstruction_error --help` to make one. The tables below show what this page has computed."
         )
     )
 
@@ -715,7 +713,7 @@ display(Markdown("\n".join(lines) + f"\n\nBear in mind: {unfair}"))
 # The paper trains each inverter twice: to make the input loss small, or to make input loss and feature loss small together ({doc}`03_training`). *It finds that the NRE with the input loss alone is similar or slightly lower.* We compare trainings that differ in nothing else.
 
 # %%
-from svdlib.studies import findings
+from svdlib.lab.studies import findings
 
 ablation = load_results("inverter_ablation")
 objectives = {}
@@ -751,7 +749,7 @@ if ablation:
     )
 
 # %% tags=["remove-input"]
-no_ablation = "This copy of the library holds no result of `python -m svdlib.studies.inverter_ablation`, so there is nothing to show here."
+no_ablation = "This copy of the library holds no result of `python -m svdlib.lab.studies.inverter_ablation`, so there is nothing to show here."
 
 
 def training_note():

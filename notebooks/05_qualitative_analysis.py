@@ -40,12 +40,13 @@ import torch
 from IPython.display import Markdown, display
 
 import svdlib
-from svdlib import figures, figures_analysis
-from svdlib.devices import choose_device
-from svdlib.exercises import self_check
-from svdlib.gallery import Gallery, inversion_panels
-from svdlib.quiz import Answer, Question, Quiz
-from svdlib.style import layer_title
+from svdlib.compute.devices import choose_device
+from svdlib.lab.figures import paper as figures
+from svdlib.lab.figures import structure as figures_analysis
+from svdlib.lab.figures.gallery import Gallery, inversion_panels
+from svdlib.lab.figures.style import layer_title
+from svdlib.pages.exercises import self_check
+from svdlib.pages.quiz import Answer, Question, Quiz
 
 device = choose_device(device)
 n_songs = {"demo": 8, "laptop": 16, "full": None}[profile]
@@ -236,7 +237,7 @@ display(
 # It works in the page as you see it; no program runs behind it. The address of the page says what you look at, so you can send it to somebody.
 
 # %% tags=["hide-input"]
-from svdlib.explorer import compare, layer_explorer
+from svdlib.pages.explorer import compare, layer_explorer
 
 layer_explorer(
     panels,
@@ -284,7 +285,8 @@ layer_explorer(
 # Before we trust them, we try them on sounds whose answers are known. All go through the same front end and standardisation as the songs.
 
 # %%
-from svdlib.analysis import (
+from svdlib.audio.log_mel import EXCERPT_SAMPLES, SAMPLE_RATE
+from svdlib.lab.analysis.measures import (
     harmonic_fit,
     harmonic_height,
     harmonic_match,
@@ -295,7 +297,6 @@ from svdlib.analysis import (
     onset_match,
     onset_times,
 )
-from svdlib.audio import EXCERPT_SAMPLES, SAMPLE_RATE
 
 time = np.arange(EXCERPT_SAMPLES) / SAMPLE_RATE
 noise = 0.1 * np.random.default_rng(seed).normal(size=EXCERPT_SAMPLES)
@@ -360,7 +361,7 @@ for statement, holds in checks.items():
 # And music? We take excerpts of the test songs and put their frames in random order. Every sound is still there, but no rhythm.
 
 # %%
-from svdlib.studies.kept_structure import draw_excerpts, partners
+from svdlib.lab.studies.kept_structure import draw_excerpts, partners
 
 drawn = draw_excerpts(bank, n_measured, seed)
 originals = bank.gather(drawn)
@@ -382,7 +383,7 @@ print(
 # Now we invert these excerpts from all layers. Each song's excerpts are averaged first, and intervals come from resampling *songs*: excerpts of one song resemble each other, so they are no independent witnesses.
 
 # %%
-from svdlib.studies.song_intervals import mean_over_songs, song_means
+from svdlib.lab.studies.song_intervals import mean_over_songs, song_means
 
 many = svdlib.reconstruct(detector, inverters, originals, batch=8)
 measures = {
@@ -459,11 +460,11 @@ display(
 # %% [markdown]
 # ### Thousands of excerpts
 #
-# The program `svdlib.studies.kept_structure` has measured the same on about 2000 excerpts of each of three corpora, with both families of inverters. Its results are stored with the library, a mean for every song, so that anyone can resample them. The corpora are the test songs of `synthetic`; 20 songs of `synthetic-b`; and five real songs with labels, which are
+# The program `svdlib.lab.studies.kept_structure` has measured the same on about 2000 excerpts of each of three corpora, with both families of inverters. Its results are stored with the library, a mean for every song, so that anyone can resample them. The corpora are the test songs of `synthetic`; 20 songs of `synthetic-b`; and five real songs with labels, which are
 # not part of this repository. The inverters of Conv1 to Conv4 take long, so they have seen every fourth of these excerpts.
 
 # %%
-from svdlib.studies import load_results
+from svdlib.lab.studies import load_results
 
 study = load_results("kept_structure")
 corpora = {}
@@ -802,9 +803,9 @@ display(
 # And the comparison: the *originals* themselves. Voices bring energy at certain frequencies. If vocal originals are already brighter, then an inversion that is brighter for them tells us nothing new about FC8.
 
 # %%
-from svdlib.analysis import high_minus_low, spectral_centroid
-from svdlib.evaluation import roc_points
-from svdlib.studies.song_intervals import separation
+from svdlib.inversion.nre import roc_points
+from svdlib.lab.analysis.measures import high_minus_low, spectral_centroid
+from svdlib.lab.studies.song_intervals import separation
 
 class_drawn = draw_excerpts(bank, 3 * n_measured, seed + 1)
 class_x = bank.gather(class_drawn)
@@ -1030,7 +1031,7 @@ display(Markdown("\n".join(verdicts) + f"\n\n{close}"))
 # An inversion shows what one feature holds. We can also ask which excerpts a layer takes for *similar*: those whose features lie close to each other, in Euclidean distance. This needs no inverter at all. We search among other songs only, since the next moment of the same song would nearly always win.
 
 # %%
-from svdlib.feature_space import (
+from svdlib.lab.analysis.feature_space import (
     features_of,
     nearest_of_other_songs,
     pairwise_distances,
@@ -1170,7 +1171,7 @@ display(
 # At each step we invert the feature, and we let the rest of the detector answer. The row *Original* is a plain cross-fade of the two spectrograms, for comparison. The numbers above the pictures are the detector's answers to the *feature*.
 
 # %%
-from svdlib.feature_space import logits_from, walk
+from svdlib.lab.analysis.feature_space import logits_from, walk
 
 walked_layers = ("conv5", "fc7", "fc8")
 
@@ -1293,7 +1294,7 @@ if both_classes:
 # What is common to all vocal excerpts, in the eyes of a layer? We average the features of the non-vocal and of the vocal excerpts, and invert these two means. The top row shows the means of the originals.
 
 # %%
-from svdlib.feature_space import class_means
+from svdlib.lab.analysis.feature_space import class_means
 
 sung_mask = torch.as_tensor(class_sung, device=device)
 mean_pictures, mean_answers = {}, {}

@@ -40,21 +40,21 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 import svdlib
-from svdlib.analysis import band_frequencies
-from svdlib.audio import FRAME_RATE
-from svdlib.calibration import calibration
-from svdlib.devices import choose_device
-from svdlib.evaluation import area_under_curve, best_threshold, smooth
-from svdlib.exercises import self_check
-from svdlib.figures_detector import figure_reliability, figure_roc
-from svdlib.figures_synthesis import figure_balance
-from svdlib.quiz import Answer, Question, Quiz
-from svdlib.studies import (
+from svdlib.audio.log_mel import FRAME_RATE
+from svdlib.compute.devices import choose_device
+from svdlib.detector.calibration import calibration
+from svdlib.inversion.nre import area_under_curve, best_threshold, smooth
+from svdlib.lab.analysis.measures import band_frequencies
+from svdlib.lab.figures.detector import figure_reliability, figure_roc
+from svdlib.lab.figures.synthesis import figure_balance
+from svdlib.lab.studies import (
     as_json,
     detector_ablation,
     load_results,
     real_singing,
 )
+from svdlib.pages.exercises import self_check
+from svdlib.pages.quiz import Answer, Question, Quiz
 
 device = choose_device(device)
 detector = svdlib.pretrained("detector").to(device)
@@ -382,7 +382,7 @@ ablation = load_results("detector_ablation")
 if ablation is None:
     table = Markdown(
         "The results of this experiment are not part of this version. "
-        "`python -m svdlib.studies.detector_ablation --help` says how to get them."
+        "`python -m svdlib.lab.studies.detector_ablation --help` says how to get them."
     )
 else:
     table = (
@@ -915,7 +915,7 @@ display(
 )
 
 # %% [markdown]
-# **With more time:** label three songs that you know, as {doc}`../book/corpora` says, and measure them with `python -m svdlib.studies.real_singing --corpus folder:my_songs`. Before you look, write down which one will be worst. A guess made before the measurement is worth more than ten explanations after it.
+# **With more time:** label three songs that you know, as {doc}`../book/corpora` says, and measure them with `python -m svdlib.lab.studies.real_singing --corpus folder:my_songs`. Before you look, write down which one will be worst. A guess made before the measurement is worth more than ten explanations after it.
 #
 # ## Further reading
 #

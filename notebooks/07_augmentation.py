@@ -41,14 +41,20 @@ import torch.nn.functional as F
 from IPython.display import Markdown, display
 
 import svdlib
-from svdlib import figures_augmentation as figures
-from svdlib.audio import EXCERPT_FRAMES
-from svdlib.corpora.base import frame_labels
-from svdlib.devices import choose_device
-from svdlib.exercises import self_check
-from svdlib.figures_augmentation import before_after
-from svdlib.gallery import Gallery
-from svdlib.published_augmentation import (
+from svdlib.audio.log_mel import EXCERPT_FRAMES
+from svdlib.audio.spectra import (
+    compress,
+    magnitude_spectra,
+    mel_magnitudes,
+    scale_axes,
+)
+from svdlib.compute.devices import choose_device
+from svdlib.lab.figures import augmentation as figures
+from svdlib.lab.figures.augmentation import before_after
+from svdlib.lab.figures.gallery import Gallery
+from svdlib.pages.exercises import self_check
+from svdlib.pages.quiz import Answer, Question, Quiz
+from svdlib.paper.augmentation import (
     ALL_SEVEN,
     NO_AUGMENTATION,
     PublishedAugmentation,
@@ -56,13 +62,7 @@ from svdlib.published_augmentation import (
     filter_response,
     mix_in,
 )
-from svdlib.quiz import Answer, Question, Quiz
-from svdlib.spectra import (
-    compress,
-    magnitude_spectra,
-    mel_magnitudes,
-    scale_axes,
-)
+from svdlib.songs.corpora.base import frame_labels
 
 device = choose_device(device)
 detector = svdlib.pretrained("detector").to(device)
@@ -162,7 +162,7 @@ Gallery(
 # And here with the strength in your hand:
 
 # %% tags=["hide-input"]
-from svdlib.explorer import layer_explorer
+from svdlib.pages.explorer import layer_explorer
 
 strengths = {"−30 %": 0.7, "−15 %": 0.85, "+15 %": 1.15, "+30 %": 1.3}
 choices = {
@@ -384,8 +384,8 @@ display(
 # versions.
 
 # %%
-from svdlib.detector_training import PITCH_SHIFTS, predict, predict_averaged
-from svdlib.evaluation import area_under_curve, smooth
+from svdlib.detector.training import PITCH_SHIFTS, predict, predict_averaged
+from svdlib.inversion.nre import area_under_curve, smooth
 
 seconds = {"demo": 20, "laptop": 60, "full": 300}[profile]
 samples = tracks[0].load()[: seconds * 22050]
@@ -542,7 +542,7 @@ def check_moved_bands(moved_bands):
 
 
 # %% tags=["exercise"]
-from svdlib.analysis import band_of_frequency
+from svdlib.lab.analysis.measures import band_of_frequency
 
 
 def moved_bands(hertz, pitch):

@@ -41,18 +41,9 @@ import torch
 from IPython.display import Markdown, display
 
 import svdlib
-from svdlib import figures
-from svdlib.descent import minimise
-from svdlib.devices import choose_device
-from svdlib.exercises import self_check
-from svdlib.figures_optimisation import (
-    figure_descents,
-    figure_pictures,
-    figure_ways,
-    figure_weights,
-)
-from svdlib.gallery import Gallery, Panel
-from svdlib.optimisation import (
+from svdlib.compute.devices import choose_device
+from svdlib.inversion.lbfgs import minimise
+from svdlib.inversion.optimisation import (
     PLANS,
     OptimisationPlan,
     feature_distances,
@@ -62,10 +53,19 @@ from svdlib.optimisation import (
     optimise_layers,
     total_variation,
 )
-from svdlib.quiz import Answer, Question, Quiz
-from svdlib.realism import times_as_rough
-from svdlib.studies import load_results
-from svdlib.style import layer_title
+from svdlib.lab.analysis.realism import times_as_rough
+from svdlib.lab.figures import paper as figures
+from svdlib.lab.figures.gallery import Gallery, Panel
+from svdlib.lab.figures.optimisation import (
+    figure_descents,
+    figure_pictures,
+    figure_ways,
+    figure_weights,
+)
+from svdlib.lab.figures.style import layer_title
+from svdlib.lab.studies import load_results
+from svdlib.pages.exercises import self_check
+from svdlib.pages.quiz import Answer, Question, Quiz
 
 device = choose_device(device)
 passes = {"demo": 40, "laptop": 60, "full": 60}[profile]
@@ -470,7 +470,7 @@ Gallery(panels)
 # %% [markdown]
 # ## Over many songs
 #
-# Two excerpts are an impression. So a study measures the four ways on random excerpts of all test songs, and of real songs; its results are stored, and `python -m svdlib.studies.inversion_by_optimisation` repeats it. Intervals come from resampling whole songs.
+# Two excerpts are an impression. So a study measures the four ways on random excerpts of all test songs, and of real songs; its results are stored, and `python -m svdlib.lab.studies.inversion_by_optimisation` repeats it. Intervals come from resampling whole songs.
 
 # %%
 study = load_results("inversion_by_optimisation")

@@ -43,19 +43,19 @@ import torch
 from IPython.display import Markdown, display
 
 import svdlib
-from svdlib.audio import FRAME_LENGTH, HOP_LENGTH
-from svdlib.devices import choose_device
-from svdlib.exercises import self_check
-from svdlib.gallery import Gallery, Panel, inversion_panels
+from svdlib.audio.log_mel import FRAME_LENGTH, HOP_LENGTH
+from svdlib.compute.devices import choose_device
 from svdlib.invert import match_level
-from svdlib.listening import (
+from svdlib.lab.figures.gallery import Gallery, Panel, inversion_panels
+from svdlib.lab.figures.style import layer_title
+from svdlib.pages.exercises import self_check
+from svdlib.pages.listening import (
     ListeningQuiz,
     Riddle,
     audible_difference,
     log_mel_of,
 )
-from svdlib.quiz import Answer, Question, Quiz
-from svdlib.style import layer_title
+from svdlib.pages.quiz import Answer, Question, Quiz
 
 device = choose_device(device)
 n_songs = {"demo": 3, "laptop": 6, "full": None}[profile]
@@ -122,7 +122,7 @@ costs = {
 }
 
 # %% tags=["hide-input"] figure="griffin-lim-rounds" mystnb={"image": {"alt": "Line chart: audible difference in decibels between the wanted log-mel and that of the sound, over the number of rounds of Griffin and Lim's algorithm from 1 to 64. The sentence below gives the ends of the curve."}}
-from svdlib.figures_listening import figure_rounds
+from svdlib.lab.figures.listening import figure_rounds
 
 figure_rounds(costs)
 
@@ -267,7 +267,7 @@ for layer, x_hat in many.items():
     )
 
 # %% tags=["hide-input"] figure="audible-differences" mystnb={"image": {"alt": "Audible difference in decibels over the layers from Conv1 to FC8, for pictures and for sounds, with a line for what the way to sound costs the original. The text below gives the values."}}
-from svdlib.figures_listening import figure_differences
+from svdlib.lab.figures.listening import figure_differences
 
 figure_differences(apart, route)
 

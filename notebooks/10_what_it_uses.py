@@ -40,15 +40,15 @@ import torch
 from IPython.display import Markdown, display
 
 import svdlib
-from svdlib import figures_explanations as figures
-from svdlib import local_explanations as local
-from svdlib import masking
-from svdlib.devices import choose_device
-from svdlib.exercises import self_check
-from svdlib.local_explanations import MAP_TITLES
-from svdlib.quiz import Answer, Question, Quiz
-from svdlib.studies import load_results
-from svdlib.studies import what_it_uses as uses
+from svdlib.compute.devices import choose_device
+from svdlib.lab.analysis import local_explanations as local
+from svdlib.lab.analysis import masking
+from svdlib.lab.analysis.local_explanations import MAP_TITLES
+from svdlib.lab.figures import explanations as figures
+from svdlib.lab.studies import load_results
+from svdlib.lab.studies import what_it_uses as uses
+from svdlib.pages.exercises import self_check
+from svdlib.pages.quiz import Answer, Question, Quiz
 
 device = choose_device(device)
 n_songs = {"demo": 4, "laptop": 16, "full": None}[profile]
@@ -247,7 +247,7 @@ display(
 # %% [markdown]
 # ## Measured on more songs
 #
-# The same function has measured all test songs of the synthetic corpus and five real songs, with `python -m svdlib.studies.what_it_uses`. The intervals come from drawing the songs anew.
+# The same function has measured all test songs of the synthetic corpus and five real songs, with `python -m svdlib.lab.studies.what_it_uses`. The intervals come from drawing the songs anew.
 
 # %% tags=["remove-input"]
 study = load_results("what_it_uses")

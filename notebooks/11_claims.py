@@ -39,10 +39,10 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 import svdlib
-from svdlib.exercises import self_check
-from svdlib.figures_claims import figure_claims
-from svdlib.quiz import Answer, Question, Quiz
-from svdlib.studies import claims, load_results
+from svdlib.lab.figures.claims import figure_claims
+from svdlib.lab.studies import claims, load_results
+from svdlib.pages.exercises import self_check
+from svdlib.pages.quiz import Answer, Question, Quiz
 
 entries = claims.ledger()
 

@@ -9,63 +9,63 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "LogMel": "audio",
-    "Standardizer": "standardizer",
-    "load_audio": "audio",
-    "load_song": "audio",
-    "save_audio": "audio",
-    "sonify": "audio",
-    "open_corpus": "corpora",
-    "load_songs": "corpora.songs",
-    "ExcerptBank": "excerpts",
-    "Songs": "excerpts",
-    "LAYERS": "model",
-    "LAYER_SHAPES": "model",
-    "SVDNet": "model",
-    "VARIANTS": "inverters",
-    "FeatureInverter": "inverters",
-    "build_inverter": "inverters",
-    "count_parameters": "inverters",
-    "PROFILES": "plans",
-    "TrainingPlan": "plans",
-    "fit_inverters": "training",
-    "DETECTOR_PROFILES": "detector_training",
-    "DetectorPlan": "detector_training",
-    "fit_detector": "detector_training",
-    "predict": "detector_training",
-    "EvaluationPlan": "evaluation",
-    "evaluate_inverters": "evaluation",
-    "mean_predictor_nre": "evaluation",
-    "nre": "evaluation",
-    "reconstruct": "evaluation",
-    "pretrained": "checkpoints",
-    "pretrained_inverters": "checkpoints",
-    "load_lasagne": "lasagne",
+    "LogMel": "audio.log_mel",
+    "Standardizer": "audio.standardizer",
+    "load_audio": "audio.log_mel",
+    "load_song": "audio.log_mel",
+    "save_audio": "audio.log_mel",
+    "sonify": "audio.log_mel",
+    "open_corpus": "songs.corpora",
+    "load_songs": "songs.corpora.songs",
+    "ExcerptBank": "detector.excerpts",
+    "Songs": "detector.excerpts",
+    "LAYERS": "detector.model",
+    "LAYER_SHAPES": "detector.model",
+    "SVDNet": "detector.model",
+    "VARIANTS": "inversion.inverters",
+    "FeatureInverter": "inversion.inverters",
+    "build_inverter": "inversion.inverters",
+    "count_parameters": "inversion.inverters",
+    "PROFILES": "inversion.plans",
+    "TrainingPlan": "inversion.plans",
+    "fit_inverters": "inversion.training",
+    "DETECTOR_PROFILES": "detector.training",
+    "DetectorPlan": "detector.training",
+    "fit_detector": "detector.training",
+    "predict": "detector.training",
+    "EvaluationPlan": "inversion.nre",
+    "evaluate_inverters": "inversion.nre",
+    "mean_predictor_nre": "inversion.nre",
+    "nre": "inversion.nre",
+    "reconstruct": "inversion.nre",
+    "pretrained": "zoo.checkpoints",
+    "pretrained_inverters": "zoo.checkpoints",
+    "load_lasagne": "paper.lasagne",
     "invert_song": "invert",
     "write_inversion": "invert",
-    "explore": "explorer_widget",
+    "explore": "pages.widget",
     "SvdlibError": "errors",
 }
 
 __all__ = [*_HOMES, "__version__"]
 
 if TYPE_CHECKING:
-    from svdlib.audio import LogMel, load_audio, load_song, save_audio, sonify
-    from svdlib.checkpoints import pretrained, pretrained_inverters
-    from svdlib.corpora import open_corpus
-    from svdlib.corpora.songs import load_songs
-    from svdlib.detector_training import DETECTOR_PROFILES, DetectorPlan, fit_detector, predict
+    from svdlib.audio.log_mel import LogMel, load_audio, load_song, save_audio, sonify
+    from svdlib.audio.standardizer import Standardizer
+    from svdlib.detector.excerpts import ExcerptBank, Songs
+    from svdlib.detector.model import LAYER_SHAPES, LAYERS, SVDNet
+    from svdlib.detector.training import DETECTOR_PROFILES, DetectorPlan, fit_detector, predict
     from svdlib.errors import SvdlibError
-    from svdlib.evaluation import EvaluationPlan, evaluate_inverters, mean_predictor_nre, nre, reconstruct
-    from svdlib.excerpts import ExcerptBank, Songs
-    from svdlib.explorer_widget import explore
+    from svdlib.inversion.inverters import VARIANTS, FeatureInverter, build_inverter, count_parameters
+    from svdlib.inversion.nre import EvaluationPlan, evaluate_inverters, mean_predictor_nre, nre, reconstruct
+    from svdlib.inversion.plans import PROFILES, TrainingPlan
+    from svdlib.inversion.training import fit_inverters
     from svdlib.invert import invert_song, write_inversion
-    from svdlib.inverters import VARIANTS, FeatureInverter, build_inverter, count_parameters
-    from svdlib.lasagne import load_lasagne
-    from svdlib.model import LAYER_SHAPES, LAYERS, SVDNet
-    from svdlib.plans import PROFILES, TrainingPlan
-    from svdlib.standardizer import Standardizer
-    from svdlib.training import fit_inverters
+    from svdlib.pages.widget import explore
+    from svdlib.paper.lasagne import load_lasagne
+    from svdlib.songs.corpora import open_corpus
+    from svdlib.songs.corpora.songs import load_songs
+    from svdlib.zoo.checkpoints import pretrained, pretrained_inverters
 
 
 def __getattr__(name: str) -> Any:

@@ -17,15 +17,24 @@ import torch
 from torch import Tensor
 
 import svdlib
-from svdlib.audio import EXCERPT_SAMPLES, FRAME_RATE, HOP_LENGTH, SAMPLE_RATE, LogMel, load_song, save_audio, sonify
-from svdlib.detector_training import predict
-from svdlib.devices import choose_device
+from svdlib.audio.log_mel import (
+    EXCERPT_SAMPLES,
+    FRAME_RATE,
+    HOP_LENGTH,
+    SAMPLE_RATE,
+    LogMel,
+    load_song,
+    save_audio,
+    sonify,
+)
+from svdlib.compute.devices import choose_device
+from svdlib.compute.progress import progress
+from svdlib.compute.storage import write_atomically
+from svdlib.detector.model import CENTRE_FRAME, EXCERPT_FRAMES, SVDNet
+from svdlib.detector.training import predict
 from svdlib.errors import AudioError
-from svdlib.evaluation import mean_pairwise_distance, reconstruct, reconstruction_distances, smooth
-from svdlib.model import CENTRE_FRAME, EXCERPT_FRAMES, SVDNet
-from svdlib.progress import progress
+from svdlib.inversion.nre import mean_pairwise_distance, reconstruct, reconstruction_distances, smooth
 from svdlib.recipes import family_in, open_detector, open_inverters
-from svdlib.storage import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -102,7 +111,7 @@ def invert_song(
     Args:
         song: a sound file.
         at: time of the excerpt's centre in seconds; None takes the one that most surely holds singing.
-        device: where to compute, see `svdlib.devices.choose_device`.
+        device: where to compute, see `svdlib.compute.devices.choose_device`.
         detector: weights of the detector; None takes the packaged one.
         weights: a folder with the weights of its eight inverters; None takes the packaged ones.
         variant: which family of inverters; None takes "aligned", unless the folder holds only "published" ones.
@@ -221,7 +230,7 @@ def write_inversion(inversion: SongInversion, folder: str | os.PathLike) -> dict
 
 def write_figures(inversion: SongInversion, folder: Path) -> None:
     """Write `inversions.png` and `detector.png`."""
-    from svdlib.figures_song import plot_detector_curve, plot_inversions
+    from svdlib.lab.figures.song import plot_detector_curve, plot_inversions
 
     excerpt = (inversion.start, inversion.end)
     figures = {

@@ -17,11 +17,12 @@ import numpy as np
 import torch
 
 import svdlib
-from svdlib.checkpoints import DETECTOR_FILE, load_detector, load_inverter, pretrained, save_weights, weights_name
-from svdlib.corpora import FOLDER_KINDS, open_corpus
-from svdlib.corpora.base import Corpus, Track, frame_labels
-from svdlib.corpora.songs import load_songs, with_spectra
-from svdlib.detector_training import (
+from svdlib.audio.standardizer import Standardizer
+from svdlib.compute.devices import choose_device, device_name
+from svdlib.compute.distributed import leader_first, leads, team
+from svdlib.detector.excerpts import ExcerptBank, Songs
+from svdlib.detector.model import LAYERS, SVDNet
+from svdlib.detector.training import (
     DETECTOR_PROFILES,
     DetectorPlan,
     FittedDetector,
@@ -29,22 +30,15 @@ from svdlib.detector_training import (
     predict,
     predict_averaged,
 )
-from svdlib.devices import choose_device, device_name
-from svdlib.distributed import leader_first, leads, team
 from svdlib.errors import CorpusError, TrainingError, WeightsError
-from svdlib.evaluation import (
-    AUC_RULES,
-    EvaluationPlan,
-    detector_scores,
-    evaluate_inverters,
-    smooth,
-)
-from svdlib.excerpts import ExcerptBank, Songs
-from svdlib.inverters import FeatureInverter
-from svdlib.model import LAYERS, SVDNet
-from svdlib.published_training import PublishedPlan
-from svdlib.standardizer import Standardizer
-from svdlib.training import PROFILES, FittedInverters, TrainingPlan, fit_inverters, plan_under
+from svdlib.inversion.inverters import FeatureInverter
+from svdlib.inversion.nre import AUC_RULES, EvaluationPlan, detector_scores, evaluate_inverters, smooth
+from svdlib.inversion.training import PROFILES, FittedInverters, TrainingPlan, fit_inverters, plan_under
+from svdlib.paper.training import PublishedPlan
+from svdlib.songs.corpora import FOLDER_KINDS, open_corpus
+from svdlib.songs.corpora.base import Corpus, Track, frame_labels
+from svdlib.songs.corpora.songs import load_songs, with_spectra
+from svdlib.zoo.checkpoints import DETECTOR_FILE, load_detector, load_inverter, pretrained, save_weights, weights_name
 
 STANDARDISATIONS = ("training", "own")
 """training: mean and deviation per band of the songs that the detector was trained on; own: of the evaluated songs."""
@@ -116,7 +110,7 @@ def train_inverters(
         profile: how long to train: "demo", "laptop", "full" or "published".
         layers: which layers to invert.
         variant: which family of inverters.
-        objective: "joint", "input", "released" or "adversarial", see `svdlib.objectives`.
+        objective: "joint", "input", "released" or "adversarial", see `svdlib.inversion.objectives`.
         seed: of everything that is random.
         device: where to train, see `choose_device`.
         precision: of activations: "auto", "float32" or "bfloat16", see `choose_precision`.

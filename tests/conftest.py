@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from svdlib.audio import SAMPLE_RATE
+from svdlib.audio.log_mel import SAMPLE_RATE
 
-torch.set_num_threads(min(2, os.cpu_count() or 1))
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,14 +10,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).parent
+from places import CHILDREN_PATH, ROOT
 
 
-def run_and_kill(module: str, folder: Path, *, writes: int, threads: int, every_update: bool) -> None:
+def run_and_kill(module: str | Path, folder: Path, *, writes: int, threads: int, every_update: bool) -> None:
     """Let `fit(folder)` of a test module run until it is killed, and make sure that it was.
 
     Args:
-        module: whose `fit` it is.
+        module: the file of the test module whose `fit` it is.
         folder: where the run keeps its state.
         writes: of which file written the process dies, counted from 1: the file is on the disk under its temporary
             name, and is not renamed any more.
@@ -25,11 +25,11 @@ def run_and_kill(module: str, folder: Path, *, writes: int, threads: int, every_
         every_update: whether a state is written after every update, not only after every epoch.
     """
     child = subprocess.run(
-        [sys.executable, __file__, module, str(folder), str(writes), str(threads), str(int(every_update))],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)])},
+        [sys.executable, __file__, str(module), str(folder), str(writes), str(threads), str(int(every_update))],
+        env=os.environ | {"PYTHONPATH": CHILDREN_PATH},
         capture_output=True,
         text=True,
-        cwd=HERE.parent,
+        cwd=ROOT,
     )
     assert child.returncode == -signal.SIGKILL, child.stderr
 
@@ -37,7 +37,7 @@ def run_and_kill(module: str, folder: Path, *, writes: int, threads: int, every_
 def main(module: str, folder: str, writes: str, threads: str, every_update: str) -> None:
     import torch
 
-    import svdlib.storage as storage
+    import svdlib.compute.storage as storage
 
     torch.set_num_threads(int(threads))
     replace, left = os.replace, int(writes)
@@ -51,7 +51,8 @@ def main(module: str, folder: str, writes: str, threads: str, every_update: str)
 
     storage.os.replace = replace_or_die
     options = {"checkpoint_minutes": 0} if int(every_update) else {}
-    importlib.import_module(module).fit(Path(folder), **options)
+    sys.path.insert(0, str(Path(module).parent))
+    importlib.import_module(Path(module).stem).fit(Path(folder), **options)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import oracles
 
-from svdlib.model import LAYER_SHAPES
+from svdlib.detector.model import LAYER_SHAPES
 
 # Table 1 of the paper for FC7; the others as in the released models.
 DENSE_GROWTH = "FC256 Uconv64 Conv64 Uconv32 Conv32 Uconv16 Conv16 Uconv8 Conv8 Uconv1"

@@ -12,13 +12,13 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny
 import torch
 import torch.nn.functional as F
+from places import ROOT
 from test_imports import BLOCK_ALL_BUT_TORCH_AND_NUMPY
 from test_imports import run as run_code
 
@@ -26,14 +26,13 @@ from benchmarks import __main__ as runner
 from benchmarks import detector_training, inverter_training, log_mel, measuring
 from benchmarks.flops import count_detector_update, count_update
 from benchmarks.measuring import Options, Spread, Table
-from svdlib import gpu_job
-from svdlib.audio import LogMel
-from svdlib.inverters import PUBLISHED, build_inverter
-from svdlib.model import CENTRE_FRAME, LAYER_SHAPES, LAYERS
-from svdlib.runs import mix_seeds, own_chance
-from svdlib.training import TrainingPlan, fit_inverters
+from svdlib.audio.log_mel import LogMel
+from svdlib.compute.run_state import mix_seeds, own_chance
+from svdlib.detector.model import CENTRE_FRAME, LAYER_SHAPES, LAYERS
+from svdlib.inversion.inverters import PUBLISHED, build_inverter
+from svdlib.inversion.training import TrainingPlan, fit_inverters
+from svdlib.lab import gpu_job
 
-ROOT = Path(__file__).resolve().parent.parent
 QUICK = Options(quick=True)
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -12,7 +12,7 @@ import chapters
 import teaching
 import worksheets
 from slides import SLIDES_TYPE
-from svdlib.exercises import Verdict
+from svdlib.pages.exercises import Verdict
 
 HEAD = """# A chapter
 
@@ -151,7 +151,7 @@ def test_verdicts_that_show_a_broken_exercise_are_errors(stub, solution, words):
 
 
 def test_a_kernel_stores_verdicts_so_that_they_are_found():
-    source = """from svdlib.exercises import self_check
+    source = """from svdlib.pages.exercises import self_check
 
 @self_check
 def check_it(answer):

@@ -3,13 +3,11 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from places import CHILDREN_PATH, ROOT
 
 import svdlib
-
-HERE = Path(__file__).parent
 
 BLOCK_ALL_BUT_TORCH_AND_NUMPY = """
 import sys, sysconfig, os
@@ -53,10 +51,10 @@ print(scores["fc8"].nre)
 def run(code, *arguments):
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)])},
+        env=os.environ | {"PYTHONPATH": CHILDREN_PATH},
         capture_output=True,
         text=True,
-        cwd=HERE.parent,
+        cwd=ROOT,
     )
 
 

@@ -7,11 +7,11 @@ import pytest
 import soundfile
 import torch
 
-from svdlib.audio import EXCERPT_SAMPLES, SAMPLE_RATE, LogMel, load_audio
-from svdlib.checkpoints import pretrained
+from svdlib.audio.log_mel import EXCERPT_SAMPLES, SAMPLE_RATE, LogMel, load_audio
+from svdlib.detector.model import LAYERS
 from svdlib.errors import AudioError, DeviceError
 from svdlib.invert import describe, excerpt_at, invert_song, match_level, surest_singing, write_inversion
-from svdlib.model import LAYERS
+from svdlib.zoo.checkpoints import pretrained
 
 SOUNDS = {"input.wav", *(f"{layer}.wav" for layer in LAYERS)}
 CENTRE = 2.0  # seconds

@@ -8,14 +8,14 @@ import tiny
 import torch
 
 from svdlib import recipes
-from svdlib.checkpoints import load_detector, load_inverter
-from svdlib.corpora import open_corpus
-from svdlib.corpora.base import frame_labels
-from svdlib.detector_training import DETECTOR_PROFILES, DetectorPlan, predict_averaged
+from svdlib.detector.training import DETECTOR_PROFILES, DetectorPlan, predict_averaged
 from svdlib.errors import CorpusError, TrainingError, WeightsError
-from svdlib.evaluation import published_auc, smooth
-from svdlib.published_training import PublishedPlan
-from svdlib.training import PROFILES, TrainingPlan
+from svdlib.inversion.nre import published_auc, smooth
+from svdlib.inversion.training import PROFILES, TrainingPlan
+from svdlib.paper.training import PublishedPlan
+from svdlib.songs.corpora import open_corpus
+from svdlib.songs.corpora.base import frame_labels
+from svdlib.zoo.checkpoints import load_detector, load_inverter
 
 CORPUS = "synthetic:songs=3,seconds=8,seed=3"
 

@@ -5,10 +5,10 @@ import functools
 import numpy as np
 import torch
 
-from svdlib.corpora.songs import load_songs
-from svdlib.excerpts import ExcerptBank, Songs
-from svdlib.model import SVDNet
-from svdlib.standardizer import Standardizer
+from svdlib.audio.standardizer import Standardizer
+from svdlib.detector.excerpts import ExcerptBank, Songs
+from svdlib.detector.model import SVDNet
+from svdlib.songs.corpora.songs import load_songs
 
 
 def songs(seed=0, count=1, frames=300, level=0.0):

@@ -15,21 +15,21 @@ from unittest import mock
 import numpy as np
 import tiny
 import torch
+from places import CHILDREN_PATH, ROOT, TESTS
 from torch import nn
 
-import svdlib.storage as storage
-import svdlib.training as training
-from svdlib.batch_norm import share_batches
-from svdlib.detector_training import DetectorPlan, fit_detector
-from svdlib.distributed import processes, rank, team
-from svdlib.dropout import share_dropout
-from svdlib.excerpts import Songs
-from svdlib.published_augmentation import PublishedAugmentation
-from svdlib.published_training import PublishedPlan
-from svdlib.spectra import N_BINS, pack
-from svdlib.training import TrainingPlan, fit_inverters
+import svdlib.compute.storage as storage
+import svdlib.inversion.training as training
+from svdlib.audio.spectra import N_BINS, pack
+from svdlib.compute.batch_norm import share_batches
+from svdlib.compute.distributed import processes, rank, team
+from svdlib.compute.dropout import share_dropout
+from svdlib.detector.excerpts import Songs
+from svdlib.detector.training import DetectorPlan, fit_detector
+from svdlib.inversion.training import TrainingPlan, fit_inverters
+from svdlib.paper.augmentation import PublishedAugmentation
+from svdlib.paper.training import PublishedPlan
 
-HERE = Path(__file__).parent
 PLAN = TrainingPlan(epochs=2, batch_size=4, steps_per_epoch=3, validation_excerpts=12)
 LAYERS = ("fc8", "mp3")
 DETECTOR_PLAN = DetectorPlan(epochs=2, steps_per_epoch=2, batch_size=4)
@@ -38,14 +38,14 @@ PUBLISHED_PLAN = PublishedPlan(
 )
 
 
-def start(action, *words, count=2, script=HERE / "together.py"):
+def start(action, *words, count=2, script=TESTS / "together.py"):
     """Start an action in several processes and return that of torchrun."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={count}"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": CHILDREN_PATH, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [*command, *map(str, (script, action, *words) if script else (action, *words))],
         env=environment,
-        cwd=HERE.parent,
+        cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from svdlib.audio import EXCERPT_SAMPLES, SAMPLE_RATE
-from svdlib.explorer import Comparison, Measures, front_end, layer_explorer, move_data_out
-from svdlib.gallery import Panel
-from svdlib.model import EXCERPT_FRAMES, N_BANDS
+from svdlib.audio.log_mel import EXCERPT_SAMPLES, SAMPLE_RATE
+from svdlib.detector.model import EXCERPT_FRAMES, N_BANDS
+from svdlib.lab.figures.gallery import Panel
+from svdlib.pages.explorer import Comparison, Measures, front_end, layer_explorer, move_data_out
 
 pytestmark = pytest.mark.book
 

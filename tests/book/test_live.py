@@ -14,9 +14,9 @@ import soundfile
 import torch
 import yaml
 
-from svdlib.audio import SAMPLE_RATE, LogMel, load_audio, save_audio
-from svdlib.checkpoints import pretrained, pretrained_inverters
-from svdlib.evaluation import smooth
+from svdlib.audio.log_mel import SAMPLE_RATE, LogMel, load_audio, save_audio
+from svdlib.inversion.nre import smooth
+from svdlib.zoo.checkpoints import pretrained, pretrained_inverters
 
 pytestmark = pytest.mark.book
 

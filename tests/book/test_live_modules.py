@@ -12,11 +12,11 @@ import pytest
 import torch
 from needs import missing
 
-from svdlib.analysis import describe
-from svdlib.audio import LogMel, mel_filterbank, sonify
-from svdlib.checkpoints import pretrained
-from svdlib.evaluation import mean_pairwise_distance, smooth
+from svdlib.audio.log_mel import LogMel, mel_filterbank, sonify
+from svdlib.inversion.nre import mean_pairwise_distance, smooth
 from svdlib.invert import surest_singing
+from svdlib.lab.analysis.measures import describe
+from svdlib.zoo.checkpoints import pretrained
 
 pytestmark = pytest.mark.book
 

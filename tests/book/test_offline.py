@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from svdlib.audio import SAMPLE_RATE
-from svdlib.model import LAYERS
+from svdlib.audio.log_mel import SAMPLE_RATE
+from svdlib.detector.model import LAYERS
 
 pytestmark = pytest.mark.book
 

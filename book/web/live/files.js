@@ -1,7 +1,7 @@
 /**
  * Files that come as scripts: a page opened from a disk may load scripts but not fetch files.
  *
- * Each script puts files, gzipped and in base64, into the global object `svdlibFiles`; see `svdlib.export_web`.
+ * Each script puts files, gzipped and in base64, into the global object `svdlibFiles`; see `svdlib.pages.export_web`.
  */
 
 /** @typedef {Record<string, string>} Packed the files of some scripts by name, gzipped and in base64 */

@@ -7,7 +7,7 @@ const MEDIAN_FRAMES = 56;
 const COMPARED_EXCERPTS = 64;
 
 /**
- * Median-filter a curve over 56 frames, edges repeated, as `svdlib.evaluation.smooth`.
+ * Median-filter a curve over 56 frames, edges repeated, as `svdlib.inversion.nre.smooth`.
  * @param {Float32Array} curve
  * @returns {Float32Array}
  */
@@ -64,7 +64,7 @@ export function typicalDistance(standardised) {
 }
 
 /**
- * Put a spectrogram into words, for those who cannot see it, as `svdlib.analysis.describe`.
+ * Put a spectrogram into words, for those who cannot see it, as `svdlib.lab.analysis.measures.describe`.
  * @param {Float32Array} logMel natural logarithms, frames times 80
  */
 export function describe(logMel) {

@@ -1,0 +1,449 @@
+"""The command line: `svdlib corpus|train|evaluate|invert|convert|export`.
+
+Results go to stdout, progress and messages to stderr. Exit status: 0 done, 1 a fault in svdlib, 2 something that the
+user can put right, 130 interrupted.
+"""
+
+import argparse
+import math
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from svdlib.cli import actions
+from svdlib.compute.command_line import UsageError, run_safely
+
+PROFILES = ("demo", "laptop", "full", "published")
+STANDARDISATIONS = ("training", "own")
+AUC_RULES = ("exact", "published")
+PRECISIONS = ("auto", "float32", "bfloat16")
+DEFAULT_CORPUS = "synthetic"
+LARGEST_SEED = 2**31 - 1
+LAYER_NAMES = "conv1 conv2 mp3 conv4 conv5 mp6 fc7 fc8"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status; no exception but SystemExit (of --help) leaves it.
+
+    Args:
+        arguments: the words after `svdlib`; None takes those of this process.
+    """
+
+    def act() -> None:
+        options = build_parser().parse_args(arguments)
+        options.act(options)
+
+    words = sys.argv[1:] if arguments is None else arguments
+    return run_safely(act, resumable="train" in words[:1])
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are SvdlibErrors: one line, as all others."""
+
+    def __init__(self, **options) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> None:
+        """Raise UsageError instead of printing the usage."""
+        raise UsageError(f"{message}. See: {self.prog} --help")
+
+
+def build_parser() -> Parser:
+    """Describe all verbs and their options."""
+    from svdlib import __version__
+
+    parser = Parser(
+        prog="svdlib",
+        description="Look and listen inside a singing-voice detector by inverting its features.",
+        epilog="example:\n  svdlib invert song.mp3 --out inversions",
+    )
+    parser.add_argument("--version", action="version", version=f"svdlib {__version__}")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", dest="verb", required=True)
+    _add_corpus(verbs)
+    _add_train(verbs)
+    _add_evaluate(verbs)
+    _add_invert(verbs)
+    _add_convert(verbs)
+    _add_export(verbs)
+    return parser
+
+
+# --- the verbs -----------------------------------------------------------------------------------------------------
+
+
+def _add_corpus(verbs) -> None:
+    parser = verbs.add_parser(
+        "corpus",
+        help="get or prepare a corpus, say what is in it, or write it to files",
+        description="Get or prepare a corpus, say what is in it, or write it to files.",
+        epilog="examples:\n  svdlib corpus info synthetic\n  svdlib corpus build folder:my_songs\n"
+        "  svdlib corpus fetch jamendo\n"
+        "  svdlib corpus export synthetic:songs=6 --out six_songs --stems",
+    )
+    parts = parser.add_subparsers(title="verbs", metavar="VERB", dest="part", required=True)
+    for name, act, text in (
+        ("build", actions.build_corpus, "compute the spectrograms of all songs and keep them for later runs"),
+        ("info", actions.describe_corpus, "count the songs and the singing, say what is missing; decode nothing"),
+        ("fetch", actions.fetch_corpus, "download a corpus that others have published, after showing its licence"),
+        ("export", actions.export_corpus, "write songs, labels and splits to a folder that folder:DIR reads"),
+    ):
+        part = parts.add_parser(name, help=text, description=f"{text.capitalize()}.", epilog=CORPUS_NAMES)
+        part.add_argument("name", metavar="NAME", help="the corpus, see below")
+        if name == "export":
+            _add_out(part)
+            part.add_argument("--stems", action="store_true", help="voice and band as well, of synthetic corpora")
+        if name == "fetch":
+            part.add_argument("--to", type=Path, metavar="DIR", help="the corpus's folder (default: see below)")
+            part.add_argument("--yes", action="store_true", help="agree to the licence without being asked")
+        if name in ("build", "export"):
+            _add_processes(part)
+        _add_json(part)
+        part.set_defaults(act=act)
+
+
+def _add_train(verbs) -> None:
+    parser = verbs.add_parser(
+        "train",
+        help="train a detector or its inverters",
+        description="Train a detector or its inverters.",
+        epilog=TRAIN_EXAMPLES,
+    )
+    parts = parser.add_subparsers(title="what to train", metavar="WHAT", dest="part", required=True)
+    for name, act, text, laptop in (
+        ("detector", actions.train_detector, "train the singing-voice detector", "a quarter of an hour"),
+        ("inverters", actions.train_inverters, "train one inverter per layer, all in one run", "an hour"),
+    ):
+        part = parts.add_parser(name, help=text, description=f"{text.capitalize()}.", epilog=TRAIN_EXAMPLES)
+        _add_training_options(part, folder=Path("runs", name), laptop=laptop)
+        part.set_defaults(act=act)
+    _add_layers(part)
+    part.add_argument(
+        "--objective",
+        default="joint",
+        metavar="NAME",
+        help="joint: input and feature loss, as in the paper (default); input: input loss alone; released: the step of "
+        "the released code, whose feature loss has no gradient; adversarial: joint, and a discriminator to deceive",
+    )
+    part.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default=PRECISIONS[0],
+        help="of activations: bfloat16 is half as wide and faster where the device has units for it (auto, default)",
+    )
+    _add_detector(part)
+
+
+def _add_training_options(parser: Parser, folder: Path, laptop: str) -> None:
+    parser.add_argument(
+        "--profile",
+        choices=PROFILES,
+        default="demo",
+        help=f"how long: demo, a minute (default); laptop, about {laptop} on two cores; full, for a GPU; published, to "
+        "the letter of the papers, for a GPU",
+    )
+    _add_corpus_and_device(parser)
+    seed = _number(int, 0, LARGEST_SEED)
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of everything random (default 0)")
+    parser.add_argument(
+        "--folder", type=Path, default=folder, help=f"where state and weights are kept (default {folder})"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on from where a run in the folder stopped")
+    parser.add_argument(
+        "--minutes",
+        type=_number(float, 0),
+        default=float("inf"),
+        metavar="M",
+        help="stop in good order after so many minutes, to be resumed",
+    )
+
+
+def _add_evaluate(verbs) -> None:
+    parser = verbs.add_parser(
+        "evaluate",
+        help="score a detector or its inverters on the test songs of a corpus",
+        description="Score a detector or its inverters on the test songs of a corpus, its validation songs or all.",
+        epilog=EVALUATE_EXAMPLES,
+    )
+    parts = parser.add_subparsers(title="what to evaluate", metavar="WHAT", dest="part", required=True)
+    for name, act, text in (
+        ("detector", actions.evaluate_detector, "accuracy and area under the ROC curve, over all frames and per song"),
+        ("nre", actions.evaluate_nre, "normalised reconstruction error (NRE) of each inverter"),
+    ):
+        part = parts.add_parser(name, help=text, description=f"Print the {text}.", epilog=EVALUATE_EXAMPLES)
+        _add_corpus_and_device(part)
+        part.add_argument(
+            "--split", choices=("valid", "test", "all"), default="test", help="which of its songs (default test)"
+        )
+        if name == "detector":
+            _add_scoring(part)
+        _add_detector(part)
+        _add_json(part)
+        part.set_defaults(act=act)
+    _add_layers(part)
+    _add_weights(part)
+    part.add_argument(
+        "--sets", type=_number(int, 1), default=10, metavar="N", help="evaluation sets to average over (default 10)"
+    )
+    part.add_argument(
+        "--per-song", type=_number(int, 2), default=8, metavar="N", help="random excerpts per song and set (default 8)"
+    )
+    part.add_argument(
+        "--standardise",
+        choices=STANDARDISATIONS,
+        default="training",
+        help="with mean and deviation of the detector's training songs (training, default) or of these songs (own)",
+    )
+
+
+def _add_scoring(parser: Parser) -> None:
+    parser.add_argument(
+        "--average-pitch",
+        action="store_true",
+        help="average the predictions over versions of each song transposed by up to 20 %% (five times the work)",
+    )
+    parser.add_argument(
+        "--auc",
+        choices=AUC_RULES,
+        default=AUC_RULES[0],
+        help="exact: every frame is a threshold (default); published: 105 thresholds, as in Schlüter & Grill's code",
+    )
+
+
+def _add_invert(verbs) -> None:
+    parser = verbs.add_parser(
+        "invert",
+        help="see and hear what each layer keeps of a song",
+        description=INVERT_DESCRIPTION,
+        epilog=INVERT_EXAMPLES,
+    )
+    parser.add_argument("song", metavar="SONG", type=Path, help="a sound file: mp3, ogg, flac, wav or aiff")
+    _add_out(parser)
+    parser.add_argument(
+        "--at",
+        type=_number(float),
+        metavar="SECONDS",
+        help="centre of the excerpt (default: where singing is surest, near-silence left aside)",
+    )
+    _add_device(parser)
+    _add_detector(parser)
+    _add_weights(parser)
+    parser.add_argument(
+        "--variant",
+        metavar="NAME",
+        help="family of inverters: aligned (default) or published (default where FOLDER has no others)",
+    )
+    _add_json(parser)
+    parser.set_defaults(act=actions.invert)
+
+
+def _add_convert(verbs) -> None:
+    parser = verbs.add_parser(
+        "convert",
+        help="turn the authors' weights (.npz of Lasagne) into files that the other verbs take",
+        description=CONVERT_DESCRIPTION,
+        epilog=CONVERT_EXAMPLES,
+    )
+    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="an .npz file of a detector or an inverter")
+    _add_out(parser)
+    parser.add_argument(
+        "--layer", metavar="LAYER", help="whose inverter a single FILE must hold (default: known from its arrays)"
+    )
+    parser.add_argument(
+        "--standardizer",
+        type=Path,
+        metavar="FILE",
+        help="an .npz file with mean and std of the 80 mel bands, as the detector was trained with",
+    )
+    parser.add_argument(
+        "--threshold", type=_number(float, 0, 1), metavar="P", help="the detector's: above it a frame counts as sung"
+    )
+    parser.set_defaults(act=actions.convert)
+
+
+def _add_export(verbs) -> None:
+    parser = verbs.add_parser("export", help="write the networks for other programs", description=EXPORT_DESCRIPTION)
+    parts = parser.add_subparsers(title="formats", metavar="FORMAT", dest="part", required=True)
+    part = parts.add_parser(
+        "onnx",
+        help="detector and inverters as ONNX files",
+        description=EXPORT_DESCRIPTION,
+        epilog="example:\n  svdlib export onnx --out onnx",
+    )
+    _add_out(part)
+    _add_variant(part)
+    part.set_defaults(act=actions.export_onnx)
+    part = parts.add_parser(
+        "web",
+        help="the same as scripts that a page can load, also from a disk",
+        description=EXPORT_WEB_DESCRIPTION,
+        epilog="example:\n  svdlib export web --out networks",
+    )
+    _add_out(part)
+    _add_variant(part, default="aligned")
+    part.set_defaults(act=actions.export_web)
+
+
+# --- options that several verbs share ------------------------------------------------------------------------------
+
+
+def _add_corpus_and_device(parser: Parser) -> None:
+    parser.add_argument(
+        "--corpus",
+        default=DEFAULT_CORPUS,
+        metavar="NAME",
+        help="synthetic (default), synthetic:songs=6,seconds=20,seed=1, folder:PATH, or a fetched one such as jamendo",
+    )
+    _add_device(parser)
+
+
+def _add_device(parser: Parser) -> None:
+    parser.add_argument(
+        "--device", default="auto", metavar="NAME", help="auto (default: a GPU if there is one), cpu, cuda, cuda:1"
+    )
+
+
+def _add_detector(parser: Parser) -> None:
+    parser.add_argument(
+        "--detector", type=Path, metavar="FILE", help="the detector's weights (default: the packaged ones)"
+    )
+
+
+def _add_weights(parser: Parser) -> None:
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FOLDER",
+        help="folder with the weights of that detector's inverters (default: the packaged ones)",
+    )
+
+
+def _add_layers(parser: Parser) -> None:
+    parser.add_argument(
+        "--layers",
+        nargs="+",
+        default=LAYER_NAMES.split(),
+        metavar="LAYER",
+        help=f"which layers (default all: {LAYER_NAMES})",
+    )
+    _add_variant(parser)
+
+
+def _add_variant(parser: Parser, default: str = "published") -> None:
+    parser.add_argument(
+        "--variant",
+        default=default,
+        metavar="NAME",
+        help=f"family of inverters: published or aligned (default {default})",
+    )
+
+
+def _add_out(parser: Parser) -> None:
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder to write to; made, with those above, if missing"
+    )
+
+
+def _add_processes(parser: Parser) -> None:
+    parser.add_argument(
+        "--processes",
+        type=_number(int, 1),
+        metavar="N",
+        help="how many songs to work on at once (default: SVDLIB_PROCESSES, or else all cores)",
+    )
+
+
+def _add_json(parser: Parser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout and nothing else there")
+
+
+def _number(kind: type, smallest: float = -math.inf, largest: float = math.inf) -> Callable[[str], float]:
+    """A reader of whole (int) or other (float) numbers from the smallest up to the largest."""
+    wanted = "a whole number" if kind is int else "a number"
+    if largest < math.inf:
+        wanted += f" from {smallest} to {largest}"
+    elif smallest > -math.inf:
+        wanted += f" of {smallest} or more"
+
+    def read(text: str) -> float:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = None
+        if number is None or not smallest <= number <= largest:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+        return number
+
+    return read
+
+
+CORPUS_NAMES = """corpora:
+  synthetic                           93 songs of a minute, made by procedure
+  synthetic:songs=6,seconds=20,seed=1 as many and as long as you like
+  synthetic-b                         other singers, instruments and mixes, to test on what no training
+                                      has met; with the same options
+  folder:PATH                         your own: PATH/audio/NAME.mp3 (or ogg, flac, wav, aiff),
+                                      PATH/labels/NAME.lab with lines "start end sing|nosing" in seconds,
+                                      and, if you like, PATH/splits.csv with the columns file,split
+  jamendo, rwc, jamendolyrics, electrobyte
+                                      published by others, with licences of their own: `svdlib corpus
+                                      fetch NAME` gets them; NAME:PATH where they lie in a folder of yours
+
+Fetched corpora are kept in the user's data folder, or where the environment variable SVDLIB_DATA says.
+Spectrograms are kept in the user's cache folder, or where the environment variable SVDLIB_CACHE says."""
+
+TRAIN_EXAMPLES = """examples:
+  svdlib train detector --profile laptop --corpus folder:my_songs
+  svdlib train inverters --variant aligned --resume
+  svdlib train inverters --layers fc7 fc8 --detector runs/detector/detector.safetensors
+  svdlib train inverters --profile full --minutes 9 --resume
+  svdlib train inverters --profile published --objective released --folder runs/released
+  torchrun --nproc_per_node=4 -m svdlib train inverters --profile full      (on four GPUs at once)
+
+Ctrl-C stops a run, --resume goes on with it. The paths of the weights are printed when it is finished."""
+
+EVALUATE_EXAMPLES = """examples:
+  svdlib evaluate detector --corpus folder:my_songs --split all
+  svdlib evaluate nre --split valid --layers conv5 fc7
+  svdlib evaluate nre --corpus folder:my_songs --split all --standardise own
+  svdlib evaluate nre --weights runs/inverters --detector runs/detector/detector.safetensors --json"""
+
+INVERT_EXAMPLES = """examples:
+  svdlib invert song.mp3 --out inversions
+  svdlib invert song.mp3 --out inversions --at 61.5
+  svdlib invert song.mp3 --out as-in-the-paper --variant published
+  svdlib invert song.mp3 --out inversions --detector authors/detector.safetensors --weights authors"""
+
+INVERT_DESCRIPTION = """Choose an excerpt of about 1.6 s, invert it from each of the detector's eight layers, and write:
+
+  inversions.png   the excerpt and its eight inversions
+  detector.png     the probability of singing over the song
+  input.wav        the excerpt itself
+  conv1.wav ...    what each layer keeps of it, made audible: eight files
+  inversions.json  the numbers"""
+
+CONVERT_DESCRIPTION = """Write weights in .npz files of Lasagne, the library that the paper's models were built with, to
+DIR as detector.safetensors and published-LAYER.safetensors. Nothing in the files is executed. A detector needs
+--standardizer and --threshold, which its own file does not hold."""
+
+CONVERT_EXAMPLES = """examples:
+  svdlib convert detector.npz inverters/*.npz --out authors --standardizer jamendo_meanstd.npz --threshold 0.5
+  svdlib evaluate nre --detector authors/detector.safetensors --weights authors --corpus folder:my_songs"""
+
+EXPORT_DESCRIPTION = """Write the packaged detector and inverters to DIR as ONNX files that take and give raw log-mels
+(natural logarithm, not standardised). Needs the package onnx."""
+
+EXPORT_WEB_DESCRIPTION = """Write the packaged detector and inverters to DIR for pages in a browser:
+
+  constants.js   constants.json: mean and deviation of each mel band, the threshold
+  detector.js    piece.onnx scores every frame of a piece of a song, excerpt.onnx gives all features of
+                 excerpts; detector.weights belongs to both
+  inverters.js   conv1.onnx ... fc8.onnx
+
+They are classic scripts, so that they load from a disk too. Each puts its files into the object svdlibFiles, by name,
+gzipped and in base64. The networks take and give standardised log-mels; their weights are stored as float16, and they
+compute in float32. Needs the package onnx."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

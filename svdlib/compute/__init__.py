@@ -1,0 +1,1 @@
+"""What any long computation needs: devices, several processes, storage, resumable runs, progress."""

@@ -1,0 +1,115 @@
+"""Files that are either whole or absent, and training states without pickle."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from svdlib.compute.npz import DAMAGE
+from svdlib.errors import OutputError, TrainingError
+
+META = "meta"
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file under a temporary name and rename it, so that a killed run never leaves half a file.
+
+    Args:
+        path: the file to write; missing folders are made.
+        write: writes the content to an open binary file.
+
+    Raises:
+        OutputError: if the place cannot be written or the disk is full; an older file stays as it was.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(partial, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write {path}: {error.strerror or error}. Choose a folder you may write to."
+        ) from error
+    finally:
+        # What stopped the writing may stop the tidying too; only the first is worth telling.
+        with suppress(OSError):
+            partial.unlink()
+
+
+def remove_leftovers(path: Path) -> None:
+    """Delete what killed processes left of unfinished writes of `path`; nobody else may be writing it."""
+    for partial in Path(path).parent.glob(f".{Path(path).name}.*.partial"):
+        partial.unlink(missing_ok=True)
+
+
+def save_state(path: Path, arrays: Mapping[str, Tensor | np.ndarray], meta: Mapping[str, Any]) -> None:
+    """Save arrays and a JSON description into one .npz file, atomically.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
+    content = {name: np.asarray(torch.as_tensor(value).detach().cpu()) for name, value in arrays.items()}
+    content[META] = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
+    write_atomically(path, lambda file: np.savez(file, **content))
+
+
+def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Load what `save_state` wrote.
+
+    Raises:
+        TrainingError: if the file is missing or damaged.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise TrainingError(f"There is no training state at {path}. Start the run without resuming.")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            meta = json.loads(archive[META].tobytes())
+            arrays = {name: torch.from_numpy(archive[name]) for name in archive.files if name != META}
+    except DAMAGE as error:
+        raise TrainingError(f"The training state {path} is damaged ({error}). Delete it and start again.") from error
+    return arrays, meta
+
+
+def digest(values: Tensor) -> str:
+    """Sixteen characters that tell one tensor's content from another's."""
+    return hashlib.sha256(values.detach().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
+
+
+def pack_adam(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Adam's running values, named "adam/NUMBER/NAME" by the number of the parameter."""
+    states = optimiser.state_dict()["state"]
+    return {f"adam/{number}/{name}": value for number, values in states.items() for name, value in values.items()}
+
+
+def restore_adam(
+    optimiser: torch.optim.Optimizer, averages: Mapping[int, Mapping[str, Tensor]], rates: Sequence[float]
+) -> None:
+    """Put Adam back to where a saved state left it.
+
+    Args:
+        optimiser: the new optimiser, its parameters in the same order as when the state was saved.
+        averages: per number of a parameter, Adam's running values.
+        rates: step size per parameter group.
+    """
+    state = optimiser.state_dict()
+    state["state"] = {number: dict(values) for number, values in averages.items()}
+    for group, rate in zip(state["param_groups"], rates, strict=True):
+        group["lr"] = rate
+    optimiser.load_state_dict(state)
+    for parameter, values in optimiser.state.items():
+        for name, value in values.items():
+            if value.shape == parameter.shape:
+                # A file keeps no memory layout, and the fused update pairs values by their place in memory.
+                values[name] = torch.empty_like(parameter).copy_(value)

@@ -1,0 +1,1 @@
+"""Measures of spectrograms, features and explanations, and intervals over songs."""

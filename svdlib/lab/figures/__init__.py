@@ -1,0 +1,1 @@
+"""The figures of the book, a module for each chapter or subject."""

@@ -1,0 +1,212 @@
+"""Figures 1 to 3: the method and the networks as diagrams.
+
+The networks are drawn from the modules themselves and from the shapes that a forward pass has, so that a diagram cannot
+disagree with the code.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.patches import FancyBboxPatch, Rectangle
+from torch import nn
+
+from svdlib.detector.model import EXCERPT_FRAMES, LAYER_SHAPES, N_BANDS, SVDNet
+from svdlib.inversion.inverters import FeatureInverter
+from svdlib.lab.figures.style import BLUE, GREY, ORANGE, STYLE, Drawing, layer_title
+
+ROW_HEIGHT = 0.62  # inches
+LARGEST_BOX = (1.25, 0.7)  # width in inches and height in rows of an excerpt
+VECTOR_WIDTH = 2.0 / 256  # inches per unit
+SHEET_SHIFT = 0.02  # inches and rows between two sheets of a stack
+
+
+@dataclass(frozen=True)
+class Step:
+    """One row of a network's diagram: what is done, and the shape (without batch) that comes out."""
+
+    name: str
+    operation: str
+    shape: tuple[int, ...]
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """Write a shape as in the paper: 64 × 113 × 78, channels × time × frequency; 256 × 1 for a dense feature."""
+    sizes = list(shape) if len(shape) > 1 else [*shape, 1]
+    return " × ".join(str(size) for size in sizes)
+
+
+def detector_steps(detector: SVDNet) -> list[Step]:
+    """Describe the detector's layers and run it once to learn their shapes."""
+    with torch.no_grad():
+        excerpt = torch.zeros(1, 1, EXCERPT_FRAMES, N_BANDS)
+        features = detector.features(excerpt, detector.layers.keys())
+        score = detector(excerpt)
+    steps = [Step("Input", "log-mel excerpt", tuple(excerpt.shape[1:]))]
+    for layer, module in detector.layers.items():
+        steps.append(Step(layer_title(layer), operation_text(module), tuple(features[layer].shape[1:])))
+    return [*steps, Step("Out", f"{operation_text(detector.out)}, sigmoid", tuple(score.shape[1:]))]
+
+
+def inverter_steps(inverter: FeatureInverter) -> list[Step]:
+    """Describe an inverter's stages and run it once to learn their shapes."""
+    shape = LAYER_SHAPES[inverter.layer]
+    training = inverter.training
+    with torch.no_grad():
+        outputs = inverter.eval().stage_outputs(torch.zeros(1, *shape))
+    inverter.train(training)
+    steps = [Step(layer_title(inverter.layer), "feature of the detector", shape)]
+    for name, output in outputs.items():
+        if name == "output":
+            before = steps[-1].shape
+            after = tuple(output.shape[1:])
+            grown = before[1] > after[1] or before[2] > after[2]
+            fitted = "as it is" if before == after else "trimmed" if grown else "zeros around"
+            steps.append(Step("Output", fitted, after))
+        else:
+            steps.append(Step(name, operation_text(inverter.stages[name]), tuple(output.shape[1:])))
+    return steps
+
+
+def operation_text(module: nn.Module) -> str:
+    """Say in a few words what a layer does, from its modules."""
+    words = []
+    for part in module.modules():
+        if isinstance(part, nn.ConvTranspose2d):
+            words.append(f"{_filters(part)}, stride {part.stride[0]}")
+        elif isinstance(part, nn.Conv2d):
+            padding = f"padding {part.padding[0]}" if part.padding[0] else "no padding"
+            words.append(f"{_filters(part)}, {padding}")
+        elif isinstance(part, nn.MaxPool2d):
+            words.append(f"largest of each {part.kernel_size} × {part.kernel_size}")
+        elif isinstance(part, nn.Linear):
+            words.append(f"{part.out_features} unit{'s' if part.out_features > 1 else ''}")
+        elif isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
+            words.append("batch norm")
+        elif isinstance(part, nn.LeakyReLU):
+            words.append("leaky ReLU")
+        elif isinstance(part, nn.ELU):
+            words.append("ELU")
+        elif isinstance(part, nn.Dropout):
+            words.append("dropout")
+    return ", ".join(words)
+
+
+def _filters(module: nn.Conv2d | nn.ConvTranspose2d) -> str:
+    count, size = module.out_channels, " × ".join(str(length) for length in module.kernel_size)
+    return f"{count} filter{'s' if count > 1 else ''} {size}"
+
+
+def figure_detector(detector: SVDNet) -> Drawing:
+    """Draw the architecture of the detector (paper figure 2)."""
+    return _draw_steps(detector_steps(detector))
+
+
+def figure_inverter(inverter: FeatureInverter) -> Drawing:
+    """Draw the architecture of an inverter (paper figure 3 shows that of Conv4)."""
+    return _draw_steps(inverter_steps(inverter))
+
+
+def _draw_steps(steps: Sequence[Step]) -> Drawing:
+    with rc_context(STYLE):
+        figure = Drawing(figsize=(7.4, ROW_HEIGHT * len(steps) + 0.35))
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set(xlim=(0, 7.4), ylim=(-len(steps) + 0.35, 1.0))
+        axes.axis("off")
+        axes.text(
+            1.5, 0.68, "width: time, height: frequency,\nstack: channels", ha="center", va="center", color=GREY, size=8
+        )
+        axes.text(3.1, 0.68, "layer", color=GREY, size=9)
+        axes.text(7.3, 0.68, "shape of its output", color=GREY, size=9, ha="right")
+        for row, step in enumerate(steps):
+            y = -row
+            _draw_feature(axes, step.shape, y)
+            axes.text(3.1, y + 0.12, step.name, weight="bold", va="center")
+            axes.text(3.1, y - 0.22, step.operation, va="center", size=8.5, color="#333333")
+            axes.text(7.3, y + 0.12, shape_text(step.shape), va="center", ha="right")
+            if row:
+                axes.annotate("", (0.22, y + 0.18), (0.22, y + 0.82), arrowprops={"arrowstyle": "->", "color": GREY})
+    return figure
+
+
+def _draw_feature(axes: Axes, shape: tuple[int, ...], y: float) -> None:
+    """Draw a feature to scale around (1.5, y): a stack of maps, or a flat bar for a vector."""
+    style = {"edgecolor": "white", "linewidth": 0.6}
+    if len(shape) == 1:
+        width = max(0.05, VECTOR_WIDTH * shape[0])
+        axes.add_patch(Rectangle((1.5 - width / 2, y - 0.08), width, 0.16, facecolor=ORANGE, **style))
+        return
+    channels, frames, bands = shape
+    width, height = LARGEST_BOX[0] * frames / EXCERPT_FRAMES, LARGEST_BOX[1] * bands / N_BANDS
+    sheets = channels.bit_length()
+    for sheet in reversed(range(sheets)):
+        shift = SHEET_SHIFT * (sheet - (sheets - 1) / 2)
+        corner = (1.5 - width / 2 + shift, y - height / 2 + shift)
+        axes.add_patch(Rectangle(corner, width, height, facecolor=BLUE, **style))
+
+
+def figure_method() -> Drawing:
+    """Draw the block diagram of the method (paper figure 1)."""
+    with rc_context(STYLE):
+        figure = Drawing(figsize=(7.4, 4.1))
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set(xlim=(0, 7.4), ylim=(0, 4.1))
+        axes.axis("off")
+        _draw_blocks(axes)
+        _draw_arrows(axes)
+        axes.text(
+            3.7,
+            3.92,
+            "blue: trained before and fixed        orange: learns        grey: numbers",
+            ha="center",
+            va="center",
+            size=8.5,
+            color=GREY,
+        )
+    return figure
+
+
+def _draw_blocks(axes: Axes) -> None:
+    blocks = [
+        (0.7, 3.2, 0.9, "$\\mathbf{x}$\nexcerpt", GREY),
+        (2.2, 3.2, 1.3, "detector $D$\nup to layer $L$", BLUE),
+        (3.7, 3.2, 1.0, "$\\Phi_L(\\mathbf{x})$\nfeature", GREY),
+        (5.2, 3.2, 1.3, "feature\ninverter $G_L$", ORANGE),
+        (6.7, 3.2, 0.9, "$\\hat{\\mathbf{x}}_L$\ninversion", GREY),
+        (3.7, 2.05, 1.9, "$\\Psi_{input}$: squared\ndistance", GREY),
+        (0.7, 0.9, 1.1, "comparator\n$C$", BLUE),
+        (6.7, 0.9, 1.1, "comparator\n$C$", BLUE),
+        (2.2, 0.9, 0.9, "$\\Theta(\\mathbf{x})$\nfeature", GREY),
+        (5.2, 0.9, 0.9, "$\\Theta(\\hat{\\mathbf{x}}_L)$\nfeature", GREY),
+        (3.7, 0.9, 1.15, "$\\Psi_{feature}$: sq.\ndistance", GREY),
+    ]
+    for x, y, width, text, colour in blocks:
+        corner = (x - width / 2, y - 0.32)
+        face = "white" if colour == GREY else colour
+        axes.add_patch(
+            FancyBboxPatch(
+                corner, width, 0.64, "round,pad=0,rounding_size=0.06", facecolor=face, edgecolor=colour, linewidth=1.2
+            )
+        )
+        axes.text(x, y, text, ha="center", va="center", size=9.5, color="black" if face == "white" else "white")
+
+
+def _draw_arrows(axes: Axes) -> None:
+    arrows = [
+        ((1.15, 3.2), (1.55, 3.2)),
+        ((2.85, 3.2), (3.2, 3.2)),
+        ((4.2, 3.2), (4.55, 3.2)),
+        ((5.85, 3.2), (6.25, 3.2)),
+        ((0.7, 2.05), (2.75, 2.05)),
+        ((6.7, 2.05), (4.65, 2.05)),
+        ((0.7, 2.88), (0.7, 1.22)),
+        ((6.7, 2.88), (6.7, 1.22)),
+        ((1.25, 0.9), (1.75, 0.9)),
+        ((6.15, 0.9), (5.65, 0.9)),
+        ((2.65, 0.9), (3.125, 0.9)),
+        ((4.75, 0.9), (4.275, 0.9)),
+    ]
+    for start, end in arrows:
+        axes.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": "black", "shrinkA": 0, "shrinkB": 0})

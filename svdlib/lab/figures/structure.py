@@ -1,0 +1,225 @@
+"""Figures of what inversions keep, measured over many excerpts; nothing is computed here beyond drawing.
+
+They are narrow, so that their words can be read on a phone too.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from svdlib.detector.model import LAYERS
+from svdlib.lab.analysis.pictures import band_of_frequency
+from svdlib.lab.figures.paper import STANDARDISED_LIMITS, draw_spectrogram
+from svdlib.lab.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE, Drawing, layer_title
+
+WIDTH = 5.6
+LINES = (
+    (BLUE, "o", "-"),
+    (ORANGE, "s", "--"),
+    (GREEN, "^", "-."),
+    (PURPLE, "D", ":"),
+    (GREY, "v", (0, (5, 1, 1, 1, 1, 1))),
+)
+
+
+def row_name(key: str) -> str:
+    """What a layer is called in a figure; other keys begin with a capital letter."""
+    return layer_title(key) if key in LAYERS else key[:1].upper() + key[1:]
+
+
+def figure_agreements(
+    panels: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]],
+    *,
+    levels: Mapping[str, float] | None = None,
+    level_name: str = "",
+    columns: int = 2,
+) -> Drawing:
+    """Draw measures over the layers, several panels with several lines each.
+
+    Args:
+        panels: per title and per name of a line, for each layer: value, lower and upper end of its interval, and its
+            chance level, which becomes a thin dotted line of the same colour. Intervals and chance may be nan.
+        levels: per title, a number drawn as a line across the panel.
+        level_name: what this line is; stands in the legend.
+        columns: how many panels stand beside each other.
+    """
+    rows = -(-len(panels) // columns)
+    with rc_context(STYLE):
+        figure = Drawing(figsize=(WIDTH, 2.05 * rows + 0.75), layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
+        for axes, (title, lines) in zip(grid.flat, panels.items(), strict=False):
+            for (name, by_layer), look in zip(lines.items(), LINES, strict=False):
+                _draw_line(axes, name, by_layer, look)
+            if levels and title in levels:
+                axes.axhline(levels[title], color="black", lw=1, ls=(0, (1, 1)), label=level_name)
+            layers = list(next(iter(lines.values())))
+            axes.set_xticks(range(len(layers)), [row_name(layer) for layer in layers], rotation=60)
+            axes.set_title(title)
+            axes.axhline(0, color="black", lw=0.5)
+        for axes in grid.flat[len(panels) :]:
+            axes.set_visible(False)
+        handles, names = grid[0, 0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=2 if max(map(len, names)) > 18 else 3)
+    return figure
+
+
+def _draw_line(axes: Axes, name: str, by_layer: Mapping[str, Sequence[float]], look: tuple[str, str, str]) -> None:
+    colour, marker, dashes = look
+    value, low, high, chance = np.array(list(by_layer.values()), dtype=float).T
+    reach = np.maximum(np.nan_to_num([value - low, high - value]), 0)
+    axes.errorbar(
+        range(len(value)), value, reach, marker=marker, ls=dashes, color=colour, ms=4, lw=1.3, capsize=2, label=name
+    )
+    axes.plot(range(len(value)), chance, color=colour, ls=":", lw=1)
+
+
+def figure_octaves(panels: Mapping[str, np.ndarray], rows: Sequence[str], octaves: Sequence[str]) -> Drawing:
+    """Draw tables of numbers, a row per layer and a column per octave of modulation rates, shaded by their size.
+
+    Args:
+        panels: per title, an array (rows, octaves); shades go from 0 to 1.
+        rows: the layers.
+        octaves: what the columns are.
+    """
+    with rc_context(STYLE):
+        figure = Drawing(figsize=(WIDTH, 2.75 * len(panels) + 0.2), layout="constrained")
+        stack = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
+        for axes, (title, numbers) in zip(stack, panels.items(), strict=True):
+            axes.imshow(numbers, vmin=0, vmax=1, cmap="cividis", aspect="auto")
+            for (row, column), number in np.ndenumerate(numbers):
+                axes.text(
+                    column, row, f"{number:.2f}", ha="center", va="center", color="black" if number > 0.5 else "white"
+                )
+            axes.set_xticks(range(len(octaves)), [name.replace(" to ", "–").replace(" Hz", "") for name in octaves])
+            axes.set_yticks(range(len(rows)), [row_name(row) for row in rows])
+            axes.set(title=title, xlabel="rate (Hz)")
+            axes.tick_params(length=0)
+    return figure
+
+
+def figure_modulation(rates: Sequence[float], curves: Mapping[str, np.ndarray]) -> Drawing:
+    """Draw how much of each modulation rate is in inversions.
+
+    Args:
+        rates: in hertz (rates,).
+        curves: per layer, energy of the inversions' modulations divided by that of the originals' (rates,).
+    """
+    with rc_context(STYLE):
+        figure = Drawing(figsize=(WIDTH, 3.3), layout="constrained")
+        axes = figure.subplots()
+        for (layer, curve), (colour, _, dashes) in zip(curves.items(), LINES, strict=False):
+            axes.plot(rates, curve, ls=dashes, color=colour, lw=1.5, label=row_name(layer))
+        axes.axhline(1, color="black", lw=0.7)
+        axes.set(xscale="log", yscale="log", xlabel="rate of the modulation (Hz)", ylabel="energy, of the original's")
+        axes.set_xticks([1, 2, 4, 8, 16, 32], ["1", "2", "4", "8", "16", "32"])
+        axes.minorticks_off()
+        axes.yaxis.set_major_formatter("{x:g}")
+        figure.legend(loc="outside lower center", ncols=3)
+    return figure
+
+
+def figure_roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Drawing:
+    """Draw how well numbers tell two classes apart, at every threshold.
+
+    Args:
+        curves: per name, false-positive and true-positive rates, see `svdlib.inversion.nre.roc_points`.
+    """
+    with rc_context(STYLE):
+        figure = Drawing(figsize=(4.4, 4.9), layout="constrained")
+        axes = figure.subplots()
+        axes.plot([0, 1], [0, 1], color="black", lw=0.7)
+        for (name, (false_rate, true_rate)), (colour, _, dashes) in zip(curves.items(), LINES, strict=False):
+            axes.plot(false_rate, true_rate, ls=dashes, color=colour, lw=1.6, label=name)
+        axes.set(xlabel="share of the others above the threshold", ylabel="share of “sung” above it", aspect="equal")
+        figure.legend(loc="outside lower center", ncols=1)
+    return figure
+
+
+def figure_walks(pictures: Mapping[str, torch.Tensor], answers: Mapping[str, Sequence[float]]) -> Drawing:
+    """Draw walks between two excerpts: a row per layer, the steps from left to right.
+
+    Args:
+        pictures: per layer, the standardised inversions of the steps (steps, 115, 80).
+        answers: per layer, the detector's answer to the feature at each step; stands above each picture.
+    """
+    steps = len(next(iter(pictures.values())))
+    with rc_context(STYLE):
+        figure = Drawing(figsize=(WIDTH, 1.2 * len(pictures) + 0.9), layout="constrained")
+        grid = figure.subplots(len(pictures), steps, squeeze=False, sharex=True, sharey=True)
+        for row, (layer, walked) in enumerate(pictures.items()):
+            for column, picture in enumerate(walked):
+                axes = grid[row, column]
+                image = draw_spectrogram(
+                    axes, picture, limits=STANDARDISED_LIMITS, title=f"{answers[layer][column]:.2f}",
+                    show_frequencies=False, show_times=False,
+                )  # fmt: skip
+                axes.set(xticks=[], yticks=[])
+            grid[row, 0].set_ylabel(row_name(layer), rotation=90, weight="bold")
+        for column in range(steps):
+            grid[-1, column].set_xlabel(f"{column / (steps - 1):.0%}")
+        bar = figure.colorbar(
+            image, ax=grid, label="deviations from the mean of the band", location="bottom", aspect=50, pad=0.02
+        )
+        bar.locator = MaxNLocator(5)
+        bar.update_ticks()
+    return figure
+
+
+def figure_walk_answers(curves: Mapping[str, np.ndarray], threshold: float) -> Drawing:
+    """Draw how the detector's answer changes along walks from a non-vocal to a vocal excerpt.
+
+    Args:
+        curves: per layer, the mean answer at each step (steps,).
+        threshold: above it the detector says "sung".
+    """
+    with rc_context(STYLE):
+        figure = Drawing(figsize=(WIDTH, 3.5), layout="constrained")
+        axes = figure.subplots()
+        for (layer, curve), (colour, marker, dashes) in zip(curves.items(), LINES, strict=False):
+            way = np.linspace(0, 100, len(curve))
+            axes.plot(way, curve, marker=marker, ls=dashes, color=colour, ms=4, lw=1.4, label=row_name(layer))
+        axes.axhline(threshold, color="black", lw=0.8, ls=(0, (1, 1)), label=f"threshold {threshold:.2f}")
+        axes.set(xlabel="way from the non-vocal to the vocal excerpt (%)", ylabel="mean answer", ylim=(0, 1))
+        figure.legend(loc="outside lower center", ncols=3)
+    return figure
+
+
+def figure_class_means(
+    pictures: Mapping[str, tuple[torch.Tensor, torch.Tensor]], limits: tuple[float, float]
+) -> Drawing:
+    """Draw pictures of the mean of each class, and the difference of their spectra.
+
+    Args:
+        pictures: per row, the standardised pictures (115, 80) of the non-vocal and of the vocal mean.
+        limits: the values of the darkest and the brightest colour.
+    """
+    with rc_context(STYLE):
+        figure = Drawing(figsize=(WIDTH, 1.25 * len(pictures) + 0.9), layout="constrained")
+        grid = figure.subplots(len(pictures), 3, squeeze=False, sharey=True)
+        for (row, pair), panels in zip(pictures.items(), grid, strict=True):
+            for axes, picture in zip(panels, pair, strict=False):
+                image = draw_spectrogram(axes, picture, limits=limits, show_frequencies=False, show_times=False)
+                axes.set(xticks=[], yticks=[])
+            non_vocal, vocal = (each.detach().cpu().mean(dim=0).numpy() for each in pair)
+            difference = vocal - non_vocal
+            panels[2].plot(difference, np.arange(len(difference)), color=BLUE, lw=1.4)
+            panels[2].axvline(0, color="black", lw=0.6)
+            reach = max(1e-6, float(np.abs(difference).max()))
+            panels[2].set_xlim(-1.15 * reach, 1.15 * reach)
+            panels[2].set_xticks([-reach, 0, reach], [f"−{reach:.2g}", "0", f"{reach:.2g}"])
+            panels[0].set_ylabel(row_name(row).replace(" ", "\n"), weight="bold")
+            panels[2].set_yticks([band_of_frequency(hertz) for hertz in (250, 4000)])
+            panels[2].set_yticklabels(["250 Hz", "4 kHz"])
+            panels[2].tick_params(labelleft=False, labelright=True)
+        for axes, title in zip(grid[0], ("non-vocal", "vocal", "vocal − non-vocal"), strict=True):
+            axes.set_title(title)
+        bar = figure.colorbar(
+            image, ax=grid, label="deviations from the mean of the band", location="bottom", aspect=50, pad=0.02
+        )
+        bar.locator = MaxNLocator(5)
+        bar.update_ticks()
+    return figure

@@ -1,0 +1,154 @@
+"""Measurements that the book reports, each a program that anyone can run again, and their stored results.
+
+    python -m svdlib.lab.studies.real_singing --corpus folder:PATH --out results.json
+    python -m svdlib.lab.studies.detector_ablation --real folder:PATH --folder runs/ablation --out results.json
+    python -m svdlib.lab.studies.inverter_ablation --real folder:PATH --folder runs/inverter_ablation --out results.json
+    python -m svdlib.lab.studies.reconstruction_error --others folder:PATH --out results.json
+    python -m svdlib.lab.studies.kept_structure --corpus synthetic folder:PATH --out results.json
+    python -m svdlib.lab.studies.inversion_by_optimisation --help
+    python -m svdlib.lab.studies.what_it_uses --help
+    python -m svdlib.lab.studies.claims
+    python -m svdlib.lab.studies.reproduce --corpus jamendo --second rwc --folder runs/reproduce
+
+The results that the book shows lie in `results/` and are read with `load_results`.
+"""
+
+import argparse
+import json
+import math
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+DIGITS = 6
+
+
+def load_results(name: str) -> dict[str, Any] | None:
+    """Read the stored results of a study.
+
+    Args:
+        name: of the study, such as "real_singing".
+
+    Returns:
+        What the study wrote, or None if the package holds no results of it.
+    """
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def write_results(path: Path, results: dict[str, Any]) -> None:
+    """Write the results of a study as JSON, lists of numbers on a line each.
+
+    Args:
+        path: the file.
+        results: fit for JSON, see `as_json`.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
+    from svdlib.compute.storage import write_atomically
+
+    text = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    # Strings hold no line breaks of their own, so these can only be lists.
+    text = re.sub(r"\[\n(\s*(null|[-+.\de]+),?\n)+\s*\]", lambda numbers: " ".join(numbers[0].split()), text)
+    write_atomically(Path(path), lambda file: file.write(text.encode()))
+
+
+def as_json(value: Any) -> Any:
+    """Make a value fit for JSON: numbers rounded to six digits, null where one is not finite, tuples as lists."""
+    if isinstance(value, dict):
+        return {key: as_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(item) for item in value]
+    if isinstance(value, float):
+        return round(value, DIGITS) if math.isfinite(value) else None
+    return value
+
+
+def origin_of(corpus: str, songs: int) -> dict[str, Any]:
+    """What results come from: corpus, number of songs, date, commit and versions; no path of somebody's disk."""
+    from svdlib.recipes import make_provenance
+
+    provenance = make_provenance(corpus, songs, 0, "", "")
+    return {key: provenance[key] for key in ("corpus", "songs", "date", "commit", "versions")}
+
+
+def run_program(
+    parser: argparse.ArgumentParser,
+    arguments: Sequence[str] | None,
+    act: Callable[[argparse.Namespace], dict[str, Any]],
+    describe: Callable[[dict[str, Any]], str],
+    *,
+    resumable: bool,
+) -> int:
+    """Run a study from the command line: print its results, and write them where `--out` says.
+
+    Args:
+        parser: knows the options of this study; those that all studies have are added.
+        arguments: of the command line; None takes the program's own.
+        act: the study.
+        describe: its results as text for people, printed unless JSON is asked for.
+        resumable: whether `--resume` goes on after Ctrl-C.
+
+    Returns:
+        0 when done, 2 after something that the user can put right, 130 when interrupted.
+    """
+    from svdlib.compute.command_line import run_safely
+
+    parser.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the results there as JSON")
+    parser.add_argument("--json", action="store_true", help="print them as JSON too, in place of the table")
+
+    def run() -> None:
+        options = parser.parse_args(arguments)
+        result = act(options)
+        if options.out:
+            write_results(options.out, result)
+        print(json.dumps(result, indent=1, allow_nan=False) if options.json else describe(result))
+
+    return run_safely(run, resumable=resumable)
+
+
+def read_record(path: Path, keys: Sequence[str], remedy: str) -> dict[str, Any]:
+    """Read what an earlier run has written about a finished part.
+
+    Args:
+        path: the file.
+        keys: what must be in it; "identity" is a dictionary.
+        remedy: what to do if it is damaged, a sentence.
+
+    Raises:
+        TrainingError: it is damaged.
+    """
+    from svdlib.errors import TrainingError
+
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return {key: record[key] for key in keys} | {"identity": dict(record["identity"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"{path} is damaged ({error}). {remedy}") from error
+
+
+def read_finished(path: Path, identity: dict[str, Any], *, resume: bool) -> dict[str, Any] | None:
+    """The result of a part of a study that an earlier run has finished; None if there is none.
+
+    Args:
+        path: where that part would be written.
+        identity: of the part, fit for JSON: another one is refused.
+        resume: whether an earlier run may be gone on with.
+
+    Raises:
+        TrainingError: there is one and `resume` is false, or it was another run, or its file is damaged.
+    """
+    from svdlib.errors import TrainingError
+
+    if not path.is_file():
+        return None
+    if not resume:
+        raise TrainingError(f"{path} holds an earlier run. Resume it, or choose another folder.")
+    record = read_record(path, ("identity", "result"), "Delete it and resume: it is scored again.")
+    if record["identity"] != identity:
+        raise TrainingError(f"{path} belongs to a run with other settings or songs. Choose another folder.")
+    return record["result"]

@@ -1,0 +1,233 @@
+"""How far are inversions from their originals? NRE of both families of inverters on several corpora, song by song.
+
+    python -m svdlib.lab.studies.reconstruction_error --others synthetic-b:songs=20 folder:my_songs --out results.json
+
+Of the corpus that the inverters were trained on, the test songs are measured, of others all songs. On each corpus both
+families invert the same random excerpts. Whatever is said of the errors later, with an interval, follows from what is
+stored of each song: see `svdlib.lab.studies.comparisons`.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from svdlib.detector.excerpts import ExcerptBank
+from svdlib.detector.model import EXCERPT_FRAMES, LAYERS, SVDNet
+from svdlib.inversion.nre import (
+    EvaluationPlan,
+    LayerScore,
+    evaluation_sets,
+    mean_excerpt,
+    mean_pairwise_distance,
+    mean_squares,
+    reconstruct,
+    reconstruction_distances,
+)
+from svdlib.lab.studies import as_json, origin_of, run_program
+from svdlib.lab.studies.comparisons import Interval, change_interval, mean_interval
+
+FAMILIES = ("published", "aligned")
+LOWEST = -1.0
+"""No published inverter paints a value below it: they end in an ELU."""
+
+
+def study(
+    corpus: str = "synthetic",
+    *,
+    others: Sequence[str] = (),
+    weights: Path | None = None,
+    detector: Path | None = None,
+    sets: int = 10,
+    per_song: int = 8,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Measure both families on the songs of several corpora and say where the numbers come from.
+
+    Args:
+        corpus: its training songs give the mean excerpt, its test songs are measured.
+        others: corpora of which all songs are measured.
+        weights: a folder with the weights of both families; None takes the packaged ones.
+        detector: weights of the detector; None takes the packaged ones.
+        sets: number of evaluation sets.
+        per_song: random excerpts per song and set.
+        device: where to compute.
+
+    Returns:
+        The study's name, date, versions and the plans of both trainings; "corpora": per corpus what `measure` returns.
+    """
+    from svdlib.compute.devices import choose_device
+    from svdlib.recipes import bank_of, open_detector, open_inverters
+    from svdlib.songs.corpora import open_corpus
+    from svdlib.songs.corpora.songs import load_songs
+
+    place, own = choose_device(device), open_corpus(corpus)
+    network = open_detector(detector).to(place)
+    families = {name: open_inverters(weights, network, LAYERS, name) for name in FAMILIES}
+    mean = mean_excerpt(bank_of(load_songs(own.split("train")), network, place))
+    tracks = {corpus: own.split("test")} | {name: open_corpus(name).tracks for name in others}
+    measured, origin = {}, {}
+    for name, each in tracks.items():
+        songs = load_songs(each)
+        origin = origin_of(name, len(songs.names))
+        bank = bank_of(songs, network, place)
+        measured[origin["corpus"]] = measure(network, families, bank, mean, EvaluationPlan(sets, per_song))
+    trained = {name: inverters[LAYERS[0]].provenance for name, inverters in families.items()}
+    # Plans from before they could say which epoch to keep kept the best.
+    plans = {
+        name: {key: provenance[key] for key in ("corpus", "objective", "seed")}
+        | {"plan": {"keep": "best"} | provenance["plan"]}
+        for name, provenance in trained.items()
+    }
+    made = {key: origin[key] for key in ("date", "commit", "versions")}
+    return as_json({"study": "reconstruction_error"} | made | {"training": plans, "corpora": measured})
+
+
+def measure(
+    detector: SVDNet,
+    families: Mapping[str, dict[str, nn.Module]],
+    bank: ExcerptBank,
+    mean: Tensor,
+    plan: EvaluationPlan,
+) -> dict[str, Any]:
+    """Measure families of inverters on the same excerpts.
+
+    Args:
+        detector: in eval mode.
+        families: by name, an inverter per layer, in eval mode.
+        bank: the songs.
+        mean: what the mean predictor paints, from `svdlib.inversion.nre.mean_excerpt`.
+        plan: which of the songs' excerpts.
+
+    Returns:
+        "songs", "sets", "per_song" (excerpts of each song in a set); "mean_predictor" and "floor", what is left of the
+        error if all is right but for values below -1, which an ELU cannot paint; "layers": per layer and family. Each
+        of these measurements holds "nre"; "ci95", its 95 % interval from resampling songs (nan for one song);
+        "per_set", the NRE of each set; "per_song", the mean normalised distance of each song, whose mean is the NRE;
+        "frame_errors" (115 numbers) and "band_errors" (80), see `svdlib.inversion.nre.frame_errors`.
+    """
+    layers = list(next(iter(families.values())))
+    tallies = {name: _Tally() for name in ("mean_predictor", "floor")}
+    by_layer = {layer: {family: _Tally() for family in families} for layer in layers}
+    power = []
+    for starts in evaluation_sets(bank, plan):
+        x = bank.cut(starts)
+        scale = mean_pairwise_distance(x)
+        power.append(mean_squares(x))
+        tallies["mean_predictor"].add(x, mean.to(x.device).expand_as(x), scale)
+        tallies["floor"].add(x, x.clamp(min=LOWEST), scale)
+        for family, inverters in families.items():
+            for layer, x_hat in reconstruct(detector, inverters, x).items():
+                by_layer[layer][family].add(x, x_hat, scale)
+    originals = torch.stack(power).mean(dim=0)
+    found = {name: tally.result(originals, plan) for name, tally in tallies.items()}
+    found["layers"] = {
+        layer: {family: tally.result(originals, plan) for family, tally in of_family.items()}
+        for layer, of_family in by_layer.items()
+    }
+    songs = len(found["floor"]["per_song"])
+    return {"songs": songs, "sets": plan.sets, "per_song": plan.per_song} | found
+
+
+class _Tally:
+    """Adds up the errors of one inverter over evaluation sets; no reconstruction is kept."""
+
+    def __init__(self) -> None:
+        self.distances: list[Tensor] = []
+        self.squares: list[Tensor] = []
+
+    def add(self, x: Tensor, x_hat: Tensor, scale: float) -> None:
+        self.distances.append(reconstruction_distances(x, x_hat).cpu() / scale)
+        self.squares.append(mean_squares(x - x_hat))
+
+    def result(self, originals: Tensor, plan: EvaluationPlan) -> dict[str, Any]:
+        distances = torch.stack(self.distances).view(plan.sets, -1, plan.per_song)
+        per_song = distances.mean(dim=(0, 2)).numpy()
+        nre, *ends = astuple(mean_interval(per_song, seed=plan.seed))
+        errors = torch.stack(self.squares).mean(dim=0)
+        return {
+            "nre": nre,
+            "ci95": ends,
+            "per_set": distances.mean(dim=(1, 2)).tolist(),
+            "per_song": per_song.tolist(),
+            "frame_errors": (errors.mean(dim=1) / originals.mean(dim=1)).tolist(),
+            "band_errors": (errors.mean(dim=0) / originals.mean(dim=0)).tolist(),
+        }
+
+
+def layer_scores(measured: Mapping[str, Any], family: str) -> dict[str, LayerScore]:
+    """A family's scores per layer, for `svdlib.lab.figures.paper.figure_nre`; `measured` is fresh or stored as JSON."""
+    scores = {}
+    for layer, by_family in measured["layers"].items():
+        entry = by_family[family]
+        low, high = (np.nan if end is None else end for end in entry["ci95"])
+        scores[layer] = LayerScore(entry["nre"], (low, high), tuple(entry["per_set"]))
+    return scores
+
+
+def per_song(measured: Mapping[str, Any], family: str) -> dict[str, list[float]]:
+    """A family's normalised distances, per layer (songs,): what `svdlib.lab.studies.comparisons` takes."""
+    return {layer: by_family[family]["per_song"] for layer, by_family in measured["layers"].items()}
+
+
+def family_changes(measured: Mapping[str, Any]) -> dict[str, Interval]:
+    """Per layer, by what share the NRE changes from published to aligned inverters, paired over songs."""
+    published, aligned = (per_song(measured, family) for family in FAMILIES)
+    return {layer: change_interval(published[layer], aligned[layer]) for layer in published}
+
+
+def slope(errors: Sequence[float]) -> float:
+    """By what share the error grows from the first to the last third of an excerpt, from its `frame_errors`."""
+    third = EXCERPT_FRAMES // 3
+    return float(np.mean(errors[-third:]) / np.mean(errors[:third]) - 1)
+
+
+def describe(result: dict[str, Any]) -> str:
+    """The results as tables for people, one per corpus."""
+    lines = ["growth: of the squared error from the first to the last third of an excerpt"]
+    heads = ("layer", *(f"{name} {what}" for name in FAMILIES for what in ("NRE", "growth")), "change of the NRE")
+    for name, measured in result["corpora"].items():
+        lines += [
+            "",
+            f"{name}: {measured['songs']} songs, {measured['sets']} sets of {measured['per_song']} excerpts each",
+        ]
+        lines.append("  ".join(f"{head:>16}" for head in heads))
+        changes = family_changes(measured)
+        for layer, by_family in measured["layers"].items():
+            cells = [layer]
+            for family in FAMILIES:
+                entry = by_family[family]
+                cells += [f"{entry['nre']:.3f}", f"{slope(entry['frame_errors']):+.1%}"]
+            lines.append("  ".join(f"{cell:>16}" for cell in [*cells, f"{changes[layer]:+.1%}"]))
+        for what in ("mean_predictor", "floor"):
+            lines.append("  ".join(f"{cell:>16}" for cell in (what.replace("_", " "), f"{measured[what]['nre']:.3f}")))
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the study; 0 when done, 2 after something that the user can put right."""
+    from svdlib.cli.parser import Parser
+
+    parser = Parser(prog="python -m svdlib.lab.studies.reconstruction_error", description=__doc__)
+    parser.add_argument("--corpus", default="synthetic", metavar="NAME", help="its test songs (default synthetic)")
+    parser.add_argument("--others", nargs="+", default=(), metavar="NAME", help="corpora, of which all songs are taken")
+    parser.add_argument("--weights", type=Path, metavar="FOLDER", help="weights of both (default: the packaged ones)")
+    parser.add_argument("--detector", type=Path, metavar="FILE", help="its weights (default: the packaged ones)")
+    parser.add_argument("--sets", type=int, default=10, metavar="N", help="evaluation sets (default 10)")
+    parser.add_argument("--per-song", type=int, default=8, metavar="N", help="excerpts of a song per set (default 8)")
+
+    def act(options: argparse.Namespace) -> dict[str, Any]:
+        names = ("others", "weights", "detector", "sets", "per_song", "device")
+        return study(options.corpus, **{name: getattr(options, name) for name in names})
+
+    return run_program(parser, arguments, act, describe, resumable=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,227 @@
+"""The layer explorer with a kernel behind it: it inverts the reader's own sounds, by a model of the reader's own.
+
+    svdlib.explore("song.mp3")
+    svdlib.explore("song.mp3", detector=my_detector, inverters=my_inverters)
+
+The front end is that of `svdlib.pages.explorer`. A sound that is chosen in it travels to the kernel, panels come back.
+"""
+
+import functools
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from svdlib.audio.log_mel import EXCERPT_SAMPLES, FRAME_RATE, LogMel, load_song
+from svdlib.compute.devices import choose_device
+from svdlib.detector.model import CENTRE_FRAME, EXCERPT_FRAMES, SVDNet
+from svdlib.detector.training import predict
+from svdlib.errors import AudioError, OutputError, SvdlibError
+from svdlib.inversion.nre import smooth
+from svdlib.invert import excerpt_at, surest_singing
+from svdlib.lab.figures.gallery import Panel, inversion_panels
+from svdlib.lab.figures.style import layer_title
+from svdlib.pages.explorer import compare, explorer_data, front_end
+from svdlib.zoo.checkpoints import pretrained, pretrained_inverters
+
+if TYPE_CHECKING:
+    from anywidget import AnyWidget
+
+COMPARED_EXCERPTS = 16
+"""Excerpts, evenly spread over the song, over which the NRE is taken: enough for a look, and soon done."""
+
+
+def explore(
+    song: str | os.PathLike | np.ndarray | None = None,
+    *,
+    at: Sequence[float] = (),
+    detector: SVDNet | None = None,
+    inverters: Mapping[str, nn.Module] | None = None,
+    variant: str = "aligned",
+    device: str = "auto",
+) -> "AnyWidget":
+    """Explore a song of your own in a notebook: what each layer keeps of some of its excerpts.
+
+    The widget has a button for further sound files and a field for other moments of the song.
+
+    Args:
+        song: a sound file, or its samples (samples,) at 22050 Hz; None takes a synthetic song.
+        at: times in seconds, one excerpt is taken around each; none given takes the moment that most surely is sung and
+            the one that most surely is not.
+        detector: a trained detector in eval mode; None takes the packaged one.
+        inverters: an inverter per layer of that detector, shallow to deep; None takes the packaged ones.
+        variant: the family of the packaged inverters.
+        device: where to compute.
+
+    Raises:
+        AudioError: the song cannot be used, or no excerpt has its centre at one of the times.
+        DeviceError: the device is not there.
+        LayerError: there is no such family.
+        OutputError: the package `anywidget` is not installed.
+    """
+    place = choose_device(device)
+    network = (detector or pretrained("detector")).to(place).eval()
+    chosen = {
+        layer: inverter.to(place).eval() for layer, inverter in (inverters or pretrained_inverters(variant)).items()
+    }
+    session = Session(network, chosen)
+    session.open(*_samples_of(song), at=at)
+    return _widget_class()(session)
+
+
+class Session:
+    """A song, a model, and the excerpts that are explored: what the widget shows, apart from showing it.
+
+    Attributes:
+        data: what the front end shows, see `svdlib.pages.explorer.explorer_data`.
+    """
+
+    def __init__(self, detector: SVDNet, inverters: Mapping[str, nn.Module]) -> None:
+        """Take a detector and its inverters, both in eval mode on one device."""
+        self.detector, self.inverters = detector, dict(inverters)
+        self.data: dict[str, Any] = {}
+
+    def open(self, name: str, samples: np.ndarray, at: Sequence[float] = ()) -> None:
+        """Invert excerpts of a song; if that fails, what was explored before stays.
+
+        Args:
+            name: of the song.
+            samples: (samples,), 22050 Hz.
+            at: times in seconds of the excerpts' centres; none given takes two telling moments.
+
+        Raises:
+            AudioError: the samples are not a song of one excerpt or longer, or no excerpt has its centre at a time.
+        """
+        samples = np.asarray(samples, dtype=np.float32)
+        if samples.ndim != 1 or len(samples) < EXCERPT_SAMPLES or not np.isfinite(samples).all():
+            raise AudioError(
+                f"{name}: samples of shape {samples.shape}; one excerpt takes {EXCERPT_SAMPLES} finite ones, in one row"
+            )
+        log_mel = LogMel()(samples).float()
+        probabilities = smooth(predict(self.detector, log_mel.numpy()))
+        starts = [excerpt_at(Path(name), len(log_mel), seconds) for seconds in at]
+        # The moment that is least surely sung is the one that is most surely not.
+        starts = starts or sorted({surest_singing(samples, each) for each in (probabilities, 1 - probabilities)})
+        standardised = self.detector.standardizer(log_mel.to(self.detector.standardizer.mean.device))
+        excerpts = {_excerpt_name(start): self._cut(standardised, [start]) for start in starts}
+        self.data = self._invert(excerpts, self._spread(standardised))
+        self.name, self.samples = name, samples
+
+    def go_to(self, seconds: float) -> None:
+        """Invert the excerpt around a time of the song.
+
+        Raises:
+            AudioError: no excerpt has its centre there.
+        """
+        self.open(self.name, self.samples, [seconds])
+
+    def _cut(self, standardised: torch.Tensor, starts: Sequence[int]) -> torch.Tensor:
+        return torch.stack([standardised[None, start : start + EXCERPT_FRAMES] for start in starts])
+
+    def _spread(self, standardised: torch.Tensor) -> torch.Tensor:
+        last = len(standardised) - EXCERPT_FRAMES
+        starts = np.unique(np.linspace(0, last, COMPARED_EXCERPTS).round().astype(int))
+        if len(starts) < 2:
+            raise AudioError("This sound has a single excerpt, and the NRE compares several; take 2 s or more.")
+        return self._cut(standardised, starts.tolist())
+
+    @torch.no_grad()
+    def _invert(self, excerpts: Mapping[str, torch.Tensor], larger_set: torch.Tensor) -> dict[str, Any]:
+        comparison = compare(self.detector, self.inverters, torch.cat(list(excerpts.values())), larger_set)
+        panels = {name: self._panels(name, x) for name, x in excerpts.items()}
+        steps = ["original", *(layer_title(layer) for layer in self.inverters)]
+        return explorer_data(panels, steps, comparison=comparison)
+
+    def _panels(self, name: str, x: torch.Tensor) -> list[Panel]:
+        features = self.detector.features(x, self.inverters)
+        kept = {layer: inverter(features[layer])[0, 0] for layer, inverter in self.inverters.items()}
+        return inversion_panels(self.detector.standardizer, x[0, 0], kept, name)
+
+
+def load_upload(name: str, content: bytes) -> np.ndarray:
+    """Decode a sound file that came as bytes.
+
+    Args:
+        name: of the file; stands in errors.
+        content: what is in it.
+
+    Raises:
+        AudioError: as for `svdlib.audio.log_mel.load_song`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sound"
+        path.write_bytes(content)
+        try:
+            return load_song(path)
+        except AudioError as error:
+            # Readers know their file, not where it lay for a moment.
+            raise AudioError(str(error).replace(str(path), name)) from error
+
+
+def _samples_of(song: str | os.PathLike | np.ndarray | None) -> tuple[str, np.ndarray]:
+    if song is None:
+        from svdlib.songs.corpora import open_corpus
+
+        track = open_corpus("synthetic").split("test")[0]
+        return track.name, track.load()
+    return ("your samples", song) if isinstance(song, np.ndarray) else (Path(song).name, load_song(song))
+
+
+def _excerpt_name(start: int) -> str:
+    return f"around {(start + CENTRE_FRAME) / FRAME_RATE:.1f} s"
+
+
+@functools.cache
+def _widget_class() -> Callable[[Session], "AnyWidget"]:
+    try:
+        import anywidget
+    except ImportError:
+        raise OutputError("The explorer in a notebook needs the package anywidget: pip install anywidget") from None
+    import traitlets
+
+    class ExplorerWidget(anywidget.AnyWidget):
+        """Carries a session's data to the front end, and its requests back."""
+
+        _esm = front_end() + front_end("explorer_widget.js")
+        data = traitlets.Dict().tag(sync=True)
+        message = traitlets.Unicode("").tag(sync=True)
+        wrong = traitlets.Bool(False).tag(sync=True)
+
+        def __init__(self, session: Session) -> None:
+            super().__init__(data=session.data)
+            self.session, self.received = session, bytearray()
+            self.on_msg(lambda _, content, buffers: self.answer(content, buffers))
+
+        def answer(self, content: dict[str, Any], buffers: Sequence[bytes]) -> None:
+            """Do what the front end asks for; an error becomes a sentence in the widget."""
+            try:
+                if content["kind"] == "at":
+                    self._open(lambda: self.session.go_to(float(content["seconds"])))
+                elif content["kind"] == "sound":
+                    self._receive(content, buffers)
+            except SvdlibError as error:
+                self.wrong = True
+                self.message = str(error)
+
+        def _receive(self, content: dict[str, Any], buffers: Sequence[bytes]) -> None:
+            """Collect a file, which comes in pieces that a connection lets through, and open it with the last one."""
+            if content["part"] == 0:
+                self.received = bytearray()
+            self.received += bytes(buffers[0])
+            if content["part"] == content["parts"] - 1:
+                name, whole = str(content["name"]), bytes(self.received)
+                self._open(lambda: self.session.open(name, load_upload(name, whole)))
+
+        def _open(self, work: Callable[[], None]) -> None:
+            self.wrong = False
+            self.message = "Inverting: this takes some seconds."
+            work()
+            self.data = self.session.data
+            self.message = f"Shown: {self.session.name}."
+
+    return ExplorerWidget

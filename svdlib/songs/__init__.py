@@ -1,0 +1,1 @@
+"""Songs with labels: corpora on disk, and songs made by procedure."""

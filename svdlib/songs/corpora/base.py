@@ -1,0 +1,87 @@
+"""What every corpus is made of: tracks with labelled segments in three splits."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from svdlib.errors import CorpusError
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a song, in seconds, that is sung throughout or not at all."""
+
+    start: float
+    end: float
+    sing: bool
+
+
+@dataclass(frozen=True)
+class Track:
+    """One song: where it belongs, where it is sung, and how to get its samples.
+
+    Attributes:
+        name: a name for people, unique in its corpus.
+        split: `train`, `valid` or `test`.
+        segments: labelled stretches, in order, not overlapping; what they leave out is not sung.
+        fingerprint: changes whenever the samples may have changed; the key of cached spectrograms.
+        load: returns the samples, float32 (samples,), 22050 Hz mono. Other processes may be handed it: a function of a
+            module, or a `functools.partial` of one, is best.
+        stems: returns the parts that the song was mixed from, "voice" and "band", float32 (samples,) each, whose sum
+            is what `load` returns; None where nobody knows them.
+        seconds: how long the song is; None where that is not known before it is loaded.
+    """
+
+    name: str
+    split: str
+    segments: tuple[Segment, ...]
+    fingerprint: str
+    load: Callable[[], np.ndarray] = field(repr=False, compare=False)
+    stems: Callable[[], dict[str, np.ndarray]] | None = field(default=None, repr=False, compare=False)
+    seconds: float | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A named set of tracks, each in one of the three splits."""
+
+    name: str
+    tracks: tuple[Track, ...]
+
+    def split(self, name: str) -> tuple[Track, ...]:
+        """Return the tracks of the split `train`, `valid` or `test`.
+
+        Raises:
+            CorpusError: there is no such split, or it has no track.
+        """
+        if name not in SPLITS:
+            raise CorpusError(f"corpus {self.name!r}: no split {name!r}; the splits are {', '.join(SPLITS)}")
+        tracks = tuple(track for track in self.tracks if track.split == name)
+        if not tracks:
+            raise CorpusError(f"corpus {self.name!r}: the split {name!r} has no song; add one to it")
+        return tracks
+
+
+def frame_labels(segments: Sequence[Segment], n_frames: int) -> np.ndarray:
+    """Say for every spectrogram frame whether it is sung, as in Schlüter & Grill's code.
+
+    Frame k stands for the time k/70 seconds; a segment covers the frames with start <= time < end.
+
+    Args:
+        segments: labelled stretches in seconds.
+        n_frames: number of frames of the song's spectrogram.
+
+    Returns:
+        bool (n_frames,), True where sung; frames outside all segments are not sung.
+    """
+    from svdlib.audio.log_mel import FRAME_RATE
+
+    times = np.arange(n_frames) / FRAME_RATE
+    labels = np.zeros(n_frames, dtype=bool)
+    for segment in segments:
+        first, beyond = np.searchsorted(times, [segment.start, segment.end])
+        labels[first:beyond] = segment.sing
+    return labels

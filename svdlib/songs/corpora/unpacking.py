@@ -1,0 +1,264 @@
+"""Archives from the network, unpacked so that nothing is written outside of the folder meant for them.
+
+Zip files and tar files (plain, gzip, bzip2, xz) are told by their content. Every member is looked at before the first
+is written: absolute places, `..`, links, devices, names that some system cannot have or would take for the same, and
+sizes that no corpus has are refused. The folder appears when everything is in it.
+"""
+
+import gzip
+import lzma
+import math
+import os
+import re
+import shutil
+import stat
+import struct
+import tarfile
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from svdlib.compute.progress import progress
+from svdlib.errors import ArchiveError, OutputError, quoted
+
+MOST_FILES = 100_000
+MOST_BYTES = 60 * 2**30  # all of RWC takes 14 GB
+LARGEST_RATIO = 200  # of unpacked to packed; sound and text stay far below
+BYTES_WITHOUT_QUESTION = 64 * 2**20  # so little may come from an archive of any size
+BLOCK = 1 << 20
+LONGEST_NAME, LONGEST_PLACE = 255, 1024  # bytes
+ON_WINDOWS = os.name == "nt"
+NO_NAME = re.compile(  # of a file on Windows; elsewhere a song may well be called "What?"
+    r'.*[<>:"|?*].*|.*[. ]|(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\..*)?', re.IGNORECASE
+)
+DEBRIS = ("__MACOSX", ".DS_Store", "Thumbs.db")  # left in archives by some systems
+FAULTS = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, struct.error,
+    EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file in an archive: its place below the folder, its size in bytes unpacked, and how to read it."""
+
+    place: PurePosixPath
+    size: int
+    open: Callable[[], BinaryIO]
+
+
+def unpack(archive: str | os.PathLike, folder: str | os.PathLike) -> Path:
+    """Unpack a zip or tar file into a new folder.
+
+    The files go into a hidden folder beside it first. An unpacking that is interrupted leaves no folder that looks
+    finished, and the next one starts from the beginning.
+
+    Args:
+        archive: the file.
+        folder: where to; it must not be there yet. Folders above it are made.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ArchiveError: the archive is missing, damaged, encrypted, or would write where it must not or too much.
+        OutputError: the folder is there already or cannot be written to, or the disk is full.
+    """
+    archive, folder = Path(archive), Path(folder)
+    if folder.exists():
+        raise OutputError(f"{folder}: is there already; remove it, or name a new folder")
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    try:
+        shutil.rmtree(unfinished, ignore_errors=True)  # of an unpacking that was interrupted
+        unfinished.mkdir(parents=True)
+        _extract(archive, unfinished)
+        unfinished.replace(folder)
+    except OSError as error:
+        raise OutputError(
+            f"Cannot unpack {archive.name} into {folder}: {error.strerror or error}. "
+            "Free some space or choose a folder you may write to; the archive is kept."
+        ) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return folder
+
+
+def safe_place(name: str, archive: object) -> PurePosixPath:
+    """The place below a folder that a name from the network stands for.
+
+    Args:
+        name: a path with `/` or, as some Windows programs write, backslashes.
+        archive: what the name comes from, for the message.
+
+    Raises:
+        ArchiveError: the path is absolute, empty, holds `..` or a character that no file name has, is too long, or is
+            a name that no file can have on Windows: a corpus is the same on all systems.
+    """
+    path = name.replace("\\", "/")
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    outside = path.startswith("/") or re.match(r"[A-Za-z]:", path) or ".." in parts
+    if outside or not parts or any(ord(character) < 32 for character in path):
+        raise ArchiveError(
+            f"{archive}: holds {quoted(name)}, which is no place inside a folder; nothing of it is unpacked. "
+            "Do not use this file; get it from its source again."
+        )
+    if _bytes("/".join(parts)) > LONGEST_PLACE or any(_is_no_name(part) for part in parts):
+        raise ArchiveError(
+            f"{archive}: holds {quoted(name)}, which is too long or no name of a file on this system; nothing of it "
+            "is unpacked. Do not use this file; get it from its source again."
+        )
+    return PurePosixPath(*parts)
+
+
+def _is_no_name(part: str) -> bool:
+    return _bytes(part) > LONGEST_NAME or (ON_WINDOWS and NO_NAME.fullmatch(part) is not None)
+
+
+def _bytes(text: str) -> float:
+    """The length of a name on the disk; infinite where it cannot be written there."""
+    try:
+        return len(text.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:
+        return math.inf
+
+
+def file_name(name: str, origin: object) -> str:
+    """A file name from the network, as it is.
+
+    Args:
+        name: the name.
+        origin: what it comes from, for the message.
+
+    Raises:
+        ArchiveError: it names a folder or a place outside, or is hidden.
+    """
+    place = safe_place(name, origin)
+    if str(place) != name or len(place.parts) != 1 or name.startswith("."):
+        raise ArchiveError(f"{origin}: holds {quoted(name)}, which is not the name of a file; do not use it")
+    return name
+
+
+def _extract(archive: Path, folder: Path) -> None:
+    if not archive.is_file():
+        raise ArchiveError(f"{archive}: there is no such file; check the path")
+    try:
+        with zipfile.ZipFile(archive) if zipfile.is_zipfile(archive) else tarfile.open(archive) as file:
+            found = _zip_members(file, archive) if isinstance(file, zipfile.ZipFile) else _tar_members(file, archive)
+            members = _checked(found, archive)
+            for member in progress(members, description="unpack", total=len(members), unit="file"):
+                _write(member, folder / member.place, archive)
+    except FAULTS as error:
+        raise _damaged(archive, error) from error
+    except OSError as error:
+        if error.errno is not None:  # the disk's; without a number it is a decompressor's
+            raise
+        raise _damaged(archive, error) from error
+
+
+def _damaged(archive: Path, error: Exception) -> ArchiveError:
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return ArchiveError(f"{archive}: not a whole zip or tar file ({reason}); delete it and get it again")
+
+
+def _zip_members(file: zipfile.ZipFile, archive: Path) -> Iterator[Member]:
+    for info in file.infolist():
+        place = safe_place(info.filename, archive)
+        kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where the program that packed it knew no Unix
+        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise _not_plain(info.filename, archive)
+        if info.flag_bits & 0x1:
+            raise ArchiveError(
+                f"{archive}: {quoted(info.filename)} is encrypted; get the archive from its public source"
+            )
+        if not info.is_dir() and not _is_debris(place):
+            yield Member(place, info.file_size, lambda info=info: file.open(info))
+
+
+def _tar_members(file: tarfile.TarFile, archive: Path) -> Iterator[Member]:
+    _check_end(archive)
+    for info in file:
+        place = safe_place(info.name, archive) if info.name.strip("./") or ".." in info.name else None
+        if not info.isfile() and not info.isdir():
+            raise _not_plain(info.name, archive)
+        if info.isfile() and place and not _is_debris(place):
+            yield Member(place, info.size, lambda info=info: file.extractfile(info))
+
+
+def _check_end(archive: Path) -> None:
+    """Refuse a plain tar file without the empty block at its end: cut between two files it would look whole."""
+    with archive.open("rb") as file:
+        head = file.read(512)
+        file.seek(-min(512, len(head)), os.SEEK_END)
+        if head[257:262] == b"ustar" and any(file.read()):
+            raise EOFError("its end is missing")
+
+
+def _not_plain(name: str, archive: Path) -> ArchiveError:
+    return ArchiveError(
+        f"{archive}: {quoted(name)} is a link or device, not a plain file; nothing of it is unpacked. "
+        "Do not use this file; get it from its source again."
+    )
+
+
+def _is_debris(place: PurePosixPath) -> bool:
+    return any(part in DEBRIS or part.startswith("._") for part in place.parts)
+
+
+def _checked(members: Iterator[Member], archive: Path) -> Sequence[Member]:
+    """List the members, and refuse an archive that holds nothing, too much, or two files in one place.
+
+    Sizes are added up while the list grows: to find the next member of a compressed tar file all before it is read.
+    """
+    packed = max(1, archive.stat().st_size)
+    listed: list[Member] = []
+    total = 0
+    files: set[PurePosixPath] = set()
+    folders: set[PurePosixPath] = set()
+    for member in members:
+        total += member.size
+        listed.append(member)
+        if len(listed) > MOST_FILES or total > MOST_BYTES:
+            raise ArchiveError(
+                f"{archive}: would unpack to more than {MOST_FILES} files or {MOST_BYTES >> 30} GiB, as no corpus "
+                "does; do not use this file"
+            )
+        if total > BYTES_WITHOUT_QUESTION and total / packed > LARGEST_RATIO:
+            raise ArchiveError(
+                f"{archive}: would grow more than {LARGEST_RATIO}-fold, as no sound does; do not use this file"
+            )
+        place = _in_one_spelling(member.place)
+        if place in files or place in folders or not files.isdisjoint(place.parents):
+            raise ArchiveError(
+                f"{archive}: holds {quoted(str(member.place))} twice, or in two spellings; do not use this file"
+            )
+        files.add(place)
+        folders.update(place.parents)
+    if not listed:
+        raise ArchiveError(f"{archive}: holds no file; get it again")
+    return listed
+
+
+def _in_one_spelling(place: PurePosixPath) -> PurePosixPath:
+    """A place as a disk sees it that tells neither case nor the spellings of accents apart."""
+    folded = unicodedata.normalize("NFC", str(place)).casefold()
+    return PurePosixPath(unicodedata.normalize("NFC", folded))
+
+
+def _write(member: Member, path: Path, archive: Path) -> None:
+    """Write one file, never more than was announced."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    left = member.size
+    with member.open() as source, path.open("xb") as target:
+        while block := source.read(min(BLOCK, left + 1)):
+            left -= len(block)
+            if left < 0:
+                raise ArchiveError(
+                    f"{archive}: {quoted(str(member.place))} is larger than announced; do not use this file"
+                )
+            target.write(block)
+    if left:
+        raise ArchiveError(f"{archive}: {quoted(str(member.place))} is cut short; delete the archive and get it again")

@@ -1,0 +1,183 @@
+import dataclasses
+import os
+import signal
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from killed import run_and_kill
+
+import svdlib.detector.training as detector_training
+from svdlib.detector.augmentation import Augmentation
+from svdlib.detector.excerpts import Songs
+from svdlib.detector.training import STATE_FILE, DetectorPlan, fit_detector, predict
+from svdlib.errors import CorpusError, OutputError, TrainingError
+from svdlib.inversion.nre import area_under_curve, best_threshold, smooth
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+PLAN = DetectorPlan(epochs=3, steps_per_epoch=2, batch_size=2)
+
+
+def fit(folder=None, **options):
+    chosen = {"plan": PLAN, "seed": 3} | options
+    train, valid = tiny.songs(0, count=2, frames=150), tiny.songs(1, frames=130)
+    return fit_detector(train, valid, folder=folder, **chosen)
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """A run from start to end, and its folder."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    return fit(folder), folder
+
+
+def assert_same_run(one, other):
+    assert one.history == other.history and one.threshold == other.threshold
+    assert tiny.same_weights(one.detector, other.detector)
+
+
+# --- what is learnt ---
+
+
+def striped_songs(seed, count):
+    """Songs of noise; every other one is sung from start to end, with a stripe of louder bands."""
+    rng = np.random.default_rng(seed)
+    labels = [np.full(124, index % 2 == 0) for index in range(count)]
+    log_mels = []
+    for sung in labels:
+        song = rng.normal(0, 1, (124, 80))
+        song[sung, 30:50] += 3
+        log_mels.append(song.astype(np.float32))
+    return Songs(log_mels, labels, [str(index) for index in range(count)])
+
+
+def test_a_detector_learns_what_a_child_could_see():
+    train, valid, test = striped_songs(0, 6), striped_songs(1, 2), striped_songs(2, 4)
+    plan = DetectorPlan(2, steps_per_epoch=6, batch_size=6, learning_rate=2e-4, augmentation=Augmentation(0, 0, 0))
+    fitted = fit_detector(train, valid, plan=plan)
+    middle = slice(40, 84)  # the ends see the silence around the song
+    scores = np.concatenate([predict(fitted.detector, song)[middle] for song in test.log_mels])
+    truth = np.concatenate([label[middle] for label in test.labels])
+    assert area_under_curve(scores, truth) > 0.99
+    assert fitted.history[-1]["training"] < fitted.history[0]["training"]
+    assert fitted.finished and not fitted.detector.training
+
+
+def test_the_detector_carries_the_standardisation_of_its_training_songs(unbroken):
+    pooled = np.concatenate(tiny.songs(0, count=2, frames=150).log_mels)
+    standardizer = unbroken[0].detector.standardizer
+    np.testing.assert_allclose(standardizer.mean.numpy(), pooled.mean(0), atol=1e-5)
+    np.testing.assert_allclose(standardizer.std.numpy(), pooled.std(0), rtol=1e-4)
+
+
+def test_what_is_kept_belongs_to_the_lowest_validation_loss(unbroken):
+    fitted, valid = unbroken[0], tiny.songs(1, frames=130)
+    scores, sung = predict(fitted.detector, valid.log_mels[0]), valid.labels[0]
+    loss = -np.mean(np.log(np.where(sung, scores, 1 - scores)))
+    assert loss == pytest.approx(min(epoch["validation"] for epoch in fitted.history), rel=1e-5)
+    assert fitted.threshold == best_threshold([smooth(scores)], [sung])[0]
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(unbroken):
+    assert_same_run(fit(), unbroken[0])
+    assert not tiny.same_weights(fit(seed=4).detector, unbroken[0].detector)
+
+
+def test_training_leaves_torchs_own_chance_alone():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    fit(plan=dataclasses.replace(PLAN, epochs=1))
+    assert torch.equal(torch.rand(3), expected)
+
+
+# --- stopping and going on ---
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(unbroken, tmp_path):
+    """kill -9 while the second epoch's state is being written: the first epoch's is what is left."""
+    run_and_kill(__file__, tmp_path, writes=3, threads=1, every_update=False)
+    assert_same_run(fit(tmp_path, resume=True), unbroken[0])
+
+
+def test_ctrl_c_stops_in_good_order_and_the_run_goes_on(unbroken, tmp_path, monkeypatch):
+    def progress_with_ctrl_c(steps, description, **_):
+        for step in steps:
+            if "epoch 2" in description:
+                os.kill(os.getpid(), signal.SIGINT)
+            yield step
+
+    with monkeypatch.context() as patched:
+        patched.setattr(detector_training, "progress", progress_with_ctrl_c)
+        with pytest.raises(KeyboardInterrupt):
+            fit(tmp_path)
+    resumed = fit(tmp_path, resume=True)
+    assert_same_run(resumed, unbroken[0])
+
+
+def test_a_run_with_a_time_limit_can_be_resumed(unbroken, tmp_path):
+    stopped = fit(tmp_path, minutes=0)
+    assert not stopped.finished and not stopped.history
+    assert_same_run(fit(tmp_path, resume=True), unbroken[0])
+
+
+def test_an_earlier_run_is_not_overwritten(unbroken):
+    with pytest.raises(TrainingError, match=f"{STATE_FILE} holds an earlier run"):
+        fit(unbroken[1])
+
+
+OTHER_PLAN = dataclasses.replace(PLAN, augmentation=Augmentation(0, 0, 0))
+
+
+@pytest.mark.parametrize("change", [{"seed": 4}, {"plan": OTHER_PLAN}])
+def test_a_state_of_other_settings_is_refused(unbroken, change):
+    with pytest.raises(TrainingError, match=f"{STATE_FILE} belongs to a run with other settings"):
+        fit(unbroken[1], resume=True, **change)
+
+
+@pytest.mark.parametrize("other", ["train", "valid"])
+def test_a_state_of_other_songs_of_the_same_length_is_refused(unbroken, other):
+    songs = {"train": tiny.songs(0, count=2, frames=150), "valid": tiny.songs(1, frames=130)}
+    count = len(songs[other].names)
+    songs[other] = tiny.songs(9, count=count, frames=len(songs[other].log_mels[0]))
+    with pytest.raises(TrainingError, match="other settings or songs"):
+        fit_detector(songs["train"], songs["valid"], plan=PLAN, seed=3, folder=unbroken[1], resume=True)
+
+
+def test_a_damaged_state_is_named(unbroken, tmp_path):
+    (tmp_path / STATE_FILE).write_bytes((unbroken[1] / STATE_FILE).read_bytes()[:5000])
+    with pytest.raises(TrainingError, match=f"{tmp_path / STATE_FILE} is damaged"):
+        fit(tmp_path, resume=True)
+
+
+# --- bad input ---
+
+
+@pytest.mark.parametrize("sung", [True, False])
+def test_songs_of_one_class_teach_nothing(sung):
+    songs = tiny.songs(0, frames=150)
+    one_class = Songs(songs.log_mels, [np.full(150, sung)], songs.names)
+    with pytest.raises(CorpusError, match="only one class"):
+        fit_detector(one_class, songs, plan=PLAN)
+
+
+def test_songs_shorter_than_an_excerpt_are_refused():
+    with pytest.raises(CorpusError, match="115 frames"):
+        fit_detector(tiny.songs(0, frames=114), tiny.songs(1), plan=PLAN)
+
+
+@pytest.mark.parametrize("split", ["training", "validation"])
+def test_nan_in_the_spectrograms_stops_the_run(split):
+    songs = {"training": tiny.songs(0, frames=150), "validation": tiny.songs(1, frames=130)}
+    songs[split].log_mels[0][60:90, 3] = np.nan
+    with pytest.raises(TrainingError, match="finite"):
+        fit_detector(*songs.values(), plan=PLAN)
+
+
+def test_an_unwritable_folder_is_found_before_any_training(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setattr(detector_training._Run, "_update", lambda *_: pytest.fail("trained before it could save"))
+    with pytest.raises(OutputError, match="file"):
+        fit(tmp_path / "file" / "run")

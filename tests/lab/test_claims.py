@@ -1,0 +1,216 @@
+"""The ledger of claims: verdicts on hand-made results, and the texts of the book against the stored results."""
+
+import json
+
+import numpy as np
+import pytest
+from places import ROOT
+
+from svdlib.detector.model import LAYERS
+from svdlib.lab.studies import claim_numbers as numbers
+from svdlib.lab.studies import claims, load_results
+from svdlib.lab.studies.claims import CLAIMS, DIFFERS, NOT_REPRODUCED, REPRODUCED, UNDECIDED, Bounds, judge, ledger
+from svdlib.lab.studies.comparisons import Interval
+
+ISSUE = {
+    "the order of the NRE over the layers": {"deepest", "order"},
+    "Conv5 18 % below FC7": {"conv5-fc7"},
+    "15 % between MP6 and FC7": {"mp6-fc7"},
+    "the jump from Conv2 to MP3": {"conv2-mp3"},
+    "second corpus worse except at Conv1 and Conv2": {"second-corpus", "second-corpus-shallow"},
+    "input-only about equal to joint": {"objectives"},
+    "FC8 keeps no harmonic and no temporal structure": {"fc8-structure"},
+    "FC8 splits by high against low frequencies": {"fc8-class"},
+    "FC7 keeps some harmonics and rough onsets": {"fc7-harmonics", "fc7-onsets"},
+    "Conv1 and Conv2 nearly bijective": {"bijective"},
+}
+
+
+# --- verdicts ---
+
+
+@pytest.mark.parametrize(
+    ("ends", "verdict"),
+    [
+        ((0.10, 0.20), REPRODUCED),
+        ((0.03, 0.06), DIFFERS),  # more, but not as much more
+        ((0.30, 0.40), DIFFERS),
+        ((0.05, 0.10), UNDECIDED),  # as much more, or not
+        ((-0.02, 0.04), UNDECIDED),
+        ((-0.02, 0.20), UNDECIDED),
+        ((-0.20, -0.10), NOT_REPRODUCED),
+        ((np.nan, np.nan), UNDECIDED),  # one song
+    ],
+)
+def test_the_verdict_follows_from_where_the_interval_lies(ends, verdict):
+    assert judge(Interval(np.mean(ends), *ends), Bounds(0.075, 0.225), Bounds(low=0)) == verdict
+
+
+def test_what_agrees_lies_in_the_direction():
+    for claim in CLAIMS:
+        assert claim.direction.low <= claim.agrees.low <= claim.agrees.high <= claim.direction.high, claim.key
+
+
+def test_bounds_can_be_said():
+    assert Bounds(low=0).in_words("+.0%") == "above +0%" and Bounds(high=0.05).in_words(".2f") == "below 0.05"
+    assert Bounds(0.075, 0.225).in_words("+.1%") == "from +7.5% to +22.5%"
+
+
+def test_percentages_agree_within_half_of_them():
+    bounds = {claim.key: claim.agrees for claim in CLAIMS}
+    assert (bounds["mp6-fc7"].low, bounds["mp6-fc7"].high) == pytest.approx((0.075, 0.225))
+    assert (bounds["conv5-fc7"].low, bounds["conv5-fc7"].high) == pytest.approx((-0.27, -0.09))
+
+
+# --- numbers ---
+
+
+def errors(values, songs=12, spread=0.01):
+    """Per layer, errors of songs around a value; what makes a song hard is the same for all layers."""
+    hardness = np.random.default_rng(0).normal(0, spread, songs)
+    return {layer: (value + hardness).tolist() for layer, value in zip(LAYERS, values, strict=True)}
+
+
+def measured(values, **options):
+    found = errors(values, **options)
+    families = ("published", "aligned")
+    return {"layers": {layer: {family: {"per_song": each} for family in families} for layer, each in found.items()}}
+
+
+RISING = (0.1, 0.15, 0.4, 0.42, 0.44, 0.5, 0.55, 0.6)
+
+
+def test_numbers_of_errors_are_what_one_computes_by_hand():
+    of = errors(RISING, spread=0)
+    assert numbers.lead_of_the_deepest(of).value == pytest.approx(0.6 / 0.55 - 1)
+    assert numbers.smallest_step(of).value == pytest.approx(0.02 / (0.5 / 7))
+    assert numbers.relative_step(of, "conv2", "mp3").value == pytest.approx(0.25 / (0.5 / 7))
+
+
+def test_a_fall_is_found_whatever_the_songs():
+    step = numbers.smallest_step(errors((0.1, 0.15, 0.45, 0.42, 0.44, 0.5, 0.55, 0.6), spread=0.1))
+    assert step.value == pytest.approx(-0.03 / (0.5 / 7)) and step.high < 0
+
+
+def test_the_second_corpus_is_compared_layer_group_by_layer_group():
+    worse = [value * (1.2 if number > 1 else 1) for number, value in enumerate(RISING)]
+    results = {
+        "reconstruction_error": {
+            "corpora": {
+                "synthetic": measured(RISING, spread=0.001),
+                "synthetic-b:songs=9": measured(worse, songs=9, spread=0.001),
+            }
+        }
+    }
+    deep = numbers.second_corpus(LAYERS[2:])(results, numbers.SECOND, "published")
+    assert deep.value == pytest.approx(0.2, abs=0.01) and deep.lies_above(0.15)
+    shallow = numbers.second_corpus(LAYERS[:2])(results, numbers.SECOND, "published")
+    assert shallow.value == pytest.approx(0, abs=0.02)
+    assert numbers.second_corpus(LAYERS)(results, numbers.REAL, "published") is None
+
+
+def test_objectives_are_compared_over_the_layers():
+    def training(name, values):
+        layers = errors(values)
+        scored = {layer: {"best": {"synthetic test songs": {"per_song": each}}} for layer, each in layers.items()}
+        return {"name": name, "layers": scored}
+
+    results = {"inverter_ablation": {"configurations": [training("joint", RISING), training("input", RISING[::-1])]}}
+    assert numbers.objectives(results, numbers.OWN, "published").value == pytest.approx(0)
+    results["inverter_ablation"]["configurations"][1] = training("input", [0.9 * value for value in RISING])
+    assert numbers.objectives(results, numbers.OWN, "published").value == pytest.approx(-0.1, abs=0.01)
+    assert numbers.objectives(results, numbers.OWN, "aligned") is None
+
+
+def test_what_is_kept_counts_beyond_chance():
+    found = {
+        "onset_match": {"per_song": [0.3, 0.4, 0.5], "chance_per_song": [0.3, 0.4, 0.5]},
+        "harmonic_match": {"per_song": [0.5, None, 0.6, 0.7], "chance_per_song": [0.1, 0.9, 0.2, 0.3]},
+    }
+    results = {"kept_structure": {"corpora": {"synthetic": {"layers": {"fc8": {"published": found}}}}}}
+    assert numbers.kept("fc8", "onset_match")(results, numbers.OWN, "published") == Interval(0, 0, 0)
+    both = numbers.kept("fc8", "onset_match", "harmonic_match")(results, numbers.OWN, "published")
+    assert (both.value, both.low, both.high) == pytest.approx((0.4, 0.4, 0.4))
+
+
+# --- the ledger of this repository ---
+
+
+def test_the_ledger_has_a_verdict_with_an_interval_for_every_claim():
+    entries = {entry.claim.key: entry for entry in ledger()}
+    assert set(entries) == set().union(*ISSUE.values())
+    for entry in entries.values():
+        assert entry.verdict in claims.VERDICTS and entry.because
+        assert all(reading.interval.is_known for reading in entry.readings), entry.claim.key
+        assert {reading.corpus for reading in entry.readings} >= {"real songs"}, entry.claim.key
+
+
+def test_a_changed_result_asks_for_another_text(monkeypatch):
+    stored = {name: load_results(name) for name in numbers.SOURCES}
+    turned = json.loads(json.dumps(stored))
+    for by_family in turned["reconstruction_error"]["corpora"]["synthetic"]["layers"].values():
+        by_family["published"]["per_song"] = [1 - value for value in by_family["published"]["per_song"]]
+    changed = {entry.claim.key: entry for entry in ledger(turned)}
+    assert changed["deepest"].verdict == NOT_REPRODUCED and not changed["deepest"].because
+    monkeypatch.setattr(claims, "load_results", turned.get)
+    with pytest.raises(KeyError, match="text must be written"):
+        ledger()
+
+
+def test_every_explanation_is_of_a_claim_and_its_present_verdict():
+    present = {(entry.claim.key, entry.verdict) for entry in ledger()}
+    assert set(claims.BECAUSE) == present, "texts for verdicts that are no longer there mislead whoever reads the code"
+
+
+def test_what_the_explanations_say_of_both_families_is_so():
+    value = {
+        (entry.claim.key, reading.corpus, reading.family): reading.interval
+        for entry in ledger()
+        for reading in entry.readings
+    }
+
+    def of(key, family):
+        return value[key, "synthetic test songs", family]
+
+    assert of("conv2-mp3", "aligned").value < of("conv2-mp3", "published").value / 2
+    assert of("mp6-fc7", "published").lies_below(0.15) and of("mp6-fc7", "aligned").lies_above(0.15)
+    assert of("conv5-fc7", "aligned").value < 2 * of("conv5-fc7", "published").value < 0
+    assert of("fc7-onsets", "aligned").value > of("fc7-onsets", "published").value
+    assert of("bijective", "optimised").value < of("bijective", "aligned").value < of("bijective", "published").value
+    kept = next(iter(load_results("kept_structure")["corpora"].values()))["layers"]["fc8"]["published"]
+    assert kept["harmonic_match"]["mean"] - kept["harmonic_match"]["chance"] < 0.05
+    stored = load_results("reconstruction_error")["corpora"]["synthetic"]["layers"]
+    falls = {
+        family: [
+            one
+            for one, other in zip(LAYERS, LAYERS[1:], strict=False)
+            if stored[other][family]["nre"] < stored[one][family]["nre"]
+        ]
+        for family in ("published", "aligned")
+    }
+    assert falls == {"published": ["mp3"], "aligned": ["conv1"]}
+
+
+def test_the_book_computes_each_claim_where_the_ledger_points():
+    for claim in CLAIMS:
+        chapter, label = claim.place
+        source = (ROOT / "notebooks" / f"{chapter}.py").read_text(encoding="utf-8")
+        assert f"# ({label})=\n" in source, claim.key
+
+
+def test_the_program_reads_other_results(tmp_path, capsys):
+    assert claims.main(["--results", str(tmp_path)]) == 2
+    assert "holds no results" in capsys.readouterr().err
+    found = {"corpora": {"synthetic": measured(RISING)}}
+    (tmp_path / "reconstruction_error.json").write_text(json.dumps(found))
+    assert claims.main(["--results", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "REPRODUCED: The reconstruction error is largest" in printed and "bijective" not in printed
+
+
+def test_the_program_prints_and_writes_the_ledger(tmp_path, capsys):
+    out = tmp_path / "claims.json"
+    assert claims.main(["--out", str(out)]) == 0
+    printed, written = capsys.readouterr().out, json.loads(out.read_text())
+    for entry in ledger():
+        assert entry.claim.said in printed and written["claims"][entry.claim.key]["verdict"] == entry.verdict

@@ -1,0 +1,160 @@
+"""Statements with intervals: by hand, against theory, and on simulated songs whose truth is known."""
+
+import numpy as np
+import pytest
+from scipy.stats import norm, t
+
+from svdlib.errors import CorpusError
+from svdlib.lab.studies import comparisons
+from svdlib.lab.studies.comparisons import (
+    Interval,
+    change_interval,
+    difference_interval,
+    growing_share,
+    mean_interval,
+    ratio_interval,
+    step_excess,
+    step_intervals,
+    unpaired_change_interval,
+    unpaired_difference_interval,
+    unpaired_ratio_interval,
+    unpaired_share_change_interval,
+)
+
+
+def songs(count, seed=0, spread=0.05, mean=0.5):
+    return mean + spread * np.random.default_rng(seed).normal(size=count)
+
+
+def test_values_by_hand():
+    one, two = [1.0, 2.0, 3.0], [2.0, 3.0, 7.0]
+    assert difference_interval(two, one).value == pytest.approx(2)
+    assert ratio_interval(two, one).value == pytest.approx(2)
+    assert change_interval(before=one, after=two).value == pytest.approx(1)
+    assert unpaired_difference_interval(two, [1.0]).value == pytest.approx(3)
+    assert unpaired_ratio_interval(two, [4.0, 12.0]).value == pytest.approx(0.5)
+    assert unpaired_change_interval(before=[4.0, 12.0], after=two).value == pytest.approx(-0.5)
+    assert mean_interval(two).value == pytest.approx(4)
+
+
+def test_two_songs_have_three_possible_draws():
+    """Both once (half of the draws), or one of them twice (a quarter each): the ends are the extremes."""
+    found = difference_interval([1.0, 4.0], [0.0, 1.0])
+    assert (found.low, found.high) == (1, 3)
+    found = ratio_interval([1.0, 4.0], [2.0, 2.0])
+    assert (found.value, found.low, found.high) == (1.25, 0.5, 2)
+
+
+def test_what_all_songs_share_cancels_in_pairs_only():
+    hard = songs(16, spread=0.2)
+    paired = difference_interval(hard + 0.03, hard)
+    assert paired.low == pytest.approx(0.03) and paired.high == pytest.approx(0.03)
+    same_ratio = change_interval(before=hard, after=1.15 * hard)
+    assert same_ratio.low == pytest.approx(0.15) and same_ratio.high == pytest.approx(0.15)
+    apart = unpaired_difference_interval(hard + 0.03, hard)
+    assert apart.low < 0 < 0.06 < apart.high
+
+
+def test_the_interval_of_a_mean_has_the_width_of_theory():
+    """A bootstrap of the mean has the deviation of the songs, by n, over the root of n."""
+    values = songs(200)
+    found = mean_interval(values, draws=20_000)
+    half = norm.ppf(0.975) * values.std() / np.sqrt(len(values))
+    assert found.high - found.low == pytest.approx(2 * half, rel=0.03)
+
+
+def test_unpaired_variances_add_up():
+    one, two = songs(60, 1), songs(90, 2)
+    found = unpaired_difference_interval(one, two, draws=20_000)
+    half = norm.ppf(0.975) * np.sqrt(one.var() / 60 + two.var() / 90)
+    assert found.high - found.low == pytest.approx(2 * half, rel=0.03)
+
+
+def test_shares_are_compared_without_what_makes_a_song_hard():
+    """If every song has a third, or a half, of its whole, no draw can change the shares, however the wholes vary."""
+    own, other = songs(16, 1, spread=0.2), songs(20, 2, spread=0.2)
+    found = unpaired_share_change_interval(before=(own / 3, own), after=(other / 2, other))
+    assert [found.value, found.low, found.high] == pytest.approx([0.5] * 3)
+    same = unpaired_share_change_interval(before=(own / 3 + 0.1, own), after=(other / 3 + 0.1, other))
+    assert same.low < 0 < same.high
+    with pytest.raises(CorpusError, match="not of 16, 20"):
+        unpaired_share_change_interval(before=(own, other), after=(own, own))
+    assert not unpaired_share_change_interval(before=([0.1], [0.2]), after=(own, own)).is_known
+
+
+def test_steps_of_a_known_curve():
+    hard = songs(8)
+    curve = {"conv1": hard, "conv2": hard + 0.01, "mp3": hard + 0.07, "conv4": hard + 0.06}
+    steps = step_intervals(curve)
+    assert list(steps) == [("conv1", "conv2"), ("conv2", "mp3"), ("mp3", "conv4")]
+    assert [step.value for step in steps.values()] == pytest.approx([0.01, 0.06, -0.01])
+    assert steps["mp3", "conv4"].lies_below(0) and steps["conv2", "mp3"].lies_above(0)
+    excess = step_excess(curve, "conv2")
+    assert [excess.value, excess.low, excess.high] == pytest.approx([0.04] * 3), "0.06 less the mean step of 0.02"
+    with pytest.raises(CorpusError, match="begins at 'conv4'. Steps begin at: conv1, conv2, mp3"):
+        step_excess(curve, "conv4")
+
+
+def test_the_share_of_growing_draws_by_hand():
+    assert growing_share({"a": [1.0, 1.0], "b": [2.0, 2.0]}) == 1
+    assert growing_share({"a": [1.0, 1.0], "b": [2.0, 2.0], "c": [1.5, 1.5]}) == 0
+    # It shrinks only if the second song is drawn twice: a quarter of the draws.
+    share = growing_share({"a": [1.0, 2.0], "b": [3.0, 1.0]}, draws=20_000)
+    assert share == pytest.approx(0.75, abs=0.01)
+
+
+@pytest.mark.parametrize(("count", "at_least"), [(5, 0.78), (16, 0.89), (40, 0.92)])
+def test_coverage_is_what_theory_says_of_percentile_intervals(count, at_least):
+    """They use the normal quantile and the deviation by n, where Student's t and n - 1 would be right."""
+    reach = norm.ppf(0.975) * np.sqrt((count - 1) / count)
+    expected = t.cdf(reach, count - 1) - t.cdf(-reach, count - 1)
+    found = comparisons.coverage(count)
+    assert found == pytest.approx(expected, abs=0.03)
+    assert at_least < found < 0.97
+
+
+def covered(simulate, truth, runs=400):
+    generator = np.random.default_rng(0)
+    found = [simulate(generator, number) for number in range(runs)]
+    return np.mean([each.low <= truth <= each.high for each in found])
+
+
+def test_ratios_and_unpaired_ratios_cover_the_truth_too():
+    def paired(generator, number):
+        hard = 0.5 + 0.1 * generator.normal(size=30)
+        after = 1.15 * hard + 0.02 * generator.normal(size=30)
+        return change_interval(hard, after, draws=300, seed=number)
+
+    def unpaired(generator, number):
+        own, other = (mean + 0.05 * generator.normal(size=30) for mean in (0.5, 0.6))
+        return unpaired_ratio_interval(other, own, draws=300, seed=number)
+
+    assert 0.90 < covered(paired, 0.15) < 0.98
+    assert 0.90 < covered(unpaired, 1.2) < 0.98
+
+
+def test_the_same_seed_draws_the_same_songs():
+    one, two = songs(9, 1), songs(9, 2)
+    assert ratio_interval(one, two, seed=4) == ratio_interval(one, two, seed=4)
+    assert ratio_interval(one, two, seed=4) != ratio_interval(one, two, seed=5)
+
+
+def test_one_song_has_a_value_and_no_interval():
+    for found in (change_interval([0.5], [0.6]), unpaired_change_interval([0.5], [0.6, 0.6])):
+        assert found.value == pytest.approx(0.2) and not found.is_known
+        assert not found.lies_above(-1) and not found.lies_below(1)
+        assert f"{found:+.0%}" == "+20% (no interval)"
+
+
+def test_intervals_are_written_with_their_ends():
+    assert f"{Interval(0.15, 0.12, 0.18):+.0%}" == "+15% (+12% to +18%)"
+    assert f"{Interval(0.5, 0.4, 0.6):.2f}" == "0.50 (0.40 to 0.60)"
+
+
+def test_values_that_cannot_be_compared():
+    with pytest.raises(CorpusError, match="not of 2, 3"):
+        ratio_interval([1.0, 2.0], [1.0, 2.0, 3.0])
+    with pytest.raises(CorpusError, match="one number per song"):
+        mean_interval([])
+    with pytest.raises(CorpusError, match=r"shape \(2, 1\)"):
+        mean_interval(np.ones((2, 1)))

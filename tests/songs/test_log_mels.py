@@ -1,0 +1,216 @@
+"""Spectrograms computed in several processes: the same as in one, and the same errors."""
+
+import functools
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from places import ROOT
+from tiny import log_mels
+
+from svdlib.audio.log_mel import LogMel
+from svdlib.compute.processes import ProcessError, in_processes
+from svdlib.errors import AudioError
+from svdlib.songs.corpora import Track, open_corpus
+from svdlib.songs.corpora.songs import load_songs
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return open_corpus("synthetic:songs=4,seconds=5")
+
+
+def load(track):
+    return track.load()
+
+
+def by_position(results):
+    return [result for _, result in sorted(results, key=lambda pair: pair[0])]
+
+
+def test_samples_and_spectrograms_are_the_same_to_the_last_bit_for_one_and_four_processes(corpus, tmp_path):
+    samples = [by_position(in_processes(load, corpus.tracks, processes)) for processes in (1, 4)]
+    spectrograms = [log_mels(corpus.tracks, cache_dir=tmp_path / str(n), processes=n) for n in (1, 4)]
+    for one, four in [*zip(*samples, strict=True), *zip(*spectrograms, strict=True)]:
+        assert one.dtype == four.dtype == np.float32
+        np.testing.assert_array_equal(one.view(np.uint32), four.view(np.uint32))
+    written = [sorted((path.name, path.read_bytes()) for path in (tmp_path / n).iterdir()) for n in "14"]
+    assert len(written[0]) == 4 and written[0] == written[1]
+    assert [len(song) for song in samples[0]] == [5 * 22050] * 4
+
+
+def process_id(item):
+    return os.getpid()
+
+
+def threads(item):
+    import torch
+    from threadpoolctl import threadpool_info
+
+    return {torch.get_num_threads(), *(pool["num_threads"] for pool in threadpool_info())}
+
+
+def test_processes_begin_with_the_third_item_and_work_on_one_thread():
+    assert by_position(in_processes(process_id, [1, 2], 4)) == [os.getpid()] * 2
+    assert by_position(in_processes(process_id, [1, 2, 3], 1)) == [os.getpid()] * 3
+    assert os.getpid() not in by_position(in_processes(process_id, [1, 2, 3], 2))
+    for processes in (1, 2):
+        assert by_position(in_processes(threads, [1, 2, 3], processes)) == [{1}] * 3
+
+
+def test_cached_songs_start_no_process(corpus, tmp_path, monkeypatch):
+    before = log_mels(corpus.tracks, cache_dir=tmp_path, processes=1)
+    monkeypatch.setattr("svdlib.compute.processes._spread", lambda *_: pytest.fail("a process was started"))
+    for one, other in zip(before, log_mels(corpus.tracks, cache_dir=tmp_path, processes=4), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_song_and_its_stems_come_from_one_rendering_and_are_the_same_as_on_their_own(corpus, tmp_path):
+    songs = corpus.tracks[:2]
+    alone = log_mels(songs, cache_dir=tmp_path / "alone", processes=1)
+    stems = [track.stems() for track in songs]
+    once = [iter([parts]) for parts in stems]
+    rendered = [
+        replace(track, load=lambda: pytest.fail("rendered once more"), stems=functools.partial(next, parts))
+        for track, parts in zip(songs, once, strict=True)
+    ]
+    together = load_songs(rendered, stems=True, cache_dir=tmp_path / "together", processes=1)
+    for position, parts in enumerate(stems):
+        np.testing.assert_array_equal(together.log_mels[position], alone[position])
+        for part, found in (("voice", together.voices), ("band", together.bands)):
+            np.testing.assert_array_equal(found[position], LogMel()(parts[part]).numpy())
+    written = [{path.name for path in (tmp_path / kind).iterdir()} for kind in ("alone", "together")]
+    assert written[0] < written[1] and len(written[1]) == 6
+
+
+def pause(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
+def test_results_come_when_they_are_ready():
+    assert [position for position, _ in in_processes(pause, [1.5, 0.0, 0.1], 3)][-1] == 0
+
+
+# --- how many ---
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "two", "1.5"])
+def test_numbers_of_processes_that_make_no_sense(monkeypatch, text):
+    monkeypatch.setenv("SVDLIB_PROCESSES", text)
+    with pytest.raises(ProcessError, match=f"SVDLIB_PROCESSES='{text}' must be a whole number"):
+        next(in_processes(process_id, [1, 2, 3]))
+    with pytest.raises(ProcessError, match="processes=0 "):
+        next(in_processes(process_id, [1, 2, 3], 0))
+
+
+@pytest.mark.parametrize(("variable", "expected"), [("5", 5), ("", 7), (" 1 ", None)])
+def test_the_environment_says_how_many_or_else_all_cores(monkeypatch, variable, expected):
+    asked = []
+    monkeypatch.setenv("SVDLIB_PROCESSES", variable)
+    monkeypatch.setattr("joblib.cpu_count", lambda: 7)
+    monkeypatch.setattr("svdlib.compute.processes._spread", lambda _, items, workers: asked.append(workers) or iter(()))
+    list(in_processes(pause, [0] * 9))
+    assert asked == ([expected] if expected else [])
+
+
+# --- errors and interruptions ---
+
+
+def fail(name, seconds):
+    time.sleep(seconds)
+    raise AudioError(f"{name}.mp3: damaged; get it again")
+
+
+def tracks_with_two_bad_ones(corpus):
+    slow, quick = (Track(name, "train", (), name, functools.partial(fail, name, seconds)) for name, seconds in
+                   [("slow", 1.0), ("quick", 0.0)])  # fmt: skip
+    return [corpus.tracks[0], slow, quick, *corpus.tracks[1:]]
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_of_two_damaged_songs_the_first_is_named_for_any_number_of_processes(corpus, tmp_path, processes):
+    with pytest.raises(AudioError) as caught:
+        log_mels(tracks_with_two_bad_ones(corpus), cache_dir=tmp_path, processes=processes)
+    assert str(caught.value) == "slow.mp3: damaged; get it again"
+    files = list(tmp_path.iterdir())
+    assert files and {path.suffix for path in files} == {".npy"}, "what was done is kept, and no half file"
+
+
+def test_a_damaged_file_has_the_same_message_in_another_process(song_folder, tmp_path):
+    folder = song_folder(4)
+    tracks = open_corpus(f"folder:{folder}").tracks
+    song = folder / "audio" / "song1.flac"
+    song.write_bytes(song.read_bytes()[:-20000])
+    messages = []
+    for processes in (1, 2):
+        with pytest.raises(AudioError) as caught:
+            log_mels(tracks, cache_dir=tmp_path / "cache" / str(processes), processes=processes)
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1] and messages[0].startswith(str(song))
+
+
+def end_itself(item):
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_process_ended_from_outside_is_reported_with_a_remedy():
+    with pytest.raises(ProcessError, match="SVDLIB_PROCESSES=1"):
+        list(in_processes(end_itself, [1, 2, 3], 2))
+
+
+def test_a_cache_that_cannot_be_written_is_reported_once_from_all_processes(corpus, tmp_path):
+    (tmp_path / "taken").write_text("a file, not a folder")
+    with pytest.warns(UserWarning, match="not cached.*taken.*SVDLIB_CACHE") as caught:
+        found = log_mels(corpus.tracks, cache_dir=tmp_path / "taken", processes=2)
+    assert len(caught) == 1 and len(found) == 4
+
+
+INTERRUPTED = """
+import functools, signal, sys, time, numpy as np
+from svdlib.songs.corpora import Track
+from svdlib.songs.corpora.songs import load_songs
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells make what they start in the background ignore it
+
+noise = np.random.default_rng(0).standard_normal(44100).astype(np.float32)
+
+def load(seconds):  # no guard of __main__ around
+    time.sleep(seconds)
+    return noise
+
+tracks = [Track(str(n), "train", (), str(n), functools.partial(load, 0 if n < 2 else 600)) for n in range(6)]
+try:
+    load_songs(tracks, cache_dir=sys.argv[1], processes=2)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="process groups are another thing there")
+def test_ctrl_c_ends_the_processes_and_keeps_what_is_done(tmp_path):
+    child = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(tmp_path)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        cwd=ROOT,
+    )  # fmt: skip
+    while len(list(tmp_path.glob("*.npy"))) < 2 and child.poll() is None:
+        time.sleep(0.1)
+    os.killpg(child.pid, signal.SIGINT)  # as a terminal does: to the workers as well
+    out, err = child.communicate(timeout=300)  # ends only when nobody holds the pipes: no worker is left
+    assert out == "interrupted\n" and "Traceback" not in err
+    assert {path.suffix for path in tmp_path.iterdir()} == {".npy"} and len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_loop_that_is_left_early_ends_the_processes():
+    results = in_processes(pause, [0.0, 600.0, 600.0], 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert next(results) == (0, 0.0)
+        results.close()

@@ -1,0 +1,234 @@
+import json
+import socket
+
+import pytest
+import tiny
+import torch
+from safetensors.torch import load_file, save_file
+
+from svdlib.detector.model import LAYERS, SVDNet
+from svdlib.errors import LayerError, OutputError, WeightsError
+from svdlib.inversion.inverters import build_inverter
+from svdlib.zoo.checkpoints import (
+    PACKAGED,
+    load_detector,
+    load_inverter,
+    pretrained,
+    pretrained_inverters,
+    save_weights,
+    weights_name,
+)
+
+PROVENANCE = {"corpus": "made up", "seed": 3, "metrics": {"loss": 0.5}}
+
+
+@pytest.fixture(scope="module")
+def inverter():
+    """An FC8 inverter whose running averages are not the initial ones."""
+    torch.manual_seed(0)
+    network = build_inverter("fc8")
+    with torch.no_grad():
+        network.train()(torch.randn(8, 64))
+    return network.eval()
+
+
+@pytest.fixture
+def weights(tmp_path, inverter):
+    path = tmp_path / "weights.safetensors"
+    save_weights(path, inverter, PROVENANCE)
+    return path
+
+
+def rewrite(path, tensors=None, **metadata):
+    """Write a weights file anew with some tensors or metadata changed."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        old = file.metadata()
+    save_file(tensors if tensors is not None else load_file(path), path, metadata=old | metadata)
+
+
+# --- round trip ---
+
+
+@torch.no_grad()
+def test_a_network_comes_back_in_eval_mode_with_its_provenance(weights, inverter):
+    loaded = load_inverter(weights, "fc8")
+    assert not loaded.training and loaded.provenance == PROVENANCE
+    assert all(value.dtype in (torch.float32, torch.int64) for value in loaded.state_dict().values())
+    feature = torch.randn(4, 64)
+    assert (loaded(feature) - inverter(feature)).norm() < 2e-3 * inverter(feature).norm()
+
+
+def test_statistics_and_biases_are_kept_in_full_and_weights_in_half(weights, inverter):
+    stored = load_file(weights)
+    for name, value in inverter.state_dict().items():
+        if value.ndim >= 2:
+            assert stored[name].dtype == torch.float16
+            torch.testing.assert_close(stored[name].float(), value, rtol=1e-3, atol=1e-6)
+        else:
+            assert torch.equal(stored[name], value)
+
+
+@torch.no_grad()
+def test_a_detector_keeps_its_standardisation(tmp_path):
+    import copy
+
+    detector = copy.deepcopy(tiny.detector())
+    detector.standardizer.mean.uniform_(-6, -3)
+    save_weights(tmp_path / "d.safetensors", detector, {"threshold": 0.5})
+    loaded = load_detector(tmp_path / "d.safetensors")
+    assert torch.equal(loaded.standardizer.mean, detector.standardizer.mean)
+    x = torch.randn(2, 1, 115, 80)
+    torch.testing.assert_close(loaded(x), detector(x), atol=5e-3, rtol=5e-3)
+
+
+def test_a_network_in_channels_last_is_stored_alike(tmp_path, weights, inverter):
+    import copy
+
+    last = copy.deepcopy(inverter).to(memory_format=torch.channels_last)
+    save_weights(tmp_path / "last.safetensors", last, PROVENANCE)
+    one, two = load_file(weights), load_file(tmp_path / "last.safetensors")
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+# --- files that do not fit ---
+
+
+def test_weights_of_another_layer(weights):
+    with pytest.raises(WeightsError, match=f"{weights} holds the weights of a published inverter of fc8, not .* fc7"):
+        load_inverter(weights, "fc7")
+    with pytest.raises(WeightsError, match="not of a detector"):
+        load_detector(weights)
+
+
+def test_weights_of_another_version(weights):
+    rewrite(weights, format="svdlib-weights-0")
+    with pytest.raises(WeightsError, match=f"{weights} is in format 'svdlib-weights-0'.*reads 'svdlib-weights-1'"):
+        load_inverter(weights, "fc8")
+
+
+def test_a_safetensors_file_from_elsewhere(tmp_path):
+    path = tmp_path / "elsewhere.safetensors"
+    save_file({"weight": torch.zeros(3)}, path)
+    with pytest.raises(WeightsError, match=f"{path} is in format None"):
+        load_inverter(path, "fc8")
+
+
+@pytest.mark.parametrize("kept", [0, 4, 100, 5000, -1])
+def test_a_truncated_file(weights, kept):
+    weights.write_bytes(weights.read_bytes()[:kept])
+    with pytest.raises(WeightsError, match=f"{weights} is not a whole safetensors file"):
+        load_inverter(weights, "fc8")
+
+
+def test_a_file_of_something_else(tmp_path):
+    path = tmp_path / "song.safetensors"
+    path.write_bytes(b"RIFF....WAVEfmt " * 100)
+    with pytest.raises(WeightsError, match=f"{path} is not a whole safetensors file"):
+        load_inverter(path, "fc8")
+
+
+def test_a_missing_file_or_a_folder(tmp_path):
+    for path in (tmp_path / "none.safetensors", tmp_path):
+        with pytest.raises(WeightsError, match=f"no weights file {path}"):
+            load_inverter(path, "fc8")
+
+
+def test_values_that_are_not_numbers(weights):
+    tensors = load_file(weights)
+    tensors["stages.FC1.0.weight"][3, 4] = float("nan")
+    rewrite(weights, tensors)
+    with pytest.raises(WeightsError, match=f"{weights} holds values that are not finite"):
+        load_inverter(weights, "fc8")
+
+
+def test_tensors_missing_extra_or_of_another_shape(weights):
+    whole = load_file(weights)
+    name = "stages.FC1.0.weight"
+    without = {key: value for key, value in whole.items() if key != name}
+    for tensors in (without, whole | {name: torch.zeros(2, 2)}, without | {"stages.FC9.0.weight": whole[name]}):
+        rewrite(weights, tensors)
+        with pytest.raises(WeightsError, match=f"{weights} does not fit .*stages.FC"):
+            load_inverter(weights, "fc8")
+
+
+@pytest.mark.parametrize("provenance", ["", "{", "[1, 2]"])
+def test_a_damaged_provenance(weights, provenance):
+    rewrite(weights, provenance=provenance)
+    with pytest.raises(WeightsError, match=f"{weights}.*provenance"):
+        load_inverter(weights, "fc8")
+
+
+def test_a_file_without_provenance(weights):
+    metadata = {"format": "svdlib-weights-1", "network": "published inverter of fc8"}
+    save_file(load_file(weights), weights, metadata=metadata)
+    with pytest.raises(WeightsError, match=f"{weights}.*provenance"):
+        load_inverter(weights, "fc8")
+
+
+def test_a_place_that_cannot_be_written(tmp_path, inverter):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="Cannot write"):
+        save_weights(tmp_path / "file" / "w.safetensors", inverter, {})
+
+
+# --- what comes with the package ---
+
+
+def test_every_shipped_file_has_a_provenance_that_json_can_hold():
+    names = {"detector.safetensors"} | {weights_name(layer, "published") for layer in LAYERS}
+    assert names <= {path.name for path in PACKAGED.glob("*.safetensors")}
+    for network in (pretrained("detector"), *pretrained_inverters().values()):
+        assert network.provenance and json.loads(json.dumps(network.provenance)) == network.provenance
+    assert 0 < pretrained("detector").provenance["threshold"] < 1
+
+
+def test_shipped_inverters_were_trained_on_the_shipped_detector():
+    trained_on = {layer: inverter.provenance["detector"] for layer, inverter in pretrained_inverters().items()}
+    assert trained_on == dict.fromkeys(LAYERS, pretrained("detector").provenance)
+
+
+def test_shipped_files_are_under_15_megabytes_together():
+    assert sum(path.stat().st_size for path in PACKAGED.iterdir()) < 15e6
+
+
+@torch.no_grad()
+def test_pretrained_networks_work_without_a_network(monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("tried to open a connection")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    detector, inverters = pretrained("detector"), pretrained_inverters()
+    assert tuple(inverters) == LAYERS and not detector.training
+    x = torch.randn(1, 1, 115, 80)
+    for layer, feature in detector.features(x).items():
+        assert not inverters[layer].training
+        output = inverters[layer](feature)
+        assert output.shape == x.shape and torch.isfinite(output).all()
+
+
+def test_shipped_detector_knows_its_training_songs_scale():
+    """Log-mels lie between ln(1e-7) and a few units above 0."""
+    standardizer = pretrained("detector").standardizer
+    assert (standardizer.mean > -16.2).all() and (standardizer.mean < 5).all()
+    assert (standardizer.std > 0.3).all() and (standardizer.std < 5).all()
+
+
+def test_asking_for_what_does_not_exist():
+    with pytest.raises(WeightsError, match="'encoder'.*'detector' or 'inverter'"):
+        pretrained("encoder")
+    with pytest.raises(WeightsError, match="layer='fc8'"):
+        pretrained("inverter")
+    with pytest.raises(LayerError, match="'fc9'"):
+        pretrained("inverter", layer="fc9")
+    with pytest.raises(LayerError, match="'aligend'"):
+        pretrained("inverter", layer="fc8", variant="aligend")
+
+
+def test_a_detector_without_its_threshold_is_refused(tmp_path):
+    path = tmp_path / "d.safetensors"
+    save_weights(path, SVDNet(), {"corpus": "synthetic"})
+    with pytest.raises(WeightsError, match="d.safetensors lacks the detector's threshold"):
+        load_detector(path)
