@@ -12,6 +12,10 @@ DEVICE  ?= cpu
 SEED    ?= 0
 TIMEOUT ?= 900
 
+# Workers of the tests: as many as there are cores, each taking whole files, the longest first (tests/places.py).
+WORKERS ?= auto
+PARALLEL = -n '$(WORKERS)' --dist loadfile --no-loadscope-reorder
+
 # Of `make reproduce`. Not given: as published for Jamendo, a quick look for other songs; any device that is there.
 SECOND  ?=
 DRY_RUN ?=
@@ -31,7 +35,7 @@ BOOK    := $(BIN)/python book/build.py --corpus '$(CORPUS)' --profile '$(PROFILE
 	--timeout '$(TIMEOUT)'
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-all test-book claims lint notebooks html book nbval lab worksheets launch bench gpu-data gpu gpu-bench \
+.PHONY: help venv test test-all test-bench test-book claims lint notebooks html book nbval lab worksheets launch bench gpu-data gpu gpu-bench \
 	reproduce clean
 
 help:  ## Show this list
@@ -62,11 +66,14 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
 	@touch $@
 
-test: $(STAMP)  ## Run the fast tests
-	$(BIN)/python -m pytest
+test: $(STAMP)  ## Run the fast tests [WORKERS=auto, as many as cores]
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-all: $(STAMP)  ## Run every test but those of the pages, the slow ones too
-	$(BIN)/python -m pytest -m 'not book'
+	$(BIN)/python -m pytest $(PARALLEL) -m 'not book'
+
+test-bench: $(STAMP)  ## Run the slow tests of the benchmarks: that they work, not how fast anything is
+	$(BIN)/python -m pytest -n '$(WORKERS)' -m slow tests/test_benchmarks.py
 
 test-book: $(STAMP)  ## Try the pages of the built book in a browser; needs Chromium or Chrome
 	$(BIN)/python -m pytest -m book tests/book
@@ -74,6 +81,7 @@ test-book: $(STAMP)  ## Try the pages of the built book in a browser; needs Chro
 lint: $(STAMP)  ## Check the code and the workflow
 	$(BIN)/ruff check .
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/lint-imports --no-cache --no-logo
 
 notebooks: $(STAMP)  ## Execute the notebooks, without rendering the book
 	@$(BOOK) notebooks

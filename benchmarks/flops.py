@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from svdlib.detector.model import COMPARATOR_LAYER, EXCERPT_FRAMES, LAYERS, N_BANDS, TIME_STRIDE, SVDNet
-from svdlib.detector.training import SEGMENT_FRAMES
-from svdlib.inversion.inverters import build_inverter
+from svdlib.audio.mel_axis import EXCERPT_FRAMES, N_BANDS
+from svdlib.detector.model import COMPARATOR_LAYER, LAYERS, TIME_STRIDE, SVDNet
+from svdlib.detector.segments import SEGMENT_FRAMES
+from svdlib.zoo.families import build_inverter
 
 BATCH = 2  # batch normalisation takes no single excerpt
 

@@ -18,12 +18,16 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.flops import count_update
 from benchmarks.measuring import Options, Stopwatch, Table, in_turn, matrix_rate, ratios, script, spread
+from svdlib.audio.mel_axis import EXCERPT_FRAMES, N_BANDS
 from svdlib.audio.standardizer import Standardizer
-from svdlib.detector.excerpts import ExcerptBank, Songs
-from svdlib.detector.model import COMPARATOR_LAYER, EXCERPT_FRAMES, LAYERS, N_BANDS, SVDNet
-from svdlib.inversion.inverters import FeatureInverter, build_inverter
+from svdlib.detector.excerpts import ExcerptBank
+from svdlib.detector.model import COMPARATOR_LAYER, LAYERS, SVDNet
+from svdlib.inversion.inverters import FeatureInverter
 from svdlib.inversion.objectives import WEIGHT_DECAY, decayed_parameters, feature_loss, input_loss
-from svdlib.inversion.training import TrainingPlan, fit_inverters
+from svdlib.inversion.plans import TrainingPlan
+from svdlib.songs.loading import Songs
+from svdlib.zoo.families import build_inverter
+from svdlib.zoo.fitting import fit_inverters
 
 AUTHORS_EXCERPTS = 99552
 AUTHORS_SECONDS = 2 * 60 + 27

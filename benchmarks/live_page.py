@@ -21,9 +21,10 @@ import torch
 from benchmarks.browsers import BROWSERS, find_browser
 from benchmarks.log_mel import make_samples
 from benchmarks.measuring import Options, Spread, Table, as_json, as_page, measure, ratios, spread, write
-from svdlib.audio.log_mel import LogMel, encode_mp3, load_audio
-from svdlib.detector.excerpts import EXCERPT_FRAMES
-from svdlib.inversion.nre import smooth
+from svdlib.audio.files import encode_mp3, load_audio
+from svdlib.audio.log_mel import LogMel
+from svdlib.audio.mel_axis import EXCERPT_FRAMES
+from svdlib.detector.scores import smooth
 from svdlib.zoo.checkpoints import pretrained, pretrained_inverters
 
 TARGETS = {"song to curve": 25.0, "first click to inversions": None, "later click to inversions": 2.0}

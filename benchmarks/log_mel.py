@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from benchmarks.measuring import Options, Table, in_turn, now, ratios, script, spread
-from svdlib.audio.log_mel import FRAME_LENGTH, HOP_LENGTH, SAMPLE_RATE, SMALLEST_MAGNITUDE, LogMel, mel_filterbank
+from svdlib.audio.log_mel import LogMel
+from svdlib.audio.mel_axis import FRAME_LENGTH, HOP_LENGTH, SAMPLE_RATE, SMALLEST_MAGNITUDE, mel_filterbank
 
 FrontEnd = Callable[[np.ndarray], np.ndarray]
 

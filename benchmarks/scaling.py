@@ -86,7 +86,7 @@ def by_processes(options: Options) -> Table:
 def time_log_mels(songs: int, seconds: int, processes: int) -> float:
     """Seconds on the clock of the wall: the work is done in other processes."""
     from svdlib.songs.corpora import open_corpus
-    from svdlib.songs.corpora.songs import load_songs
+    from svdlib.songs.loading import load_songs
 
     corpus = open_corpus(f"synthetic:songs={songs},seconds={seconds}")
     with tempfile.TemporaryDirectory() as empty:

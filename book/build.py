@@ -30,6 +30,7 @@ from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
 from chapters import KERNEL, Chapter, ChapterError, chapter_sources, check_names, check_verdicts, read_chapter
+from house import write_house
 from launch import LaunchError, with_buttons
 from svdlib.pages.explorer import move_data_out
 from svdlib.pages.export_web import as_script, export_web
@@ -356,6 +357,7 @@ def render() -> None:
     shutil.copytree(ROOT / "book" / "web", ASSETS, ignore=shutil.ignore_patterns("package*.json", "live"))
     shutil.copytree(FIGURES, ASSETS / "figures")
     write_generated(chapters, SOURCE / "book" / "generated")
+    write_house(SOURCE / "book" / "generated")
     fetch_web_files()
     build_live(ASSETS / "live")
     jupyter_book = str(Path(sys.executable).with_name("jupyter-book"))

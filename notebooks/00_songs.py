@@ -42,7 +42,7 @@ import torch
 from IPython.display import Markdown, display
 
 import svdlib
-from svdlib.audio.log_mel import FRAME_RATE, HOP_LENGTH, SAMPLE_RATE
+from svdlib.audio.mel_axis import FRAME_RATE, HOP_LENGTH, SAMPLE_RATE
 from svdlib.lab.figures import synthesis as figures
 from svdlib.lab.figures.gallery import Gallery, Panel
 from svdlib.lab.figures.synthesis import Picture, Sound
@@ -425,11 +425,11 @@ def naive_rule(samples, window=2048):
 # Both judge three sounds: the singer alone, the lead alone, and the singer with the band.
 
 # %%
-from svdlib.detector.training import predict
-from svdlib.inversion.nre import area_under_curve
+from svdlib.detector.prediction import predict
+from svdlib.detector.scores import area_under_curve
 
 detector = svdlib.pretrained("detector")
-threshold = detector.provenance["threshold"]
+threshold = detector.threshold
 
 
 def to_level(samples, level):

@@ -38,7 +38,7 @@ import torch
 from IPython.display import Markdown, display
 
 import svdlib
-from svdlib.audio.log_mel import (
+from svdlib.audio.mel_axis import (
     EXCERPT_FRAMES,
     EXCERPT_SAMPLES,
     FRAME_RATE,
@@ -46,8 +46,10 @@ from svdlib.audio.log_mel import (
     mel_filterbank,
 )
 from svdlib.compute.devices import choose_device
-from svdlib.lab.figures import paper as figures
+from svdlib.lab.figures.detector import figure_features, figure_song_curve
+from svdlib.lab.figures.diagrams import figure_detector
 from svdlib.lab.figures.gallery import Gallery, Panel
+from svdlib.lab.figures.spectrograms import figure_excerpt
 from svdlib.pages.exercises import self_check
 from svdlib.pages.quiz import Answer, Question, Quiz
 
@@ -77,8 +79,8 @@ sung_seconds = sum(
 samples = track.load()
 display(
     Markdown(
-        f"The song is called *{track.name}*. It lasts {len(samples) / svdlib.audio.log_mel.SAMPLE_RATE:.0f} s, and "
-        f"{100 * sung_seconds * svdlib.audio.log_mel.SAMPLE_RATE / len(samples):.0f} % of it is sung."
+        f"The song is called *{track.name}*. It lasts {len(samples) / svdlib.audio.mel_axis.SAMPLE_RATE:.0f} s, and "
+        f"{100 * sung_seconds * svdlib.audio.mel_axis.SAMPLE_RATE / len(samples):.0f} % of it is sung."
     )
 )
 
@@ -126,7 +128,7 @@ excerpt = log_mel[start : start + EXCERPT_FRAMES]
 recording = samples[start * HOP_LENGTH :][:EXCERPT_SAMPLES]
 
 # %% tags=["hide-input"] figure="excerpt" mystnb={"image": {"alt": "A log-mel spectrogram of one excerpt, time from left to right and frequency from bottom to top; bright means loud. A dotted line marks the centre frame."}}
-figures.figure_excerpt(
+figure_excerpt(
     excerpt, title=f"{track.name}, from {start / FRAME_RATE:.1f} s"
 )
 
@@ -179,7 +181,7 @@ display(
 # the network, and the diagram changes.
 
 # %% tags=["hide-input"] figure="detector" mystnb={"image": {"alt": "Diagram of the detector from input to output: Conv1 and Conv2, pooling MP3, Conv4 and Conv5, pooling MP6, dense layers FC7 and FC8, and one output. The shapes are listed in the table below."}}
-figures.figure_detector(detector)
+figure_detector(detector)
 
 # %% [markdown]
 # There are three kinds of layers.
@@ -237,7 +239,7 @@ def liveliest_map(feature):
 maps = {layer: liveliest_map(feature) for layer, feature in features.items()}
 
 # %% tags=["hide-input"] figure="features" mystnb={"image": {"alt": "Eight small panels: one feature map each of Conv1, Conv2, MP3, Conv4, Conv5 and MP6, coarser from layer to layer, and bar charts of FC7 with 256 and FC8 with 64 units."}}
-figures.figure_features(maps)
+figure_features(maps)
 
 # %% [markdown]
 # The maps become coarser, because pooling makes them so. What the picture does *not* show is what the maps mean. A bright spot in a Conv5 map says that some
@@ -253,16 +255,16 @@ figures.figure_features(maps)
 # - a **threshold**: above it the answer is "sung". It is the one that gave the highest accuracy on the *validation* songs, so the test songs have had no part in it.
 
 # %%
-from svdlib.detector.training import predict
-from svdlib.inversion.nre import detector_scores, smooth
+from svdlib.detector.prediction import predict
+from svdlib.detector.scores import detector_scores, smooth
 
 songs = svdlib.load_songs(tracks)
-threshold = detector.provenance["threshold"]
+threshold = detector.threshold
 curves = [predict(detector, song) for song in songs.log_mels]
 smoothed = [smooth(curve) for curve in curves]
 
 # %% tags=["hide-input"] figure="song-curve" mystnb={"image": {"alt": "Above: the detector's probability of singing over one test song, for every frame and smoothed, with the threshold as a dashed line. Below: two strips that show where the labels and where the detector say that somebody sings."}}
-figures.figure_song_curve(
+figure_song_curve(
     curves[0], smoothed[0], songs.labels[0], threshold, title=track.name
 )
 

@@ -39,8 +39,17 @@ from IPython.display import Markdown, display
 
 import svdlib
 from svdlib.compute.devices import choose_device
-from svdlib.lab.figures import paper as figures
+from svdlib.inversion.inverters import count_parameters
+from svdlib.inversion.nre import reconstruct
+from svdlib.lab.figures.diagrams import (
+    figure_geometry,
+    figure_inverter,
+    figure_method,
+    table_inverters,
+    table_stages,
+)
 from svdlib.lab.figures.gallery import Gallery, Panel
+from svdlib.lab.figures.nre import figure_frame_errors
 from svdlib.lab.figures.style import layer_title
 from svdlib.pages.exercises import self_check
 from svdlib.pages.quiz import Answer, Question, Quiz
@@ -79,7 +88,7 @@ n_songs = {"demo": 3, "laptop": 8, "full": None}[profile]
 # The inverter is trained on the sum of both, plus a small penalty on large weights (equations 2 and 3 of the paper). The comparator is the detector itself, up to Conv5.
 
 # %% tags=["hide-input"] figure="method" mystnb={"image": {"alt": "Block diagram. An excerpt x goes through the detector up to layer L, giving a feature; the feature inverter turns it into an inversion. Excerpt and inversion are compared directly and, after the comparator, as features. Only the inverter learns."}}
-figures.figure_method()
+figure_method()
 
 # %% [markdown]
 # This corresponds to figure 1 of the paper. Only the orange box learns. The blue boxes are trained beforehand and stay fixed, but gradients must flow *through* the right comparator to reach the inverter.
@@ -115,7 +124,7 @@ print(tuple(small.shape), "->", tuple(uconv(small).shape))
 # %%
 # NBVAL_CHECK_OUTPUT
 fc7_inverter = svdlib.build_inverter("fc7")
-for row in figures.table_stages(fc7_inverter):
+for row in table_stages(fc7_inverter):
     print(
         f"{row['Layer']:15} {row['Input shape']:>14}  {row['Units']:>4}  "
         f"{row['Output shape']:>14}"
@@ -127,7 +136,7 @@ for row in figures.table_stages(fc7_inverter):
 # Conv4 still has axes: 35 steps in time and 23 in frequency, a third of the excerpt's because of the pooling before it. Two up-convolutions make it four times as large. Figure 3 of the paper shows this inverter; again we draw the real one.
 
 # %% tags=["hide-input"] figure="inverter-conv4" mystnb={"image": {"alt": "Diagram of the Conv4 inverter: the feature of 128 × 35 × 23, three convolutions of the same size, an up-convolution to 64 × 70 × 46, another to 1 × 140 × 92, then trimming to 1 × 115 × 80."}}
-figures.figure_inverter(svdlib.build_inverter("conv4"))
+figure_inverter(svdlib.build_inverter("conv4"))
 
 # %% [markdown]
 # Look at the last two rows. The network paints 140 × 92 and throws away the right and the upper edge. Keep this in mind, we come back to it.
@@ -138,7 +147,7 @@ figures.figure_inverter(svdlib.build_inverter("conv4"))
 
 # %%
 # NBVAL_CHECK_OUTPUT
-for row in figures.table_inverters():
+for row in table_inverters():
     print(
         f"{row['Inv-idx']:6} {row['Inv-inp']:>14}  "
         f"depth {row['Inv-depth']:2}  convolutions {row['Inv-nconv']}  parameters {row['Parameters']:6}"
@@ -160,7 +169,7 @@ released = {
     "conv4": 576260, "mp3": 45892, "conv2": 28324, "conv1": 37700,
 }  # fmt: skip
 ours = {
-    layer: svdlib.count_parameters(svdlib.build_inverter(layer))
+    layer: count_parameters(svdlib.build_inverter(layer))
     for layer in released
 }
 print("all eight agree:", ours == released)
@@ -211,7 +220,7 @@ for layer in map_layers:
 
 # %% tags=["hide-input"] figure="sight-published" mystnb={"image": {"alt": "Three panels for MP3, Conv4 and MP6. A band shows which frames of the original each frame of the inversion knows about; its slope is flatter than the diagonal, so that the diagonal leaves the band at the right, where the frames are blind."}}
 shown = ("mp3", "conv4", "mp6")
-figures.figure_geometry(
+figure_geometry(
     {layer: frames_known[layer] for layer in shown},
     {layer: blind[layer] for layer in shown},
 )
@@ -243,7 +252,7 @@ inverters = {
     layer: svdlib.pretrained("inverter", layer=layer).to(device)
     for layer in map_layers
 }
-inversions = svdlib.reconstruct(detector, inverters, x)
+inversions = reconstruct(detector, inverters, x)
 
 edge, width = 2, 25
 sides = {}
@@ -371,7 +380,7 @@ for step in encoder_steps(up_to_conv4, (1, 115, 80)):
 # Backwards, this is the aligned inverter of Conv4. Compare it with the published one above: nothing is trimmed, since the sizes are those of the detector.
 
 # %% tags=["hide-input"] figure="inverter-conv4-aligned" mystnb={"image": {"alt": "Diagram of the aligned Conv4 inverter: the feature of 128 × 35 × 23, then four up-convolutions with kernel 3 × 3 that lead to 37 × 25, to 111 × 76 with stride 3, to 113 × 78 and to the excerpt of 1 × 115 × 80."}}
-figures.figure_inverter(svdlib.build_inverter("conv4", "aligned"))
+figure_inverter(svdlib.build_inverter("conv4", "aligned"))
 
 # %% [markdown]
 # Between the stages stand batch normalisation and ELU, as in the published inverters. For the dense layers, the last dense step leads to a small map of 11 × 7, the size that MP6 has; from there the way is mirrored. How wide each stage is, we chose by trial, and never so that the inverter has more parameters than the published one.
@@ -393,7 +402,7 @@ aligned_blind = {
 # %%
 # NBVAL_CHECK_OUTPUT
 for layer in svdlib.LAYERS:
-    count = svdlib.count_parameters(aligned_inverters[layer])
+    count = count_parameters(aligned_inverters[layer])
     blind_now = (
         f"blind frames {len(blind[layer]):2} before, {len(aligned_blind[layer])} now"
         if layer in aligned_blind
@@ -404,7 +413,7 @@ for layer in svdlib.LAYERS:
     )
 
 # %% tags=["hide-input"] figure="sight-aligned" mystnb={"image": {"alt": "Three panels for the aligned inverters of MP3, Conv4 and MP6. The band of frames that each frame of the inversion knows about runs along the diagonal, which lies within it from end to end. No frame is blind."}}
-figures.figure_geometry(
+figure_geometry(
     {
         layer: [
             receptive_field(detector, layer).frames_seen(cells)
@@ -424,7 +433,7 @@ figures.figure_geometry(
 # We trained both families alike: same songs, same excerpts in the same order, same loss, same number of updates. If geometry was the reason why the error grew to the right, it should not grow any more. The figure shows the error of each frame, for the excerpts from above.
 
 # %%
-from svdlib.inversion.nre import frame_errors
+from svdlib.lab.analysis.error_maps import frame_errors
 from svdlib.lab.studies.reconstruction_error import slope
 
 published_inverters = inverters | {
@@ -437,12 +446,12 @@ for family, members in {
     "published": published_inverters,
     "aligned": aligned_inverters,
 }.items():
-    for layer, x_hat in svdlib.reconstruct(detector, members, x).items():
+    for layer, x_hat in reconstruct(detector, members, x).items():
         errors[layer][family] = frame_errors(x, x_hat).tolist()
         nre[layer][family] = svdlib.nre(x.cpu(), x_hat.cpu())
 
 # %% tags=["hide-input"] figure="frame-errors" mystnb={"image": {"alt": "Eight panels, one per layer, with the squared error of each frame of an excerpt for published and aligned inverters. What the curves show is said in numbers in the table below."}}
-figures.figure_frame_errors(errors)
+figure_frame_errors(errors)
 
 # %% tags=["hide-input"]
 pd.DataFrame(
@@ -733,7 +742,7 @@ def stored_values(channels, filters, size):
 
 display(check_stored_values(stored_values))
 for name, stage in svdlib.build_inverter("conv4").stages.items():
-    print(f"{name:8} {svdlib.count_parameters(stage):7}")
+    print(f"{name:8} {count_parameters(stage):7}")
 print("a convolution from 128 to 128:", stored_values(128, 128, 3))
 
 # %% [markdown]
@@ -862,12 +871,8 @@ def find_blind(known):
     ]
 
 
-from svdlib.inversion.inverters import (
-    PUBLISHED,
-    FeatureInverter,
-    InverterSpec,
-    Stage,
-)
+from svdlib.inversion.inverters import FeatureInverter, InverterSpec, Stage
+from svdlib.paper.inverters import PUBLISHED
 
 display(check_find_blind(find_blind))
 more = tuple(Stage("Conv", 32) for _ in range(4))

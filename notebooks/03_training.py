@@ -47,9 +47,10 @@ from IPython.display import Markdown, display
 import svdlib
 from svdlib.compute.devices import choose_device
 from svdlib.inversion import objectives
-from svdlib.lab.figures import paper as figures
+from svdlib.inversion.nre import reconstruct
 from svdlib.lab.figures.gallery import Gallery, Panel
 from svdlib.lab.figures.style import layer_title
+from svdlib.lab.figures.training import figure_training
 from svdlib.pages.exercises import self_check
 from svdlib.pages.quiz import Answer, Question, Quiz
 
@@ -342,7 +343,7 @@ fitted = {
 }
 
 # %% tags=["hide-input"] figure="training-curve" mystnb={"image": {"alt": "Training and validation loss of the MP6 inverter over the epochs of a short run on the joint loss, on a logarithmic scale. The text below states the first and the last values."}}
-figures.figure_training(fitted["joint"].history)
+figure_training(fitted["joint"].history)
 
 # %% tags=["remove-input"]
 history = fitted["joint"].history
@@ -830,7 +831,7 @@ some = {
     each: svdlib.pretrained("inverter", layer=each).to(device)
     for each in ("conv5", "fc8")
 }
-for each, x_hat in svdlib.reconstruct(detector, some, test_excerpts).items():
+for each, x_hat in reconstruct(detector, some, test_excerpts).items():
     for seen_by in ("conv1", "conv5"):
         error = relative_error(test_excerpts, x_hat, seen_by)
         print(f"from {each}, compared at {seen_by}: {error:.3f}")

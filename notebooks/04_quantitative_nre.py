@@ -40,13 +40,25 @@ import torch
 from IPython.display import Markdown, display
 
 import svdlib
+from svdlib.audio.mel_axis import band_frequencies
 from svdlib.compute.devices import choose_device
-from svdlib.inversion.nre import evaluation_sets, mean_excerpt
-from svdlib.lab.analysis.measures import band_frequencies
-from svdlib.lab.figures import paper as figures
+from svdlib.inversion.nre import (
+    EvaluationPlan,
+    evaluation_sets,
+    mean_excerpt,
+    mean_predictor_nre,
+    reconstruct,
+)
+from svdlib.lab.analysis import intervals
 from svdlib.lab.figures.gallery import Gallery, Panel, inversion_panels
+from svdlib.lab.figures.nre import (
+    figure_band_errors,
+    figure_frame_errors,
+    figure_intervals,
+    figure_nre,
+)
 from svdlib.lab.figures.style import layer_title
-from svdlib.lab.studies import comparisons, load_results, reconstruction_error
+from svdlib.lab.studies import FAMILIES, load_results, reconstruction_error
 from svdlib.pages.exercises import self_check
 from svdlib.pages.quiz import Answer, Question, Quiz
 
@@ -63,7 +75,7 @@ inverters, aligned = (
         layer: inverter.to(device)
         for layer, inverter in svdlib.pretrained_inverters(family).items()
     }
-    for family in reconstruction_error.FAMILIES
+    for family in FAMILIES
 )
 
 
@@ -108,7 +120,7 @@ train, test = (
 
 # %%
 x = test.gather(test.spread(4)[1:3])  # two excerpts, (2, 1, 115, 80)
-inversions = svdlib.reconstruct(
+inversions = reconstruct(
     detector, {layer: inverters[layer] for layer in ("conv2", "fc8")}, x
 )
 
@@ -177,9 +189,9 @@ noise = torch.randn(
 )
 noise_score = svdlib.nre(noise, torch.zeros_like(noise))
 
-plan = svdlib.EvaluationPlan(sets=n_sets, per_song=8, seed=seed)
+plan = EvaluationPlan(sets=n_sets, per_song=8, seed=seed)
 mean = mean_excerpt(train)  # what the mean predictor always paints
-mean_score = svdlib.mean_predictor_nre(train, test, plan)
+mean_score = mean_predictor_nre(train, test, plan)
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -247,7 +259,7 @@ print(f"FC8: {per_song.mean():.3f}, 95 % interval {low:.3f} to {high:.3f}")
 # %%
 n_study, n_few = max(songs, 2), 5
 held = {
-    count: comparisons.coverage(count, simulations=500, draws=300)
+    count: intervals.coverage(count, simulations=500, draws=300)
     for count in (n_study, n_few)
 }
 
@@ -323,9 +335,9 @@ here = {
 
 
 def curves_of(measurements, family="published"):
-    """What `figures.figure_nre` draws: scores and mean predictors."""
+    """What `figure_nre` draws: scores and mean predictors."""
     scores = {
-        name: reconstruction_error.layer_scores(each, family)
+        name: reconstruction_error.nre_of(each, family)
         for name, each in measurements.items()
     }
     lines = {
@@ -335,7 +347,7 @@ def curves_of(measurements, family="published"):
     return scores, lines
 
 
-figures.figure_nre(*curves_of(here))
+figure_nre(*curves_of(here))
 
 # %% [markdown]
 # Two sets are few. The same measurement with all ten, on three corpora, takes a quarter of an hour. It is a program of the library, and its result is stored with it.
@@ -362,7 +374,7 @@ else:
 shown = {
     f"{name} ({each['songs']})": each for name, each in studied.items()
 } or here
-figures.figure_nre(*curves_of(shown))
+figure_nre(*curves_of(shown))
 
 # %% tags=["hide-input"]
 sources = {f"here: {name}": each for name, each in here.items()} | {
@@ -370,13 +382,13 @@ sources = {f"here: {name}": each for name, each in here.items()} | {
 }
 table = {
     source: {
-        layer_title(layer): f"{comparisons.mean_interval(values):.3f}"
+        layer_title(layer): f"{intervals.mean_interval(values):.3f}"
         for layer, values in reconstruction_error.per_song(
             each, "published"
         ).items()
     }
     | {
-        "mean predictor": f"{comparisons.mean_interval(each['mean_predictor']['per_song']):.3f}"
+        "mean predictor": f"{intervals.mean_interval(each['mean_predictor']['per_song']):.3f}"
     }
     for source, each in sources.items()
 }
@@ -434,10 +446,10 @@ for statement, holds in checks.items():
 
 # %%
 curve = reconstruction_error.per_song(measured, "published")
-paired = comparisons.difference_interval(curve["fc7"], curve["mp6"])
-apart = comparisons.unpaired_difference_interval(curve["fc7"], curve["mp6"])
-print(f"MP6          {comparisons.mean_interval(curve['mp6']):.3f}")
-print(f"FC7          {comparisons.mean_interval(curve['fc7']):.3f}")
+paired = intervals.difference_interval(curve["fc7"], curve["mp6"])
+apart = intervals.unpaired_difference_interval(curve["fc7"], curve["mp6"])
+print(f"MP6          {intervals.mean_interval(curve['mp6']):.3f}")
+print(f"FC7          {intervals.mean_interval(curve['fc7']):.3f}")
 print(f"FC7 - MP6    {paired:+.3f}  paired")
 print(f"             {apart:+.3f}  as if the songs were different ones")
 
@@ -471,20 +483,20 @@ def over_corpora(statistic):
     return {source: statistic(of) for source, of in curves.items()}
 
 
-def show(column, intervals, spec):
+def show(column, by_source, spec):
     """Intervals as a table."""
     rows = [
         {"songs": source, column: f"{found:{spec}}"}
-        for source, found in intervals.items()
+        for source, found in by_source.items()
     ]
     display(pd.DataFrame(rows).style.hide(axis="index"))
 
 
-def against(number, intervals, spec):
+def against(number, by_source, spec):
     """Say how our intervals lie to a change that the paper names."""
     sign = 1 if number > 0 else -1
     places = {"as large": [], "larger": [], "smaller": [], "unknown": []}
-    for source, found in intervals.items():
+    for source, found in by_source.items():
         ends = sorted((sign * found.low, sign * found.high))
         if not found.is_known:
             place = "unknown"
@@ -516,12 +528,12 @@ def against(number, intervals, spec):
 # *The paper: NRE is smaller for shallower layers and largest for FC8.* We look at each step from a layer to the next.
 
 # %%
-steps = over_corpora(comparisons.step_intervals)
-growing = over_corpora(comparisons.growing_share)
+steps = over_corpora(intervals.step_intervals)
+growing = over_corpora(intervals.growing_share)
 
 # %% tags=["hide-input"] figure="steps-between-layers" mystnb={"image": {"alt": "The seven steps from each layer to the next, as differences in NRE with 95 percent intervals, on each corpus of the stored study or, without one, of this page. Steps above the zero line mean that the error grows. The sentences below name those that do not."}}
 drawn_sources = [s for s in steps if s.startswith("study")] or list(steps)
-figures.figure_intervals(
+figure_intervals(
     {
         "Steps of the NRE": {
             source: {
@@ -578,9 +590,7 @@ display(Markdown(text))
 
 # %%
 change = over_corpora(
-    lambda of: comparisons.change_interval(
-        before=of["fc7"], after=of["conv5"]
-    )
+    lambda of: intervals.change_interval(before=of["fc7"], after=of["conv5"])
 )
 show("Conv5 against FC7", change, "+.1%")
 
@@ -595,7 +605,7 @@ display(Markdown(against(-0.18, change, "+.0%")))
 
 # %%
 change = over_corpora(
-    lambda of: comparisons.change_interval(before=of["mp6"], after=of["fc7"])
+    lambda of: intervals.change_interval(before=of["mp6"], after=of["fc7"])
 )
 show("MP6 to FC7", change, "+.1%")
 
@@ -609,7 +619,7 @@ display(Markdown(against(0.15, change, "+.0%")))
 # *The paper: there is a large increase from Conv2 to MP3*, where pooling leaves a ninth of the values. "Large" needs a yardstick. We take the mean of all seven steps: by how much is this step larger?
 
 # %%
-excess = over_corpora(lambda of: comparisons.step_excess(of, "conv2"))
+excess = over_corpora(lambda of: intervals.step_excess(of, "conv2"))
 show("Conv2 to MP3, less the mean step", excess, "+.3f")
 
 # %% tags=["remove-input"]
@@ -648,7 +658,7 @@ others = {
 }
 gaps = {
     source: {
-        layer_title(layer): comparisons.unpaired_change_interval(
+        layer_title(layer): intervals.unpaired_change_interval(
             before=curves[base][layer], after=curves[source][layer]
         )
         for layer in svdlib.LAYERS
@@ -672,7 +682,7 @@ blank = {
 }
 share_gaps = {
     source: {
-        layer_title(layer): comparisons.unpaired_share_change_interval(
+        layer_title(layer): intervals.unpaired_share_change_interval(
             before=(curves[base][layer], blank[base]),
             after=(curves[source][layer], blank[source]),
         )
@@ -682,7 +692,7 @@ share_gaps = {
 }
 
 # %% tags=["hide-input"] figure="other-corpora" mystnb={"image": {"alt": "Two panels: change of the NRE of each layer from the test songs to each other corpus, in percent with 95 percent intervals, above as it is, below as a share of the mean predictor's error. Points above the zero line mean a larger error. The sentences below say which intervals exclude zero."}}
-figures.figure_intervals(
+figure_intervals(
     {"NRE": gaps, "NRE as a share of the mean predictor's": share_gaps},
     "change from the test songs",
     percent=True,
@@ -721,7 +731,7 @@ if ablation:
     own, *_ = findings.corpora_of(ablation)
     objectives = {
         corpus_name: {
-            layer: comparisons.change_interval(joint, alone)
+            layer: intervals.change_interval(joint, alone)
             for layer, joint, alone in zip(
                 svdlib.LAYERS,
                 findings.per_song(
@@ -739,9 +749,9 @@ if ablation:
 # %% tags=["remove-input"] figure="nre-objectives" mystnb={"image": {"alt": "Normalised reconstruction error over the eight layers for inverters trained with the joint loss, with the input loss alone, and with the released training step, on the synthetic test songs, with 95 percent intervals."}}
 if ablation:
     display(
-        figures.figure_nre(
+        figure_nre(
             {
-                f"{name} objective": findings.scores_of(ablation, name, own)
+                f"{name} objective": findings.nre_of(ablation, name, own)
                 for name in ("joint", "input", "released")
             },
             {},
@@ -825,12 +835,10 @@ display(
 # So a score belongs to a layer *and* its inverter. How much belongs to the inverter? The aligned inverters mirror the detector's own steps and have a linear output. They had the same training as the published ones, and have no more parameters. We have measured them on the same evaluation sets.
 
 # %% tags=["hide-input"] figure="nre-families" mystnb={"image": {"alt": "Normalised reconstruction error over the eight layers, from Conv1 to FC8, for published and for aligned inverters on the same test songs, with 95 percent intervals and the mean predictor as a dashed line. The table below holds all numbers."}}
-figures.figure_nre(
+figure_nre(
     {
-        f"{family} inverters": reconstruction_error.layer_scores(
-            measured, family
-        )
-        for family in reconstruction_error.FAMILIES
+        f"{family} inverters": reconstruction_error.nre_of(measured, family)
+        for family in FAMILIES
     },
     {"published inverters": mean_score},
 )
@@ -890,7 +898,7 @@ display(Markdown(text))
 # NRE adds up all frames and bands of an excerpt. We take it apart, first along time. As in {doc}`02_inverter_design`, the squared error of each frame is divided by the mean square of the originals in that frame: 1 is as bad as painting the average level of each band.
 
 # %% tags=["hide-input"] figure="frame-errors-families" mystnb={"image": {"alt": "Eight panels, one per layer, with the squared error of each of the 115 frames of an excerpt for published and aligned inverters, on the test songs. The sentences below say in numbers how the curves rise at the edges and to the right."}}
-figures.figure_frame_errors(
+figure_frame_errors(
     {
         layer: {
             family: found["frame_errors"]
@@ -947,7 +955,7 @@ display(Markdown(text))
 # Now along frequency. The same division is done band by band.
 
 # %% tags=["hide-input"] figure="band-errors" mystnb={"image": {"alt": "Eight panels, one per layer, with the squared error of each of the 80 mel bands for published and aligned inverters, on the test songs. The table below gives the mean error in three ranges of frequency."}}
-figures.figure_band_errors(
+figure_band_errors(
     {
         layer: {
             family: found["band_errors"]
@@ -1029,7 +1037,7 @@ priced = findings.costs(ablation) if ablation else {}
 # %% tags=["remove-input"] figure="released-code" mystnb={"image": {"alt": "Five panels, one above the other, one per detail of the released code, with the change of the NRE that it causes at each layer and over all layers, in percent with 95 percent intervals, on synthetic test songs and on real songs. Above the zero line, the detail makes the error larger. The table below holds the numbers over all layers."}}
 if ablation:
     display(
-        figures.figure_intervals(
+        figure_intervals(
             {
                 name: {
                     corpus_name: {
@@ -1320,7 +1328,7 @@ def nre_per_song(x, x_hat, songs):
 display(check_per_song(nre_per_song))
 
 x = test.cut(sets[0])
-x_hat = svdlib.reconstruct(detector, {"fc8": inverters["fc8"]}, x)["fc8"]
+x_hat = reconstruct(detector, {"fc8": inverters["fc8"]}, x)["fc8"]
 song_of = np.repeat(np.arange(len(x) // plan.per_song), plan.per_song)
 alone = nre_per_song(x, x_hat, song_of)
 together = svdlib.nre(x, x_hat)
@@ -1503,7 +1511,7 @@ distances = (
     (x - x_hat).flatten(1).norm(dim=1).cpu() / mean_distance(x)
 ).numpy()
 low, high = song_interval(distances, song_of)
-excerpts = comparisons.mean_interval(distances)
+excerpts = intervals.mean_interval(distances)
 if len(alone) > 1:
     wider = (high - low) / (excerpts.high - excerpts.low)
     text = f"FC8, one set: {distances.mean():.3f}. Over its {len(alone)} songs {low:.3f} to {high:.3f}, over its {len(x)} excerpts {excerpts.low:.3f} to {excerpts.high:.3f}. The one over songs is {wider:.1f} times as wide. Believe it: excerpts of one song share its singer, its instruments and its mix, while the bootstrap over excerpts takes them for independent."
@@ -1572,7 +1580,7 @@ display(check_paired(paired))
 n_paired = n_apart = 0
 for one, other in zip(svdlib.LAYERS, svdlib.LAYERS[1:], strict=False):
     low, high = paired(curve[one], curve[other])
-    apart = comparisons.unpaired_difference_interval(curve[other], curve[one])
+    apart = intervals.unpaired_difference_interval(curve[other], curve[one])
     n_paired += bool(low > 0 or high < 0)
     n_apart += apart.lies_above(0) or apart.lies_below(0)
 display(

@@ -41,9 +41,10 @@ from IPython.display import Markdown, display
 
 import svdlib
 from svdlib.compute.devices import choose_device
-from svdlib.lab.figures import paper as figures
-from svdlib.lab.figures import structure as figures_analysis
+from svdlib.inversion.nre import reconstruct
+from svdlib.lab.figures import structure as figures
 from svdlib.lab.figures.gallery import Gallery, inversion_panels
+from svdlib.lab.figures.spectrograms import figure_inversions
 from svdlib.lab.figures.style import layer_title
 from svdlib.pages.exercises import self_check
 from svdlib.pages.quiz import Answer, Question, Quiz
@@ -114,7 +115,7 @@ for own_names, own_bank in ((names, bank), (other_names, other_bank)):
         excerpts.append(own_bank.gather(torch.tensor([index], device=device)))
 
 x = torch.cat(excerpts)
-inversions = svdlib.reconstruct(detector, inverters, x)
+inversions = reconstruct(detector, inverters, x)
 with torch.no_grad():
     probabilities = torch.sigmoid(detector(x))[:, 0].cpu().numpy()
 
@@ -144,7 +145,7 @@ columns = {
     }
     for row, (name, _) in enumerate(shown)
 }
-figures.figure_inversions(columns)
+figure_inversions(columns)
 
 # %% tags=["remove-input"]
 distances = {
@@ -285,14 +286,18 @@ layer_explorer(
 # Before we trust them, we try them on sounds whose answers are known. All go through the same front end and standardisation as the songs.
 
 # %%
-from svdlib.audio.log_mel import EXCERPT_SAMPLES, SAMPLE_RATE
-from svdlib.lab.analysis.measures import (
+from svdlib.audio.mel_axis import EXCERPT_SAMPLES, SAMPLE_RATE
+from svdlib.lab.analysis.harmonics import (
     harmonic_fit,
     harmonic_height,
     harmonic_match,
+)
+from svdlib.lab.analysis.modulation import (
     modulation_match,
     modulation_rates,
     modulation_spectrum,
+)
+from svdlib.lab.analysis.onsets import (
     onset_f_measure,
     onset_match,
     onset_times,
@@ -383,9 +388,14 @@ print(
 # Now we invert these excerpts from all layers. Each song's excerpts are averaged first, and intervals come from resampling *songs*: excerpts of one song resemble each other, so they are no independent witnesses.
 
 # %%
-from svdlib.lab.studies.song_intervals import mean_over_songs, song_means
 
-many = svdlib.reconstruct(detector, inverters, originals, batch=8)
+from svdlib.lab.analysis.intervals import (
+    difference_interval,
+    mean_interval,
+    song_means,
+)
+
+many = reconstruct(detector, inverters, originals, batch=8)
 measures = {
     "Onset match": onset_match,
     "Onset F-measure": onset_f_measure,
@@ -394,8 +404,8 @@ measures = {
 
 
 def over_songs(values):
-    """Mean over songs, with an interval from resampling them."""
-    return mean_over_songs(song_means(values.numpy(), song, song.max() + 1))
+    """The mean of each song's excerpts."""
+    return song_means(values.numpy(), song, song.max() + 1)
 
 
 found, above = {}, {}
@@ -403,11 +413,12 @@ for name, measure in measures.items():
     for layer, x_hat in many.items():
         right = over_songs(measure(originals[:, 0], x_hat[:, 0]))
         wrong = over_songs(measure(originals[:, 0], x_hat[partners(song), 0]))
-        found[name, layer] = (right.value, *right.ci95, wrong.value)
-        above[name, layer] = right - wrong
+        mean, chance = mean_interval(right), mean_interval(wrong)
+        found[name, layer] = (mean.value, *mean.ends, chance.value)
+        above[name, layer] = difference_interval(right, wrong)
 
 # %% tags=["hide-input"] figure="kept-structure" mystnb={"image": {"alt": "Three panels, one per measure: onset match, onset F-measure and harmonic match over the layers from Conv1 to FC8, with error bars and a dotted line for the chance level. The values are given in the text below."}}
-figures_analysis.figure_agreements(
+figures.figure_agreements(
     {
         name: {
             "these songs (dotted: chance)": {
@@ -429,7 +440,7 @@ def reading(name):
     gone = [
         layer_title(layer)
         for layer in svdlib.LAYERS
-        if not above[name, layer].ci95[0] > 0
+        if not above[name, layer].lies_above(0)
     ]
     chance = np.mean([found[name, layer][3] for layer in svdlib.LAYERS])
     kept_by = (
@@ -488,7 +499,7 @@ keys = {
     "onset F-measure": "onset_f_measure",
     "harmonic match": "harmonic_match",
 }
-figures_analysis.figure_agreements(
+figures.figure_agreements(
     {
         f"{title.capitalize().replace('f-m', 'F-m')}, {family}": {
             name: {
@@ -605,7 +616,7 @@ qualities = {
     "Harmonic fit": "harmonic_fit",
     "Harmonic height (deviations)": "harmonic_height",
 }
-figures_analysis.figure_agreements(
+figures.figure_agreements(
     {
         title: {
             name: {
@@ -684,7 +695,7 @@ shares = {
 }
 
 # %% tags=["hide-input"] figure="modulations" mystnb={"image": {"alt": "Curves of the energy of modulations in the inversions relative to the originals, over the rate from 0.6 to 35 hertz, both on logarithmic scales, for Conv1, Conv5, MP6, FC7 and FC8. The text below names what is left at slow and at fast rates."}}
-figures_analysis.figure_modulation(modulation_rates().numpy(), shares)
+figures.figure_modulation(modulation_rates().numpy(), shares)
 
 # %% tags=["remove-input"]
 rates = modulation_rates().numpy()
@@ -751,7 +762,7 @@ def matches_of(measured):
 
 
 first, last = list(corpora)[0], list(corpora)[-1]
-figures_analysis.figure_octaves(
+figures.figure_octaves(
     {
         f"Modulation match, {name}": matches_of(corpora[name])
         for name in (first, last)
@@ -803,9 +814,9 @@ display(
 # And the comparison: the *originals* themselves. Voices bring energy at certain frequencies. If vocal originals are already brighter, then an inversion that is brighter for them tells us nothing new about FC8.
 
 # %%
-from svdlib.inversion.nre import roc_points
+from svdlib.detector.scores import roc_points
+from svdlib.lab.analysis.intervals import separation, separation_interval
 from svdlib.lab.analysis.measures import high_minus_low, spectral_centroid
-from svdlib.lab.studies.song_intervals import separation
 
 class_drawn = draw_excerpts(bank, 3 * n_measured, seed + 1)
 class_x = bank.gather(class_drawn)
@@ -834,7 +845,7 @@ with torch.no_grad():
             to_sound(from_fc8[:, 0])
         ).numpy(),
     }
-threshold = detector.provenance["threshold"]
+threshold = detector.threshold
 says_sung = (torch.sigmoid(answers) > threshold).cpu().numpy()
 both_classes = class_sung.any() and not class_sung.all()
 one_class = Markdown(
@@ -863,7 +874,7 @@ numbers = {
     }.items()
     for picture, values in by_picture.items()
 }
-figures_analysis.figure_roc(
+figures.figure_roc(
     {name: roc_points(values, says_sung) for name, values in numbers.items()}
 )
 
@@ -872,9 +883,10 @@ figures_analysis.figure_roc(
 def area(values, truth):
     """An AUC with its interval from resampling songs, as text."""
     found = separation(values, truth, class_song)
-    low, high = found.ci95
     interval = (
-        "" if np.isnan(low) else f" ({low:.2f}\u00a0to\u00a0{high:.2f})"
+        f" ({found.low:.2f}\u00a0to\u00a0{found.high:.2f})"
+        if found.is_known
+        else ""
     )
     return f"{found.value:.2f}{interval}"
 
@@ -897,20 +909,24 @@ def beside(name, values, reference, truth):
     inverted, original = (
         separation(each, truth, class_song) for each in (values, reference)
     )
-    gain = abs(inverted.value - 0.5) - abs(original.value - 0.5)
-    gains = abs(inverted.drawn - 0.5) - abs(original.drawn - 0.5)
-    low, high = np.nanquantile(gains, [0.025, 0.975])
+    gain = separation_interval(
+        lambda inverted, original: abs(inverted - 0.5) - abs(original - 0.5),
+        values,
+        reference,
+        truth=truth,
+        songs=class_song,
+    )
     direction = "higher" if inverted.value > 0.5 else "lower"
     verdict = (
         "better than"
-        if low > 0
+        if gain.lies_above(0)
         else (
             "less well than"
-            if high < 0
+            if gain.lies_below(0)
             else "not surely better or worse than"
         )
     )
-    return f"By *{name}*, excerpts that the detector calls sung have inversions that lie *{direction}* (AUC {inverted.value:.2f}), and it separates {verdict} that of the originals (AUC {original.value:.2f}; difference in separation {gain:+.2f}, interval {low:+.2f} to {high:+.2f})."
+    return f"By *{name}*, excerpts that the detector calls sung have inversions that lie *{direction}* (AUC {inverted.value:.2f}), and it separates {verdict} that of the originals (AUC {original.value:.2f}; difference in separation {gain.value:+.2f}, interval {gain.low:+.2f} to {gain.high:+.2f})."
 
 
 if len(np.unique(says_sung)) == 2 and len(np.unique(class_song)) > 1:
@@ -1060,7 +1076,7 @@ for vocal, kind in ((False, "non-vocal"), (True, "vocal")):
     for k in generator.permutation(candidates)[:2]:
         queries[f"{len(queries) + 1}: {kind}"] = int(k)
 display(
-    figures.figure_inversions(
+    figure_inversions(
         {
             name: {"input": pool_x[k, 0]}
             | {layer: pool_x[nearest[layer][k, 0], 0] for layer in compared}
@@ -1102,7 +1118,7 @@ questions = {
     "Onset match of neighbours": "onset_match",
     "Harmonic match of neighbours": "harmonic_match",
 }
-figures_analysis.figure_agreements(
+figures.figure_agreements(
     {
         title: {
             name: {
@@ -1210,11 +1226,7 @@ if can_walk:
         layer: answer(layer, features)
         for layer, features in steps_walked.items()
     }
-display(
-    figures_analysis.figure_walks(pictures, replies)
-    if can_walk
-    else one_class
-)
+display(figures.figure_walks(pictures, replies) if can_walk else one_class)
 
 # %% [markdown]
 # In the cross-fade, both sounds are there half-way, one over the other. Look for the step at which the picture changes most, and for the one at which the answer does. They need not be the same.
@@ -1240,7 +1252,7 @@ for start, end in zip(starts, ends, strict=False):
 
 # %% tags=["hide-input"] figure="walk-answers" mystnb={"image": {"alt": "The detector's mean answer along walks from a non-vocal to a vocal excerpt, a curve for the cross-fade of the originals and one each for Conv5, FC7 and FC8, with the threshold. The text below describes them."}}
 display(
-    figures_analysis.figure_walk_answers(
+    figures.figure_walk_answers(
         {
             layer: np.mean(runs, axis=0)
             for layer, runs in replies_along.items()
@@ -1312,7 +1324,7 @@ if both_classes:
 
 # %% tags=["hide-input"] figure="class-means" mystnb={"image": {"alt": "Rows for the originals, Conv5, MP6, FC7 and FC8. Left the picture of the non-vocal mean, in the middle that of the vocal mean, right the difference of their spectra over frequency. The text below compares the rows."}}
 display(
-    figures_analysis.figure_class_means(mean_pictures, (-1.5, 1.5))
+    figures.figure_class_means(mean_pictures, (-1.5, 1.5))
     if both_classes
     else one_class
 )
@@ -1849,7 +1861,7 @@ display(check_reversal(reversal_error))
 def inverter_of(layer):
     def invert(pictures):
         some = {layer: inverters[layer]}
-        return svdlib.reconstruct(detector, some, pictures)[layer]
+        return reconstruct(detector, some, pictures)[layer]
 
     return invert
 

@@ -40,11 +40,11 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 import svdlib
-from svdlib.audio.log_mel import FRAME_RATE
+from svdlib.audio.mel_axis import FRAME_RATE, band_frequencies
 from svdlib.compute.devices import choose_device
 from svdlib.detector.calibration import calibration
-from svdlib.inversion.nre import area_under_curve, best_threshold, smooth
-from svdlib.lab.analysis.measures import band_frequencies
+from svdlib.detector.prediction import predict
+from svdlib.detector.scores import area_under_curve, best_threshold, smooth
 from svdlib.lab.figures.detector import figure_reliability, figure_roc
 from svdlib.lab.figures.synthesis import figure_balance
 from svdlib.lab.studies import (
@@ -608,7 +608,7 @@ def calibration_error(predictions, truth):
 display(check_calibration_error(calibration_error))
 
 few = svdlib.load_songs(svdlib.open_corpus("synthetic").split("test")[:4])
-raw = [svdlib.predict(detector, log_mel) for log_mel in few.log_mels]
+raw = [predict(detector, log_mel) for log_mel in few.log_mels]
 each = [
     calibration_error(curve, label)
     for curve, label in zip(raw, few.labels, strict=True)

@@ -41,7 +41,7 @@ import torch.nn.functional as F
 from IPython.display import Markdown, display
 
 import svdlib
-from svdlib.audio.log_mel import EXCERPT_FRAMES
+from svdlib.audio.mel_axis import EXCERPT_FRAMES
 from svdlib.audio.spectra import (
     compress,
     magnitude_spectra,
@@ -363,7 +363,7 @@ figures.figure_answers(before, after, sung_labels)
 # %% tags=["remove-input"]
 moved = {name: np.abs(found - before).mean() for name, found in after.items()}
 order = sorted(moved, key=moved.get)
-threshold = detector.provenance["threshold"]
+threshold = detector.threshold
 right = {
     name: np.mean((found > threshold) == sung_labels)
     for name, found in {"unchanged": before, **after}.items()
@@ -384,8 +384,8 @@ display(
 # versions.
 
 # %%
-from svdlib.detector.training import PITCH_SHIFTS, predict, predict_averaged
-from svdlib.inversion.nre import area_under_curve, smooth
+from svdlib.detector.prediction import PITCH_SHIFTS, predict, predict_averaged
+from svdlib.detector.scores import area_under_curve, smooth
 
 seconds = {"demo": 20, "laptop": 60, "full": 300}[profile]
 samples = tracks[0].load()[: seconds * 22050]
@@ -542,7 +542,7 @@ def check_moved_bands(moved_bands):
 
 
 # %% tags=["exercise"]
-from svdlib.lab.analysis.measures import band_of_frequency
+from svdlib.audio.mel_axis import band_of_frequency
 
 
 def moved_bands(hertz, pitch):

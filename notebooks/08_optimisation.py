@@ -42,9 +42,10 @@ from IPython.display import Markdown, display
 
 import svdlib
 from svdlib.compute.devices import choose_device
+from svdlib.detector.optimisation import PLANS
 from svdlib.inversion.lbfgs import minimise
+from svdlib.inversion.nre import reconstruct
 from svdlib.inversion.optimisation import (
-    PLANS,
     OptimisationPlan,
     feature_distances,
     invert_by_optimisation,
@@ -54,7 +55,6 @@ from svdlib.inversion.optimisation import (
     total_variation,
 )
 from svdlib.lab.analysis.realism import times_as_rough
-from svdlib.lab.figures import paper as figures
 from svdlib.lab.figures.gallery import Gallery, Panel
 from svdlib.lab.figures.optimisation import (
     figure_descents,
@@ -62,6 +62,7 @@ from svdlib.lab.figures.optimisation import (
     figure_ways,
     figure_weights,
 )
+from svdlib.lab.figures.spectrograms import figure_inversions
 from svdlib.lab.figures.style import layer_title
 from svdlib.lab.studies import load_results
 from svdlib.pages.exercises import self_check
@@ -335,7 +336,7 @@ bare = {name: plan.without_regularisers() for name, plan in plans.items()}
 optimised = optimise_layers(detector, x, bare)
 regularised = optimise_layers(detector, x, plans)
 trained = {
-    variant: svdlib.reconstruct(detector, inverters, x)
+    variant: reconstruct(detector, inverters, x)
     for variant, inverters in families.items()
 }
 
@@ -402,7 +403,7 @@ display(
 # A lower error of the *feature*. Is the picture better, too?
 
 # %% tags=["hide-input"] figure="optimised-and-trained" mystnb={"image": {"alt": "Three columns of nine spectrograms on one colour scale: a sung excerpt and its inversions from Conv1 to FC8, by optimisation without regularisers, by optimisation with regularisers, and by the aligned inverters. The text below compares the columns."}}
-figures.figure_inversions(
+figure_inversions(
     {
         name: {"input": x[0, 0]}
         | {layer: found[layer][0, 0] for layer in svdlib.LAYERS}
@@ -836,7 +837,7 @@ pd.DataFrame(
 ).style.format(precision=3).hide(axis="index")
 
 # %% tags=["remove-input"]
-threshold = float(detector.provenance["threshold"])
+threshold = detector.threshold
 kept = int(((before > threshold) == (after > threshold)).sum())
 stored, by_inverter = (
     " and ".join(

@@ -43,8 +43,9 @@ import torch
 from IPython.display import Markdown, display
 
 import svdlib
-from svdlib.audio.log_mel import FRAME_LENGTH, HOP_LENGTH
+from svdlib.audio.mel_axis import FRAME_LENGTH, HOP_LENGTH
 from svdlib.compute.devices import choose_device
+from svdlib.inversion.nre import reconstruct
 from svdlib.invert import match_level
 from svdlib.lab.figures.gallery import Gallery, Panel, inversion_panels
 from svdlib.lab.figures.style import layer_title
@@ -172,7 +173,7 @@ Gallery([panel for name in recordings for panel in ceiling_panels(name)])
 
 # %%
 x = bank.gather(torch.tensor(list(chosen.values()), device=device))
-inversions = svdlib.reconstruct(detector, inverters, x)
+inversions = reconstruct(detector, inverters, x)
 to_sound = detector.standardizer.inverse
 
 
@@ -230,7 +231,7 @@ measured = torch.as_tensor(
     generator.permutation(len(bank))[:n_measured], device=device
 )
 many_x = bank.gather(measured)
-many = svdlib.reconstruct(detector, inverters, many_x)
+many = reconstruct(detector, inverters, many_x)
 
 
 def through_sound(log_mel):
@@ -349,9 +350,7 @@ voice_riddles = [
             to_sound(many["fc7"][index, 0]).cpu(),
             standardised=many["fc7"][index, 0].cpu(),
         ),
-        "vocal"
-        if answers[index] > detector.provenance["threshold"]
-        else "not vocal",
+        "vocal" if answers[index] > detector.threshold else "not vocal",
         f"The detector gave the original a probability of {answers[index]:.2f}.",
     )
     for number, index in enumerate(picked, start=1)

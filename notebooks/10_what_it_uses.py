@@ -41,6 +41,7 @@ from IPython.display import Markdown, display
 
 import svdlib
 from svdlib.compute.devices import choose_device
+from svdlib.inversion.nre import reconstruct
 from svdlib.lab.analysis import local_explanations as local
 from svdlib.lab.analysis import masking
 from svdlib.lab.analysis.local_explanations import MAP_TITLES
@@ -96,7 +97,7 @@ chosen = uses.choose_excerpts(detector, songs, per_answer, seed)
 first = int(chosen.sung.int().argmax())  # the first that it takes for sung
 x, sung = chosen.x[first : first + 1], chosen.sung[first : first + 1]
 
-inversion = svdlib.reconstruct(detector, inverters, x)["fc8"][:, 0]
+inversion = reconstruct(detector, inverters, x)["fc8"][:, 0]
 mask = masking.top_cells(inversion, share=0.1)
 mean = masking.fill_like(x, detector.standardizer, "mean")
 generator = torch.Generator().manual_seed(seed)
@@ -869,7 +870,7 @@ def only_bands(maps):
 display(check_controls(wrong_bands, only_bands))
 taken = chosen.where(chosen.sung == (answer == "sung"))
 several = {
-    "inversion-fc8": svdlib.reconstruct(detector, inverters, taken.x)["fc8"][
+    "inversion-fc8": reconstruct(detector, inverters, taken.x)["fc8"][
         :, 0
     ],
     "grad-cam": local.grad_cam(detector, taken.x),

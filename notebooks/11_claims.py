@@ -39,6 +39,8 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 import svdlib
+from svdlib.detector.model import LAYER_SHAPES
+from svdlib.lab.analysis.verdicts import VERDICTS
 from svdlib.lab.figures.claims import figure_claims
 from svdlib.lab.studies import claims, load_results
 from svdlib.pages.exercises import self_check
@@ -78,7 +80,7 @@ figure_claims(entries)
 
 # %% tags=["remove-input"]
 verdicts = [entry.verdict for entry in entries]
-counts = {name: verdicts.count(name) for name in claims.VERDICTS}
+counts = {name: verdicts.count(name) for name in VERDICTS}
 display(
     Markdown(
         f"Of {len(entries)} claims, this many are reproduced: {counts['reproduced']}; hold in direction but not in size: {counts['differs']}; "
@@ -254,7 +256,7 @@ def check_verdict(verdict_of):
     more = (0.1, 0.2), (0.0, infinite)
     less = (-0.3, -0.1), (-infinite, 0.0)
     above = (0.0, infinite), (0.0, infinite)
-    yes, size, no, open_ = claims.VERDICTS
+    yes, size, no, open_ = VERDICTS
     inside = "It lies inside `agrees`, all of it."
     only_direction = "It lies outside `agrees` and inside `direction`."
     outside = "It lies outside `direction`, all of it."
@@ -278,8 +280,8 @@ def check_verdict(verdict_of):
         (-1.0, 1.0, more, open_, "It lies across every bound."),
     ):
         got = verdict_of(low, high, *bounds)
-        assert got in claims.VERDICTS, (
-            f"{got!r} is no verdict. There are: {', '.join(claims.VERDICTS)}."
+        assert got in VERDICTS, (
+            f"{got!r} is no verdict. There are: {', '.join(VERDICTS)}."
         )
         assert got == expected, (
             f"An interval from {low} to {high}, with `agrees` {bounds[0]} and `direction` {bounds[1]}, gives {expected!r}, not {got!r}. {why}"
@@ -733,7 +735,7 @@ def chance_of(a, b):
 
 display(check_chance(chance_of))
 layers = list(svdlib.LAYERS)
-sizes = [np.log(np.prod(svdlib.LAYER_SHAPES[layer])) for layer in layers]
+sizes = [np.log(np.prod(LAYER_SHAPES[layer])) for layer in layers]
 grows = [
     layer
     for layer, step in zip(layers[1:], np.diff(sizes), strict=True)

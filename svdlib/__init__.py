@@ -6,66 +6,55 @@ Public names are loaded when they are first used, so that training needs nothing
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from svdlib.compute.version import __version__
 
 _HOMES = {
-    "LogMel": "audio.log_mel",
-    "Standardizer": "audio.standardizer",
-    "load_audio": "audio.log_mel",
-    "load_song": "audio.log_mel",
-    "save_audio": "audio.log_mel",
-    "sonify": "audio.log_mel",
-    "open_corpus": "songs.corpora",
-    "load_songs": "songs.corpora.songs",
     "ExcerptBank": "detector.excerpts",
-    "Songs": "detector.excerpts",
     "LAYERS": "detector.model",
-    "LAYER_SHAPES": "detector.model",
+    "LogMel": "audio.log_mel",
     "SVDNet": "detector.model",
-    "VARIANTS": "inversion.inverters",
-    "FeatureInverter": "inversion.inverters",
-    "build_inverter": "inversion.inverters",
-    "count_parameters": "inversion.inverters",
-    "PROFILES": "inversion.plans",
-    "TrainingPlan": "inversion.plans",
-    "fit_inverters": "inversion.training",
-    "DETECTOR_PROFILES": "detector.training",
     "DetectorPlan": "detector.training",
-    "fit_detector": "detector.training",
-    "predict": "detector.training",
-    "EvaluationPlan": "inversion.nre",
+    "Standardizer": "audio.standardizer",
+    "SvdlibError": "errors",
+    "TrainingPlan": "inversion.plans",
+    "build_inverter": "zoo.families",
     "evaluate_inverters": "inversion.nre",
-    "mean_predictor_nre": "inversion.nre",
+    "explore": "pages.widget",
+    "fit_detector": "detector.training",
+    "fit_inverters": "zoo.fitting",
+    "invert_song": "invert",
+    "load_audio": "audio.files",
+    "load_lasagne": "paper.lasagne",
+    "load_songs": "songs.loading",
     "nre": "inversion.nre",
-    "reconstruct": "inversion.nre",
+    "open_corpus": "songs.corpora",
     "pretrained": "zoo.checkpoints",
     "pretrained_inverters": "zoo.checkpoints",
-    "load_lasagne": "paper.lasagne",
-    "invert_song": "invert",
-    "write_inversion": "invert",
-    "explore": "pages.widget",
-    "SvdlibError": "errors",
+    "save_audio": "audio.files",
+    "sonify": "audio.sonify",
 }
 
 __all__ = [*_HOMES, "__version__"]
 
 if TYPE_CHECKING:
-    from svdlib.audio.log_mel import LogMel, load_audio, load_song, save_audio, sonify
+    from svdlib.audio.files import load_audio, save_audio
+    from svdlib.audio.log_mel import LogMel
+    from svdlib.audio.sonify import sonify
     from svdlib.audio.standardizer import Standardizer
-    from svdlib.detector.excerpts import ExcerptBank, Songs
-    from svdlib.detector.model import LAYER_SHAPES, LAYERS, SVDNet
-    from svdlib.detector.training import DETECTOR_PROFILES, DetectorPlan, fit_detector, predict
+    from svdlib.detector.excerpts import ExcerptBank
+    from svdlib.detector.model import LAYERS, SVDNet
+    from svdlib.detector.training import DetectorPlan, fit_detector
     from svdlib.errors import SvdlibError
-    from svdlib.inversion.inverters import VARIANTS, FeatureInverter, build_inverter, count_parameters
-    from svdlib.inversion.nre import EvaluationPlan, evaluate_inverters, mean_predictor_nre, nre, reconstruct
-    from svdlib.inversion.plans import PROFILES, TrainingPlan
-    from svdlib.inversion.training import fit_inverters
-    from svdlib.invert import invert_song, write_inversion
+    from svdlib.inversion.nre import evaluate_inverters, nre
+    from svdlib.inversion.plans import TrainingPlan
+    from svdlib.invert import invert_song
     from svdlib.pages.widget import explore
     from svdlib.paper.lasagne import load_lasagne
     from svdlib.songs.corpora import open_corpus
-    from svdlib.songs.corpora.songs import load_songs
+    from svdlib.songs.loading import load_songs
     from svdlib.zoo.checkpoints import pretrained, pretrained_inverters
+    from svdlib.zoo.families import build_inverter
+    from svdlib.zoo.fitting import fit_inverters
 
 
 def __getattr__(name: str) -> Any:

@@ -33,7 +33,11 @@ class ArchiveError(CorpusError):
     """An archive that is damaged, or that would write where it must not."""
 
 
-class LayerError(SvdlibError):
+class InputError(SvdlibError, ValueError):
+    """An array or a setting that a function cannot work with."""
+
+
+class LayerError(InputError):
     """A layer or inverter variant that does not exist, or a feature of the wrong shape for it."""
 
 
@@ -41,7 +45,7 @@ class WeightsError(SvdlibError):
     """A weights file that is missing, damaged, or made for another layer or version."""
 
 
-class DeviceError(SvdlibError):
+class DeviceError(SvdlibError, ValueError):
     """A computing device that is not there."""
 
 
@@ -53,7 +57,11 @@ class TrainingError(SvdlibError):
     """A training run that cannot start, go on or be resumed as asked."""
 
 
-class OptimisationError(SvdlibError):
+class PlanError(TrainingError, InputError):
+    """A plan, profile or objective that does not exist or makes no sense."""
+
+
+class OptimisationError(InputError):
     """An inversion by optimisation that cannot start or go on."""
 
 
@@ -61,5 +69,5 @@ class PackageError(SvdlibError):
     """A package that only a part of svdlib needs, and that is not installed."""
 
 
-class QuizError(SvdlibError):
+class QuizError(InputError):
     """A question that cannot be asked as it is written."""

@@ -16,33 +16,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import svdlib
-from svdlib.audio.log_mel import (
-    EXCERPT_SAMPLES,
-    FRAME_RATE,
-    HOP_LENGTH,
-    SAMPLE_RATE,
-    LogMel,
-    load_song,
-    save_audio,
-    sonify,
-)
+from svdlib.audio.files import load_song, save_audio
+from svdlib.audio.log_mel import LogMel
+from svdlib.audio.mel_axis import EXCERPT_FRAMES, EXCERPT_SAMPLES, FRAME_RATE, HOP_LENGTH, SAMPLE_RATE
+from svdlib.audio.sonify import sonify
 from svdlib.compute.devices import choose_device
 from svdlib.compute.progress import progress
 from svdlib.compute.storage import write_atomically
-from svdlib.detector.model import CENTRE_FRAME, EXCERPT_FRAMES, SVDNet
-from svdlib.detector.training import predict
-from svdlib.errors import AudioError
-from svdlib.inversion.nre import mean_pairwise_distance, reconstruct, reconstruction_distances, smooth
-from svdlib.recipes import family_in, open_detector, open_inverters
+from svdlib.compute.version import __version__
+from svdlib.detector.model import CENTRE_FRAME, SVDNet
+from svdlib.detector.moments import excerpt_at, surest_singing
+from svdlib.detector.prediction import predict
+from svdlib.detector.scores import smooth
+from svdlib.inversion.nre import mean_pairwise_distance, reconstruct, reconstruction_distances
+from svdlib.zoo.checkpoints import family_in, open_detector, open_inverters
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COMPARED_EXCERPTS = 64
 """Excerpts of the song among which the typical distance is measured: enough for a mean good to a few percent."""
-QUIETEST_SHARE = 0.1
-"""An excerpt below this share of the song's level (20 dB down) is near-silence, not worth inverting unasked."""
 DOTS_PER_INCH = 150
 
 
@@ -76,6 +69,12 @@ class SongInversion:
     variant: str
     provenance: dict[str, Any]
 
+    def __repr__(self) -> str:
+        name, layers = self.song.name, ", ".join(self.inversions)
+        return (
+            f"SongInversion of {name!r}, {self.start:.2f} to {self.end:.2f} s, singing {self.probability:.2f}: {layers}"
+        )
+
     @property
     def start(self) -> float:
         """Where the excerpt begins in the song, in seconds."""
@@ -98,12 +97,12 @@ class SongInversion:
 
 
 def invert_song(
-    song: str | os.PathLike,
+    song: str | os.PathLike[str],
     *,
     at: float | None = None,
     device: str = "auto",
-    detector: Path | None = None,
-    weights: Path | None = None,
+    detector: str | os.PathLike[str] | None = None,
+    weights: str | os.PathLike[str] | None = None,
     variant: str | None = None,
 ) -> SongInversion:
     """Invert one excerpt of a song from all eight layers.
@@ -137,7 +136,7 @@ def invert_song(
     return SongInversion(
         song=song,
         probabilities=probabilities,
-        threshold=float(network.provenance["threshold"]),
+        threshold=network.threshold,
         start_frame=start,
         samples=samples[start * HOP_LENGTH :][:EXCERPT_SAMPLES],
         input=log_mel[start : start + EXCERPT_FRAMES].numpy(),
@@ -150,43 +149,6 @@ def invert_song(
             **{layer: inverter.provenance for layer, inverter in inverters.items()},
         },
     )
-
-
-def surest_singing(samples: np.ndarray, probabilities: np.ndarray) -> int:
-    """First frame of the excerpt around the highest probability, near-silent excerpts left aside.
-
-    Args:
-        samples: the song (samples,), 22050 Hz.
-        probabilities: smoothed probability of singing (frames,).
-    """
-    energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
-    starts = np.arange(len(probabilities) - EXCERPT_FRAMES + 1)
-    power = (energy[starts * HOP_LENGTH + EXCERPT_SAMPLES] - energy[starts * HOP_LENGTH]) / EXCERPT_SAMPLES
-    audible = power >= (QUIETEST_SHARE**2) * energy[-1] / len(samples)
-    return int(np.argmax(np.where(audible, probabilities[starts + CENTRE_FRAME], -1)))
-
-
-def excerpt_at(song: Path, frames: int, at: float) -> int:
-    """First frame of the excerpt whose centre is at a time.
-
-    Args:
-        song: named in the error.
-        frames: how many the song has.
-        at: the time in seconds.
-
-    Raises:
-        AudioError: no whole excerpt has its centre there.
-    """
-    last = frames - EXCERPT_FRAMES
-    start = round(at * FRAME_RATE) - CENTRE_FRAME if math.isfinite(at) else -1
-    if not 0 <= start <= last:
-        # Rounded inwards, so that both times named are themselves in range.
-        earliest = math.ceil(100 * CENTRE_FRAME / FRAME_RATE) / 100
-        latest = max(earliest, math.floor(100 * (CENTRE_FRAME + last) / FRAME_RATE) / 100)
-        raise AudioError(
-            f"{song}: no excerpt has its centre at {at:g} s; choose a time from {earliest:.2f} to {latest:.2f} s"
-        )
-    return start
 
 
 def _log_mel_of(detector: SVDNet, x_hat: Tensor) -> np.ndarray:
@@ -202,7 +164,7 @@ def _typical_distance(standardised: Tensor) -> float:
     return mean_pairwise_distance(excerpts.cpu())
 
 
-def write_inversion(inversion: SongInversion, folder: str | os.PathLike) -> dict[str, Any]:
+def write_inversion(inversion: SongInversion, folder: str | os.PathLike[str]) -> dict[str, Any]:
     """Write the figures, sounds and numbers of an inversion.
 
     `inversions.png` shows the excerpt and its eight inversions, `detector.png` the song's probability of singing;
@@ -281,7 +243,7 @@ def describe(inversion: SongInversion) -> dict[str, Any]:
         "threshold": inversion.threshold,
         "distance": dict(inversion.distances),
         "typical_distance": typical if math.isfinite(typical) else None,
-        "svdlib": svdlib.__version__,
+        "svdlib": __version__,
         "variant": inversion.variant,
         "weights": _without_histories(inversion.provenance),
     }

@@ -4,55 +4,55 @@ Each recipe opens a corpus, runs one of the library's loops and writes or return
 with its state and, once finished, its weights.
 """
 
-import math
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-import svdlib
 from svdlib.audio.standardizer import Standardizer
 from svdlib.compute.devices import choose_device, device_name
 from svdlib.compute.distributed import leader_first, leads, team
-from svdlib.detector.excerpts import ExcerptBank, Songs
+from svdlib.compute.run_state import RunOptions
+from svdlib.compute.version import __version__
+from svdlib.detector.excerpts import ExcerptBank
 from svdlib.detector.model import LAYERS, SVDNet
-from svdlib.detector.training import (
-    DETECTOR_PROFILES,
-    DetectorPlan,
-    FittedDetector,
-    fit_detector,
-    predict,
-    predict_averaged,
-)
-from svdlib.errors import CorpusError, TrainingError, WeightsError
-from svdlib.inversion.inverters import FeatureInverter
-from svdlib.inversion.nre import AUC_RULES, EvaluationPlan, detector_scores, evaluate_inverters, smooth
-from svdlib.inversion.training import PROFILES, FittedInverters, TrainingPlan, fit_inverters, plan_under
-from svdlib.paper.training import PublishedPlan
+from svdlib.detector.prediction import predict, predict_averaged
+from svdlib.detector.scores import area_under_curve, detector_scores, smooth
+from svdlib.detector.segments import Plan
+from svdlib.detector.training import FittedDetector, fit_detector
+from svdlib.errors import InputError, PlanError
+from svdlib.inversion.nre import EvaluationPlan, evaluate_inverters
+from svdlib.inversion.plans import TrainingPlan
+from svdlib.inversion.training import FittedInverters
+from svdlib.paper.scores import published_auc
 from svdlib.songs.corpora import FOLDER_KINDS, open_corpus
 from svdlib.songs.corpora.base import Corpus, Track, frame_labels
-from svdlib.songs.corpora.songs import load_songs, with_spectra
-from svdlib.zoo.checkpoints import DETECTOR_FILE, load_detector, load_inverter, pretrained, save_weights, weights_name
+from svdlib.songs.loading import Songs, load_songs, with_spectra
+from svdlib.zoo.checkpoints import DETECTOR_FILE, open_detector, open_inverters, save_weights, weights_name
+from svdlib.zoo.fitting import fit_inverters
+from svdlib.zoo.objectives import find_objective
+from svdlib.zoo.profiles import DETECTOR_PROFILES, PROFILES, find_profile
+
+DETECTOR_OPTIONS = RunOptions(device="auto", folder=Path("runs", "detector"))
+INVERTER_OPTIONS = RunOptions(device="auto", precision="auto", folder=Path("runs", "inverters"))
+"""How runs are carried out if nothing else is said."""
+
+AUC_RULES = {"exact": area_under_curve, "published": published_auc}
+"""The two ways to compute an area under the curve, by name."""
 
 STANDARDISATIONS = ("training", "own")
 """training: mean and deviation per band of the songs that the detector was trained on; own: of the evaluated songs."""
 
 
 def train_detector(
-    corpus: str = "synthetic",
-    *,
-    profile: str = "demo",
-    seed: int = 0,
-    device: str = "auto",
-    folder: Path = Path("runs/detector"),
-    resume: bool = False,
-    minutes: float = math.inf,
+    corpus: str = "synthetic", *, profile: str = "demo", options: RunOptions = DETECTOR_OPTIONS
 ) -> Path | None:
     """Train a detector on the training songs of a corpus, choosing epoch and threshold on the validation songs.
 
@@ -61,29 +61,24 @@ def train_detector(
     Args:
         corpus: a name that `open_corpus` knows.
         profile: how to train: "demo", "laptop", "full" or "published".
-        seed: of everything that is random.
-        device: where to train, see `choose_device`.
-        folder: where state and weights go.
-        resume: go on from an earlier state in the folder.
-        minutes: stop in good order after this long.
+        options: seed, device and time limit, and the folder where state and weights go.
 
     Returns:
         The weights file, or None if the time ran out first.
     """
-    plan = _profile(DETECTOR_PROFILES, profile)
-    with team(device) as chosen:
+    plan, folder = find_profile(DETECTOR_PROFILES, profile), _folder_of(options)
+    with team(str(options.device)) as device:
         with leader_first():
             opened = open_corpus(corpus)
-            published = isinstance(plan, PublishedPlan)
-            train, valid = load_songs(opened.split("train"), stems=not published), load_songs(opened.split("valid"))
-            if published:
+            train = load_songs(opened.split("train"), stems=not plan.needs_spectra)
+            valid = load_songs(opened.split("valid"))
+            if plan.needs_spectra:
                 train = with_spectra(train, opened.split("train"))
-        options = {"seed": seed, "folder": Path(folder), "resume": resume, "minutes": minutes}
-        fitted = fit_detector(train, valid, plan=plan, device=chosen, **options)
+        fitted = fit_detector(train, valid, plan=plan, options=replace(options, device=device))
         if not fitted.finished:
             return None
-        origin = make_provenance(corpus, len(opened.tracks), seed, profile, device_name(chosen))
-        return save_detector(Path(folder), fitted, plan, origin)
+        origin = make_provenance(corpus, len(opened.tracks), options.seed, profile, device_name(device))
+        return save_detector(folder, fitted, plan, origin)
 
 
 def train_inverters(
@@ -93,13 +88,8 @@ def train_inverters(
     layers: Sequence[str] = LAYERS,
     variant: str = "published",
     objective: str = "joint",
-    seed: int = 0,
-    device: str = "auto",
-    precision: str = "auto",
-    folder: Path = Path("runs/inverters"),
-    resume: bool = False,
-    minutes: float = math.inf,
-    detector: Path | None = None,
+    detector: str | PathLike[str] | None = None,
+    options: RunOptions = INVERTER_OPTIONS,
 ) -> dict[str, Path]:
     """Train the inverters of several layers in one run.
 
@@ -110,51 +100,48 @@ def train_inverters(
         profile: how long to train: "demo", "laptop", "full" or "published".
         layers: which layers to invert.
         variant: which family of inverters.
-        objective: "joint", "input", "released" or "adversarial", see `svdlib.inversion.objectives`.
-        seed: of everything that is random.
-        device: where to train, see `choose_device`.
-        precision: of activations: "auto", "float32" or "bfloat16", see `choose_precision`.
-        folder: where state and weights go.
-        resume: go on from an earlier state in the folder.
-        minutes: stop in good order after this long.
+        objective: "joint", "input", "released" or "adversarial", see `svdlib.zoo.objectives`.
         detector: weights of the detector to invert; None takes the packaged one.
+        options: seed, device, precision and time limit, and the folder where state and weights go.
 
     Returns:
         A weights file per layer; none if the time ran out first.
     """
-    plan = _profile(PROFILES, profile)
-    network = open_detector(detector)
-    with team(device) as chosen:
+    plan, folder, network = find_profile(PROFILES, profile), _folder_of(options), open_detector(detector)
+    with team(str(options.device)) as device:
         with leader_first():
             opened = open_corpus(corpus)
-            banks = [bank_of(load_songs(opened.split(name)), network, chosen) for name in ("train", "valid")]
-        plan = plan_under(objective, fit_to_corpus(plan, len(banks[0])))
-        options = {"seed": seed, "folder": Path(folder), "resume": resume, "minutes": minutes, "precision": precision}
-        kind = {"layers": layers, "variant": variant, "objective": objective}
-        fitted = fit_inverters(network, *banks, plan=plan, **kind, **options)
+            banks = [bank_of(load_songs(opened.split(name)), network, device) for name in ("train", "valid")]
+        plan = find_objective(objective).plan(fit_to_corpus(plan, len(banks[0])))
+        named = {"variant": variant, "objective": objective}
+        fitted = fit_inverters(network, *banks, layers=layers, plan=plan, options=options, **named)
         if not fitted.finished:
             return {}
-        origin = make_provenance(corpus, len(opened.tracks), seed, profile, device_name(chosen)) | {
+        origin = make_provenance(corpus, len(opened.tracks), options.seed, profile, device_name(device)) | {
             "objective": objective,
             "precision": fitted.precision,
             "training_excerpts": len(banks[0]),
         }
-        return save_inverters(Path(folder), fitted, plan, origin, network.provenance)
+        return save_inverters(folder, fitted, plan, origin, network.provenance)
 
 
-def save_detector(
-    folder: Path, fitted: FittedDetector, plan: DetectorPlan | PublishedPlan, origin: dict[str, Any]
-) -> Path:
+def _folder_of(options: RunOptions) -> Path:
+    if options.folder is None:
+        raise PlanError("A run needs a folder for its weights. Name one in the options.")
+    return Path(options.folder)
+
+
+def save_detector(folder: Path, fitted: FittedDetector, plan: Plan, origin: Mapping[str, Any]) -> Path:
     """Write a fitted detector with its whole provenance and return the file; of several processes the leader writes."""
     path = folder / DETECTOR_FILE
-    result = {"plan": asdict(plan), "threshold": fitted.threshold} | fitted.best_epoch
+    result = {"plan": asdict(plan), "threshold": fitted.detector.threshold} | fitted.best_epoch
     if leads():
-        save_weights(path, fitted.detector, origin | result)
+        save_weights(path, fitted.detector, dict(origin) | result)
     return path
 
 
 def save_inverters(
-    folder: Path, fitted: FittedInverters, plan: TrainingPlan, origin: dict[str, Any], detector: dict[str, Any]
+    folder: Path, fitted: FittedInverters, plan: TrainingPlan, origin: Mapping[str, Any], detector: Mapping[str, Any]
 ) -> dict[str, Path]:
     """Write fitted inverters with their whole provenance, that of their detector included; a file per layer.
 
@@ -162,7 +149,7 @@ def save_inverters(
     """
     paths = {layer: folder / weights_name(layer, inverter.variant) for layer, inverter in fitted.inverters.items()}
     for layer, inverter in fitted.inverters.items() if leads() else ():
-        provenance = origin | {"plan": asdict(plan), "detector": detector} | fitted.record(layer)
+        provenance = dict(origin) | {"plan": asdict(plan), "detector": detector} | fitted.record(layer)
         save_weights(paths[layer], inverter, provenance)
     return paths
 
@@ -187,7 +174,7 @@ class Predictions:
 def predict_songs(
     corpus: str = "synthetic",
     *,
-    detector: Path | None = None,
+    detector: str | PathLike[str] | None = None,
     device: str = "auto",
     split: str = "test",
     average_pitch: bool = False,
@@ -208,7 +195,7 @@ def predict_songs(
     else:
         curves = [smooth(predict(network, log_mel)) for log_mel in load_songs(tracks).log_mels]
     labels = [frame_labels(track.segments, len(curve)) for track, curve in zip(tracks, curves, strict=True)]
-    return Predictions([track.name for track in tracks], curves, labels, network.provenance["threshold"])
+    return Predictions([track.name for track in tracks], curves, labels, network.threshold)
 
 
 def score_predictions(found: Predictions, auc: str = "exact") -> dict[str, Any]:
@@ -219,7 +206,7 @@ def score_predictions(found: Predictions, auc: str = "exact") -> dict[str, Any]:
         auc: "exact", or "published" for the rule of Schlüter & Grill's evaluation, see `published_auc`.
 
     Raises:
-        TrainingError: if there is no such rule for the AUC.
+        InputError: if there is no such rule for the AUC.
 
     Returns:
         "auc" and "accuracy" over all frames, "threshold", and "per_song" with both for each song.
@@ -242,7 +229,7 @@ def evaluate_detector(corpus: str = "synthetic", *, auc: str = "exact", **option
     """Predict the songs of a split and score that; `options` as for `predict_songs`.
 
     Raises:
-        TrainingError: if there is no such rule for the AUC.
+        InputError: if there is no such rule for the AUC.
 
     Returns:
         What `score_predictions` returns.
@@ -252,9 +239,9 @@ def evaluate_detector(corpus: str = "synthetic", *, auc: str = "exact", **option
 
 
 def check_auc_rule(auc: str) -> None:
-    """Raise a TrainingError if there is no such rule for the AUC."""
+    """Raise an InputError if there is no such rule for the AUC."""
     if auc not in AUC_RULES:
-        raise TrainingError(f"There is no rule {auc!r} for the AUC. Known rules: {', '.join(AUC_RULES)}.")
+        raise InputError(f"There is no rule {auc!r} for the AUC. Known rules: {', '.join(AUC_RULES)}.")
 
 
 def evaluate_nre(
@@ -262,11 +249,10 @@ def evaluate_nre(
     *,
     layers: Sequence[str] = LAYERS,
     variant: str = "published",
-    weights: Path | None = None,
-    detector: Path | None = None,
+    weights: str | PathLike[str] | None = None,
+    detector: str | PathLike[str] | None = None,
     device: str = "auto",
-    sets: int = 10,
-    per_song: int = 8,
+    plan: EvaluationPlan = EvaluationPlan(),
     split: str = "test",
     standardise: str = "training",
 ) -> dict[str, dict[str, Any]]:
@@ -279,14 +265,13 @@ def evaluate_nre(
         weights: a folder with their weights; None takes the packaged ones.
         detector: weights of the detector; None takes the packaged ones.
         device: where to compute.
-        sets: number of evaluation sets.
-        per_song: random excerpts per song and set.
+        plan: how many evaluation sets, and excerpts per song in each.
         split: "test"; "valid" to choose between weights; "all" for a corpus that no part of the training has seen.
         standardise: "training" or "own", see `bank_of`.
 
     Raises:
         WeightsError: if an inverter was trained for another detector.
-        CorpusError: if there is no such standardisation.
+        InputError: if there is no such standardisation.
 
     Returns:
         Per layer, "nre", its 95 % interval "ci95", and how the songs were "standardised".
@@ -296,7 +281,7 @@ def evaluate_nre(
     network = open_detector(detector).to(chosen)
     inverters = open_inverters(weights, network, layers, variant)
     bank = bank_of(load_songs(tracks_of(open_corpus(corpus), split)), network, chosen, standardise)
-    scores = evaluate_inverters(network, inverters, bank, EvaluationPlan(sets, per_song))
+    scores = evaluate_inverters(network, inverters, bank, plan)
     return {
         layer: {"nre": score.nre, "ci95": list(score.ci95), "standardised": standardise}
         for layer, score in scores.items()
@@ -308,54 +293,11 @@ def tracks_of(corpus: Corpus, split: str) -> tuple[Track, ...]:
     return corpus.tracks if split == "all" else corpus.split(split)
 
 
-def open_detector(weights: Path | None) -> SVDNet:
-    """The detector of a weights file, or the packaged one."""
-    return load_detector(Path(weights)) if weights else pretrained("detector")
-
-
-def family_in(weights: Path | None) -> str:
-    """Which family of inverters to show when none is named: the aligned ones, or what a folder holds instead."""
-    held = weights is None or (Path(weights) / weights_name(LAYERS[0], "aligned")).is_file()
-    return "aligned" if held else "published"
-
-
-def open_inverters(
-    weights: Path | None, detector: SVDNet, layers: Sequence[str] = LAYERS, variant: str = "published"
-) -> dict[str, FeatureInverter]:
-    """The inverters in a folder, or the packaged ones, where the detector computes.
-
-    Raises:
-        WeightsError: if one is missing, damaged, or was trained for another detector.
-    """
-    device = detector.standardizer.mean.device
-    inverters = {}
-    for layer in layers:
-        path = Path(weights) / weights_name(layer, variant) if weights else None
-        inverter = load_inverter(path, layer, variant) if path else pretrained("inverter", layer=layer, variant=variant)
-        check_belongs(layer, inverter, detector)
-        inverters[layer] = inverter.to(device)
-    return inverters
-
-
 def fit_to_corpus(plan: TrainingPlan, excerpts: int) -> TrainingPlan:
     """Shorten the epochs, and if need be the batches, of a plan to what a small corpus has."""
     batch_size = max(2, min(plan.batch_size, excerpts))
     steps = plan.steps_per_epoch and max(1, min(plan.steps_per_epoch, excerpts // batch_size))
     return replace(plan, batch_size=batch_size, steps_per_epoch=steps)
-
-
-def check_belongs(layer: str, inverter: FeatureInverter, detector: SVDNet) -> None:
-    """Make sure that an inverter was trained on the features of this very detector.
-
-    Raises:
-        WeightsError: if it was trained for another one.
-    """
-    trained_for = inverter.provenance.get("detector")
-    if trained_for is not None and trained_for != detector.provenance:
-        raise WeightsError(
-            f"The inverter of {layer} was trained for another detector. Name that one with --detector FILE, "
-            "or the inverters of this one with --weights FOLDER."
-        )
 
 
 def bank_of(
@@ -371,7 +313,8 @@ def bank_of(
             as the released code does for RWC. The paper does not say which.
 
     Raises:
-        CorpusError: if there is no such standardisation, or no song is long enough.
+        InputError: if there is no such standardisation.
+        CorpusError: if no song is long enough.
     """
     check_standardisation(standardise)
     standardizer = Standardizer.fit(songs.log_mels) if standardise == "own" else detector.standardizer
@@ -379,9 +322,9 @@ def bank_of(
 
 
 def check_standardisation(name: str) -> str:
-    """Return `name` if songs can be standardised so; raise CorpusError otherwise."""
+    """Return `name` if songs can be standardised so; raise InputError otherwise."""
     if name not in STANDARDISATIONS:
-        raise CorpusError(f"There is no standardisation {name!r}. Known ones: {', '.join(STANDARDISATIONS)}.")
+        raise InputError(f"There is no standardisation {name!r}. Known ones: {', '.join(STANDARDISATIONS)}.")
     return name
 
 
@@ -400,7 +343,7 @@ def make_provenance(corpus: str, songs: int, seed: int, profile: str, device: st
         "date": datetime.now(UTC).date().isoformat(),
         "commit": _commit(),
         "versions": {
-            "svdlib": svdlib.__version__,
+            "svdlib": __version__,
             "torch": torch.__version__,
             "numpy": np.__version__,
             "python": platform.python_version(),
@@ -418,9 +361,3 @@ def _commit() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "released"
-
-
-def _profile(profiles: dict[str, Any], name: str) -> Any:
-    if name not in profiles:
-        raise TrainingError(f"There is no profile {name!r}. Known profiles: {', '.join(profiles)}.")
-    return profiles[name]

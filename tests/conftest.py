@@ -1,17 +1,28 @@
-"""What several tests share: sound files made on the fly, and two threads at most."""
+"""What several tests share: sound files made on the fly, one thread per process, and the order of the files."""
 
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 
-from svdlib.audio.log_mel import SAMPLE_RATE
+# Before NumPy and torch are loaded, and for all processes that tests start: `make test` has every core at work already.
+os.environ["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import torch
+from places import LONGEST, TESTS
+
+from svdlib.audio.mel_axis import SAMPLE_RATE
 
 torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items):
+    """Put the longest files first: several workers then finish at about the same time."""
+    rank = {TESTS / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from svdlib.audio.spectra import N_BINS
+
 
 def double(tensor):
     return tensor.detach().cpu().numpy().astype(np.float64)
@@ -89,3 +91,18 @@ def normalise_by_inverse(x, beta, gamma, mean, inverse_deviation):
     along = (-1,) + (1,) * (x.ndim - 1)
     beta, gamma, mean, inverse_deviation = (v.reshape(along) for v in (beta, gamma, mean, inverse_deviation))
     return (x - mean) * inverse_deviation * gamma + beta
+
+
+def slow_scaling(spectrum, pitch, stretch, frames):
+    """Cell by cell in float64: read at fractional positions, nothing beyond the ends."""
+
+    def read(values, position):
+        if not 0 <= position <= len(values) - 1:
+            return 0 * values[0]
+        below = min(int(position), len(values) - 2)
+        share = position - below
+        return (1 - share) * values[below] + share * values[below + 1]
+
+    spectrum, middle = spectrum.astype(np.float64), (len(spectrum) - 1) / 2
+    rows = [read(spectrum, middle + (frame - (frames - 1) / 2) / stretch) for frame in range(frames)]
+    return np.array([[read(row, bin_ / pitch) for bin_ in range(N_BINS)] for row in rows])

@@ -1,6 +1,7 @@
 """The benchmarks: they run, their tables are complete, they count right, and what they compare computes the same.
 
-How fast anything is, is not tested: that depends on the machine.
+How fast anything is, is not tested: that depends on the machine. What starts processes for it is slow, and runs in
+`make test-bench`.
 """
 
 import copy
@@ -29,9 +30,11 @@ from benchmarks.measuring import Options, Spread, Table
 from svdlib.audio.log_mel import LogMel
 from svdlib.compute.run_state import mix_seeds, own_chance
 from svdlib.detector.model import CENTRE_FRAME, LAYER_SHAPES, LAYERS
-from svdlib.inversion.inverters import PUBLISHED, build_inverter
-from svdlib.inversion.training import TrainingPlan, fit_inverters
+from svdlib.inversion.plans import TrainingPlan
 from svdlib.lab import gpu_job
+from svdlib.paper.inverters import PUBLISHED
+from svdlib.zoo.families import build_inverter
+from svdlib.zoo.fitting import fit_inverters
 
 QUICK = Options(quick=True)
 
@@ -60,7 +63,9 @@ def quick_report(name):
     return measuring.measure(name, importlib.import_module(f"benchmarks.{name}").tables, QUICK)
 
 
-@pytest.mark.parametrize("name", runner.SCRIPTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "scaling" else name for name in runner.SCRIPTS]
+)
 def test_every_script_fills_its_tables(name):
     report = quick_report(name)
     tables = json.loads(json.dumps(measuring.as_json(report)))["tables"]
@@ -78,6 +83,7 @@ def test_the_shares_of_all_layers_and_the_detector_make_up_the_whole():
     assert sum(row["share of FLOPs"] for row in rows) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_a_script_runs_alone_and_writes_what_it_prints(tmp_path):
     command = [sys.executable, "-m", "benchmarks.detector_training", "--quick", "--json", "--out", tmp_path / "x.json"]
     done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=True)
@@ -85,6 +91,7 @@ def test_a_script_runs_alone_and_writes_what_it_prints(tmp_path):
     assert json.loads(done.stdout)["name"] == "detector_training"
 
 
+@pytest.mark.slow
 def test_the_gpu_job_leaves_tables_and_goes_on_where_time_was_up(tmp_path, capfd):
     common = ["bench", "--quick", "--device", "cpu", "--folder", str(tmp_path)]
     assert gpu_job.main([*common, "--minutes", "-1"]) == 3
@@ -97,6 +104,7 @@ def test_the_gpu_job_leaves_tables_and_goes_on_where_time_was_up(tmp_path, capfd
     assert json.loads((tmp_path / "bench" / "scaling.json").read_text())["tables"] == []
 
 
+@pytest.mark.slow
 def test_the_benchmarks_need_only_torch_and_numpy():
     code = BLOCK_ALL_BUT_TORCH_AND_NUMPY.replace('"tiny"', '"benchmarks"') + (
         "import benchmarks.__main__\n"
@@ -174,7 +182,7 @@ def test_operations_of_the_detector_are_those_counted_by_hand():
 
 @pytest.mark.parametrize("layer", ["conv1", "mp6", "fc8"])
 def test_the_plain_loop_and_fit_inverters_have_the_same_losses(layer):
-    bank = tiny.bank()
+    bank = tiny.bank(frames=165)
     everything = bank.gather(torch.arange(len(bank)))
     plan = TrainingPlan(epochs=3, batch_size=len(bank), steps_per_epoch=1, validation_excerpts=1)
     fitted = fit_inverters(tiny.detector(), bank, bank, layers=(layer,), plan=plan, seed=5)
@@ -212,6 +220,7 @@ def test_front_ends_that_are_compared_have_the_same_filters_and_frames(name):
 # The helper
 
 
+@pytest.mark.slow
 def test_ways_are_called_in_turn_in_fresh_processes():
     ways = {"one": os.getpid, "other": os.getpid}
     found = measuring.in_turn(ways, Options(rounds=2))

@@ -7,10 +7,13 @@ import pytest
 import soundfile
 import torch
 
-from svdlib.audio.log_mel import EXCERPT_SAMPLES, SAMPLE_RATE, LogMel, load_audio
+from svdlib.audio.files import load_audio
+from svdlib.audio.log_mel import LogMel
+from svdlib.audio.mel_axis import EXCERPT_SAMPLES, SAMPLE_RATE
 from svdlib.detector.model import LAYERS
+from svdlib.detector.moments import excerpt_at, surest_singing
 from svdlib.errors import AudioError, DeviceError
-from svdlib.invert import describe, excerpt_at, invert_song, match_level, surest_singing, write_inversion
+from svdlib.invert import describe, invert_song, match_level, write_inversion
 from svdlib.zoo.checkpoints import pretrained
 
 SOUNDS = {"input.wav", *(f"{layer}.wav" for layer in LAYERS)}
@@ -96,7 +99,7 @@ def test_numbers_tell_song_place_distances_and_weights(written):
         "end": pytest.approx(CENTRE - 57 / 70 + EXCERPT_SAMPLES / SAMPLE_RATE, abs=1e-3),
     }
     assert numbers["distance"] == written.inversion.distances
-    assert numbers["threshold"] == pretrained("detector").provenance["threshold"]
+    assert numbers["threshold"] == pretrained("detector").threshold
     assert numbers["weights"].keys() == {"detector", *LAYERS}
 
 

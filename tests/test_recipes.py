@@ -8,14 +8,19 @@ import tiny
 import torch
 
 from svdlib import recipes
-from svdlib.detector.training import DETECTOR_PROFILES, DetectorPlan, predict_averaged
-from svdlib.errors import CorpusError, TrainingError, WeightsError
-from svdlib.inversion.nre import published_auc, smooth
-from svdlib.inversion.training import PROFILES, TrainingPlan
+from svdlib.compute.run_state import RunOptions
+from svdlib.detector.prediction import predict_averaged
+from svdlib.detector.scores import smooth
+from svdlib.detector.training import DetectorPlan
+from svdlib.errors import InputError, PlanError, WeightsError
+from svdlib.inversion.nre import EvaluationPlan
+from svdlib.inversion.plans import TrainingPlan
+from svdlib.paper.scores import published_auc
 from svdlib.paper.training import PublishedPlan
 from svdlib.songs.corpora import open_corpus
 from svdlib.songs.corpora.base import frame_labels
 from svdlib.zoo.checkpoints import load_detector, load_inverter
+from svdlib.zoo.profiles import DETECTOR_PROFILES, PROFILES
 
 CORPUS = "synthetic:songs=3,seconds=8,seed=3"
 
@@ -28,19 +33,25 @@ def tiny_profile(monkeypatch):
 
 
 def test_trained_weights_carry_what_they_come_from(tmp_path, tiny_profile):
-    path = recipes.train_detector(CORPUS, profile="demo", seed=4, device="cpu", folder=tmp_path / "detector")
+    options = RunOptions(seed=4, folder=tmp_path / "detector")
+    path = recipes.train_detector(CORPUS, profile="demo", options=options)
     provenance = load_detector(path).provenance
     assert (provenance["corpus"], provenance["songs"], provenance["seed"]) == (CORPUS, 3, 4)
     assert provenance["plan"]["epochs"] == 2
     assert set(provenance["versions"]) == {"svdlib", "torch", "numpy", "python"}
     paths = recipes.train_inverters(
-        CORPUS, profile="demo", layers=("fc8",), device="cpu", folder=tmp_path / "inverters", detector=path
+        CORPUS, profile="demo", layers=("fc8",), detector=path, options=RunOptions(folder=tmp_path / "inverters")
     )
     inverter = load_inverter(paths["fc8"], "fc8")
     assert inverter.provenance["detector"] == provenance
     assert inverter.provenance["best_epoch"] == 1
     scores = recipes.evaluate_nre(
-        CORPUS, layers=("fc8",), weights=tmp_path / "inverters", detector=path, device="cpu", sets=2, per_song=3
+        CORPUS,
+        layers=("fc8",),
+        weights=tmp_path / "inverters",
+        detector=path,
+        device="cpu",
+        plan=EvaluationPlan(sets=2, per_song=3),
     )
     assert scores["fc8"]["nre"] > 0
     assert all(math.isnan(bound) for bound in scores["fc8"]["ci95"])  # one test song tells nothing of others
@@ -49,8 +60,8 @@ def test_trained_weights_carry_what_they_come_from(tmp_path, tiny_profile):
 
 
 def test_the_provenance_of_a_released_run_tells_its_own_rules(tmp_path, tiny_profile):
-    options = {"profile": "demo", "layers": ("fc8",), "device": "cpu", "objective": "released"}
-    paths = recipes.train_inverters(CORPUS, folder=tmp_path, **options)
+    options = RunOptions(precision="auto", folder=tmp_path)
+    paths = recipes.train_inverters(CORPUS, layers=("fc8",), objective="released", options=options)
     provenance = load_inverter(paths["fc8"], "fc8").provenance
     assert provenance["objective"] == "released" and provenance["precision"] == "float32"
     assert (provenance["plan"]["schedule"], provenance["plan"]["keep"]) == ("truncated", "last")
@@ -66,26 +77,26 @@ def test_songs_are_standardised_as_the_detector_was_trained_or_by_themselves():
     expected = detector.standardizer(torch.tensor(np.concatenate(songs.log_mels)))
     torch.testing.assert_close(training, expected)
     assert training.mean() > 4
-    with pytest.raises(CorpusError, match="'none'.*training, own"):
+    with pytest.raises(InputError, match="'none'.*training, own"):
         recipes.bank_of(songs, detector, standardise="none")
 
 
 def test_nre_says_how_the_songs_were_standardised_and_differs():
-    options = {"layers": ("conv1",), "device": "cpu", "sets": 1, "per_song": 2}
+    options = {"layers": ("conv1",), "device": "cpu", "plan": EvaluationPlan(sets=1, per_song=2)}
     scores = {name: recipes.evaluate_nre(CORPUS, standardise=name, **options)["conv1"] for name in ("training", "own")}
     assert {name: score["standardised"] for name, score in scores.items()} == {"training": "training", "own": "own"}
     assert scores["training"] == recipes.evaluate_nre(CORPUS, **options)["conv1"] | {
         "ci95": scores["training"]["ci95"]  # not a number: one song
     }
     assert scores["own"]["nre"] != scores["training"]["nre"]
-    with pytest.raises(CorpusError, match="'none'.*training, own"):
+    with pytest.raises(InputError, match="'none'.*training, own"):
         recipes.evaluate_nre(CORPUS, standardise="none", **options)
 
 
 def test_training_and_scoring_as_published(tmp_path, monkeypatch):
     plan = PublishedPlan(epochs=2, steps_per_epoch=1, batch_size=2)
     monkeypatch.setitem(DETECTOR_PROFILES, "published", plan)
-    path = recipes.train_detector(CORPUS, profile="published", device="cpu", folder=tmp_path)
+    path = recipes.train_detector(CORPUS, profile="published", options=RunOptions(folder=tmp_path))
     provenance = load_detector(path).provenance
     assert provenance["plan"]["augmentation"]["pitch"] == 0.3 and provenance["plan"]["momentum"] == 0.95
     assert provenance["profile"] == "published" and provenance["best_epoch"] == 2
@@ -98,7 +109,7 @@ def test_training_and_scoring_as_published(tmp_path, monkeypatch):
 
 
 def test_no_weights_are_written_when_the_time_runs_out(tmp_path, tiny_profile):
-    done = recipes.train_detector(CORPUS, profile="demo", device="cpu", folder=tmp_path, minutes=0)
+    done = recipes.train_detector(CORPUS, profile="demo", options=RunOptions(folder=tmp_path, minutes=0))
     assert done is None
     assert not list(tmp_path.glob("*.safetensors"))
 
@@ -113,12 +124,12 @@ def test_detector_scores_have_the_form_of_the_command_line():
 
 
 def test_an_unknown_profile_is_named():
-    with pytest.raises(TrainingError, match="'huge'.*demo"):
+    with pytest.raises(PlanError, match="'huge'.*demo"):
         recipes.train_detector(CORPUS, profile="huge")
 
 
 def test_an_unknown_rule_for_the_auc_is_named():
-    with pytest.raises(TrainingError, match="'exakt'.*exact, published"):
+    with pytest.raises(InputError, match="'exakt'.*exact, published"):
         recipes.evaluate_detector(CORPUS, auc="exakt")
 
 
@@ -128,6 +139,11 @@ def test_a_plan_is_shortened_to_a_small_corpus():
     assert recipes.fit_to_corpus(plan, 9) == TrainingPlan(batch_size=9, steps_per_epoch=1)
     assert recipes.fit_to_corpus(plan, 10_000) == plan
     assert recipes.fit_to_corpus(TrainingPlan(), 10_000) == TrainingPlan()
+
+
+def test_a_run_without_a_folder_for_its_weights_is_refused():
+    with pytest.raises(PlanError, match="needs a folder"):
+        recipes.train_detector(CORPUS, options=RunOptions())
 
 
 def test_provenance_tells_no_private_path():

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from svdlib.audio.standardizer import Standardizer
-from svdlib.detector.excerpts import ExcerptBank, Songs
+from svdlib.detector.excerpts import ExcerptBank
 from svdlib.detector.model import SVDNet
-from svdlib.songs.corpora.songs import load_songs
+from svdlib.songs.loading import Songs, load_songs
 
 
 def songs(seed=0, count=1, frames=300, level=0.0):

@@ -24,11 +24,12 @@ from svdlib.audio.spectra import N_BINS, pack
 from svdlib.compute.batch_norm import share_batches
 from svdlib.compute.distributed import processes, rank, team
 from svdlib.compute.dropout import share_dropout
-from svdlib.detector.excerpts import Songs
 from svdlib.detector.training import DetectorPlan, fit_detector
-from svdlib.inversion.training import TrainingPlan, fit_inverters
+from svdlib.inversion.plans import TrainingPlan
 from svdlib.paper.augmentation import PublishedAugmentation
 from svdlib.paper.training import PublishedPlan
+from svdlib.songs.loading import Songs
+from svdlib.zoo.fitting import fit_inverters
 
 PLAN = TrainingPlan(epochs=2, batch_size=4, steps_per_epoch=3, validation_excerpts=12)
 LAYERS = ("fc8", "mp3")

@@ -30,7 +30,7 @@ def decode(path: Path) -> tuple[np.ndarray, int]:
         float32 (samples,), full scale at 1, and the file's own sample rate in Hz.
 
     Raises:
-        AudioError: see `svdlib.audio.log_mel.load_audio`.
+        AudioError: see `svdlib.audio.files.load_audio`.
     """
     import soundfile
 

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from svdlib.audio.log_mel import CHUNK_FRAMES, FRAME_LENGTH, HOP_LENGTH, SMALLEST_MAGNITUDE, mel_filterbank
+from svdlib.audio.log_mel import CHUNK_FRAMES
+from svdlib.audio.mel_axis import FRAME_LENGTH, HOP_LENGTH, SMALLEST_MAGNITUDE, mel_filterbank
 from svdlib.errors import AudioError
 
 N_BINS = FRAME_LENGTH // 2 + 1

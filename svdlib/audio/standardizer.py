@@ -5,9 +5,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from svdlib.audio.mel_axis import N_BANDS
 from svdlib.errors import CorpusError
 
-N_BANDS = 80
 SMALLEST_DEVIATION = 1e-3
 """A band that never changes would be divided by zero; log-mels have deviations near 1."""
 

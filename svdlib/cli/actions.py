@@ -16,11 +16,13 @@ from svdlib.errors import LayerError, OutputError
 if TYPE_CHECKING:
     import torch
 
+    from svdlib.compute.run_state import RunOptions
+
 
 def build_corpus(options: Namespace) -> None:
     """Compute and keep the spectrograms of a corpus."""
     from svdlib.songs.corpora import open_corpus
-    from svdlib.songs.corpora.songs import load_songs
+    from svdlib.songs.loading import load_songs
 
     corpus = open_corpus(options.name)
     songs = load_songs(corpus.tracks, processes=options.processes)
@@ -150,7 +152,7 @@ def train_detector(options: Namespace) -> None:
     _check_device(options)
     make_folder(options.folder)
     with team(options.device) as device:
-        path = train_detector(**_training_options(options))
+        path = train_detector(options.corpus, profile=options.profile, options=_run_options(options))
         _print_weights(options, device, [path] if path else [])
 
 
@@ -162,9 +164,10 @@ def train_inverters(options: Namespace) -> None:
     _check_device(options)
     _check_inverters(options)
     make_folder(options.folder)
-    names = ("layers", "variant", "objective", "detector", "precision")
+    names = ("profile", "layers", "variant", "objective", "detector")
+    chosen = {name: getattr(options, name) for name in names}
     with team(options.device) as device:
-        paths = train_inverters(**_training_options(options), **{name: getattr(options, name) for name in names})
+        paths = train_inverters(options.corpus, **chosen, options=_run_options(options))
         _print_weights(options, device, list(paths.values()))
 
 
@@ -182,11 +185,13 @@ def evaluate_detector(options: Namespace) -> None:
 
 def evaluate_nre(options: Namespace) -> None:
     """Print the normalised reconstruction error of each layer."""
+    from svdlib.inversion.nre import EvaluationPlan
     from svdlib.recipes import evaluate_nre
 
     _check_inverters(options)
-    names = ("split", "layers", "variant", "weights", "detector", "device", "sets", "per_song", "standardise")
-    result = evaluate_nre(options.corpus, **{name: getattr(options, name) for name in names})
+    names = ("split", "layers", "variant", "weights", "detector", "device", "standardise")
+    plan = EvaluationPlan(options.sets, options.per_song)
+    result = evaluate_nre(options.corpus, plan=plan, **{name: getattr(options, name) for name in names})
     lines = ["layer  NRE    95 % interval"]
     for layer, score in result.items():
         low, high = score["ci95"]
@@ -203,7 +208,7 @@ def invert(options: Namespace) -> None:
 
     choose_device(options.device)
     check_folder(options.out)
-    from svdlib.inversion.inverters import build_inverter
+    from svdlib.zoo.families import build_inverter
 
     if options.variant is not None:
         build_inverter("fc8", options.variant)
@@ -222,7 +227,7 @@ def invert(options: Namespace) -> None:
 
 def convert(options: Namespace) -> None:
     """Write the authors' weights as files of svdlib and print their paths."""
-    from svdlib.paper.lasagne import convert_lasagne
+    from svdlib.zoo.conversion import convert_lasagne
 
     check_folder(options.out)
     names = ("layer", "standardizer", "threshold")
@@ -245,8 +250,8 @@ def export_web(options: Namespace) -> None:
 
 
 def _export(options: Namespace, write: Callable[[Path, str], list[Path]]) -> None:
-    from svdlib.inversion.inverters import build_inverter
     from svdlib.pages.export_onnx import require_onnx
+    from svdlib.zoo.families import build_inverter
 
     build_inverter("fc8", options.variant)
     require_onnx()
@@ -298,23 +303,25 @@ def _check_device(options: Namespace) -> None:
 def _check_inverters(options: Namespace) -> None:
     """Check the names of layers, variant and objective before a corpus is read; layers may have commas between."""
     from svdlib.detector.model import LAYERS
-    from svdlib.inversion.inverters import build_inverter
-    from svdlib.inversion.objectives import check_objective
+    from svdlib.zoo.families import build_inverter
+    from svdlib.zoo.objectives import find_objective
 
     options.layers = [layer for word in options.layers for layer in word.split(",") if layer]
     if not options.layers:
         raise LayerError(f"No layer is named. Name one or more of {', '.join(LAYERS)}.")
     for layer in options.layers:
         build_inverter(layer, options.variant)
-    check_objective(getattr(options, "objective", "joint"))
+    find_objective(getattr(options, "objective", "joint"))
 
 
 # --- helpers -------------------------------------------------------------------------------------------------------
 
 
-def _training_options(options: Namespace) -> dict[str, Any]:
-    names = ("corpus", "profile", "seed", "device", "folder", "resume", "minutes")
-    return {name: getattr(options, name) for name in names}
+def _run_options(options: Namespace) -> "RunOptions":
+    from svdlib.compute.run_state import RunOptions
+
+    names = ("seed", "device", "precision", "folder", "resume", "minutes")
+    return RunOptions(**{name: getattr(options, name) for name in names if hasattr(options, name)})
 
 
 def _print_weights(options: Namespace, device: "torch.device", paths: list[Path]) -> None:

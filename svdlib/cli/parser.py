@@ -4,14 +4,13 @@ Results go to stdout, progress and messages to stderr. Exit status: 0 done, 1 a 
 user can put right, 130 interrupted.
 """
 
-import argparse
-import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from svdlib.cli import actions
-from svdlib.compute.command_line import UsageError, run_safely
+from svdlib.compute.command_line import Parser, number_type, run_safely
+from svdlib.compute.version import __version__
 
 PROFILES = ("demo", "laptop", "full", "published")
 STANDARDISATIONS = ("training", "own")
@@ -37,22 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_safely(act, resumable="train" in words[:1])
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are SvdlibErrors: one line, as all others."""
-
-    def __init__(self, **options) -> None:
-        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        super().__init__(allow_abbrev=False, **options)
-
-    def error(self, message: str) -> None:
-        """Raise UsageError instead of printing the usage."""
-        raise UsageError(f"{message}. See: {self.prog} --help")
-
-
 def build_parser() -> Parser:
     """Describe all verbs and their options."""
-    from svdlib import __version__
-
     parser = Parser(
         prog="svdlib",
         description="Look and listen inside a singing-voice detector by inverting its features.",
@@ -143,7 +128,7 @@ def _add_training_options(parser: Parser, folder: Path, laptop: str) -> None:
         "the letter of the papers, for a GPU",
     )
     _add_corpus_and_device(parser)
-    seed = _number(int, 0, LARGEST_SEED)
+    seed = number_type(int, 0, LARGEST_SEED)
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of everything random (default 0)")
     parser.add_argument(
         "--folder", type=Path, default=folder, help=f"where state and weights are kept (default {folder})"
@@ -151,7 +136,7 @@ def _add_training_options(parser: Parser, folder: Path, laptop: str) -> None:
     parser.add_argument("--resume", action="store_true", help="go on from where a run in the folder stopped")
     parser.add_argument(
         "--minutes",
-        type=_number(float, 0),
+        type=number_type(float, 0),
         default=float("inf"),
         metavar="M",
         help="stop in good order after so many minutes, to be resumed",
@@ -183,10 +168,14 @@ def _add_evaluate(verbs) -> None:
     _add_layers(part)
     _add_weights(part)
     part.add_argument(
-        "--sets", type=_number(int, 1), default=10, metavar="N", help="evaluation sets to average over (default 10)"
+        "--sets", type=number_type(int, 1), default=10, metavar="N", help="evaluation sets to average over (default 10)"
     )
     part.add_argument(
-        "--per-song", type=_number(int, 2), default=8, metavar="N", help="random excerpts per song and set (default 8)"
+        "--per-song",
+        type=number_type(int, 2),
+        default=8,
+        metavar="N",
+        help="random excerpts per song and set (default 8)",
     )
     part.add_argument(
         "--standardise",
@@ -221,7 +210,7 @@ def _add_invert(verbs) -> None:
     _add_out(parser)
     parser.add_argument(
         "--at",
-        type=_number(float),
+        type=number_type(float),
         metavar="SECONDS",
         help="centre of the excerpt (default: where singing is surest, near-silence left aside)",
     )
@@ -256,7 +245,10 @@ def _add_convert(verbs) -> None:
         help="an .npz file with mean and std of the 80 mel bands, as the detector was trained with",
     )
     parser.add_argument(
-        "--threshold", type=_number(float, 0, 1), metavar="P", help="the detector's: above it a frame counts as sung"
+        "--threshold",
+        type=number_type(float, 0, 1),
+        metavar="P",
+        help="the detector's: above it a frame counts as sung",
     )
     parser.set_defaults(act=actions.convert)
 
@@ -347,7 +339,7 @@ def _add_out(parser: Parser) -> None:
 def _add_processes(parser: Parser) -> None:
     parser.add_argument(
         "--processes",
-        type=_number(int, 1),
+        type=number_type(int, 1),
         metavar="N",
         help="how many songs to work on at once (default: SVDLIB_PROCESSES, or else all cores)",
     )
@@ -355,26 +347,6 @@ def _add_processes(parser: Parser) -> None:
 
 def _add_json(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout and nothing else there")
-
-
-def _number(kind: type, smallest: float = -math.inf, largest: float = math.inf) -> Callable[[str], float]:
-    """A reader of whole (int) or other (float) numbers from the smallest up to the largest."""
-    wanted = "a whole number" if kind is int else "a number"
-    if largest < math.inf:
-        wanted += f" from {smallest} to {largest}"
-    elif smallest > -math.inf:
-        wanted += f" of {smallest} or more"
-
-    def read(text: str) -> float:
-        try:
-            number = kind(text)
-        except ValueError:
-            number = None
-        if number is None or not smallest <= number <= largest:
-            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
-        return number
-
-    return read
 
 
 CORPUS_NAMES = """corpora:
@@ -443,7 +415,3 @@ EXPORT_WEB_DESCRIPTION = """Write the packaged detector and inverters to DIR for
 They are classic scripts, so that they load from a disk too. Each puts its files into the object svdlibFiles, by name,
 gzipped and in base64. The networks take and give standardised log-mels; their weights are stored as float16, and they
 compute in float32. Needs the package onnx."""
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,8 @@
-"""How the command line ends: an exit status and one line on stderr, whatever went wrong."""
+"""What all programs of svdlib share: their parser, and how they end, with a status and one line on stderr."""
 
+import argparse
 import errno
+import math
 import os
 import sys
 import warnings
@@ -81,3 +83,35 @@ def _show_warning(message, category, filename, lineno, file=None, line=None) -> 
 
 def _say(text: str) -> None:
     print(f"svdlib: {text}", file=sys.stderr)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are SvdlibErrors: one line, as all others."""
+
+    def __init__(self, **options) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> None:
+        """Raise UsageError instead of printing the usage."""
+        raise UsageError(f"{message}. See: {self.prog} --help")
+
+
+def number_type(kind: type, smallest: float = -math.inf, largest: float = math.inf) -> Callable[[str], float]:
+    """A reader of whole (int) or other (float) numbers from the smallest up to the largest."""
+    wanted = "a whole number" if kind is int else "a number"
+    if largest < math.inf:
+        wanted += f" from {smallest} to {largest}"
+    elif smallest > -math.inf:
+        wanted += f" of {smallest} or more"
+
+    def read(text: str) -> float:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = None
+        if number is None or not smallest <= number <= largest:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+        return number
+
+    return read

@@ -1,6 +1,7 @@
 """Choosing where to compute."""
 
 import torch
+from torch import nn
 
 from svdlib.errors import DeviceError
 
@@ -61,3 +62,8 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
 def device_name(device: torch.device) -> str:
     """What a device is called, for the provenance."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def in_channels_last(module: nn.Module, device: torch.device) -> nn.Module:
+    """Move a network to a device in the memory layout that convolutions run fastest in."""
+    return module.to(device, memory_format=torch.channels_last)

@@ -3,10 +3,10 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from svdlib.compute.npz import DAMAGE
 from svdlib.errors import OutputError, TrainingError
 
 META = "meta"
+
+Tree: TypeAlias = "dict[str, Tensor | Tree]"
+"""Arrays by name, in groups that have names too. In a file, a name is its path: "best/fc8/weight"."""
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -53,19 +56,44 @@ def remove_leftovers(path: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def save_state(path: Path, arrays: Mapping[str, Tensor | np.ndarray], meta: Mapping[str, Any]) -> None:
+def save_state(path: Path, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
     """Save arrays and a JSON description into one .npz file, atomically.
+
+    Args:
+        path: the file.
+        arrays: tensors or NumPy arrays by name, also in groups.
+        meta: whatever JSON can hold.
 
     Raises:
         OutputError: if the file cannot be written.
     """
-    content = {name: np.asarray(torch.as_tensor(value).detach().cpu()) for name, value in arrays.items()}
+    content = {name: np.asarray(torch.as_tensor(value).detach().cpu()) for name, value in _leaves(arrays, "")}
     content[META] = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
     write_atomically(path, lambda file: np.savez(file, **content))
 
 
+def _leaves(arrays: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in arrays.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}/")
+        else:
+            yield prefix + name, value
+
+
+def nested(arrays: Mapping[str, Tensor]) -> Tree:
+    """Put arrays that are named by their paths back into groups."""
+    tree: Tree = {}
+    for path, value in arrays.items():
+        *groups, name = path.split("/")
+        place = tree
+        for group in groups:
+            place = cast(Tree, place.setdefault(group, {}))
+        place[name] = value
+    return tree
+
+
 def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Load what `save_state` wrote.
+    """Load what `save_state` wrote, arrays by their paths; `nested` gives the groups.
 
     Raises:
         TrainingError: if the file is missing or damaged.
@@ -87,24 +115,23 @@ def digest(values: Tensor) -> str:
     return hashlib.sha256(values.detach().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
 
 
-def pack_adam(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Adam's running values, named "adam/NUMBER/NAME" by the number of the parameter."""
-    states = optimiser.state_dict()["state"]
-    return {f"adam/{number}/{name}": value for number, values in states.items() for name, value in values.items()}
+def pack_adam(optimiser: torch.optim.Optimizer) -> Tree:
+    """Adam's running values of each parameter, by the number of the parameter."""
+    return {str(number): dict(values) for number, values in optimiser.state_dict()["state"].items()}
 
 
 def restore_adam(
-    optimiser: torch.optim.Optimizer, averages: Mapping[int, Mapping[str, Tensor]], rates: Sequence[float]
+    optimiser: torch.optim.Optimizer, averages: Mapping[str, Mapping[str, Tensor]], rates: Sequence[float]
 ) -> None:
     """Put Adam back to where a saved state left it.
 
     Args:
         optimiser: the new optimiser, its parameters in the same order as when the state was saved.
-        averages: per number of a parameter, Adam's running values.
+        averages: what `pack_adam` gave; nothing before the first update.
         rates: step size per parameter group.
     """
     state = optimiser.state_dict()
-    state["state"] = {number: dict(values) for number, values in averages.items()}
+    state["state"] = {int(number): dict(values) for number, values in averages.items()}
     for group, rate in zip(state["param_groups"], rates, strict=True):
         group["lr"] = rate
     optimiser.load_state_dict(state)

@@ -5,64 +5,20 @@ one gather. No copy of an excerpt is ever stored, and no worker process is neede
 """
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from svdlib.audio.mel_axis import EXCERPT_FRAMES
 from svdlib.audio.standardizer import Standardizer
-from svdlib.detector.model import CENTRE_FRAME, EXCERPT_FRAMES, N_BANDS
+from svdlib.compute.storage import digest
+from svdlib.detector.model import CENTRE_FRAME
 from svdlib.errors import CorpusError
+from svdlib.songs.loading import Songs
 
 HOP_FRAMES = 10
 """Frames between two excerpts of a training set (paper section 3.3: 140 ms)."""
-
-
-@dataclass(frozen=True)
-class Songs:
-    """The songs of one split, as spectrograms.
-
-    Attributes:
-        log_mels: one raw log-mel (frames, 80) per song.
-        labels: one boolean array (frames,) per song, true where somebody sings.
-        names: one name per song.
-        voices: the raw log-mels of what is sung alone, where the corpus has stems, else none.
-        bands: likewise, of everything else.
-        spectra: linear-frequency magnitudes (frames, 513) per song, packed by `svdlib.audio.spectra.pack`; only the
-            training as published needs them.
-    """
-
-    log_mels: Sequence[np.ndarray]
-    labels: Sequence[np.ndarray]
-    names: Sequence[str]
-    voices: Sequence[np.ndarray] = ()
-    bands: Sequence[np.ndarray] = ()
-    spectra: Sequence[np.ndarray] = ()
-
-    def __post_init__(self) -> None:
-        if not len(self.log_mels) == len(self.labels) == len(self.names):
-            raise CorpusError(
-                f"{len(self.log_mels)} log-mels, {len(self.labels)} label arrays and {len(self.names)} names: "
-                "each song needs one of each."
-            )
-        for name, log_mel, label in zip(self.names, self.log_mels, self.labels, strict=True):
-            if log_mel.ndim != 2 or log_mel.shape[1] != N_BANDS:
-                raise CorpusError(f"{name} has shape {tuple(log_mel.shape)}; a log-mel is (frames, {N_BANDS}).")
-            if len(log_mel) != len(label):
-                raise CorpusError(f"{name} has {len(log_mel)} frames and labels for {len(label)}.")
-        shapes = [log_mel.shape for log_mel in self.log_mels]
-        for stems in (self.voices, self.bands):
-            if self.has_stems and [stem.shape for stem in stems] != shapes:
-                raise CorpusError("Each song needs a voice and a band of its own shape, or no song has them.")
-        if len(self.spectra) and [len(song) for song in self.spectra] != [len(song) for song in self.log_mels]:
-            raise CorpusError("Each song needs spectra of as many frames as its log-mel, or no song has them.")
-
-    @property
-    def has_stems(self) -> bool:
-        """Whether voice and band are there apart from each other."""
-        return bool(self.voices or self.bands)
 
 
 class ExcerptBank:
@@ -116,6 +72,15 @@ class ExcerptBank:
     def __len__(self) -> int:
         return len(self.starts)
 
+    def __repr__(self) -> str:
+        songs = len(self.song_lengths)
+        return f"ExcerptBank of {len(self)} excerpts from {songs} song{'s' * (songs != 1)}, on {self.device}"
+
+    @property
+    def digest(self) -> str:
+        """What tells these songs from others."""
+        return digest(self.frames)
+
     def gather(self, indices: Tensor) -> Tensor:
         """Cut the excerpts named by `indices` (batch,): standardised (batch, 1, 115, 80)."""
         return self.cut(self.starts[indices])
@@ -123,6 +88,23 @@ class ExcerptBank:
     def cut(self, starts: Tensor) -> Tensor:
         """Cut the excerpts that begin at given frames of `frames` (batch,): (batch, 1, 115, 80)."""
         return self.frames[starts[:, None] + self._window].unsqueeze(1)
+
+    def draw(self, per_group: int, generator: np.random.Generator) -> Tensor:
+        """First frames of so many random excerpts of every song, song by song, to be given to `cut`.
+
+        Args:
+            per_group: how many per song, drawn uniformly over its whole length; a song that is too short has none.
+            generator: the source of chance.
+
+        Returns:
+            (songs * per_group,).
+        """
+        starts = [
+            offset + generator.integers(0, length - EXCERPT_FRAMES + 1, per_group)
+            for offset, length in zip(self.song_offsets, self.song_lengths, strict=True)
+            if length >= EXCERPT_FRAMES
+        ]
+        return torch.as_tensor(np.concatenate(starts), device=self.device)
 
     def labels(self, indices: Tensor) -> Tensor:
         """Whether somebody sings in the centre frame of each excerpt, boolean (batch,)."""

@@ -7,20 +7,18 @@ leaky ReLU, and dropout stands before each dense layer.
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from math import log
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from svdlib.audio.mel_axis import EXCERPT_FRAMES, LOG_SILENCE, N_BANDS
 from svdlib.audio.standardizer import Standardizer
 from svdlib.errors import LayerError
+from svdlib.inversion.encoder import Encoder
 
-EXCERPT_FRAMES = 115
-N_BANDS = 80
 CENTRE_FRAME = EXCERPT_FRAMES // 2
-LOG_SILENCE = log(1e-7)
 LEAKINESS = 0.01
 DROPOUT = 0.5
 TIME_STRIDE = 9
@@ -112,17 +110,27 @@ def detector_layers() -> nn.ModuleDict:
     )
 
 
-class SVDNet(nn.Module):
+class SVDNet(Encoder):
     """The eight-layer singing-voice detector.
 
-    The network takes standardised excerpts. `standardizer` holds the mean and standard deviation of each mel band over
-    the training songs, so that the weights travel with the scale they were trained on; apply it to a song's log-mel
-    before cutting excerpts.
+    The network takes standardised excerpts.
+
+    Attributes:
+        standardizer: mean and standard deviation of each mel band over the training songs, so that the weights travel
+            with the scale they were trained on; apply it to a song's log-mel before cutting excerpts.
+        threshold: a frame counts as sung if its smoothed probability is larger; chosen on the validation songs.
+        provenance: where trained weights come from; empty for a new network.
     """
+
+    input_shape = (1, EXCERPT_FRAMES, N_BANDS)
+    shapes = LAYER_SHAPES
+    comparator = COMPARATOR_LAYER
 
     def __init__(self) -> None:
         super().__init__()
         self.standardizer = Standardizer()
+        self.threshold = 0.5
+        self.provenance: dict[str, Any] = {}
         self.layers = detector_layers()
         self.out = nn.Sequential(nn.Dropout(DROPOUT), nn.Linear(64, 1))
         for module in self.modules():
@@ -170,6 +178,15 @@ class SVDNet(nn.Module):
             if name in wanted:
                 found[name] = x
         return found
+
+    def path(self, layer: str) -> list[nn.Module]:
+        """The layers from the first one to the named one.
+
+        Raises:
+            LayerError: if there is no such layer.
+        """
+        depth = LAYERS.index(check_layer(layer)) + 1
+        return list(self.layers.values())[:depth]
 
     def segment_logits(self, x: Tensor) -> Tensor:
         """Score every ninth excerpt of longer segments at once, the dense layers applied as convolutions.

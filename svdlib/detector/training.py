@@ -1,47 +1,41 @@
 """Training of the singing-voice detector (after Schlüter & Grill, ISMIR 2015).
 
 The detector learns on segments of 394 frames, each scored at 32 centre frames in one pass (`SVDNet.segment_logits`):
-the same network and the same labels as with single excerpts, at an eighth of the cost.
+the same network and the same labels as with single excerpts, at an eighth of the cost. How a run is stopped, saved and
+resumed stands in `svdlib.compute.run_state`.
 """
 
 import copy
-import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from svdlib.audio.spectra import compress, magnitude_spectra, mel_magnitudes, scale_axes
+from svdlib.audio.mel_axis import EXCERPT_FRAMES
 from svdlib.audio.standardizer import Standardizer
+from svdlib.compute.devices import in_channels_last
 from svdlib.compute.distributed import add_up, as_the_leader, average, processes, rank, share_of
 from svdlib.compute.dropout import share_dropout
 from svdlib.compute.memory import keep_freed_memory
 from svdlib.compute.progress import progress
-from svdlib.compute.run_state import carry_on, mix_seeds, own_chance
-from svdlib.compute.storage import digest, load_state, pack_adam, restore_adam, save_state
+from svdlib.compute.run_state import RunOptions, RunSettings, RunState, carry_on, mix_seeds, own_chance
+from svdlib.compute.storage import Tree, digest, pack_adam, restore_adam
 from svdlib.detector.augmentation import Augmentation
-from svdlib.detector.excerpts import Songs
-from svdlib.detector.model import CENTRE_FRAME, EXCERPT_FRAMES, TIME_STRIDE, SVDNet
+from svdlib.detector.model import SVDNet
+from svdlib.detector.prediction import predict
 from svdlib.detector.remixing import Remixing
-from svdlib.errors import CorpusError, TrainingError
-from svdlib.inversion.inverters import in_channels_last
-from svdlib.inversion.nre import best_threshold, smooth
-from svdlib.paper.training import PublishedPlan, SpectrumBatches
+from svdlib.detector.scores import best_threshold, smooth
+from svdlib.detector.segments import Plan, SegmentBatches
+from svdlib.errors import CorpusError, PlanError, TrainingError
+from svdlib.songs.loading import Songs
 
-STATE_FILE = "state.npz"
-CHUNK_FRAMES = 2048  # transposed at once, to spare memory
-SEGMENT_FRAMES = EXCERPT_FRAMES + 31 * TIME_STRIDE
 CERTAINTY = 0.98
 """Targets are 0.02 and 0.98, so that the detector is never pushed to be surer than the labels deserve."""
-
-PITCH_SHIFTS = (-0.2, -0.1, 0.0, 0.1, 0.2)
-"""Changes of pitch, as shares, over which `predict_averaged` averages. Which ones the paper takes, we do not know."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +59,12 @@ class DetectorPlan:
     remixing: Remixing = Remixing()
 
     keeps_best: ClassVar[bool] = True
+    needs_spectra: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "steps_per_epoch", "batch_size", "learning_rate"):
             if not getattr(self, name) > 0:
-                raise TrainingError(f"{name} must be positive, not {getattr(self, name)}.")
+                raise PlanError(f"{name} must be positive, not {getattr(self, name)}.")
 
     def optimiser(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Make the optimiser of a run."""
@@ -80,14 +75,9 @@ class DetectorPlan:
         done = updates / (self.epochs * self.steps_per_epoch)
         return self.learning_rate * (1 + math.cos(math.pi * done)) / 2
 
-
-DETECTOR_PROFILES: dict[str, DetectorPlan | PublishedPlan] = {
-    "demo": DetectorPlan(epochs=2, steps_per_epoch=20, batch_size=4),
-    "laptop": DetectorPlan(epochs=12),
-    "full": DetectorPlan(epochs=40, steps_per_epoch=250, batch_size=32),
-    "published": PublishedPlan(),
-}
-"""demo: a minute; laptop: a quarter of an hour on two cores; full: for a GPU; published: as Schlüter & Grill did it."""
+    def batches(self, songs: Songs, device: torch.device) -> SegmentBatches:
+        """Get ready to draw segments from the training songs."""
+        return SegmentBatches(songs, self.batch_size, self.augmentation, self.remixing, device)
 
 
 @dataclass
@@ -95,15 +85,14 @@ class FittedDetector:
     """The result of a run.
 
     Attributes:
-        detector: the network with the lowest validation loss, or the last one if the plan says so, in eval mode.
-        threshold: the smoothed probability above which a frame counts as sung, chosen on the validation songs.
+        detector: the network with the lowest validation loss, or the last one if the plan says so, in eval mode; its
+            threshold was chosen on the validation songs.
         history: per epoch, "training" and "validation" loss and validation "accuracy".
         finished: False if the run stopped at its time limit and can be resumed.
         keeps_best: False if the last network is kept, whatever its validation loss.
     """
 
     detector: SVDNet
-    threshold: float
     history: list[dict[str, float]]
     finished: bool
     keeps_best: bool = True
@@ -122,80 +111,51 @@ def fit_detector(
     train: Songs,
     valid: Songs,
     *,
-    plan: DetectorPlan | PublishedPlan = DETECTOR_PROFILES["full"],
-    seed: int = 0,
-    device: torch.device | str = "cpu",
-    folder: Path | None = None,
-    resume: bool = False,
-    minutes: float = math.inf,
-    checkpoint_minutes: float = 5.0,
+    plan: Plan = DetectorPlan(epochs=40, steps_per_epoch=250, batch_size=32),
+    options: RunOptions = RunOptions(),
+    **settings: Unpack[RunSettings],
 ) -> FittedDetector:
     """Train the detector.
 
     Args:
         train: the training songs; they also give the standardisation. A published plan needs their spectra.
         valid: the validation songs; they choose the epoch to keep and the threshold.
-        plan: how long and how fast.
-        seed: of initial weights, order of segments, augmentation and dropout.
-        device: where to train.
-        folder: where the state is kept; None keeps nothing.
-        resume: go on from the state in `folder` if there is one.
-        minutes: stop in good order after this long, to be resumed.
-        checkpoint_minutes: time between two states inside an epoch.
+        plan: how long and how fast; by default that of the profile "full".
+        options: seed, device, folder and time limit of the run; the precision is float32 in any case.
+        settings: options one by one, such as `seed=1`.
 
     Raises:
         CorpusError: if a song is shorter than an excerpt, the labels know only one class, or spectra are missing.
         TrainingError: if the state belongs to another run, the loss is no longer finite, or several processes cannot
             divide a batch evenly.
     """
-    device = torch.device(device)
-    if device.type == "cpu":
+    options = options.with_settings(**settings)
+    run = _Run(train, valid, plan, options)
+    if run.device.type == "cpu":
         keep_freed_memory()
-    run = _Run(train, valid, plan, seed, device, folder)
-    limits = {"minutes": minutes, "checkpoint_minutes": checkpoint_minutes}
-    return run.result(carry_on(run, epochs=plan.epochs, resume=resume, **limits))
+    return run.result(finished=carry_on(run, plan.epochs, options))
 
 
 class _Run:
     """One training run: network, optimiser and how far it has come."""
 
-    def __init__(
-        self,
-        train: Songs,
-        valid: Songs,
-        plan: DetectorPlan | PublishedPlan,
-        seed: int,
-        device: torch.device,
-        folder: Path | None,
-    ) -> None:
+    def __init__(self, train: Songs, valid: Songs, plan: Plan, options: RunOptions) -> None:
         _check_songs(train)
-        self.plan, self.seed, self.device, self.valid = plan, seed, device, valid
+        self.plan, self.seed, self.valid = plan, options.seed, valid
+        self.device = torch.device(options.device)
         self.share = share_of(plan.batch_size)
         self.detector = self._new_detector()
-        self.detector.standardizer = Standardizer.fit(train.log_mels).to(device)
+        self.detector.standardizer = Standardizer.fit(train.log_mels).to(self.device)
         share_dropout(self.detector)
         as_the_leader(list(self.detector.state_dict().values()))
         self.optimiser = plan.optimiser(self.detector.parameters())
-        self.spectra = SpectrumBatches(train, plan, device) if isinstance(plan, PublishedPlan) else None
-        self.frames = _end_to_end(train.log_mels, device)
-        self.stems = [_end_to_end(part, device) for part in (train.voices, train.bands) if train.has_stems]
-        self.labels = torch.as_tensor(np.concatenate(train.labels), dtype=torch.float32).to(device)
-        shortest = min(len(song) for song in train.log_mels)
-        self.length = min(SEGMENT_FRAMES, EXCERPT_FRAMES + (shortest - EXCERPT_FRAMES) // TIME_STRIDE * TIME_STRIDE)
-        ends = np.cumsum([len(song) for song in train.log_mels])
-        starts = np.concatenate([[0], ends[:-1]])
-        self.starts = torch.as_tensor(
-            np.concatenate([np.arange(a, b - self.length + 1) for a, b in zip(starts, ends, strict=True)])
-        )
-        self.state_path = Path(folder) / STATE_FILE if folder else None
-        self.epoch, self.step, self.history = 0, 0, []
+        self.batches = plan.batches(train, self.device)
+        self.epoch, self.step = 0, 0
+        self.history: list[dict[str, float]] = []
         self.best = copy.deepcopy(self.detector.state_dict())
-        self.best_threshold = 0.5
-        self.loss_sum = torch.zeros((), device=device)
-
-    def _new_detector(self) -> SVDNet:
-        with own_chance(mix_seeds(self.seed), self.device):
-            return in_channels_last(SVDNet(), self.device)
+        self.best_threshold = self.detector.threshold
+        self.loss_sum = torch.zeros((), device=self.device)
+        self.state = RunState(options.state_path, self._identify())
 
     def updates(self) -> Iterator[None]:
         """Do the rest of the epoch, yielding after each update."""
@@ -213,41 +173,13 @@ class _Run:
         for group in self.optimiser.param_groups:
             group["lr"] = self.plan.rate(self.epoch * self.plan.steps_per_epoch + self.step)
         # Each process draws the whole batch, so that how many there are does not matter, and scores its share.
-        segments, targets = (part[self.share] for part in self._draw(generator))
-        loss = F.binary_cross_entropy_with_logits(self.detector.segment_logits(segments), targets)
+        segments, sung = (part[self.share] for part in self.batches.draw(self.detector.standardizer, generator))
+        loss = F.binary_cross_entropy_with_logits(self.detector.segment_logits(segments), _soften(sung))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         average([loss.detach(), *(parameter.grad for parameter in self.detector.parameters())])
         self.optimiser.step()
         self.loss_sum += loss.detach()
-
-    def _draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Randomly drawn, changed segments (batch, 1, frames, 80), and their targets (batch, centre frames)."""
-        if self.spectra:
-            excerpts, sung = self.spectra.draw(self.detector.standardizer, generator)
-            return excerpts, _soften(sung)
-        chosen = self._places(generator)
-        segments, targets = self._cut(self.frames, chosen), self._targets(chosen)
-        if self.stems:
-            voices, bands = self.stems
-            elsewhere = self._cut(bands, self._places(generator))
-            segments, silent = self.plan.remixing(segments, self._cut(voices, chosen), elsewhere, generator)
-            targets = targets * ~silent[:, None]
-        segments = self.detector.standardizer(self.plan.augmentation(segments, generator))
-        return segments[:, None], _soften(targets)
-
-    def _places(self, generator: torch.Generator) -> Tensor:
-        """First frames of randomly drawn segments: (batch,)."""
-        drawn = torch.randint(len(self.starts), (self.plan.batch_size,), generator=generator)
-        return self.starts[drawn].to(self.device)
-
-    def _cut(self, frames: Tensor, starts: Tensor) -> Tensor:
-        return frames[starts[:, None] + torch.arange(self.length, device=self.device)]
-
-    def _targets(self, starts: Tensor) -> Tensor:
-        """1 where somebody sings at a centre frame, else 0: (batch, centre frames)."""
-        centres = torch.arange(CENTRE_FRAME, self.length - CENTRE_FRAME, TIME_STRIDE, device=self.device)
-        return self.labels[starts[:, None] + centres]
 
     def close_epoch(self) -> None:
         """Validate on whole songs and keep what is best so far."""
@@ -285,111 +217,51 @@ class _Run:
                 f"Lower the learning rate, and look for NaN in the {split} spectrograms."
             )
 
-    def _identity(self) -> dict:
-        identity = {
+    def _new_detector(self) -> SVDNet:
+        with own_chance(mix_seeds(self.seed), self.device):
+            return in_channels_last(SVDNet(), self.device)
+
+    def _identify(self) -> dict[str, Any]:
+        validation = (self.valid.log_mels, self.valid.labels)
+        return {
             "plan": asdict(self.plan),
             "seed": self.seed,
-            "training_songs": [digest(part) for part in (self.frames, self.labels, *self.stems)]
-            + (self.spectra.digests if self.spectra else []),
-            "validation_songs": [
-                digest(torch.as_tensor(np.concatenate(part))) for part in (self.valid.log_mels, self.valid.labels)
-            ],
+            "training_songs": self.batches.digests,
+            "validation_songs": [digest(torch.as_tensor(np.concatenate(part))) for part in validation],
         }
-        return json.loads(json.dumps(identity))  # as it is read back: tuples become lists
 
-    def save(self) -> None:
-        """Write the state, if the run has a folder."""
-        if not self.state_path:
-            return
-        arrays: dict[str, Tensor] = {f"current/{name}": value for name, value in self.detector.state_dict().items()}
-        arrays |= {f"best/{name}": value for name, value in self.best.items()}
-        arrays |= pack_adam(self.optimiser)
-        arrays["loss_sum"] = self.loss_sum
-        progress_made = {"epoch": self.epoch, "step": self.step, "history": self.history}
-        meta = {"identity": self._identity(), "threshold": self.best_threshold} | progress_made
-        save_state(self.state_path, arrays, meta)
+    def pack(self) -> tuple[Tree, dict[str, Any]]:
+        """All that the rest of the run depends on."""
+        arrays: Tree = {
+            "current": self.detector.state_dict(),
+            "best": self.best,
+            "adam": pack_adam(self.optimiser),
+            "loss_sum": self.loss_sum,
+        }
+        reached = {"epoch": self.epoch, "step": self.step, "history": self.history}
+        return arrays, reached | {"threshold": self.best_threshold}
 
-    def restore(self) -> None:
-        """Go back to the saved state; TrainingError if it is damaged or another run's."""
-        arrays, meta = load_state(self.state_path)
-        if meta.get("identity") != self._identity():
-            raise TrainingError(
-                f"The state {self.state_path} belongs to a run with other settings or songs. Choose another folder."
-            )
-        self.detector.load_state_dict(_under("current/", arrays))
-        self.best = {name: value.to(self.device) for name, value in _under("best/", arrays).items()}
-        averages: dict[int, dict[str, Tensor]] = {}
-        for name, value in _under("adam/", arrays).items():
-            number, entry = name.split("/")
-            averages.setdefault(int(number), {})[entry] = value
+    def unpack(self, arrays: Tree, meta: Mapping[str, Any]) -> None:
+        """Go back to where `pack` was called."""
+        self.detector.load_state_dict(arrays["current"])
+        self.best = {name: value.to(self.device) for name, value in arrays["best"].items()}
         # The step size follows from the number of updates done, whatever it was.
-        restore_adam(self.optimiser, averages, [self.plan.learning_rate])
+        restore_adam(self.optimiser, arrays.get("adam", {}), [self.plan.rate(0)])
         self.loss_sum.copy_(arrays["loss_sum"])
         self.epoch, self.step, self.history = meta["epoch"], meta["step"], meta["history"]
         self.best_threshold = meta["threshold"]
 
-    def result(self, finished: bool) -> FittedDetector:
+    def result(self, *, finished: bool) -> FittedDetector:
         """The best detector so far."""
         detector = self._new_detector()
         detector.load_state_dict(self.best)
-        return FittedDetector(detector.eval(), self.best_threshold, self.history, finished, self.plan.keeps_best)
-
-
-def predict(detector: SVDNet, log_mel: np.ndarray) -> np.ndarray:
-    """Probability of singing in each frame of a song.
-
-    Args:
-        detector: a trained detector.
-        log_mel: the song's raw log-mel (frames, 80).
-
-    Returns:
-        Probabilities (frames,), not smoothed.
-    """
-    device = detector.standardizer.mean.device
-    spectrogram = detector.standardizer(torch.as_tensor(log_mel, dtype=torch.float32, device=device))
-    return detector.predict_song(spectrogram).cpu().numpy()
-
-
-@torch.no_grad()
-def predict_averaged(detector: SVDNet, samples: np.ndarray, pitch_shifts: Sequence[float] = PITCH_SHIFTS) -> np.ndarray:
-    """Probability of singing in each frame, averaged over transposed versions of a song (Schlüter & Grill, 2015).
-
-    Args:
-        detector: a trained detector.
-        samples: the song (samples,), 22050 Hz. A log-mel would not do: pitch is changed before the mel filters.
-        pitch_shifts: changes of pitch as shares, each above -1; `(0,)` alone gives what `predict` gives.
-
-    Returns:
-        Probabilities (frames,), not smoothed.
-
-    Raises:
-        TrainingError: if there is no shift, or one is -1 or less.
-    """
-    if not len(pitch_shifts) or min(pitch_shifts) <= -1:
-        raise TrainingError(f"Pitch shifts are shares above -1, one or more of them, not {tuple(pitch_shifts)}.")
-    spectra = magnitude_spectra(np.asarray(samples, dtype=np.float32))
-    chunks = spectra.to(detector.standardizer.mean.device).split(CHUNK_FRAMES)
-    total = np.zeros(len(spectra))
-    for shift in pitch_shifts:
-        factor, same = torch.tensor([1.0 + shift], dtype=torch.float64), torch.ones(1)
-        shifted = [mel_magnitudes(scale_axes(chunk[None], factor, same, len(chunk))[0]) for chunk in chunks]
-        log_mel = detector.standardizer(compress(torch.cat(shifted)))
-        total += detector.predict_song(log_mel).cpu().numpy()
-    return (total / len(pitch_shifts)).astype(np.float32)
+        detector.threshold = self.best_threshold
+        return FittedDetector(detector.eval(), self.history, finished, self.plan.keeps_best)
 
 
 def _soften(sung: Tensor) -> Tensor:
     """Targets of 0.02 and 0.98 for labels of 0 and 1."""
     return sung * (2 * CERTAINTY - 1) + (1 - CERTAINTY)
-
-
-def _end_to_end(log_mels: Sequence[np.ndarray], device: torch.device) -> Tensor:
-    """Lay log-mels (frames, 80) end to end on a device."""
-    return torch.cat([torch.as_tensor(song, dtype=torch.float32) for song in log_mels]).to(device)
-
-
-def _under(prefix: str, arrays: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
 
 
 def _check_songs(songs: Songs) -> None:

@@ -7,17 +7,20 @@ and the feature loss. Both losses and the rule for pausing are theirs; the sizes
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from svdlib.compute.devices import in_channels_last
 from svdlib.compute.distributed import as_the_leader, average
 from svdlib.compute.run_state import mix_seeds, own_chance
-from svdlib.compute.storage import pack_adam, restore_adam
-from svdlib.detector.model import LAYER_SHAPES, LAYERS
-from svdlib.inversion.inverters import in_channels_last
+from svdlib.compute.storage import Tree, pack_adam, restore_adam
+from svdlib.inversion.encoder import Encoder
+from svdlib.inversion.objectives import Companion, Objective
 
 ADVERSARIAL_WEIGHT = 0.01
 """What the adversarial term counts beside the input loss and the feature loss, which count 1 each.
@@ -38,7 +41,6 @@ PAUSE_RATIO = 0.1
 FILTERS = (16, 32, 64, 64)
 UNITS = 64
 LEAKINESS = 0.2
-STATE_PREFIX = "adversary/"
 
 
 class Discriminator(nn.Module):
@@ -53,26 +55,25 @@ class Discriminator(nn.Module):
     There is no batch normalisation: a batch holds either originals or reconstructions, and its mean would give them
     away. There is no dropout, so that a judgement is the same whenever it is asked for.
 
-    Attributes:
-        layer: the detector's layer whose feature comes along.
     """
 
-    def __init__(self, layer: str) -> None:
+    def __init__(self, channels: int) -> None:
+        """Build the network for features with so many channels or units."""
         super().__init__()
-        self.layer = layer
         parts: list[nn.Module] = []
         for n_in, n_out in zip((1, *FILTERS), FILTERS, strict=False):
             parts += [nn.Conv2d(n_in, n_out, 3, stride=2, padding=1), nn.LeakyReLU(LEAKINESS)]
         self.look = nn.Sequential(*parts)
-        self.compare = nn.Sequential(nn.Linear(LAYER_SHAPES[layer][0], UNITS), nn.LeakyReLU(LEAKINESS))
+        self.compare = nn.Sequential(nn.Linear(channels, UNITS), nn.LeakyReLU(LEAKINESS))
         self.decide = nn.Sequential(nn.Linear(FILTERS[-1] + UNITS, UNITS), nn.LeakyReLU(LEAKINESS), nn.Linear(UNITS, 1))
 
     def forward(self, x: Tensor, feature: Tensor) -> Tensor:
         """Judge a batch.
 
         Args:
-            x: standardised excerpts or reconstructions (batch, 1, 115, 80).
-            feature: what was inverted, `(batch, *LAYER_SHAPES[layer])`; for an original, the feature of its own.
+            x: originals or reconstructions (batch, 1, time, frequency).
+            feature: what was inverted, (batch, channels, ...) or (batch, units); for an original, the feature of its
+                own.
 
         Returns:
             The logit of being an original (batch,).
@@ -118,7 +119,7 @@ def pauses(own_loss: float, cost: float) -> bool:
     return own_loss < PAUSE_RATIO * cost
 
 
-class Adversary:
+class Adversary(Companion):
     """One discriminator per layer, with the optimiser that trains them.
 
     Nothing is shared between layers: a discriminator becomes the same whichever others are trained beside it.
@@ -127,18 +128,19 @@ class Adversary:
         discriminators: the network of each layer.
     """
 
-    def __init__(self, layers: Sequence[str], device: torch.device, seed: int) -> None:
+    def __init__(self, encoder: Encoder, layers: Sequence[str], device: torch.device, seed: int) -> None:
         """Build the discriminators.
 
         Args:
-            layers: which layers are inverted.
+            encoder: whose features are inverted.
+            layers: which of its layers.
             device: where they are trained.
             seed: of the initial weights.
         """
         self.discriminators: dict[str, nn.Module] = {}
         for layer in layers:
-            with own_chance(mix_seeds(seed, LAYERS.index(layer), 1), device):
-                self.discriminators[layer] = in_channels_last(Discriminator(layer), device)
+            with own_chance(mix_seeds(seed, list(encoder.shapes).index(layer), 1), device):
+                self.discriminators[layer] = in_channels_last(Discriminator(encoder.shapes[layer][0]), device)
             as_the_leader(list(self.discriminators[layer].state_dict().values()))
         parameters = [weights for network in self.discriminators.values() for weights in network.parameters()]
         self.optimiser = torch.optim.Adam(parameters, lr=DISCRIMINATOR_RATE, fused=True)
@@ -148,9 +150,9 @@ class Adversary:
         """Let the discriminators of these layers learn from a batch, all but those that pause; no inverter learns.
 
         Args:
-            x: standardised excerpts (batch, 1, 115, 80).
-            features: per layer, `(batch, *LAYER_SHAPES[layer])`.
-            reconstructions: per layer to learn from, (batch, 1, 115, 80).
+            x: originals (batch, 1, time, frequency).
+            features: per layer, (batch, ...).
+            reconstructions: per layer to learn from, of the shape of `x`.
         """
         self.optimiser.zero_grad(set_to_none=True)
         losses, costs = [], []
@@ -176,8 +178,8 @@ class Adversary:
         """What to add to the losses of the inverters, whose gradient reaches the reconstructions and no discriminator.
 
         Args:
-            features: per layer, `(batch, *LAYER_SHAPES[layer])`.
-            reconstructions: per layer to judge, (batch, 1, 115, 80).
+            features: per layer, (batch, ...).
+            reconstructions: per layer to judge, (batch, 1, time, frequency).
 
         Returns:
             The weighted adversarial losses of all these layers, added up: a scalar.
@@ -195,27 +197,34 @@ class Adversary:
         self.loss_sums.zero_()
         return dict(zip(self.discriminators, means, strict=True))
 
-    def arrays(self) -> dict[str, Tensor]:
-        """All that a saved state must hold; every name begins with `STATE_PREFIX`."""
-        found = {"loss_sums": self.loss_sums} | pack_adam(self.optimiser)
-        for layer, network in self.discriminators.items():
-            found |= {f"{layer}/{name}": value for name, value in network.state_dict().items()}
-        return {STATE_PREFIX + name: value for name, value in found.items()}
+    def pack(self) -> Tree:
+        """All that a saved state must hold."""
+        networks: Tree = {layer: network.state_dict() for layer, network in self.discriminators.items()}
+        return {"loss_sums": self.loss_sums, "adam": pack_adam(self.optimiser)} | networks
 
-    def restore(self, arrays: Mapping[str, Tensor]) -> None:
-        """Go back to a saved state, given all its arrays; others than those of `arrays()` may be among them."""
-        own = {
-            name.removeprefix(STATE_PREFIX): value for name, value in arrays.items() if name.startswith(STATE_PREFIX)
-        }
-        self.loss_sums.copy_(own.pop("loss_sums"))
-        parts: dict[str, dict[str, dict[str, Tensor]]] = {}
-        for name, value in own.items():
-            owner, rest = name.split("/", 1)
-            parts.setdefault(owner, {})[rest] = value
+    def unpack(self, arrays: Tree) -> None:
+        """Go back to what `pack` gave."""
+        self.loss_sums.copy_(arrays["loss_sums"])
         for layer, network in self.discriminators.items():
-            network.load_state_dict(parts[layer])
-        averages: dict[int, dict[str, Tensor]] = {}
-        for name, value in parts.get("adam", {}).items():
-            number, rest = name.split("/")
-            averages.setdefault(int(number), {})[rest] = value
-        restore_adam(self.optimiser, averages, [DISCRIMINATOR_RATE])
+            network.load_state_dict(arrays[layer])
+        restore_adam(self.optimiser, arrays.get("adam", {}), [DISCRIMINATOR_RATE])
+
+
+@dataclass(frozen=True)
+class Adversarial(Objective):
+    """Input loss, feature loss, and a term that asks for reconstructions that a discriminator takes for originals.
+
+    The term is no part of the loss that is reported: it depends on a discriminator that changes from step to step, and
+    says nothing about whether an inverter grew better.
+    """
+
+    name: ClassVar[str] = "adversarial"
+    can_be_recorded: ClassVar[bool] = False  # its losses decide who learns
+
+    def settings(self) -> dict[str, Any]:
+        """The weight of the term."""
+        return {"adversarial_weight": ADVERSARIAL_WEIGHT}
+
+    def companion(self, encoder: Encoder, layers: Sequence[str], device: torch.device, seed: int) -> Adversary:
+        """A discriminator per layer."""
+        return Adversary(encoder, layers, device, seed)

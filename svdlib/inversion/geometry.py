@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from svdlib.detector.model import EXCERPT_FRAMES, LAYER_SHAPES, SVDNet, check_layer
 from svdlib.errors import LayerError
+from svdlib.inversion.encoder import Encoder
 from svdlib.inversion.inverters import FeatureInverter
 from svdlib.inversion.mirror import Mirrored
 
@@ -34,25 +34,24 @@ class ReceptiveField:
         return first, min(n_cells - 1, frame // self.stride)
 
 
-def receptive_field(detector: SVDNet, layer: str) -> ReceptiveField:
+def receptive_field(encoder: Encoder, layer: str) -> ReceptiveField:
     """Work out what the cells of a convolutional or pooling layer see.
 
     Args:
-        detector: whose modules are asked.
-        layer: "conv1" to "mp6".
+        encoder: whose modules are asked.
+        layer: one that has a time axis.
 
     Raises:
         LayerError: if the layer does not exist or is dense, so that it has no time axis.
     """
-    _check_has_time(layer)
+    encoder.check_layers([layer])
+    _check_has_time(layer, encoder.shapes[layer])
     stride, size = 1, 1
-    for name, module in detector.layers.items():
+    for module in encoder.path(layer):
         for part in module.modules():
             if isinstance(part, nn.Conv2d | nn.MaxPool2d):
                 size += (_along_time(part.kernel_size) - 1) * stride
                 stride *= _along_time(part.stride)
-        if name == layer:
-            break
     return ReceptiveField(stride, size)
 
 
@@ -64,32 +63,32 @@ def cells_read(inverter: FeatureInverter) -> list[Interval | None]:
         inverter: of a layer that has a time axis.
 
     Returns:
-        115 intervals of cells along time; None for a frame of the zero border, which reads nothing.
+        An interval of cells along time per frame; None for a frame of the zero border, which reads nothing.
 
     Raises:
         LayerError: if the layer is dense.
     """
-    _check_has_time(inverter.layer)
-    shape = LAYER_SHAPES[inverter.layer]
+    shape, frames = inverter.spec.feature_shape, inverter.spec.excerpt_shape[0]
+    _check_has_time(inverter.layer, shape)
     training = inverter.training
     outputs = inverter.eval().stage_outputs(torch.zeros(1, *shape))
     inverter.train(training)
     lengths = [shape[1]] + [output.shape[2] for name, output in outputs.items() if name != "output"]
-    border = max(0, EXCERPT_FRAMES - lengths[-1]) // 2
-    return [_trace_back(inverter, lengths, frame - border) for frame in range(EXCERPT_FRAMES)]
+    border = max(0, frames - lengths[-1]) // 2
+    return [_trace_back(inverter, lengths, frame - border) for frame in range(frames)]
 
 
-def blind_frames(detector: SVDNet, inverter: FeatureInverter) -> list[int]:
+def blind_frames(encoder: Encoder, inverter: FeatureInverter) -> list[int]:
     """Find the frames that are painted from no cell that has seen them.
 
     Args:
-        detector: whose features are inverted.
+        encoder: whose features are inverted.
         inverter: of a layer that has a time axis.
 
     Raises:
         LayerError: if the layer is dense.
     """
-    field, n_cells = receptive_field(detector, inverter.layer), LAYER_SHAPES[inverter.layer][1]
+    field, n_cells = receptive_field(encoder, inverter.layer), inverter.spec.feature_shape[1]
     blind = []
     for frame, read in enumerate(cells_read(inverter)):
         first, last = field.cells_seeing(frame, n_cells)
@@ -117,9 +116,11 @@ def _trace_back(inverter: FeatureInverter, lengths: list[int], frame: int) -> In
     return first, last
 
 
-def _check_has_time(layer: str) -> None:
-    if len(LAYER_SHAPES[check_layer(layer)]) == 1:
-        raise LayerError(f"{layer} is a dense layer: each of its units sees the whole excerpt. Ask about conv1 to mp6.")
+def _check_has_time(layer: str, shape: tuple[int, ...]) -> None:
+    if len(shape) == 1:
+        raise LayerError(
+            f"{layer} is a dense layer: each of its units sees the whole excerpt. Ask about an earlier one."
+        )
 
 
 def _along_time(value: int | tuple[int, ...]) -> int:

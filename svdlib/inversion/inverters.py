@@ -1,26 +1,26 @@
-"""The feature inverters: one up-convolutional network per layer of the detector (paper section 3.2, tables 1 and 2).
+"""The feature inverters: one up-convolutional network per layer (paper section 3.2, tables 1 and 2).
 
-An inverter turns one layer's feature back into a log-mel excerpt. A specification per layer says which stages it has;
-one builder makes the network. Stages are written as in the paper: FC (dense), Conv (3x3, padding 1) and Uconv (a
-transposed convolution). Every stage is a linear map, batch normalisation and ELU.
+An inverter turns one layer's feature back into the network's input. A specification says which stages it has; one
+builder makes the network. Stages are written as in the paper: FC (dense), Conv (3x3, padding 1) and Uconv (a transposed
+convolution). Every stage is a linear map, batch normalisation and ELU.
 
-There are two families with weights in the package. *Published*: each Uconv is 4x4 with stride 2, which doubles time
-and frequency, whatever the detector did; the ELU stands at the output too, so no output lies below -1. *Aligned*, our
-own: each Uconv mirrors one convolution or pooling of the detector, so that every cell of the excerpt is computed from
-exactly those features that have seen it; it first undoes the detector's leaky ReLU, which loses nothing, and its output
-is linear.
+There are two kinds. *Published* (`svdlib.paper.inverters`): each Uconv is 4x4 with stride 2, which doubles time and
+frequency, whatever the encoder did; the ELU stands at the output too, so no output lies below -1. *Aligned*, our own:
+each Uconv mirrors one convolution or pooling of the encoder, so that every cell of the input is computed from exactly
+those features that have seen it; it first undoes the encoder's leaky ReLU, which loses nothing, and its output is
+linear.
 """
 
 import math
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from svdlib.detector.model import EXCERPT_FRAMES, LAYER_SHAPES, LEAKINESS, N_BANDS, check_layer, detector_layers
 from svdlib.errors import LayerError
 from svdlib.inversion.mirror import Mirrored, Window, encoder_steps
 
@@ -50,29 +50,24 @@ class InverterSpec:
     """The plan of one inverter.
 
     Attributes:
-        layer: the detector's layer that is inverted.
-        stages: from the feature to the excerpt.
+        layer: the name of the layer that is inverted.
+        stages: from the feature to the input.
+        feature_shape: of what is inverted, (channels, time, frequency) or (units,).
+        excerpt_shape: of what comes out, (time, frequency).
         normalise_output: whether the last stage has batch normalisation.
         linear_output: whether the last stage is a linear map and nothing else.
         leakiness: slope of the leaky ReLU that is undone before the first stage; None takes the feature as it is.
         seed_shape: what a dense feature is reshaped to before it grows, (channels, time, frequency).
-        feature_shape: of what is inverted, (channels, time, frequency) or (units,); None looks the layer up.
-        excerpt_shape: of what comes out, (time, frequency).
     """
 
     layer: str
     stages: tuple[Stage, ...]
+    feature_shape: tuple[int, ...]
+    excerpt_shape: tuple[int, int]
     normalise_output: bool = True
     linear_output: bool = False
     leakiness: float | None = None
     seed_shape: tuple[int, int, int] = SEED_SHAPE
-    feature_shape: tuple[int, ...] | None = None
-    excerpt_shape: tuple[int, int] = (EXCERPT_FRAMES, N_BANDS)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of the feature, without batch."""
-        return self.feature_shape or LAYER_SHAPES[self.layer]
 
     @property
     def depth(self) -> int:
@@ -83,42 +78,6 @@ class InverterSpec:
     def n_convolutions(self) -> int:
         """Number of 3x3 convolutions, the column "Inv-nconv" of table 2."""
         return sum(stage.kind == "Conv" for stage in self.stages)
-
-
-def _stages(text: str) -> tuple[Stage, ...]:
-    stages = []
-    for word in text.split():
-        kind, units = word.split(":")
-        stages.append(Stage(kind, int(units)))
-    return tuple(stages)
-
-
-_GROWTH = "Uconv:64 Conv:64 Uconv:32 Conv:32 Uconv:16 Conv:16 Uconv:8 Conv:8 Uconv:1"
-
-PUBLISHED: dict[str, InverterSpec] = {
-    "conv1": InverterSpec("conv1", _stages("Conv:64 Conv:1")),
-    "conv2": InverterSpec("conv2", _stages("Conv:32 Conv:32 Conv:32 Conv:1")),
-    "mp3": InverterSpec("mp3", _stages("Conv:32 Conv:32 Conv:32 Conv:32 Uconv:16 Uconv:1")),
-    "conv4": InverterSpec("conv4", _stages("Conv:128 Conv:128 Conv:128 Uconv:64 Uconv:1")),
-    "conv5": InverterSpec("conv5", _stages("Conv:64 Conv:64 Conv:64 Uconv:32 Uconv:1")),
-    "mp6": InverterSpec("mp6", _stages("Conv:64 Uconv:32 Uconv:16 Uconv:8 Uconv:1")),
-    "fc7": InverterSpec("fc7", _stages(f"FC:256 {_GROWTH}"), normalise_output=False),
-    "fc8": InverterSpec("fc8", _stages(f"FC:64 FC:256 {_GROWTH}"), normalise_output=False),
-}
-"""The inverters of the paper, to the letter of the released models."""
-
-ALIGNED_WIDTHS: dict[str, tuple[int, ...]] = {
-    "conv1": (),
-    "conv2": (64,),
-    "mp3": (72, 24),
-    "conv4": (128, 64, 24),
-    "conv5": (64, 64, 48, 24),
-    "mp6": (48, 32, 32, 32, 24),
-    "fc7": (5, 32, 24, 24, 24, 16),
-    "fc8": (256, 4, 32, 24, 24, 24, 16),
-}
-"""Units of each mirrored step but the last one, which has one per channel of the excerpt. For a dense step that leads
-back to a map they are channels. Chosen by trial; no inverter has more parameters than the published one."""
 
 
 def aligned_spec(
@@ -133,7 +92,7 @@ def aligned_spec(
 
     Args:
         name: of the layer that is inverted.
-        modules: the encoder from its input to that layer, see `svdlib.inversion.mirror.encoder_steps`.
+        modules: the encoder from its input to that layer, such as `Encoder.path` gives.
         shape: of one input, (channels, time, frequency).
         widths: units of each stage but the last one; channels, where a dense layer leads back to a map.
         leakiness: slope of the leaky ReLU that the layer ends in, which is undone; None takes the feature as it is.
@@ -154,27 +113,9 @@ def aligned_spec(
             seed_shape = (units, *step.before[1:])
             stages.append(Stage("FC", math.prod(seed_shape)))
     return InverterSpec(
-        name, tuple(stages), linear_output=True, leakiness=leakiness, seed_shape=seed_shape,
-        feature_shape=steps[-1].after, excerpt_shape=shape[1:],
+        name, tuple(stages), feature_shape=steps[-1].after, excerpt_shape=shape[1:], linear_output=True,
+        leakiness=leakiness, seed_shape=seed_shape,
     )  # fmt: skip
-
-
-def _aligned_specs() -> dict[str, InverterSpec]:
-    with torch.device("meta"):  # the geometry is asked for, no weight
-        encoder = detector_layers()
-    specs = {}
-    for depth, layer in enumerate(LAYER_SHAPES, start=1):
-        modules, widths = list(encoder.values())[:depth], ALIGNED_WIDTHS[layer]
-        specs[layer] = aligned_spec(layer, modules, (1, EXCERPT_FRAMES, N_BANDS), widths, leakiness=LEAKINESS)
-    return specs
-
-
-VARIANTS: dict[str, dict[str, InverterSpec]] = {
-    "published": PUBLISHED,
-    "published-linear": {layer: replace(spec, linear_output=True) for layer, spec in PUBLISHED.items()},
-    "aligned": _aligned_specs(),
-}
-"""The families by name. "published-linear" tells what the published ones lose by the ELU at their output."""
 
 
 def _linear_map(stage: Stage, n_in: int, bias: bool) -> nn.Module:
@@ -211,20 +152,22 @@ def _draw(module: nn.Linear | nn.Conv2d | nn.ConvTranspose2d, inputs: float) -> 
 
 
 class FeatureInverter(nn.Module):
-    """Turns the feature of one layer back into a standardised log-mel excerpt.
+    """Turns the feature of one layer back into the network's input.
 
     Attributes:
-        layer: the detector's layer that it inverts.
+        layer: the layer that it inverts.
         variant: the family it belongs to, such as "published".
         spec: its plan.
         stages: its stages in order, named as in table 1, such as "Uconv2".
+        provenance: where trained weights come from; empty for a new network.
     """
 
     def __init__(self, spec: InverterSpec, variant: str) -> None:
         super().__init__()
         self.spec, self.layer, self.variant = spec, spec.layer, variant
+        self.provenance: dict[str, Any] = {}
         self.stages = nn.ModuleDict()
-        n_in = spec.shape[0]
+        n_in = spec.feature_shape[0]
         for number, stage in enumerate(spec.stages, start=1):
             grows_from_dense = stage.kind != "FC" and number > 1 and spec.stages[number - 2].kind == "FC"
             n_in = spec.seed_shape[0] if grows_from_dense else n_in
@@ -241,10 +184,10 @@ class FeatureInverter(nn.Module):
         """Invert a batch of features (paper equation 4).
 
         Args:
-            feature: `(batch, *LAYER_SHAPES[layer])`, after the layer's activation.
+            feature: `(batch, *spec.feature_shape)`, after the layer's activation.
 
         Returns:
-            Standardised excerpts (batch, 1, 115, 80).
+            Inputs (batch, channels, time, frequency); for the detector, standardised excerpts (batch, 1, 115, 80).
 
         Raises:
             LayerError: if the feature has another shape.
@@ -255,16 +198,16 @@ class FeatureInverter(nn.Module):
         """Run the inverter and keep what each stage puts out, with the fitted excerpt last as "output".
 
         Args:
-            feature: `(batch, *LAYER_SHAPES[layer])`.
+            feature: `(batch, *spec.feature_shape)`.
 
         Raises:
             LayerError: if the feature has another shape.
         """
-        expected = self.spec.shape
+        expected = self.spec.feature_shape
         if tuple(feature.shape[1:]) != expected or feature.ndim != len(expected) + 1:
             raise LayerError(
                 f"The inverter of {self.layer} takes features of shape (batch, {', '.join(map(str, expected))}), "
-                f"not {tuple(feature.shape)}. Use SVDNet.features(x, ({self.layer!r},)) to compute them."
+                f"not {tuple(feature.shape)}. Compute them with features(x, ({self.layer!r},))."
             )
         outputs: OrderedDict[str, Tensor] = OrderedDict()
         x = feature
@@ -279,7 +222,7 @@ class FeatureInverter(nn.Module):
         return outputs
 
 
-def fit_to_excerpt(x: Tensor, shape: tuple[int, int] = (EXCERPT_FRAMES, N_BANDS)) -> Tensor:
+def fit_to_excerpt(x: Tensor, shape: tuple[int, int]) -> Tensor:
     """Trim at the end, or pad with zeros on all sides, to `(batch, channels, *shape)` (paper section 3.2)."""
     missing_frames, missing_bands = shape[0] - x.shape[2], shape[1] - x.shape[3]
     if missing_frames > 0 or missing_bands > 0:
@@ -287,28 +230,7 @@ def fit_to_excerpt(x: Tensor, shape: tuple[int, int] = (EXCERPT_FRAMES, N_BANDS)
     return x[:, :, : shape[0], : shape[1]]
 
 
-def build_inverter(layer: str, variant: str = "published") -> FeatureInverter:
-    """Build an untrained inverter.
-
-    Args:
-        layer: which layer of the detector it inverts, one of `svdlib.LAYERS`.
-        variant: which family; "published" is the paper's.
-
-    Raises:
-        LayerError: if the layer or variant does not exist.
-    """
-    check_layer(layer)
-    if variant not in VARIANTS:
-        raise LayerError(f"There is no inverter variant {variant!r}. Known variants: {', '.join(VARIANTS)}.")
-    return FeatureInverter(VARIANTS[variant][layer], variant)
-
-
 def count_parameters(module: nn.Module) -> int:
     """Number of stored values: weights, biases, and the running averages of batch normalisation."""
     counters = sum(1 for name in module.state_dict() if name.endswith("num_batches_tracked"))
     return sum(tensor.numel() for tensor in module.state_dict().values()) - counters
-
-
-def in_channels_last(module: nn.Module, device: torch.device) -> nn.Module:
-    """Move a network to a device in the memory layout that convolutions run fastest in."""
-    return module.to(device, memory_format=torch.channels_last)

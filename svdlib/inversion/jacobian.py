@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from svdlib.errors import OptimisationError
-from svdlib.inversion.optimisation import Encoder
+from svdlib.inversion.optimisation import FeatureMap
 
 
-def singular_range(encoder: Encoder, x: Tensor, steps: int, seed: int = 0) -> tuple[float, float]:
+def singular_range(encoder: FeatureMap, x: Tensor, steps: int, seed: int = 0) -> tuple[float, float]:
     """Estimate the smallest and the largest singular value of an encoder's Jacobian at one picture.
 
     Lanczos' method on J^T J, each step one product with J and one with its transpose. The largest is soon exact. The

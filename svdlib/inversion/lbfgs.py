@@ -13,7 +13,7 @@ from torch import Tensor
 from svdlib.compute.progress import progress
 from svdlib.errors import OptimisationError
 
-Objective = Callable[[Tensor], Mapping[str, Tensor]]
+Losses = Callable[[Tensor], Mapping[str, Tensor]]
 """Maps a batch (n, ...) to the terms of its losses by name, each (n,), which are added up."""
 
 MEMORY = 10
@@ -94,7 +94,7 @@ class _Curvature:
         return -q
 
 
-def minimise(objective: Objective, start: Tensor, passes: int, description: str = "descent") -> Descent:
+def minimise(objective: Losses, start: Tensor, passes: int, description: str = "descent") -> Descent:
     """Make the losses of a batch small, each on its own.
 
     One pass evaluates all losses and gradients once, at one trial step per picture. A picture takes the step if it
@@ -132,7 +132,7 @@ def minimise(objective: Objective, start: Tensor, passes: int, description: str 
     return Descent(here.x, {name: torch.stack([terms[name] for terms in history]) for name in history[0]})
 
 
-def _evaluate(objective: Objective, x: Tensor) -> _Point:
+def _evaluate(objective: Losses, x: Tensor) -> _Point:
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         terms = dict(objective(x))

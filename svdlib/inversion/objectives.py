@@ -1,58 +1,54 @@
-"""What an inverter is trained to make small (paper equations 2 and 3).
+"""What an inverter is trained to make small (paper equations 2 and 3), and what goes with it.
 
 Both losses are squared Euclidean distances, averaged over all values of a batch as in the released code, so that they
 do not depend on the size of a batch or a feature. `lambda_input` and `lambda_feature` are 1, as published.
+
+An objective is a class. It says which losses there are, what is done to an inverter before it learns, which optimiser
+moves it, which plan is followed, and what learns beside it. The training loop (`svdlib.inversion.training`) knows none
+by name; `svdlib.zoo.objectives` lists those that can be asked for.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from svdlib.errors import TrainingError
+from svdlib.compute.storage import Tree
+from svdlib.inversion.encoder import Encoder
+from svdlib.inversion.plans import TrainingPlan
 
 WEIGHT_DECAY = 1e-4
 """The regularisation constant beta of equation 3."""
 
-OBJECTIVES = ("joint", "input", "released", "adversarial")
-"""joint: input loss plus feature loss, the paper's method; input: input loss alone, the paper's baseline; released: the
-step of the released code, whose feature loss has no gradient (see `svdlib.paper.released`); adversarial: joint, and a
-term that asks for reconstructions that a discriminator takes for originals (see `svdlib.inversion.adversary`)."""
-
-
-def check_objective(objective: str) -> str:
-    """Return `objective` if it exists; raise TrainingError otherwise."""
-    if objective not in OBJECTIVES:
-        raise TrainingError(f"There is no objective {objective!r}. Known objectives: {', '.join(OBJECTIVES)}.")
-    return objective
+Comparator = Callable[[Tensor], Tensor]
+"""Maps inputs of the network to the feature space in which they are compared; its weights do not learn."""
 
 
 def input_loss(x: Tensor, x_hat: Tensor) -> Tensor:
-    """Mean squared difference of excerpts and their reconstructions, both (batch, 1, 115, 80): Psi_input."""
+    """Mean squared difference of inputs and their reconstructions, both (batch, ...): Psi_input."""
     return F.mse_loss(x_hat, x)
 
 
 def feature_loss(theta_x: Tensor, theta_x_hat: Tensor) -> Tensor:
-    """Mean squared difference in the comparator's feature space, both (batch, 64, 33, 21): Psi_feature."""
+    """Mean squared difference in the comparator's feature space, both (batch, ...): Psi_feature."""
     return F.mse_loss(theta_x_hat, theta_x)
 
 
 def reconstruction_losses(
-    x: Tensor,
-    theta_x: Tensor | None,
-    reconstructions: dict[str, Tensor],
-    comparator: Callable[[Tensor], Tensor],
+    x: Tensor, theta_x: Tensor | None, reconstructions: Mapping[str, Tensor], comparator: Comparator
 ) -> dict[str, Tensor]:
     """Loss of each layer's reconstruction, the gradient of the feature loss flowing through the comparator.
 
     All reconstructions pass through the comparator as one concatenated batch.
 
     Args:
-        x: standardised excerpts (batch, 1, 115, 80).
+        x: inputs (batch, channels, time, frequency).
         theta_x: the comparator's feature of `x`, or None to use the input loss alone.
-        reconstructions: per layer, (batch, 1, 115, 80).
-        comparator: maps excerpts to the feature space in which they are compared; its weights must not be trained.
+        reconstructions: per layer, of the shape of `x`.
+        comparator: maps inputs to the feature space in which they are compared.
 
     Returns:
         A scalar per layer.
@@ -64,14 +60,6 @@ def reconstruction_losses(
     for layer, theta_x_hat in zip(reconstructions, compared, strict=True):
         losses[layer] = losses[layer] + feature_loss(theta_x.float(), theta_x_hat)
     return losses
-
-
-def without_gradient(comparator: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """The comparator as the released code has it: its feature of a reconstruction enters the loss as plain numbers.
-
-    The feature loss then has its value and no gradient: the inverter learns from the input loss alone.
-    """
-    return torch.no_grad()(comparator)
 
 
 def decayed_parameters(inverter: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
@@ -88,8 +76,91 @@ def decayed_parameters(inverter: nn.Module) -> tuple[list[nn.Parameter], list[nn
     return penalised, free
 
 
-@torch.no_grad()
-def weight_penalty(inverter: nn.Module, beta: float = WEIGHT_DECAY) -> Tensor:
-    """The value of the last term of equation 3, a scalar: beta times the sum of the squared penalised parameters."""
-    penalised, _ = decayed_parameters(inverter)
-    return beta * torch.stack([parameter.square().sum() for parameter in penalised]).sum()
+class Companion:
+    """What learns beside the inverters; this one is nothing at all."""
+
+    def learn(self, x: Tensor, features: Mapping[str, Tensor], reconstructions: Mapping[str, Tensor]) -> None:
+        """Learn from a batch; no inverter learns.
+
+        Args:
+            x: inputs (batch, channels, time, frequency).
+            features: per layer, (batch, ...).
+            reconstructions: per layer to learn from, of the shape of `x`.
+        """
+
+    def term(self, features: Mapping[str, Tensor], reconstructions: Mapping[str, Tensor]) -> Tensor | float:
+        """What to add to the losses of the inverters of these layers before the gradient is taken: a scalar."""
+        return 0.0
+
+    def close_epoch(self, batches: int) -> dict[str, float]:
+        """Its own mean loss per layer over an epoch of so many batches; counting starts again."""
+        return {}
+
+    def pack(self) -> Tree:
+        """All that a saved state must hold."""
+        return {}
+
+    def unpack(self, arrays: Tree) -> None:
+        """Go back to what `pack` gave."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Input loss plus feature loss, the paper's method: what other objectives differ from.
+
+    Attributes:
+        name: by which it is asked for.
+        can_be_recorded: whether an update does the same each time, so that a CUDA graph of it can be replayed.
+        is_exact: whether to go for exactness, not speed: single precision unless another is asked for by name, and the
+            plain memory layout, since on a CPU batch normalisation adds up less exactly in the fast one (errors of
+            1e-4 in the output).
+    """
+
+    name: ClassVar[str] = "joint"
+    can_be_recorded: ClassVar[bool] = True
+    is_exact: ClassVar[bool] = False
+
+    def plan(self, plan: TrainingPlan) -> TrainingPlan:
+        """The plan that a run with this objective follows when asked to follow `plan`."""
+        return plan
+
+    def settings(self) -> dict[str, Any]:
+        """What tells a run with this objective from others, beside its name."""
+        return {}
+
+    def prepare(self, inverter: nn.Module) -> nn.Module:
+        """Change an inverter for training; its stored values must fit one that was not changed."""
+        return inverter
+
+    def optimiser(self, groups: Iterable[dict[str, Any]], rate: float, device: torch.device) -> torch.optim.Optimizer:
+        """Make the optimiser of all inverters, from groups of parameters."""
+        return torch.optim.Adam(groups, lr=rate, fused=True, capturable=device.type == "cuda")
+
+    def companion(self, encoder: Encoder, layers: Sequence[str], device: torch.device, seed: int) -> Companion:
+        """What learns beside the inverters of these layers."""
+        return Companion()
+
+    def compares(self, *, learning: bool) -> bool:
+        """Whether reconstructions are compared in feature space, when learning or when validating."""
+        return True
+
+    def losses(
+        self, x: Tensor, theta_x: Tensor | None, reconstructions: Mapping[str, Tensor], comparator: Comparator
+    ) -> dict[str, Tensor]:
+        """Loss of each layer's reconstruction; arguments as for `reconstruction_losses`."""
+        return reconstruction_losses(x, theta_x, reconstructions, comparator)
+
+    def reported(self, losses: Tensor, inverters: Iterable[nn.Module]) -> Tensor:
+        """What the history says of an update, given its losses (layers,): the same, for most."""
+        return losses
+
+
+@dataclass(frozen=True)
+class InputOnly(Objective):
+    """Input loss alone: the paper's baseline."""
+
+    name: ClassVar[str] = "input"
+
+    def compares(self, *, learning: bool) -> bool:
+        """Never."""
+        return False

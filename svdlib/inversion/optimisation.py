@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from svdlib.detector.model import SVDNet, check_layer
 from svdlib.errors import LayerError, OptimisationError
+from svdlib.inversion.encoder import Encoder
 from svdlib.inversion.lbfgs import minimise
 
-Encoder = Callable[[Tensor], Tensor]
+FeatureMap = Callable[[Tensor], Tensor]
 """Maps pictures (n, ...) to their features (n, ...), each on its own."""
 
 ALPHA = 6
@@ -56,22 +56,6 @@ class OptimisationPlan:
     def without_regularisers(self) -> "OptimisationPlan":
         """The same plan with both weights zero."""
         return replace(self, alpha_weight=0.0, variation_weight=0.0)
-
-
-PLANS: dict[str, OptimisationPlan] = {
-    "conv1": OptimisationPlan(passes=30, alpha_weight=0.0, variation_weight=0.0),
-    "conv2": OptimisationPlan(alpha_weight=0.0, variation_weight=0.01),
-    "mp3": OptimisationPlan(alpha_weight=1e-06, variation_weight=0.1),
-    "conv4": OptimisationPlan(alpha_weight=0.0001, variation_weight=0.3),
-    "conv5": OptimisationPlan(alpha_weight=0.0001, variation_weight=1.0),
-    "mp6": OptimisationPlan(alpha_weight=0.0001, variation_weight=1.0),
-    "fc7": OptimisationPlan(alpha_weight=1e-05, variation_weight=1.0),
-    "fc8": OptimisationPlan(alpha_weight=1e-05, variation_weight=1.0),
-}
-"""Per layer, the weights that `svdlib.lab.studies.regulariser_weights` chose on five validation songs of `synthetic`.
-
-Conv1 needs no more passes: after 30 its feature error is below a thousandth of a percent.
-"""
 
 
 @dataclass(frozen=True)
@@ -145,7 +129,7 @@ def feature_distances(feature: Tensor, other: Tensor) -> Tensor:
 
 
 def invert_by_optimisation(
-    encoder: Encoder,
+    encoder: FeatureMap,
     feature: Tensor,
     shape: Sequence[int],
     plan: OptimisationPlan = OptimisationPlan(),
@@ -200,42 +184,42 @@ def noise(shape: Sequence[int], seed: int, like: Tensor) -> Tensor:
     return torch.randn(1, *shape, generator=torch.Generator().manual_seed(seed)).to(like)
 
 
-def layer_encoder(detector: SVDNet, layer: str) -> Encoder:
-    """The part of a detector up to a layer, as a frozen copy in eval mode; the detector itself stays as it is.
+def layer_encoder(network: Encoder, layer: str) -> FeatureMap:
+    """The part of a network up to a layer, as a frozen copy in eval mode; the network itself stays as it is.
 
     Args:
-        detector: its weights.
+        network: its weights.
         layer: the last one that is computed.
 
     Raises:
         LayerError: if there is no such layer.
     """
-    check_layer(layer)
-    frozen = copy.deepcopy(detector).eval().requires_grad_(False)
+    network.check_layers([layer])
+    frozen = copy.deepcopy(network).eval().requires_grad_(False)
     return lambda x: frozen.features(x, (layer,))[layer]
 
 
 def optimise_layers(
-    detector: SVDNet, x: Tensor, plans: Mapping[str, OptimisationPlan], batch: int = BATCH
+    network: Encoder, x: Tensor, plans: Mapping[str, OptimisationPlan], batch: int = BATCH
 ) -> dict[str, OptimisedInversion]:
-    """Invert the features of excerpts at several layers by optimisation.
+    """Invert the features of inputs at several layers by optimisation.
 
     Args:
-        detector: whose features are inverted.
-        x: standardised excerpts (n, 1, 115, 80), on the detector's device.
+        network: whose features are inverted.
+        x: inputs (n, channels, time, frequency), on the network's device.
         plans: a plan per layer.
-        batch: how many excerpts are inverted at once; it does not change what comes out beyond rounding.
+        batch: how many are inverted at once; it does not change what comes out beyond rounding.
 
     Returns:
-        Per layer, pictures (n, 1, 115, 80) and their losses.
+        Per layer, pictures of the shape of `x` and their losses.
 
     Raises:
-        LayerError: a layer does not exist, or the excerpts have another shape.
+        LayerError: a layer does not exist, or the inputs have another shape.
         OptimisationError: see `invert_by_optimisation`.
     """
     found = {}
     for layer, plan in plans.items():
-        encoder = layer_encoder(detector, layer)
+        encoder = layer_encoder(network, layer)
         parts = []
         for piece in x.split(batch):
             with torch.no_grad():
@@ -246,7 +230,7 @@ def optimise_layers(
     return found
 
 
-def _check_encoder(encoder: Encoder) -> None:
+def _check_encoder(encoder: FeatureMap) -> None:
     """Dropout would change the loss from pass to pass, and batch normalisation would mix the pictures."""
     if isinstance(encoder, nn.Module) and any(module.training for module in encoder.modules()):
         raise OptimisationError("The encoder is in training mode. Call its eval() first.")

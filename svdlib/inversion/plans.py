@@ -1,11 +1,15 @@
-"""How long and how fast the inverters learn (paper section 3.3): plans, and the profiles that bundle them."""
+"""How long and how fast the inverters learn (paper section 3.3)."""
 
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
-from svdlib.errors import TrainingError
+from svdlib.errors import PlanError
 
-SCHEDULES = ("plateau", "cosine", "truncated")
 KEEPS = ("best", "last")
+SMALLEST_GAIN = 1e-3
+"""A training loss that falls by less than this share has stalled."""
 
 
 @dataclass(frozen=True)
@@ -17,14 +21,15 @@ class TrainingPlan:
         batch_size: excerpts per update, of all processes together.
         learning_rate: Adam's initial step size.
         schedule: "plateau" halves a layer's rate when its training loss stalls for `patience` epochs, as published;
-            "cosine" lowers it smoothly to nothing over the run, which makes the most of a short one; "truncated" halves
-            it as the released code does, see `svdlib.paper.released.stalled_when_truncated`.
+            "cosine" lowers it smoothly to nothing over the run, which makes the most of a short one.
         patience: epochs without improvement before "plateau" halves the rate.
         steps_per_epoch: updates per epoch; None takes every excerpt once.
         validation_excerpts: how many excerpts of the validation split measure each epoch; None takes all.
         keep: which epoch's inverter is the result, per layer: "best" has the lowest validation loss, as published;
             "last" is what the released code keeps.
     """
+
+    schedules: ClassVar[tuple[str, ...]] = ("plateau", "cosine")
 
     epochs: int = 30
     batch_size: int = 32
@@ -36,34 +41,36 @@ class TrainingPlan:
     keep: str = "best"
 
     def __post_init__(self) -> None:
-        if self.schedule not in SCHEDULES:
-            raise TrainingError(f"There is no schedule {self.schedule!r}. Known schedules: {', '.join(SCHEDULES)}.")
+        if self.schedule not in self.schedules:
+            raise PlanError(f"There is no schedule {self.schedule!r}. Known schedules: {', '.join(self.schedules)}.")
         if self.keep not in KEEPS:
-            raise TrainingError(f"A run can keep its {' or its '.join(KEEPS)} epoch, not its {self.keep!r}.")
+            raise PlanError(f"A run can keep its {' or its '.join(KEEPS)} epoch, not its {self.keep!r}.")
         for name in ("epochs", "batch_size", "learning_rate", "patience", "validation_excerpts"):
             value = getattr(self, name)
             if not (value is None and name == "validation_excerpts") and not value > 0:
-                raise TrainingError(f"{name} must be positive, not {value}.")
+                raise PlanError(f"{name} must be positive, not {value}.")
         if self.batch_size < 2:
-            raise TrainingError("batch_size must be 2 or more: batch normalisation compares excerpts.")
+            raise PlanError("batch_size must be 2 or more: batch normalisation compares excerpts.")
 
+    @property
+    def is_smooth(self) -> bool:
+        """Whether the rate changes at every update, see `rate_after`, and not at the end of epochs, see `next_rate`."""
+        return self.schedule == "cosine"
 
-PROFILES: dict[str, TrainingPlan] = {
-    "demo": TrainingPlan(epochs=2, batch_size=16, schedule="cosine", steps_per_epoch=20, validation_excerpts=64),
-    "laptop": TrainingPlan(epochs=16, batch_size=16, schedule="cosine", steps_per_epoch=100, validation_excerpts=256),
-    "full": TrainingPlan(),
-    "published": TrainingPlan(
-        epochs=30, batch_size=32, learning_rate=1e-3, schedule="plateau", patience=2, validation_excerpts=None
-    ),
-}
-"""demo: a minute, to see the machinery move; laptop: about an hour on two cores; full: the published schedule, each
-epoch measured on a sample of the validation excerpts; published: the numbers of section 3.3, with nothing left out."""
+    def rate_after(self, share: float) -> float:
+        """Step size of a smooth schedule after this share of the run."""
+        return self.learning_rate * (1 + math.cos(math.pi * share)) / 2
 
+    def next_rate(self, losses: Sequence[float], rates: Sequence[float]) -> float:
+        """Step size of the next epoch: half of the last one if the training loss has stalled for `patience` epochs.
 
-def plan_under(objective: str, plan: TrainingPlan) -> TrainingPlan:
-    """The plan that a run with this objective follows.
-
-    The released code has its own rule for the learning rate and keeps the last epoch, so with "released" the plan's
-    `schedule` and `keep` give way to those.
-    """
-    return replace(plan, schedule="truncated", keep="last") if objective == "released" else plan
+        Args:
+            losses: mean training loss of each epoch so far, one or more.
+            rates: step size of each of them.
+        """
+        rate = rates[-1]
+        at_this_rate = sum(earlier == rate for earlier in rates)
+        if at_this_rate < self.patience or len(losses) <= self.patience:
+            return rate
+        stalled = min(losses[-self.patience :]) > min(losses[: -self.patience]) * (1 - SMALLEST_GAIN)
+        return rate / 2 if stalled else rate

@@ -1,18 +1,15 @@
 """Training of the feature inverters (paper section 3.3).
 
-One pass of the detector per batch feeds all inverters that are being trained, and its own Conv5 feature is the target
-of the feature loss. One optimiser step moves them all; since no weight is shared, each inverter learns exactly as if it
-were trained alone.
-
-A run is a folder with one state file. It is written at the end of each epoch and every few minutes in between, and a
-resumed run goes on to the same weights as an unbroken one.
+One pass of the encoder per batch feeds all inverters that are being trained, and its own feature at the comparator's
+layer is the target of the feature loss. One optimiser step moves them all; since no weight is shared, each inverter
+learns exactly as if it were trained alone. What is made small, and how, is the objective's
+(`svdlib.inversion.objectives`); how a run is stopped, saved and resumed stands in `svdlib.compute.run_state`.
 """
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,32 +17,19 @@ from torch import Tensor, nn
 
 from svdlib.compute.batch_norm import share_batches
 from svdlib.compute.cuda_graph import CapturedUpdate
-from svdlib.compute.devices import choose_precision
+from svdlib.compute.devices import choose_precision, in_channels_last
 from svdlib.compute.distributed import add_up, as_the_leader, average, processes, rank, share_of
 from svdlib.compute.memory import PeakMemory, keep_freed_memory, peak_memory
 from svdlib.compute.progress import progress
-from svdlib.compute.run_state import carry_on, mix_seeds, own_chance
-from svdlib.compute.storage import digest, load_state, pack_adam, restore_adam, save_state
-from svdlib.detector.excerpts import ExcerptBank
-from svdlib.detector.model import COMPARATOR_LAYER, LAYERS, SVDNet, check_layer
+from svdlib.compute.run_state import RunOptions, RunState, carry_on, copy_of, mix_seeds, own_chance
+from svdlib.compute.storage import Tree, digest, pack_adam, restore_adam
 from svdlib.errors import TrainingError
-from svdlib.inversion.adversary import ADVERSARIAL_WEIGHT, Adversary
-from svdlib.inversion.inverters import FeatureInverter, build_inverter, in_channels_last
-from svdlib.inversion.objectives import (
-    WEIGHT_DECAY,
-    check_objective,
-    decayed_parameters,
-    reconstruction_losses,
-    weight_penalty,
-    without_gradient,
-)
-from svdlib.inversion.plans import PROFILES, TrainingPlan, plan_under
-from svdlib.paper.released import LasagneAdam, average_as_released, stalled_when_truncated
+from svdlib.inversion.encoder import Bank, Encoder
+from svdlib.inversion.inverters import FeatureInverter, InverterSpec
+from svdlib.inversion.objectives import WEIGHT_DECAY, Objective, decayed_parameters
+from svdlib.inversion.plans import TrainingPlan
 
-STATE_FILE = "state.npz"
 VALIDATION_BATCH = 64
-SMALLEST_GAIN = 1e-3
-"""A training loss that falls by less than this share has stalled."""
 
 
 @dataclass
@@ -56,7 +40,7 @@ class Epoch:
         training: mean training loss per layer.
         validation: validation loss per layer.
         learning_rate: step size per layer during the epoch.
-        discriminator: mean loss of each layer's discriminator, where the objective is "adversarial"; else empty.
+        discriminator: mean loss of what learns beside each layer, such as a discriminator; else empty.
     """
 
     training: dict[str, float]
@@ -75,6 +59,7 @@ class FittedInverters:
         finished: False if the run stopped at its time limit and can be resumed.
         keep: which epoch that is: "best" or "last".
         precision: of activations, "float32" or "bfloat16".
+        settings: of the objective.
         memory: the most that this process has held, so far.
         last: per layer the network after the last update, in eval mode; none where only the kept ones were stored.
     """
@@ -84,6 +69,7 @@ class FittedInverters:
     finished: bool
     keep: str = "best"
     precision: str = "float32"
+    settings: dict[str, Any] = field(default_factory=dict)
     memory: PeakMemory | None = None
     last: dict[str, FeatureInverter] = field(default_factory=dict)
 
@@ -99,50 +85,35 @@ class FittedInverters:
             "validation_losses": validation,
             "training_losses": [epoch.training[layer] for epoch in self.history],
         }
-        adversarial = {"adversarial_weight": ADVERSARIAL_WEIGHT, "discriminator_losses": judged}
-        return record | adversarial if judged else record
+        return record | self.settings | ({"discriminator_losses": judged} if judged else {})
 
 
 def fit_inverters(
-    detector: SVDNet,
-    train: ExcerptBank,
-    valid: ExcerptBank,
+    encoder: Encoder,
+    train: Bank,
+    valid: Bank,
+    specs: Mapping[str, InverterSpec],
     *,
-    layers: Sequence[str] = LAYERS,
-    variant: str = "published",
-    objective: str = "joint",
-    plan: TrainingPlan = PROFILES["full"],
-    seed: int = 0,
-    precision: torch.dtype | str = torch.float32,
-    folder: Path | None = None,
-    resume: bool = False,
-    minutes: float = math.inf,
-    checkpoint_minutes: float = 5.0,
-    capture: bool | None = None,
+    variant: str = "",
+    objective: Objective = Objective(),
+    plan: TrainingPlan = TrainingPlan(),
+    options: RunOptions = RunOptions(),
 ) -> FittedInverters:
     """Train the inverters of any set of layers in one run.
 
     Args:
-        detector: the trained detector; it is only read.
-        train: training excerpts, on the device to train on.
-        valid: validation excerpts, on the same device; the epoch with the lowest loss on them is kept, per layer, if
+        encoder: the trained network whose features are inverted; it is only read.
+        train: training inputs, on the device to train on.
+        valid: validation inputs, on the same device; the epoch with the lowest loss on them is kept, per layer, if
             the plan keeps the best.
-        layers: which layers to invert.
-        variant: which family of inverters.
-        objective: "joint", "input", "released" or "adversarial", see `svdlib.inversion.objectives`.
-        plan: how long and how fast; "released" has its own schedule and keeps the last epoch, see `plan_under`.
-        seed: of initial weights and of the order of excerpts.
-        precision: torch.bfloat16 computes activations in half the width; weights stay float32. "auto" takes it where
-            the device has units for it, see `choose_precision`, but not for "released", which is there for comparison.
-        folder: where the state is kept; None keeps nothing.
-        resume: go on from the state in `folder` if there is one.
-        minutes: stop in good order after this long, to be resumed.
-        checkpoint_minutes: time between two states inside an epoch.
-        capture: whether to record the update as a CUDA graph, see `svdlib.compute.cuda_graph`; None does where it can
-            be done: on a GPU, in a single process, for the objectives "joint" and "input".
+        specs: per layer to invert, the plan of its inverter.
+        variant: what the family of inverters is called.
+        objective: what is made small, and how.
+        plan: how long and how fast; an objective may bring rules of its own.
+        options: seed, precision, folder and time limit. The device is that of `train`.
 
     Raises:
-        LayerError: if a layer or the variant does not exist.
+        LayerError: if a layer does not exist, or there is none.
         DeviceError: if there is no such precision.
         TrainingError: if the run cannot start, its state belongs to another run, a loss is no longer finite, or several
             processes cannot divide a batch evenly.
@@ -150,12 +121,8 @@ def fit_inverters(
     """
     if train.device.type == "cpu":
         keep_freed_memory()
-    if isinstance(precision, str):
-        exact = objective == "released" and precision == "auto"
-        precision = choose_precision("float32" if exact else precision, train.device)
-    run = _Run(detector, train, valid, layers, variant, objective, plan, seed, precision, folder, capture)
-    limits = {"minutes": minutes, "checkpoint_minutes": checkpoint_minutes}
-    return run.result(carry_on(run, epochs=plan.epochs, resume=resume, **limits))
+    run = _Run(encoder, train, valid, specs, variant, objective, plan, options)
+    return run.result(finished=carry_on(run, run.plan.epochs, options))
 
 
 class _Run:
@@ -163,115 +130,51 @@ class _Run:
 
     def __init__(
         self,
-        detector: SVDNet,
-        train: ExcerptBank,
-        valid: ExcerptBank,
-        layers: Sequence[str],
+        encoder: Encoder,
+        train: Bank,
+        valid: Bank,
+        specs: Mapping[str, InverterSpec],
         variant: str,
-        objective: str,
+        objective: Objective,
         plan: TrainingPlan,
-        seed: int,
-        precision: torch.dtype,
-        folder: Path | None,
-        capture: bool | None,
+        options: RunOptions,
     ) -> None:
-        self.layers = tuple(check_layer(layer) for layer in LAYERS if layer in {check_layer(name) for name in layers})
-        if not self.layers:
-            raise TrainingError(f"No layer to invert was named. The detector's layers are: {', '.join(LAYERS)}.")
-        self.objective, self.variant = check_objective(objective), variant
-        self.plan = plan = plan_under(objective, plan)
-        self.train, self.valid, self.seed, self.precision = train, valid, seed, precision
-        self.steps = plan.steps_per_epoch or len(train) // plan.batch_size
-        if not 0 < self.steps * plan.batch_size <= len(train):
-            raise TrainingError(
-                f"{len(train)} training excerpts do not fill {max(self.steps, 1)} batches of {plan.batch_size}. "
-                "Take more or longer songs, smaller batches, or fewer steps per epoch."
-            )
+        self.layers = encoder.check_layers(specs)
+        self.specs, self.variant, self.objective, self.seed = specs, variant, objective, options.seed
+        self.plan = plan = objective.plan(plan)
+        self.train, self.valid, self.device = train, valid, train.device
+        self.precision = self._choose_precision(options.precision)
+        self.steps = self._steps_per_epoch()
         self.share = share_of(plan.batch_size)
-        self.detector = self._place(copy.deepcopy(detector).eval().requires_grad_(False))
-        self.state_path = Path(folder) / STATE_FILE if folder else None
+        self.encoder = self._place(copy.deepcopy(encoder).eval().requires_grad_(False))
         self.inverters = {layer: share_batches(inverter) for layer, inverter in self._new_inverters().items()}
-        for network in (self.detector, *self.inverters.values()):
+        for network in (self.encoder, *self.inverters.values()):
             as_the_leader(list(network.state_dict().values()))
-        if self.objective == "released":
-            self.inverters = {layer: average_as_released(inverter) for layer, inverter in self.inverters.items()}
-        self.best = {layer: _copy_of(inverter) for layer, inverter in self.inverters.items()}
+        self.inverters = {layer: objective.prepare(inverter) for layer, inverter in self.inverters.items()}
+        self.best = {layer: copy_of(inverter.state_dict()) for layer, inverter in self.inverters.items()}
         # On the device, so that a recorded update sees them change. A GPU's fused Adam reads single precision, the
         # processor's takes the very number.
-        exactly = torch.float32 if train.device.type == "cuda" else torch.float64
-        self.rates = dict.fromkeys(self.layers, plan.learning_rate)
-        self.rates_there = {layer: torch.tensor(0.0, dtype=exactly, device=train.device) for layer in self.layers}
+        exactly = torch.float32 if self.device.type == "cuda" else torch.float64
+        self.rates_there = {layer: torch.tensor(0.0, dtype=exactly, device=self.device) for layer in self.layers}
         self.optimiser = self._new_optimiser()
-        self._set_rates(self.rates)
-        adversarial = self.objective == "adversarial"
-        self.adversary = Adversary(self.layers, train.device, seed) if adversarial else None
+        self._set_rates(dict.fromkeys(self.layers, plan.learning_rate))
+        self.companion = objective.companion(self.encoder, self.layers, self.device, self.seed)
         # A GPU is fastest with all reconstructions in one comparator pass; a CPU with what fits its cache.
-        self.groups = [self.layers] if train.device.type == "cuda" else [(layer,) for layer in self.layers]
-        self.loss_sums = torch.zeros(len(self.layers), device=train.device)
+        self.groups = [self.layers] if self.device.type == "cuda" else [(layer,) for layer in self.layers]
+        self.loss_sums = torch.zeros(len(self.layers), device=self.device)
         self.epoch, self.step = 0, 0
         self.history: list[Epoch] = []
-        self.identity = self._identify()
+        self.state = RunState(options.state_path, self._identify())
         self.advance = self._advance
-        if self._captures(capture):
-            self.advance = CapturedUpdate(self._advance, train.device)
+        if self._captures(options.capture):
+            self.advance = CapturedUpdate(self._advance, self.device)
 
-    def _captures(self, wanted: bool | None) -> bool:
-        """Whether to record the update; an explicit wish that would give wrong results is refused."""
-        # Of the others, one changes a constant at each update, and one decides by its losses who learns.
-        possible = self.objective in ("joint", "input") and processes() == 1
-        if wanted and not possible:
-            raise TrainingError(
-                f"An update of several processes, or of the objective {self.objective!r}, cannot be recorded. "
-                "Leave out capture, or use one process and the objective 'joint' or 'input'."
-            )
-        return possible and self.train.device.type == "cuda" if wanted is None else wanted
-
-    def _new_inverters(self) -> dict[str, FeatureInverter]:
-        inverters = {}
-        for layer in self.layers:
-            # A seed per layer, so that a layer starts alike whichever others are trained beside it.
-            with own_chance(mix_seeds(self.seed, LAYERS.index(layer)), self.train.device):
-                inverters[layer] = self._place(build_inverter(layer, self.variant))
-        return inverters
-
-    def _place(self, network: nn.Module) -> nn.Module:
-        """Move a network to the device in the layout that convolutions run fastest in; "released" goes for exactness.
-
-        On a CPU, PyTorch's batch normalisation adds up less exactly in the fast layout: errors of 1e-4 in the output.
-        """
-        device = self.train.device
-        return network.to(device) if self.objective == "released" else in_channels_last(network, device)
-
-    def _new_optimiser(self) -> torch.optim.Optimizer:
-        groups = []
-        for layer, inverter in self.inverters.items():
-            penalised, free = decayed_parameters(inverter)
-            # The gradient of beta * sum(w^2) is 2 beta w, which is what Adam's weight_decay adds.
-            groups.append({"params": penalised, "weight_decay": 2 * WEIGHT_DECAY, "layer": layer})
-            groups.append({"params": free, "weight_decay": 0.0, "layer": layer})
-        adam = LasagneAdam if self.objective == "released" else torch.optim.Adam
-        on_gpu = self.train.device.type == "cuda"
-        return adam(groups, lr=self.plan.learning_rate, fused=True, capturable=on_gpu)
-
-    def _identify(self) -> dict[str, Any]:
-        weights = torch.cat([value.flatten().float() for value in self.detector.state_dict().values()])
-        identity = {
-            "layers": list(self.layers),
-            "variant": self.variant,
-            "objective": self.objective,
-            "plan": asdict(self.plan),
-            "seed": self.seed,
-            "precision": str(self.precision),
-            "detector": digest(weights),
-            "training_excerpts": digest(self.train.frames),
-            "validation_excerpts": digest(self.valid.frames),
-        }
-        return identity | {"adversarial_weight": ADVERSARIAL_WEIGHT} if self.adversary else identity
+    # --- the loop, from an epoch down to a loss ---
 
     def updates(self) -> Iterator[None]:
         """Do the rest of the epoch, yielding after each update."""
         generator = torch.Generator().manual_seed(mix_seeds(self.seed, self.epoch))
-        order = torch.randperm(len(self.train), generator=generator).to(self.train.device)
+        order = torch.randperm(len(self.train), generator=generator).to(self.device)
         batches = order[: self.steps * self.plan.batch_size].view(self.steps, self.plan.batch_size)
         description = f"epoch {self.epoch + 1}/{self.plan.epochs}, {len(self.layers)} inverters"
         for batch in progress(batches[self.step :], description=description, unit="batch"):
@@ -280,51 +183,41 @@ class _Run:
             yield
 
     def _update(self, batch: Tensor) -> None:
-        if self.plan.schedule == "cosine":
+        if self.plan.is_smooth:
             done = (self.epoch * self.steps + self.step) / (self.plan.epochs * self.steps)
-            rate = self.plan.learning_rate * (1 + math.cos(math.pi * done)) / 2
-            self._set_rates(dict.fromkeys(self.layers, rate))
+            self._set_rates(dict.fromkeys(self.layers, self.plan.rate_after(done)))
         self.advance(batch)
 
     def _advance(self, batch: Tensor) -> None:
-        """One update on the excerpts of a batch of indices; nothing in it may wait for the device."""
+        """One update on the inputs of a batch of indices; nothing in it may wait for the device."""
         self.optimiser.zero_grad(set_to_none=True)
-        losses = self._losses(self.train.gather(batch[self.share]), learn=True)
+        losses = self._losses(self.train.gather(batch[self.share]), learning=True)
         average([losses, *(value.grad for group in self.optimiser.param_groups for value in group["params"])])
-        if self.objective == "released":
-            # Its rule for the rate looks at the loss with all its terms.
-            losses += torch.stack([weight_penalty(inverter, WEIGHT_DECAY) for inverter in self.inverters.values()])
+        losses = self.objective.reported(losses, self.inverters.values())
         self.optimiser.step()
         self.loss_sums += losses
 
-    def _losses(self, x: Tensor, *, learn: bool) -> Tensor:
-        """Loss per layer (layers,) on excerpts (batch, 1, 115, 80); `learn` also adds up the gradients.
-
-        The released code validates on the input loss alone. The adversarial term is no part of the value: it depends
-        on a discriminator that changes from step to step, and says nothing about whether an inverter grew better.
-        """
-        released = self.objective == "released"
-        compares = learn if released else self.objective != "input"
-        comparator = without_gradient(self._compare) if released else self._compare
+    def _losses(self, x: Tensor, *, learning: bool) -> Tensor:
+        """Loss per layer (layers,) on inputs (batch, channels, time, frequency); `learning` adds up gradients too."""
+        compares = self.objective.compares(learning=learning)
+        wanted = {*self.layers, self.encoder.comparator} if compares else self.layers
         losses = []
         with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=self.precision != torch.float32):
             with torch.no_grad():
-                features = self.detector.features(x, {*self.layers, COMPARATOR_LAYER} if compares else self.layers)
-            theta_x = features[COMPARATOR_LAYER] if compares else None
+                features = self.encoder.features(x, wanted)
+            theta_x = features[self.encoder.comparator] if compares else None
             for group in self.groups:
                 reconstructions = {layer: self.inverters[layer](features[layer]) for layer in group}
-                of_group = torch.stack(list(reconstruction_losses(x, theta_x, reconstructions, comparator).values()))
-                if learn:
-                    total = of_group.sum()
-                    if self.adversary:
-                        self.adversary.learn(x, features, reconstructions)
-                        total = total + self.adversary.term(features, reconstructions)
-                    total.backward()
+                found = self.objective.losses(x, theta_x, reconstructions, self._compare)
+                of_group = torch.stack(list(found.values()))
+                if learning:
+                    self.companion.learn(x, features, reconstructions)
+                    (of_group.sum() + self.companion.term(features, reconstructions)).backward()
                 losses.append(of_group.detach())
         return torch.cat(losses)
 
     def _compare(self, x: Tensor) -> Tensor:
-        return self.detector.features(x, (COMPARATOR_LAYER,))[COMPARATOR_LAYER]
+        return self.encoder.features(x, (self.encoder.comparator,))[self.encoder.comparator]
 
     def close_epoch(self) -> None:
         """Validate, keep what is best so far, and set the next epoch's learning rates."""
@@ -332,17 +225,29 @@ class _Run:
         self._stop_if_diverged(training, "training")
         validation = self._validate()
         self._stop_if_diverged(validation, "validation")
-        rates = dict(self.rates)
         for layer in self.layers:
             lowest = min([epoch.validation[layer] for epoch in self.history], default=math.inf)
             if self.plan.keep == "last" or validation[layer] < lowest:
-                self.best[layer] = _copy_of(self.inverters[layer])
-        discriminator = self.adversary.close_epoch(self.steps) if self.adversary else {}
-        self.history.append(Epoch(training, validation, rates, discriminator))
-        if self.plan.schedule != "cosine":
+                self.best[layer] = copy_of(self.inverters[layer].state_dict())
+        self.history.append(Epoch(training, validation, self.rates, self.companion.close_epoch(self.steps)))
+        if not self.plan.is_smooth:
             self._set_rates({layer: self._next_rate(layer) for layer in self.layers})
         self.loss_sums.zero_()
         self.epoch, self.step = self.epoch + 1, 0
+
+    @torch.no_grad()
+    def _validate(self) -> dict[str, float]:
+        for inverter in self.inverters.values():
+            inverter.eval()
+        chosen = self.valid.spread(self.plan.validation_excerpts or len(self.valid))
+        total = torch.zeros(len(self.layers), device=self.device)
+        # Each process measures some of the batches for all.
+        for batch in chosen.split(VALIDATION_BATCH)[rank() :: processes()]:
+            total += self._losses(self.valid.gather(batch), learning=False) * len(batch)
+        add_up(total)
+        for inverter in self.inverters.values():
+            inverter.train()
+        return dict(zip(self.layers, (total / len(chosen)).tolist(), strict=True))
 
     def _stop_if_diverged(self, losses: dict[str, float], split: str) -> None:
         broken = [layer for layer, loss in losses.items() if not math.isfinite(loss)]
@@ -352,35 +257,11 @@ class _Run:
                 f"Lower the learning rate, and look for NaN in the {split} spectrograms."
             )
 
-    @torch.no_grad()
-    def _validate(self) -> dict[str, float]:
-        for inverter in self.inverters.values():
-            inverter.eval()
-        chosen = self.valid.spread(self.plan.validation_excerpts or len(self.valid))
-        total = torch.zeros(len(self.layers), device=chosen.device)
-        # Each process measures some of the batches for all.
-        for batch in chosen.split(VALIDATION_BATCH)[rank() :: processes()]:
-            total += self._losses(self.valid.gather(batch), learn=False) * len(batch)
-        add_up(total)
-        for inverter in self.inverters.values():
-            inverter.train()
-        return dict(zip(self.layers, (total / len(chosen)).tolist(), strict=True))
+    # --- learning rates ---
 
     def _next_rate(self, layer: str) -> float:
-        """Halve the rate if the training loss has stalled: by the released rule, or for `patience` epochs at this rate.
-
-        Both look at the history alone, which is part of the saved state.
-        """
-        rate = self.history[-1].learning_rate[layer]
         losses = [epoch.training[layer] for epoch in self.history]
-        if self.plan.schedule == "truncated":
-            return rate / 2 if stalled_when_truncated(losses) else rate
-        at_this_rate = sum(epoch.learning_rate[layer] == rate for epoch in self.history)
-        patience = self.plan.patience
-        if at_this_rate < patience or len(losses) <= patience:
-            return rate
-        stalled = min(losses[-patience:]) > min(losses[:-patience]) * (1 - SMALLEST_GAIN)
-        return rate / 2 if stalled else rate
+        return self.plan.next_rate(losses, [epoch.learning_rate[layer] for epoch in self.history])
 
     def _set_rates(self, rates: dict[str, float]) -> None:
         self.rates = rates
@@ -389,76 +270,117 @@ class _Run:
         for group in self.optimiser.param_groups:
             group["lr"] = self.rates_there[group["layer"]]
 
-    def save(self) -> None:
-        """Write the state, if the run has a folder."""
-        if not self.state_path:
-            return
-        arrays = {"loss_sums": self.loss_sums}
+    # --- what a run is made of ---
+
+    def _choose_precision(self, wanted: torch.dtype | str) -> torch.dtype:
+        if isinstance(wanted, torch.dtype):
+            return wanted
+        exact = wanted == "auto" and self.objective.is_exact
+        return choose_precision("float32" if exact else wanted, self.device)
+
+    def _steps_per_epoch(self) -> int:
+        excerpts, batch_size = len(self.train), self.plan.batch_size
+        steps = self.plan.steps_per_epoch or excerpts // batch_size
+        if not 0 < steps * batch_size <= excerpts:
+            raise TrainingError(
+                f"{excerpts} training excerpts do not fill {max(steps, 1)} batches of {batch_size}. "
+                "Take more or longer songs, smaller batches, or fewer steps per epoch."
+            )
+        return steps
+
+    def _place(self, network: nn.Module) -> nn.Module:
+        return network.to(self.device) if self.objective.is_exact else in_channels_last(network, self.device)
+
+    def _new_inverters(self) -> dict[str, FeatureInverter]:
+        inverters = {}
+        for layer in self.layers:
+            # A seed per layer, so that a layer starts alike whichever others are trained beside it.
+            with own_chance(mix_seeds(self.seed, list(self.encoder.shapes).index(layer)), self.device):
+                inverters[layer] = self._place(FeatureInverter(self.specs[layer], self.variant))
+        return inverters
+
+    def _new_optimiser(self) -> torch.optim.Optimizer:
+        groups = []
         for layer, inverter in self.inverters.items():
-            arrays |= {f"current/{layer}/{name}": value for name, value in inverter.state_dict().items()}
-            arrays |= {f"best/{layer}/{name}": value for name, value in self.best[layer].items()}
-        arrays |= pack_adam(self.optimiser)
-        if self.adversary:
-            arrays |= self.adversary.arrays()
+            penalised, free = decayed_parameters(inverter)
+            # The gradient of beta * sum(w^2) is 2 beta w, which is what Adam's weight_decay adds.
+            groups.append({"params": penalised, "weight_decay": 2 * WEIGHT_DECAY, "layer": layer})
+            groups.append({"params": free, "weight_decay": 0.0, "layer": layer})
+        return self.objective.optimiser(groups, self.plan.learning_rate, self.device)
+
+    def _captures(self, wanted: bool | None) -> bool:
+        """Whether to record the update; an explicit wish that would give wrong results is refused."""
+        possible = self.objective.can_be_recorded and processes() == 1
+        if wanted and not possible:
+            raise TrainingError(
+                f"An update of several processes, or of the objective {self.objective.name!r}, cannot be recorded. "
+                "Leave out capture, or use one process and the objective 'joint' or 'input'."
+            )
+        return possible and self.device.type == "cuda" if wanted is None else wanted
+
+    # --- its state ---
+
+    def _identify(self) -> dict[str, Any]:
+        weights = torch.cat([value.flatten().float() for value in self.encoder.state_dict().values()])
+        return {
+            "layers": list(self.layers),
+            "variant": self.variant,
+            "objective": self.objective.name,
+            "plan": asdict(self.plan),
+            "seed": self.seed,
+            "precision": str(self.precision),
+            "detector": digest(weights),
+            "training_excerpts": self.train.digest,
+            "validation_excerpts": self.valid.digest,
+        } | self.objective.settings()
+
+    def pack(self) -> tuple[Tree, dict[str, Any]]:
+        """All that the rest of the run depends on."""
+        arrays: Tree = {
+            "current": {layer: inverter.state_dict() for layer, inverter in self.inverters.items()},
+            "best": self.best,
+            "adam": pack_adam(self.optimiser),
+            "adversary": self.companion.pack(),
+            "loss_sums": self.loss_sums,
+        }
         meta = {
-            "identity": self.identity,
             "epoch": self.epoch,
             "step": self.step,
             "rates": [self.rates[group["layer"]] for group in self.optimiser.param_groups],
             "history": [asdict(epoch) for epoch in self.history],
         }
-        save_state(self.state_path, arrays, meta)
+        return arrays, meta
 
-    def restore(self) -> None:
-        """Go back to the saved state.
-
-        Raises:
-            TrainingError: if the state is damaged or belongs to a run with other settings or data.
-        """
-        arrays, meta = load_state(self.state_path)
-        stored = meta.get("identity", {})
-        # A plan from before plans could say which epoch to keep kept the best.
-        stored["plan"] = {"keep": "best"} | stored.get("plan", {})
-        different = [key for key, value in self.identity.items() if stored.get(key) != value]
-        if different:
-            raise TrainingError(
-                f"The state {self.state_path} belongs to another run: {', '.join(different)} differ. "
-                "Use the same settings and data, or choose another folder."
-            )
-        parts: dict[str, dict[str, dict[str, Tensor]]] = {"current": {}, "best": {}, "adam": {}}
-        for name, value in arrays.items():
-            if name.partition("/")[0] in parts:
-                part, owner, rest = name.split("/", 2)
-                parts[part].setdefault(owner, {})[rest] = value
+    def unpack(self, arrays: Tree, meta: Mapping[str, Any]) -> None:
+        """Go back to where `pack` was called."""
         for layer, inverter in self.inverters.items():
-            inverter.load_state_dict(parts["current"][layer])
-            self.best[layer] = {name: value.to(self.train.device) for name, value in parts["best"][layer].items()}
-        averages = {int(number): values for number, values in parts["adam"].items()}
-        restore_adam(self.optimiser, averages, meta["rates"])
+            inverter.load_state_dict(arrays["current"][layer])
+            self.best[layer] = {name: value.to(self.device) for name, value in arrays["best"][layer].items()}
+        restore_adam(self.optimiser, arrays.get("adam", {}), meta["rates"])
         layers = [group["layer"] for group in self.optimiser.param_groups]
         self._set_rates(dict(zip(layers, meta["rates"], strict=True)))
         self.loss_sums.copy_(arrays["loss_sums"])
-        if self.adversary:
-            self.adversary.restore(arrays)
+        self.companion.unpack(arrays.get("adversary", {}))
         self.epoch, self.step = meta["epoch"], meta["step"]
         self.history = [Epoch(**epoch) for epoch in meta["history"]]
 
-    def result(self, finished: bool) -> FittedInverters:
+    def result(self, *, finished: bool) -> FittedInverters:
         """The inverters that are kept, so far, and the last ones."""
-        kept = self._inverters_with(self.best)
-        last = self._inverters_with({layer: inverter.state_dict() for layer, inverter in self.inverters.items()})
-        precision = str(self.precision).removeprefix("torch.")
-        memory = peak_memory(self.train.device)
-        return FittedInverters(kept, self.history, finished, self.plan.keep, precision, memory, last)
+        return FittedInverters(
+            inverters=self._inverters_with(self.best),
+            history=self.history,
+            finished=finished,
+            keep=self.plan.keep,
+            precision=str(self.precision).removeprefix("torch."),
+            settings=self.objective.settings(),
+            memory=peak_memory(self.device),
+            last=self._inverters_with({layer: inverter.state_dict() for layer, inverter in self.inverters.items()}),
+        )
 
-    def _inverters_with(self, weights: dict[str, dict[str, Tensor]]) -> dict[str, FeatureInverter]:
-        """New inverters in eval mode, free of what "released" changes in those under training."""
+    def _inverters_with(self, weights: Mapping[str, Mapping[str, Tensor]]) -> dict[str, FeatureInverter]:
+        """New inverters in eval mode, free of what the objective changed in those under training."""
         inverters = self._new_inverters()
         for layer, inverter in inverters.items():
             inverter.load_state_dict(weights[layer])
             inverter.eval()
         return inverters
-
-
-def _copy_of(module: nn.Module) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in module.state_dict().items()}

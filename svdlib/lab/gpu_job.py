@@ -27,15 +27,19 @@ from torch import Tensor, nn
 
 from svdlib.compute.devices import choose_device, device_name
 from svdlib.compute.npz import DAMAGE
-from svdlib.compute.storage import digest, load_state, save_state, write_atomically
-from svdlib.detector.excerpts import ExcerptBank, Songs
+from svdlib.compute.run_state import STATE_FILE, RunOptions, RunState
+from svdlib.compute.storage import digest, write_atomically
+from svdlib.detector.excerpts import ExcerptBank
 from svdlib.detector.model import SVDNet
-from svdlib.detector.training import DETECTOR_PROFILES, FittedDetector, fit_detector
+from svdlib.detector.training import FittedDetector, fit_detector
 from svdlib.errors import CorpusError, SvdlibError, TrainingError
-from svdlib.inversion.inverters import build_inverter
 from svdlib.inversion.nre import EvaluationPlan, LayerScore, evaluate_inverters
-from svdlib.inversion.plans import PROFILES, plan_under
-from svdlib.inversion.training import STATE_FILE, Epoch, FittedInverters, fit_inverters
+from svdlib.inversion.training import Epoch, FittedInverters
+from svdlib.songs.loading import Songs
+from svdlib.zoo.families import build_inverter
+from svdlib.zoo.fitting import fit_inverters
+from svdlib.zoo.objectives import find_objective
+from svdlib.zoo.profiles import DETECTOR_PROFILES, PROFILES
 
 STEPS_PER_NEPER = 64
 """Spectrograms travel as whole steps of 1/64 in natural-log units: an error of 0.005, far below what an ear or the
@@ -78,7 +82,7 @@ def prepare(corpus: str, path: Path) -> None:
         OutputError: if the file cannot be written.
     """
     from svdlib.songs.corpora import open_corpus
-    from svdlib.songs.corpora.songs import load_songs
+    from svdlib.songs.loading import load_songs
 
     opened = open_corpus(corpus)
     content: dict[str, np.ndarray] = {"corpus": _text({"name": corpus, "songs": len(opened.tracks)})}
@@ -178,11 +182,11 @@ def train(
     songs, _ = unpack(data, corpus)
     place = choose_device(device)
     identity = _identity(songs, profile, seed)
-    options = {"seed": seed, "resume": True}
+    options = RunOptions(seed=seed, device=place, precision="auto", resume=True)
     detector = _kept_detector(folder, identity)
     if detector is None:
-        where = {"device": place, "folder": folder / "detector", "minutes": minutes}
-        fitted = fit_detector(*songs.values(), plan=DETECTOR_PROFILES[profile], **where, **options)
+        where = options.with_settings(folder=folder / "detector", minutes=minutes)
+        fitted = fit_detector(*songs.values(), plan=DETECTOR_PROFILES[profile], options=where)
         if not fitted.finished:
             return False
         _keep_detector(folder, fitted, identity)
@@ -190,15 +194,14 @@ def train(
     network = detector.detector.to(place)
     train_bank, valid_bank = (_bank(songs[split], detector, place) for split in SPLITS)
     for variant, objective in runs:
-        if _kept(_run_folder(folder, (variant, objective)), identity) is not None:
+        if _kept_inverters(folder, (variant, objective), identity) is not None:
             continue
         left = minutes - (time.monotonic() - begun) / 60
         if left <= 0:
             return False
-        where = {"folder": _run_folder(folder, (variant, objective)), "minutes": left, "precision": "auto"}
-        plan = PROFILES[profile]
-        named = {"variant": variant, "objective": objective, "plan": plan}
-        fitted_inverters = fit_inverters(network, train_bank, valid_bank, **named, **where, **options)
+        where = options.with_settings(folder=_run_folder(folder, (variant, objective)), minutes=left)
+        named = {"variant": variant, "objective": objective, "plan": PROFILES[profile]}
+        fitted_inverters = fit_inverters(network, train_bank, valid_bank, **named, options=where)
         if not fitted_inverters.finished:
             return False
         scores = evaluate_inverters(network, fitted_inverters.inverters, valid_bank, EvaluationPlan(sets=10))
@@ -254,10 +257,11 @@ def collect(
     table = []
     for (variant, objective), (fitted, scores) in found.items():
         named = {"objective": objective, "precision": fitted.precision} | extra
-        plan = plan_under(objective, PROFILES[profile])
+        plan = find_objective(objective).plan(PROFILES[profile])
         if (variant, objective) in SHIPPED:
             paths += save_inverters(out, fitted, plan, origin | named, of_detector).values()
-        table.append({"variant": variant, "plan": asdict(plan), "nre": scores} | named)
+        nre = {layer: {"nre": each.nre, "ci95": each.ci95, "per_set": each.per_set} for layer, each in scores.items()}
+        table.append({"variant": variant, "plan": asdict(plan), "nre": nre} | named)
         table[-1] |= {"curves": {layer: fitted.record(layer) for layer in fitted.inverters}}
     text = json.dumps(as_json(origin | {"runs": table}), indent=1, allow_nan=False)
     write_atomically(out / TABLE_FILE, lambda file: file.write(text.encode()))
@@ -270,43 +274,37 @@ def collect(
 def _identity(songs: dict[str, Songs], profile: str, seed: int) -> dict[str, Any]:
     values = [torch.from_numpy(np.concatenate(songs[split].log_mels)) for split in SPLITS]
     plans = {"detector": asdict(DETECTOR_PROFILES[profile]), "inverters": asdict(PROFILES[profile])}
-    return json.loads(json.dumps({"data": [digest(each) for each in values], "plans": plans, "seed": seed}))
+    return {"data": [digest(each) for each in values], "plans": plans, "seed": seed}
 
 
 def _run_folder(folder: Path, run: tuple[str, str]) -> Path:
     return folder / f"inverters-{'-'.join(run)}"
 
 
-def _keep(folder: Path, arrays: dict[str, Tensor], meta: dict[str, Any]) -> None:
+def _kept_file(folder: Path, identity: dict[str, Any]) -> RunState:
+    return RunState(folder / KEPT_FILE, identity)
+
+
+def _keep(folder: Path, identity: dict[str, Any], arrays: dict[str, Tensor], meta: dict[str, Any]) -> None:
     """Write what a run has brought, and give up its state, which is four times as large."""
-    save_state(folder / KEPT_FILE, arrays, meta)
+    _kept_file(folder, identity).save(dict(arrays), meta)
     (folder / STATE_FILE).unlink(missing_ok=True)
 
 
-def _kept(folder: Path, identity: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    if not (folder / KEPT_FILE).is_file():
-        return None
-    arrays, meta = load_state(folder / KEPT_FILE)
-    different = [key for key, value in identity.items() if meta["identity"].get(key) != value]
-    if different:
-        raise TrainingError(f"{folder} belongs to another run: {', '.join(different)} differ. Choose another folder.")
-    return arrays, meta
-
-
 def _keep_detector(folder: Path, fitted: FittedDetector, identity: dict[str, Any]) -> None:
-    meta = {name: getattr(fitted, name) for name in ("threshold", "history", "finished", "keeps_best")}
-    _keep(folder / "detector", fitted.detector.state_dict(), meta | {"identity": identity})
+    meta = {name: getattr(fitted, name) for name in ("history", "finished", "keeps_best")}
+    meta |= {"threshold": fitted.detector.threshold}
+    _keep(folder / "detector", identity, fitted.detector.state_dict(), meta)
 
 
 def _kept_detector(folder: Path, identity: dict[str, Any]) -> FittedDetector | None:
-    kept = _kept(folder / "detector", identity)
-    if kept is None:
+    if not (folder / "detector" / KEPT_FILE).is_file():
         return None
-    arrays, meta = kept
+    arrays, meta = _kept_file(folder / "detector", identity).load()
     detector = SVDNet()
     detector.load_state_dict(arrays)
-    del meta["identity"]
-    return FittedDetector(detector.eval(), **meta)
+    detector.threshold = meta["threshold"]
+    return FittedDetector(detector.eval(), meta["history"], meta["finished"], meta["keeps_best"])
 
 
 def _keep_inverters(
@@ -318,21 +316,23 @@ def _keep_inverters(
 ) -> None:
     arrays = nn.ModuleDict(fitted.inverters).state_dict()
     meta = {"history": [asdict(epoch) for epoch in fitted.history], "keep": fitted.keep, "precision": fitted.precision}
-    meta |= {"nre": {layer: asdict(score) for layer, score in scores.items()}, "identity": identity}
-    _keep(_run_folder(folder, run), arrays, meta)
+    meta |= {"nre": {layer: asdict(score) for layer, score in scores.items()}}
+    _keep(_run_folder(folder, run), identity, arrays, meta)
 
 
 def _kept_inverters(
     folder: Path, run: tuple[str, str], identity: dict[str, Any]
-) -> tuple[FittedInverters, dict[str, Any]] | None:
-    kept = _kept(_run_folder(folder, run), identity)
-    if kept is None:
+) -> tuple[FittedInverters, dict[str, LayerScore]] | None:
+    place, (variant, objective) = _run_folder(folder, run), run
+    if not (place / KEPT_FILE).is_file():
         return None
-    arrays, meta = kept
-    inverters = {layer: build_inverter(layer, run[0]).eval() for layer in meta["nre"]}
+    arrays, meta = _kept_file(place, identity).load()
+    scores = {layer: LayerScore(**score) for layer, score in meta["nre"].items()}
+    inverters = {layer: build_inverter(layer, variant).eval() for layer in scores}
     nn.ModuleDict(inverters).load_state_dict(arrays)
     history = [Epoch(**epoch) for epoch in meta["history"]]
-    return FittedInverters(inverters, history, True, meta["keep"], meta["precision"]), meta["nre"]
+    settings = find_objective(objective).settings()
+    return FittedInverters(inverters, history, True, meta["keep"], meta["precision"], settings), scores
 
 
 # --- speed ---------------------------------------------------------------------------------------------------------

@@ -21,14 +21,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from svdlib.audio.log_mel import FRAME_RATE, N_BANDS
+from svdlib.audio.mel_axis import FRAME_RATE, N_BANDS, band_of_frequency
 from svdlib.detector.model import SVDNet
 from svdlib.errors import LayerError
 from svdlib.inversion.nre import mean_pairwise_distance, reconstruct, reconstruction_distances
-from svdlib.lab.analysis.measures import band_of_frequency, harmonic_match, onset_match
+from svdlib.lab.analysis.harmonics import harmonic_match
+from svdlib.lab.analysis.onsets import onset_match
 from svdlib.lab.figures.explorer import figure_panels
 from svdlib.lab.figures.gallery import PALETTE_COLOURS, Panel
-from svdlib.lab.figures.paper import COLOUR_MAP, STANDARDISED_LIMITS, TICKS_HZ
+from svdlib.lab.figures.spectrograms import COLOUR_MAP, STANDARDISED_LIMITS, TICKS_HZ
 
 PLAIN_FORM = (
     "This is the plain form of an interactive figure. With JavaScript one chooses one picture at a time, compares it "
@@ -43,7 +44,7 @@ class Measures:
     Attributes:
         probability: of singing, as the detector says when it is given this spectrogram.
         error: distance to the original, divided by the mean distance between two excerpts; 0 for the original itself.
-        onsets: onset match with the original, see `svdlib.lab.analysis.measures.onset_match`.
+        onsets: onset match with the original, see `svdlib.lab.analysis.onsets.onset_match`.
         harmonics: harmonic match with the original.
     """
 

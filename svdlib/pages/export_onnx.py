@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from svdlib.audio.mel_axis import EXCERPT_FRAMES, N_BANDS
 from svdlib.audio.standardizer import Standardizer
 from svdlib.compute.storage import write_atomically
-from svdlib.detector.model import EXCERPT_FRAMES, LAYER_SHAPES, LAYERS, N_BANDS, SVDNet
+from svdlib.detector.model import LAYER_SHAPES, LAYERS, SVDNet
 from svdlib.errors import OutputError
 from svdlib.inversion.inverters import FeatureInverter
 from svdlib.zoo.checkpoints import pretrained, pretrained_inverters

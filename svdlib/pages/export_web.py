@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from svdlib.audio.mel_axis import EXCERPT_FRAMES, N_BANDS
 from svdlib.compute.storage import write_atomically
-from svdlib.detector.model import EXCERPT_FRAMES, LAYER_SHAPES, LAYERS, N_BANDS, SVDNet
+from svdlib.detector.model import LAYER_SHAPES, LAYERS, SVDNet
 from svdlib.pages.export_onnx import require_onnx, to_onnx
 from svdlib.zoo.checkpoints import pretrained, pretrained_inverters
 
@@ -73,7 +74,7 @@ def export_web(folder: Path, variant: str = "aligned") -> list[Path]:
     require_onnx()
     detector, inverters = pretrained("detector"), pretrained_inverters(variant)
     constants = {
-        "threshold": detector.provenance["threshold"],
+        "threshold": detector.threshold,
         "mean": detector.standardizer.mean.tolist(),
         "std": detector.standardizer.std.tolist(),
         "variant": variant,

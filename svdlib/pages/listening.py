@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from svdlib.audio.log_mel import LogMel
+from svdlib.audio.mel_axis import DECIBELS_PER_NEPER
 from svdlib.errors import AudioError
-from svdlib.lab.analysis.measures import DECIBELS_PER_LOG_UNIT
 from svdlib.lab.figures.gallery import SHEET, Panel, as_data_uri
 
 AUDIBLE_DECIBELS = 60.0
@@ -44,9 +44,9 @@ def audible_difference(log_mel: Tensor, other: Tensor) -> float:
     """
     if log_mel.shape != other.shape:
         raise AudioError(f"Spectrograms of shapes {tuple(log_mel.shape)} and {tuple(other.shape)} cannot be compared.")
-    floor = float(log_mel.max()) - AUDIBLE_DECIBELS / DECIBELS_PER_LOG_UNIT
+    floor = float(log_mel.max()) - AUDIBLE_DECIBELS / DECIBELS_PER_NEPER
     difference = log_mel.double().clamp(min=floor) - other.double().clamp(min=floor)
-    return float(difference.square().mean().sqrt()) * DECIBELS_PER_LOG_UNIT
+    return float(difference.square().mean().sqrt()) * DECIBELS_PER_NEPER
 
 
 @dataclass(frozen=True)

@@ -17,16 +17,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from svdlib.audio.log_mel import EXCERPT_SAMPLES, FRAME_RATE, LogMel, load_song
+from svdlib.audio.files import load_song
+from svdlib.audio.log_mel import LogMel
+from svdlib.audio.mel_axis import EXCERPT_FRAMES, EXCERPT_SAMPLES, FRAME_RATE
 from svdlib.compute.devices import choose_device
-from svdlib.detector.model import CENTRE_FRAME, EXCERPT_FRAMES, SVDNet
-from svdlib.detector.training import predict
-from svdlib.errors import AudioError, OutputError, SvdlibError
-from svdlib.inversion.nre import smooth
-from svdlib.invert import excerpt_at, surest_singing
+from svdlib.detector.model import CENTRE_FRAME, SVDNet
+from svdlib.detector.moments import excerpt_at, surest_singing
+from svdlib.detector.prediction import predict
+from svdlib.detector.scores import smooth
+from svdlib.errors import AudioError, PackageError, SvdlibError
 from svdlib.lab.figures.gallery import Panel, inversion_panels
 from svdlib.lab.figures.style import layer_title
 from svdlib.pages.explorer import compare, explorer_data, front_end
+from svdlib.songs.corpora import open_corpus
 from svdlib.zoo.checkpoints import pretrained, pretrained_inverters
 
 if TYPE_CHECKING:
@@ -37,7 +40,7 @@ COMPARED_EXCERPTS = 16
 
 
 def explore(
-    song: str | os.PathLike | np.ndarray | None = None,
+    song: str | os.PathLike[str] | np.ndarray | None = None,
     *,
     at: Sequence[float] = (),
     detector: SVDNet | None = None,
@@ -62,7 +65,7 @@ def explore(
         AudioError: the song cannot be used, or no excerpt has its centre at one of the times.
         DeviceError: the device is not there.
         LayerError: there is no such family.
-        OutputError: the package `anywidget` is not installed.
+        PackageError: `anywidget` is not installed.
     """
     place = choose_device(device)
     network = (detector or pretrained("detector")).to(place).eval()
@@ -151,7 +154,7 @@ def load_upload(name: str, content: bytes) -> np.ndarray:
         content: what is in it.
 
     Raises:
-        AudioError: as for `svdlib.audio.log_mel.load_song`.
+        AudioError: as for `svdlib.audio.files.load_song`.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sound"
@@ -163,10 +166,8 @@ def load_upload(name: str, content: bytes) -> np.ndarray:
             raise AudioError(str(error).replace(str(path), name)) from error
 
 
-def _samples_of(song: str | os.PathLike | np.ndarray | None) -> tuple[str, np.ndarray]:
+def _samples_of(song: str | os.PathLike[str] | np.ndarray | None) -> tuple[str, np.ndarray]:
     if song is None:
-        from svdlib.songs.corpora import open_corpus
-
         track = open_corpus("synthetic").split("test")[0]
         return track.name, track.load()
     return ("your samples", song) if isinstance(song, np.ndarray) else (Path(song).name, load_song(song))
@@ -181,7 +182,7 @@ def _widget_class() -> Callable[[Session], "AnyWidget"]:
     try:
         import anywidget
     except ImportError:
-        raise OutputError("The explorer in a notebook needs the package anywidget: pip install anywidget") from None
+        raise PackageError("The explorer in a notebook needs the package anywidget: pip install anywidget") from None
     import traitlets
 
     class ExplorerWidget(anywidget.AnyWidget):

@@ -24,12 +24,11 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
+from svdlib.audio.mel_axis import EXCERPT_FRAMES, band_frequencies
 from svdlib.audio.spectra import compress, mel_magnitudes, scale_axes
 from svdlib.audio.standardizer import Standardizer
 from svdlib.detector.augmentation import NEPER_PER_DECIBEL
-from svdlib.detector.model import EXCERPT_FRAMES
 from svdlib.errors import TrainingError
-from svdlib.lab.analysis.measures import band_frequencies
 
 FILTER_HZ = (150.0, 8000.0)
 """The centre of a random filter is drawn evenly on the logarithmic scale between these."""

@@ -14,7 +14,6 @@ The standardisation is not part of a detector's file; Schlüter and Grill's code
 """
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -23,12 +22,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from svdlib.audio.standardizer import N_BANDS
+from svdlib.audio.mel_axis import N_BANDS
 from svdlib.compute.npz import Archive, Header
 from svdlib.detector.model import LAYERS, SVDNet, check_layer
 from svdlib.errors import WeightsError
-from svdlib.inversion.inverters import NORM_EPSILON, FeatureInverter, build_inverter
-from svdlib.zoo.checkpoints import DETECTOR_FILE, save_weights, weights_name
+from svdlib.inversion.inverters import NORM_EPSILON, FeatureInverter
+from svdlib.paper.inverters import PUBLISHED
 
 PREFIXES = ("param", "arr_")
 """How arrays are named: as the authors do, or as NumPy does where no names are given."""
@@ -96,7 +95,7 @@ def load_lasagne(
     """Read the authors' detector or one of their inverters from its `.npz` file.
 
     Nothing is unpickled. The networks compute what they compute in Lasagne, up to the rounding of single precision.
-    `.provenance` names the file and its digest; a detector's has no "threshold", since the file has none.
+    `.provenance` names the file and its digest; a detector has no threshold of its own choice, since the file has none.
 
     Args:
         path: the file, its arrays float32 or float64, shapes as `layout` says.
@@ -119,7 +118,7 @@ def load_lasagne(
     state = _read_state(archive, network)
     provenance: dict[str, Any] = {
         "source": "weights file of Lasagne",
-        "network": _describe(layer),
+        "network": describe_network(layer),
         "file": archive.path.name,
         "sha256": archive.sha256,
         "licence": "unknown; the authors of the file decide",
@@ -143,59 +142,6 @@ def read_state(path: str | os.PathLike, layer: str | None = None) -> dict[str, T
     return _read_state(Archive(Path(path)), _build(layer))
 
 
-def convert_lasagne(
-    paths: Sequence[str | os.PathLike],
-    folder: str | os.PathLike,
-    *,
-    layer: str | None = None,
-    standardizer: str | os.PathLike | None = None,
-    threshold: float | None = None,
-) -> list[Path]:
-    """Write Lasagne files anew as weights files of svdlib, exactly, so that everything else can use them.
-
-    Inverters that are converted together with their detector remember it, and are refused with another one. Converted
-    alone they can't: nothing in an inverter's file says whose features it was trained on.
-
-    Args:
-        paths: files of a detector, of inverters, or of both; which network each holds is known from its arrays.
-        folder: where to write `detector.safetensors` and `published-LAYER.safetensors`.
-        layer: the layer whose inverter a single file must hold; an error then says which array is wrong.
-        standardizer: as for `load_lasagne`; a detector needs it here.
-        threshold: the smoothed probability above which a frame counts as sung; a detector needs it.
-
-    Returns:
-        The files written, the detector's first.
-
-    Raises:
-        LayerError: if the layer does not exist.
-        WeightsError: as `load_lasagne`, or if a detector lacks standardizer or threshold, one of them is given without
-            a detector, or two files hold the same network.
-        OutputError: if a file cannot be written.
-    """
-    if layer is not None and len(paths) != 1:
-        raise WeightsError(f"A layer is named, {layer}, but {len(paths)} files. Name one, or leave the layer out.")
-    found: dict[str | None, Path] = {}
-    for path in map(Path, paths):
-        held = recognise(path) if layer is None else check_layer(layer)
-        if held in found:
-            raise WeightsError(f"{found[held]} and {path} both hold the {_describe(held)}. Leave one out.")
-        found[held] = path
-    _check_detector_options(found.get(None), standardizer, threshold)
-    networks: dict[Path, SVDNet | FeatureInverter] = {}
-    origin: dict[str, Any] = {}
-    if None in found:
-        detector = load_lasagne(found[None], standardizer=standardizer)
-        detector.provenance |= {"threshold": threshold}
-        networks[Path(folder, DETECTOR_FILE)], origin = detector, {"detector": detector.provenance}
-    for held in (held for held in LAYERS if held in found):
-        inverter = load_lasagne(found[held], held)
-        inverter.provenance |= origin
-        networks[Path(folder, weights_name(held, inverter.variant))] = inverter
-    for path, network in networks.items():
-        save_weights(path, network, network.provenance, exact=True)
-    return list(networks)
-
-
 def recognise(path: str | os.PathLike) -> str | None:
     """Tell from its arrays which network a Lasagne file holds: a layer for its inverter, None for the detector.
 
@@ -213,27 +159,12 @@ def recognise(path: str | os.PathLike) -> str | None:
 
 
 def _build(layer: str | None) -> SVDNet | FeatureInverter:
-    return SVDNet() if layer is None else build_inverter(check_layer(layer))
+    return SVDNet() if layer is None else FeatureInverter(PUBLISHED[check_layer(layer)], "published")
 
 
-def _describe(layer: str | None) -> str:
+def describe_network(layer: str | None) -> str:
+    """What the network of a layer, or with None the detector, is called in messages."""
     return "detector" if layer is None else f"published inverter of {layer}"
-
-
-def _check_detector_options(
-    detector: Path | None, standardizer: str | os.PathLike | None, threshold: float | None
-) -> None:
-    options = {"the standardisation (--standardizer FILE)": standardizer, "the threshold (--threshold P)": threshold}
-    given = [name for name, value in options.items() if value is not None]
-    missing = [name for name, value in options.items() if value is None]
-    if detector is None and given:
-        raise WeightsError(f"Only a detector has {' and '.join(given)}, and no file holds one. Leave it out.")
-    if detector is not None and missing:
-        raise WeightsError(
-            f"{detector} holds a detector, whose file lacks {' and '.join(missing)}. Name what it was trained with."
-        )
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise WeightsError(f"The threshold is a probability, so from 0 to 1, not {threshold:g}.")
 
 
 def _prefix(archive: Archive) -> str:
@@ -274,7 +205,7 @@ def _read_state(archive: Archive, network: SVDNet | FeatureInverter) -> dict[str
 
 def _check_arrays(archive: Archive, wanted: dict[str, Place], layer: str | None) -> dict[str, Header]:
     """Make sure that a file has the wanted arrays and no other, each of its shape, before any is read."""
-    path, title = archive.path, f"The {_describe(layer)} has {len(wanted)} arrays"
+    path, title = archive.path, f"The {describe_network(layer)} has {len(wanted)} arrays"
     missing = [f"{name} ({place})" for name, place in wanted.items() if name not in archive.names]
     extra = [name for name in archive.names if name not in wanted]
     headers = {} if missing or extra else {name: archive.header(name) for name in wanted}
@@ -283,8 +214,8 @@ def _check_arrays(archive: Archive, wanted: dict[str, Place], layer: str | None)
         return headers
     for other in _networks_like(archive):
         remedy = "without a layer" if other is None else f"with the layer {other}"
-        raise WeightsError(f"{path} has the arrays of the {_describe(other)}, not of the {_describe(layer)}. "
-                           f"Read it {remedy}.")  # fmt: skip
+        held, wanted_one = describe_network(other), describe_network(layer)
+        raise WeightsError(f"{path} has the arrays of the {held}, not of the {wanted_one}. Read it {remedy}.")
     if missing:
         raise WeightsError(f"{path} lacks {_some(missing)}. {title}.")
     if extra:

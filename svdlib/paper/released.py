@@ -1,19 +1,28 @@
 """The training step of the released code, where it differs from the paper or from PyTorch.
 
-Mishra, Sturm and Dixon trained their inverters with Lasagne. With `objective="released"` the training takes from here:
-Adam with its epsilon in another place, running averages of batch normalisation that are taken over 1/deviation and
-moved twice per batch, and a rule for the learning rate that compares losses cut off after two decimals. All of it
-follows the definitions; nothing of the released code is used.
+Mishra, Sturm and Dixon trained their inverters with Lasagne. The objective "released" brings together what is in their
+step: a feature loss without gradient, Adam with its epsilon in another place, running averages of batch normalisation
+that are taken over 1/deviation and moved twice per batch, and a rule for the learning rate that compares losses cut off
+after two decimals. All of it follows the definitions; nothing of the released code is used.
 """
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from svdlib.compute.batch_norm import SharedBatchNorm, batch_moments
+from svdlib.inversion.objectives import (
+    WEIGHT_DECAY,
+    Comparator,
+    Objective,
+    decayed_parameters,
+    reconstruction_losses,
+)
+from svdlib.inversion.plans import TrainingPlan
 
 AVERAGES_PER_BATCH = 2
 """The released step runs the inverter twice per batch, once only for the comparator; both move the averages."""
@@ -98,3 +107,64 @@ def stalled_when_truncated(losses: Sequence[float]) -> bool:
     """
     before, last = [0.0, *losses][-2:]
     return int(100 * before) == int(100 * last)
+
+
+@torch.no_grad()
+def weight_penalty(inverter: nn.Module, beta: float = WEIGHT_DECAY) -> Tensor:
+    """The value of the last term of equation 3, a scalar: beta times the sum of the squared penalised parameters."""
+    penalised, _ = decayed_parameters(inverter)
+    return beta * torch.stack([parameter.square().sum() for parameter in penalised]).sum()
+
+
+@dataclass(frozen=True)
+class ReleasedPlan(TrainingPlan):
+    """A plan under the rules of the released code: its own schedule, "truncated", and the last epoch is kept."""
+
+    schedules: ClassVar[tuple[str, ...]] = ("truncated",)
+
+    schedule: str = "truncated"
+    keep: str = "last"
+
+    def next_rate(self, losses: Sequence[float], rates: Sequence[float]) -> float:
+        """Half of the last step size if the loss has stalled, see `stalled_when_truncated`."""
+        return rates[-1] / 2 if stalled_when_truncated(losses) else rates[-1]
+
+
+@dataclass(frozen=True)
+class Released(Objective):
+    """The step of the released code, whose feature loss has a value and no gradient."""
+
+    name: ClassVar[str] = "released"
+    can_be_recorded: ClassVar[bool] = False  # Adam's epsilon is another number at each update
+    is_exact: ClassVar[bool] = True  # it is there for comparison
+
+    def plan(self, plan: TrainingPlan) -> TrainingPlan:
+        """The same plan under the rules of the released code."""
+        return ReleasedPlan(**asdict(plan) | {"schedule": "truncated", "keep": "last"})
+
+    def prepare(self, inverter: nn.Module) -> nn.Module:
+        """Let batch normalisation keep its averages as Lasagne does."""
+        return average_as_released(inverter)
+
+    def optimiser(self, groups: Iterable[dict[str, Any]], rate: float, device: torch.device) -> torch.optim.Optimizer:
+        """Lasagne's Adam."""
+        return LasagneAdam(groups, lr=rate, fused=True, capturable=device.type == "cuda")
+
+    def compares(self, *, learning: bool) -> bool:
+        """Only when learning: the released code validates on the input loss alone."""
+        return learning
+
+    def losses(
+        self, x: Tensor, theta_x: Tensor | None, reconstructions: Mapping[str, Tensor], comparator: Comparator
+    ) -> dict[str, Tensor]:
+        """Both losses; the inverter learns from the input loss alone."""
+        return reconstruction_losses(x, theta_x, reconstructions, without_gradient(comparator))
+
+    def reported(self, losses: Tensor, inverters: Iterable[nn.Module]) -> Tensor:
+        """The losses with the penalty of the weights: the rule for the rate looks at all terms."""
+        return losses + torch.stack([weight_penalty(inverter) for inverter in inverters])
+
+
+def without_gradient(comparator: Comparator) -> Comparator:
+    """The comparator as the released code has it: its feature of a reconstruction enters the loss as plain numbers."""
+    return torch.no_grad()(comparator)

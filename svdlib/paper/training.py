@@ -8,13 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from svdlib.audio.mel_axis import EXCERPT_FRAMES
 from svdlib.audio.spectra import unpack
 from svdlib.audio.standardizer import Standardizer
 from svdlib.compute.storage import digest
-from svdlib.detector.excerpts import Songs
-from svdlib.detector.model import CENTRE_FRAME, EXCERPT_FRAMES
-from svdlib.errors import CorpusError, TrainingError
+from svdlib.detector.model import CENTRE_FRAME
+from svdlib.detector.segments import end_to_end
+from svdlib.errors import CorpusError, PlanError
 from svdlib.paper.augmentation import PublishedAugmentation
+from svdlib.songs.loading import Songs
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,12 @@ class PublishedPlan:
     augmentation: PublishedAugmentation = PublishedAugmentation()
 
     keeps_best: ClassVar[bool] = False
+    needs_spectra: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for name in ("epochs", "steps_per_epoch", "batch_size", "learning_rate", "momentum", "decay", "decay_every"):
             if not getattr(self, name) > 0:
-                raise TrainingError(f"{name} must be positive, not {getattr(self, name)}.")
+                raise PlanError(f"{name} must be positive, not {getattr(self, name)}.")
 
     def optimiser(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Make the optimiser of a run."""
@@ -61,12 +64,16 @@ class PublishedPlan:
         """Step size after so many updates."""
         return self.learning_rate * self.decay ** (updates // self.decay_every)
 
+    def batches(self, songs: Songs, device: torch.device) -> "SpectrumBatches":
+        """Get ready to draw excerpts from the spectra of the training songs."""
+        return SpectrumBatches(songs, self, device)
+
 
 class SpectrumBatches:
     """Random excerpts of songs, augmented as published, from spectra that stay on the device.
 
     Attributes:
-        digests: tells these songs' spectra from those of other songs.
+        digests: what tells these songs from others.
     """
 
     def __init__(self, songs: Songs, plan: PublishedPlan, device: torch.device) -> None:
@@ -78,12 +85,13 @@ class SpectrumBatches:
         if not songs.spectra:
             raise CorpusError(
                 "Training as published changes linear-frequency spectra, and these songs hold only log-mels. "
-                "Add them with svdlib.songs.corpora.songs.with_spectra."
+                "Add them with svdlib.songs.loading.with_spectra."
             )
         self.plan, self.device = plan, device
         self.margin = plan.augmentation.margin()
         self.spectra = torch.cat([torch.as_tensor(song) for song in songs.spectra]).to(device)
-        self.digests = [digest(self.spectra)]
+        labels = torch.as_tensor(np.concatenate(songs.labels), dtype=torch.float32)
+        self.digests = [digest(part) for part in (end_to_end(songs.log_mels, device), labels, self.spectra)]
         lengths = np.array([len(song) for song in songs.spectra])
         ends = np.cumsum(lengths)
         begins = ends - lengths

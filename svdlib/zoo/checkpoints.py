@@ -6,9 +6,10 @@ with in single precision.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,8 @@ from torch import Tensor, nn
 from svdlib.compute.storage import write_atomically
 from svdlib.detector.model import LAYERS, SVDNet, check_layer
 from svdlib.errors import WeightsError
-from svdlib.inversion.inverters import FeatureInverter, build_inverter
+from svdlib.inversion.inverters import FeatureInverter
+from svdlib.zoo.families import build_inverter
 
 FORMAT = "svdlib-weights-1"
 DETECTOR_FILE = "detector.safetensors"
@@ -52,8 +54,10 @@ def load_detector(path: Path) -> SVDNet:
         WeightsError: if the file is missing, damaged, or holds something else.
     """
     detector = _load(Path(path), SVDNet())
-    if not isinstance(detector.provenance.get("threshold"), int | float):
+    threshold = detector.provenance.get("threshold")
+    if not isinstance(threshold, int | float):
         raise WeightsError(f"{path} lacks the detector's threshold in its provenance. Train it again.")
+    detector.threshold = float(threshold)
     return detector
 
 
@@ -65,6 +69,18 @@ def load_inverter(path: Path, layer: str, variant: str = "published") -> Feature
         WeightsError: if the file is missing, damaged, or holds something else.
     """
     return _load(Path(path), build_inverter(layer, variant))
+
+
+@overload
+def pretrained(kind: Literal["detector"]) -> SVDNet: ...
+
+
+@overload
+def pretrained(kind: Literal["inverter"], *, layer: str, variant: str = "published") -> FeatureInverter: ...
+
+
+@overload
+def pretrained(kind: str, *, layer: str | None = None, variant: str = "published") -> SVDNet | FeatureInverter: ...
 
 
 def pretrained(kind: str, *, layer: str | None = None, variant: str = "published") -> SVDNet | FeatureInverter:
@@ -92,6 +108,56 @@ def pretrained(kind: str, *, layer: str | None = None, variant: str = "published
 def pretrained_inverters(variant: str = "published") -> dict[str, FeatureInverter]:
     """Load all eight inverters of a family that come with the package, shallow to deep."""
     return {layer: pretrained("inverter", layer=layer, variant=variant) for layer in LAYERS}
+
+
+def open_detector(weights: str | PathLike[str] | None) -> SVDNet:
+    """The detector of a weights file, or the packaged one.
+
+    Raises:
+        WeightsError: if the file is missing, damaged, or holds something else.
+    """
+    return load_detector(Path(weights)) if weights else pretrained("detector")
+
+
+def family_in(weights: str | PathLike[str] | None) -> str:
+    """Which family of inverters to show when none is named: the aligned ones, or what a folder holds instead."""
+    held = weights is None or (Path(weights) / weights_name(LAYERS[0], "aligned")).is_file()
+    return "aligned" if held else "published"
+
+
+def open_inverters(
+    weights: str | PathLike[str] | None,
+    detector: SVDNet,
+    layers: Sequence[str] = LAYERS,
+    variant: str = "published",
+) -> dict[str, FeatureInverter]:
+    """The inverters in a folder, or the packaged ones, where the detector computes.
+
+    Raises:
+        WeightsError: if one is missing, damaged, or was trained for another detector.
+    """
+    device = detector.standardizer.mean.device
+    inverters = {}
+    for layer in layers:
+        path = Path(weights) / weights_name(layer, variant) if weights else None
+        inverter = load_inverter(path, layer, variant) if path else pretrained("inverter", layer=layer, variant=variant)
+        check_belongs(layer, inverter, detector)
+        inverters[layer] = inverter.to(device)
+    return inverters
+
+
+def check_belongs(layer: str, inverter: FeatureInverter, detector: SVDNet) -> None:
+    """Make sure that an inverter was trained on the features of this very detector.
+
+    Raises:
+        WeightsError: if it was trained for another one.
+    """
+    trained_for = inverter.provenance.get("detector")
+    if trained_for is not None and trained_for != detector.provenance:
+        raise WeightsError(
+            f"The inverter of {layer} was trained for another detector. Name that one with --detector FILE, "
+            "or the inverters of this one with --weights FOLDER."
+        )
 
 
 def weights_name(layer: str, variant: str) -> str:

@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from rights import needs_rights, not_root
 
 from svdlib.audio import containers, decoding
-from svdlib.audio import log_mel as audio
+from svdlib.audio.files import encode_mp3, load_audio, load_song, save_audio
+from svdlib.audio.log_mel import LogMel
+from svdlib.audio.mel_axis import EXCERPT_FRAMES, EXCERPT_SAMPLES, FRAME_RATE, HOP_LENGTH, SAMPLE_RATE, mel_filterbank
+from svdlib.audio.sonify import _undo_mel_filters, sonify
 from svdlib.errors import AudioError, OutputError
 
 FORMATS = ["wav", "aiff", "flac", "ogg", "mp3"]
@@ -50,13 +53,13 @@ def slow_log_mel(samples):
 
 
 def test_constants_fit_each_other():
-    assert audio.FRAME_RATE * audio.HOP_LENGTH == audio.SAMPLE_RATE
-    assert audio.EXCERPT_SAMPLES == 36934
-    assert len(audio.LogMel()(torch.zeros(audio.EXCERPT_SAMPLES))) == audio.EXCERPT_FRAMES
+    assert FRAME_RATE * HOP_LENGTH == SAMPLE_RATE
+    assert EXCERPT_SAMPLES == 36934
+    assert len(LogMel()(torch.zeros(EXCERPT_SAMPLES))) == EXCERPT_FRAMES
 
 
 def test_filterbank_equals_slow_rewrite():
-    filters = audio.mel_filterbank()
+    filters = mel_filterbank()
     assert filters.shape == (513, 80) and filters.dtype == np.float64
     np.testing.assert_allclose(filters, slow_filterbank(), rtol=0, atol=1e-12)
     np.testing.assert_allclose(filters.sum(axis=0), 1)
@@ -66,51 +69,51 @@ def test_filterbank_equals_slow_rewrite():
 def test_log_mel_equals_slow_float64_rewrite(melody):
     samples = melody[:20000]
     expected = slow_log_mel(samples)
-    log_mel = audio.LogMel()(torch.from_numpy(samples))
+    log_mel = LogMel()(torch.from_numpy(samples))
     assert log_mel.dtype == torch.float32 and log_mel.shape == ((20000 - 1024) // 315 + 1, 80)
     np.testing.assert_allclose(log_mel, expected, rtol=0, atol=1e-4)
 
 
 def test_log_mel_is_exact_for_quiet_bands_beside_a_loud_tone():
     tone = np.sin(2 * np.pi * 100 * np.arange(22050) / 22050).astype(np.float32)
-    np.testing.assert_allclose(audio.LogMel()(tone), slow_log_mel(tone), rtol=0, atol=1e-4)
-    single = audio.LogMel().float()(tone).numpy()
+    np.testing.assert_allclose(LogMel()(tone), slow_log_mel(tone), rtol=0, atol=1e-4)
+    single = LogMel().float()(tone).numpy()
     assert np.abs(single - slow_log_mel(tone)).max() > 1e-3, "float64 is not needed any more"
 
 
 def test_log_mel_in_chunks_equals_the_whole(melody, monkeypatch):
-    whole = audio.LogMel()(melody)
-    monkeypatch.setattr(audio, "CHUNK_FRAMES", 7)
-    np.testing.assert_array_equal(audio.LogMel()(melody), whole)
+    whole = LogMel()(melody)
+    monkeypatch.setattr("svdlib.audio.log_mel.CHUNK_FRAMES", 7)
+    np.testing.assert_array_equal(LogMel()(melody), whole)
 
 
 def test_log_mel_takes_batches_and_gives_gradients(melody):
     batch = torch.from_numpy(melody[:8000]).reshape(2, 4000).requires_grad_()
-    log_mel = audio.LogMel()(batch)
+    log_mel = LogMel()(batch)
     assert log_mel.shape == (2, 10, 80)
-    np.testing.assert_allclose(log_mel[1].detach(), audio.LogMel()(melody[4000:8000]), atol=1e-5)
+    np.testing.assert_allclose(log_mel[1].detach(), LogMel()(melody[4000:8000]), atol=1e-5)
     log_mel.sum().backward()
     assert torch.isfinite(batch.grad).all() and batch.grad.abs().sum() > 0
 
 
 def test_log_mel_keeps_double_precision(melody):
-    assert audio.LogMel()(melody.astype(np.float64)).dtype == torch.float64
+    assert LogMel()(melody.astype(np.float64)).dtype == torch.float64
 
 
 def test_log_mel_of_silence_is_the_floor():
-    np.testing.assert_allclose(audio.LogMel()(torch.zeros(2048)), np.log(1e-7), rtol=1e-6)
+    np.testing.assert_allclose(LogMel()(torch.zeros(2048)), np.log(1e-7), rtol=1e-6)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_log_mel_on_gpu_equals_cpu(melody):
-    on_gpu = audio.LogMel().to("cuda")(torch.from_numpy(melody).cuda())
-    np.testing.assert_allclose(on_gpu.cpu(), audio.LogMel()(melody), rtol=0, atol=1e-4)
+    on_gpu = LogMel().to("cuda")(torch.from_numpy(melody).cuda())
+    np.testing.assert_allclose(on_gpu.cpu(), LogMel()(melody), rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("samples", [torch.zeros(1023), torch.zeros(2048, dtype=torch.int16), torch.tensor(0.0)])
 def test_log_mel_refuses_too_few_and_whole_numbers(samples):
     with pytest.raises(AudioError, match="samples of"):
-        audio.LogMel()(samples)
+        LogMel()(samples)
 
 
 # --- reading files ---
@@ -118,7 +121,7 @@ def test_log_mel_refuses_too_few_and_whole_numbers(samples):
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_every_format_gives_the_melody_back(song_file, melody, suffix):
-    samples = audio.load_song(song_file(f"song.{suffix}"))
+    samples = load_song(song_file(f"song.{suffix}"))
     assert samples.dtype == np.float32 and samples.shape == melody.shape and samples.flags.c_contiguous
     lossless = suffix not in ("ogg", "mp3")
     assert np.abs(samples - melody).mean() < (1e-4 if lossless else 1e-2)
@@ -128,7 +131,7 @@ def test_every_format_gives_the_melody_back(song_file, melody, suffix):
 @pytest.mark.parametrize("rate", [8000, 11025, 44100, 48000, 96000, 192000])
 def test_every_rate_becomes_22050_hz(song_file, rate):
     tone = np.sin(2 * np.pi * 1000 * np.arange(2 * rate) / rate).astype(np.float32) * 0.5
-    samples = audio.load_audio(song_file(samples=tone, rate=rate))
+    samples = load_audio(song_file(samples=tone, rate=rate))
     assert len(samples) == 44100
     expected = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(44100) / 22050)
     assert np.abs(samples - expected)[500:-500].max() < 1e-3
@@ -136,18 +139,18 @@ def test_every_rate_becomes_22050_hz(song_file, rate):
 
 def test_eight_channels_are_averaged(song_file):
     channels = np.random.default_rng(0).uniform(-0.5, 0.5, (4000, 8))
-    samples = audio.load_audio(song_file(samples=channels, subtype="FLOAT"))
+    samples = load_audio(song_file(samples=channels, subtype="FLOAT"))
     np.testing.assert_allclose(samples, channels.mean(axis=1), atol=1e-6)
 
 
 def test_long_files_are_read_in_blocks(song_file, melody, monkeypatch):
     monkeypatch.setattr(decoding, "BLOCK_FRAMES", 1000)
-    np.testing.assert_allclose(audio.load_audio(song_file()), melody, atol=1e-4)
+    np.testing.assert_allclose(load_audio(song_file()), melody, atol=1e-4)
 
 
 def test_the_content_counts_not_the_suffix(song_file, melody):
     path = song_file("song.flac")
-    assert len(audio.load_audio(path.rename(path.with_suffix(".mp3")))) == len(melody)
+    assert len(load_audio(path.rename(path.with_suffix(".mp3")))) == len(melody)
 
 
 def test_wav_of_open_length_is_read(song_file, melody):
@@ -155,12 +158,12 @@ def test_wav_of_open_length_is_read(song_file, melody):
     data = bytearray(path.read_bytes())
     data[4:8] = data[40:44] = b"\xff\xff\xff\xff"
     path.write_bytes(data)
-    np.testing.assert_allclose(audio.load_audio(path), melody, atol=1e-4)
+    np.testing.assert_allclose(load_audio(path), melody, atol=1e-4)
 
 
 def test_long_wav_with_64_bit_sizes(song_file, melody):
     path = song_file("song.rf64", format="RF64", subtype="PCM_16")
-    np.testing.assert_allclose(audio.load_audio(path), melody, atol=1e-4)
+    np.testing.assert_allclose(load_audio(path), melody, atol=1e-4)
     path.write_bytes(path.read_bytes()[:-1000])
     assert_refused(path, "cut short")
 
@@ -192,7 +195,7 @@ def mp3_of(samples, rate):
 # --- bad files ---
 
 
-def assert_refused(path, reason, load=audio.load_audio):
+def assert_refused(path, reason, load=load_audio):
     with pytest.raises(AudioError) as error:
         load(path)
     message = str(error.value)
@@ -269,7 +272,7 @@ def test_mp3_header_that_counts_its_own_frame_is_accepted(song_file, melody):
     place = max(data.find(b"Xing"), data.find(b"Info")) + 8
     struct.pack_into(">I", data, place, struct.unpack_from(">I", data, place)[0] + 1)
     path.write_bytes(data)
-    assert abs(len(audio.load_audio(path)) - len(melody)) <= 1152
+    assert abs(len(load_audio(path)) - len(melody)) <= 1152
 
 
 @pytest.mark.parametrize("suffix", ["flac", "ogg"])
@@ -288,7 +291,7 @@ def test_damaged_header(song_file, suffix):
     data[4:60] = bytes(56)
     path.write_bytes(data)
     with pytest.raises(AudioError):
-        audio.load_audio(path)
+        load_audio(path)
 
 
 @pytest.mark.parametrize("suffix", ["mp3", "flac"])
@@ -316,15 +319,15 @@ def test_other_sound_formats(song_file):
 
 
 def test_song_shorter_than_an_excerpt(song_file, melody):
-    assert len(audio.load_song(song_file(samples=melody[:36934]))) == 36934
-    assert_refused(song_file(samples=melody[:36933]), "too short", load=audio.load_song)
-    assert len(audio.load_audio(song_file(samples=melody[:36933]))) == 36933
+    assert len(load_song(song_file(samples=melody[:36934]))) == 36934
+    assert_refused(song_file(samples=melody[:36933]), "too short", load=load_song)
+    assert len(load_audio(song_file(samples=melody[:36933]))) == 36933
 
 
 def test_digital_silence(song_file):
-    assert_refused(song_file(samples=np.zeros(50000)), "silence", load=audio.load_song)
+    assert_refused(song_file(samples=np.zeros(50000)), "silence", load=load_song)
     faint = np.full(50000, 2**-15, dtype=np.float32)
-    assert len(audio.load_song(song_file("faint.wav", samples=faint))) == 50000
+    assert len(load_song(song_file("faint.wav", samples=faint))) == 50000
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -341,7 +344,7 @@ def test_damage_anywhere_gives_sound_or_a_clear_error(song_file, melody, suffix,
         data[int(place * (200 if magic else len(data)))] = value
     path.write_bytes(data[: int(cut * len(data))])
     try:
-        samples = audio.load_audio(path)
+        samples = load_audio(path)
     except AudioError as error:
         assert str(path) in str(error)
     else:
@@ -352,11 +355,11 @@ def test_damage_anywhere_gives_sound_or_a_clear_error(song_file, melody, suffix,
 
 
 def test_sonify_comes_close_to_the_original(melody):
-    excerpt = melody[: audio.EXCERPT_SAMPLES]
-    log_mel = audio.LogMel()(excerpt)
-    sound = audio.sonify(log_mel)
+    excerpt = melody[:EXCERPT_SAMPLES]
+    log_mel = LogMel()(excerpt)
+    sound = sonify(log_mel)
     assert sound.dtype == np.float32 and sound.shape == excerpt.shape
-    assert (audio.LogMel()(sound) - log_mel).abs().mean() < 0.1
+    assert (LogMel()(sound) - log_mel).abs().mean() < 0.1
     frame_level = np.sqrt(np.convolve(sound**2, np.ones(1024) / 1024, mode="valid"))
     assert frame_level.min() > 1e-3, "no gap"
     assert np.abs(np.diff(sound)).max() < 2 * np.abs(np.diff(excerpt)).max(), "no click"
@@ -364,79 +367,79 @@ def test_sonify_comes_close_to_the_original(melody):
 
 
 def test_sonify_depends_on_the_seed_only(melody):
-    log_mel = audio.LogMel()(melody[:10000])
-    np.testing.assert_array_equal(audio.sonify(log_mel, seed=3), audio.sonify(log_mel.numpy(), seed=3))
-    assert (audio.sonify(log_mel, seed=3) != audio.sonify(log_mel, seed=4)).any()
+    log_mel = LogMel()(melody[:10000])
+    np.testing.assert_array_equal(sonify(log_mel, seed=3), sonify(log_mel.numpy(), seed=3))
+    assert (sonify(log_mel, seed=3) != sonify(log_mel, seed=4)).any()
 
 
 def test_sonify_never_clips(melody):
-    sound = audio.sonify(audio.LogMel()(melody[:10000] * 50))
+    sound = sonify(LogMel()(melody[:10000] * 50))
     assert 0.99 < np.abs(sound).max() <= 1
 
 
 def test_sonify_of_silence_is_silent():
-    assert np.abs(audio.sonify(np.full((20, 80), np.log(1e-7)))).max() < 1e-5
+    assert np.abs(sonify(np.full((20, 80), np.log(1e-7)))).max() < 1e-5
 
 
 def test_undone_mel_filters_give_the_mel_magnitudes_back(melody):
-    mel = np.exp(audio.LogMel()(melody).double().numpy().T)
-    magnitude = audio._undo_mel_filters(mel)
+    mel = np.exp(LogMel()(melody).double().numpy().T)
+    magnitude = _undo_mel_filters(mel)
     assert magnitude.shape == (513, mel.shape[1]) and magnitude.min() >= 0
-    assert np.abs(np.log(audio.mel_filterbank().T @ magnitude / mel)).mean() < 0.02
+    assert np.abs(np.log(mel_filterbank().T @ magnitude / mel)).mean() < 0.02
 
 
 @pytest.mark.parametrize("log_mel", [np.zeros((80, 115)), np.zeros(80), np.zeros((0, 80)), np.full((5, 80), np.nan)])
 def test_sonify_refuses_other_shapes_and_nan(log_mel):
     with pytest.raises(AudioError, match="log-mel"):
-        audio.sonify(log_mel)
+        sonify(log_mel)
 
 
 @pytest.mark.parametrize("suffix", ["wav", "ogg", "mp3", "WAV"])
 def test_saved_audio_comes_back(tmp_path, melody, suffix):
     path = tmp_path / f"sound.{suffix}"
-    audio.save_audio(path, melody)
-    found = audio.load_audio(path)
+    save_audio(path, melody)
+    found = load_audio(path)
     assert len(found) == len(melody) and np.corrcoef(found, melody)[0, 1] > 0.99
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name], "nothing else is left behind"
 
 
 def test_saving_scales_only_what_would_clip(tmp_path, melody):
-    audio.save_audio(tmp_path / "soft.wav", melody * 0.1)
-    audio.save_audio(tmp_path / "loud.wav", melody * 10)
-    np.testing.assert_allclose(audio.load_audio(tmp_path / "soft.wav"), melody * 0.1, atol=1e-4)
-    loud = audio.load_audio(tmp_path / "loud.wav")
+    save_audio(tmp_path / "soft.wav", melody * 0.1)
+    save_audio(tmp_path / "loud.wav", melody * 10)
+    np.testing.assert_allclose(load_audio(tmp_path / "soft.wav"), melody * 0.1, atol=1e-4)
+    loud = load_audio(tmp_path / "loud.wav")
     np.testing.assert_allclose(loud, melody / np.abs(melody).max(), atol=1e-4)
 
 
 @pytest.mark.parametrize("samples", [np.zeros((2, 500)), np.zeros(0), np.array([0.0, np.nan])])
 def test_saving_refuses_what_is_not_sound(tmp_path, samples):
     with pytest.raises(OutputError, match="sound.wav"):
-        audio.save_audio(tmp_path / "sound.wav", samples)
+        save_audio(tmp_path / "sound.wav", samples)
 
 
 def test_saving_refuses_other_suffixes(tmp_path, melody):
     with pytest.raises(OutputError, match=r"\.wav, \.mp3, \.ogg"):
-        audio.save_audio(tmp_path / "sound.doc", melody)
+        save_audio(tmp_path / "sound.doc", melody)
 
 
 def test_saving_where_nothing_can_be_written(tmp_path, melody):
     (tmp_path / "taken").write_text("a file, not a folder")
     with pytest.raises(OutputError, match="taken"):
-        audio.save_audio(tmp_path / "taken" / "sound.wav", melody)
+        save_audio(tmp_path / "taken" / "sound.wav", melody)
 
 
 def test_failed_saving_leaves_the_older_file(tmp_path, melody):
     path = tmp_path / "sound.wav"
-    audio.save_audio(path, melody)
+    save_audio(path, melody)
     before = path.read_bytes()
     with pytest.raises(OutputError):
-        audio.save_audio(path, np.array([np.inf]))
+        save_audio(path, np.array([np.inf]))
     assert path.read_bytes() == before
 
 
 def test_encoded_mp3_decodes_and_is_small(melody):
-    excerpt = melody[: audio.EXCERPT_SAMPLES]
-    data = audio.encode_mp3(excerpt)
+    excerpt = melody[:EXCERPT_SAMPLES]
+    data = encode_mp3(excerpt)
     assert len(data) < 15000
     found, rate = soundfile.read(io.BytesIO(data))
     assert rate == 22050 and len(found) == len(excerpt) and np.corrcoef(found, excerpt)[0, 1] > 0.98

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from oracles import slow_scaling
 
-from svdlib.audio.log_mel import HOP_LENGTH, SAMPLE_RATE, LogMel
+from svdlib.audio.log_mel import LogMel
+from svdlib.audio.mel_axis import HOP_LENGTH, SAMPLE_RATE
 from svdlib.audio.spectra import N_BINS, compress, magnitude_spectra, mel_magnitudes, pack, scale_axes, unpack
 from svdlib.errors import AudioError
 
@@ -13,21 +15,6 @@ HERTZ_PER_BIN = SAMPLE_RATE / 1024
 
 def ones(count, value=1.0):
     return torch.full((count,), float(value))
-
-
-def slow_scaling(spectrum, pitch, stretch, frames):
-    """Cell by cell in float64: read at fractional positions, nothing beyond the ends."""
-
-    def read(values, position):
-        if not 0 <= position <= len(values) - 1:
-            return 0 * values[0]
-        below = min(int(position), len(values) - 2)
-        share = position - below
-        return (1 - share) * values[below] + share * values[below + 1]
-
-    spectrum, middle = spectrum.astype(np.float64), (len(spectrum) - 1) / 2
-    rows = [read(spectrum, middle + (frame - (frames - 1) / 2) / stretch) for frame in range(frames)]
-    return np.array([[read(row, bin_ / pitch) for bin_ in range(N_BINS)] for row in rows])
 
 
 # --- from samples to log-mels ---

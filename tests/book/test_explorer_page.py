@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from svdlib.audio.log_mel import EXCERPT_SAMPLES, SAMPLE_RATE
-from svdlib.detector.model import EXCERPT_FRAMES, N_BANDS
+from svdlib.audio.mel_axis import EXCERPT_FRAMES, EXCERPT_SAMPLES, N_BANDS, SAMPLE_RATE
 from svdlib.lab.figures.gallery import Panel
 from svdlib.pages.explorer import Comparison, Measures, front_end, layer_explorer, move_data_out
 

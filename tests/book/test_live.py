@@ -14,8 +14,10 @@ import soundfile
 import torch
 import yaml
 
-from svdlib.audio.log_mel import SAMPLE_RATE, LogMel, load_audio, save_audio
-from svdlib.inversion.nre import smooth
+from svdlib.audio.files import load_audio, save_audio
+from svdlib.audio.log_mel import LogMel
+from svdlib.audio.mel_axis import SAMPLE_RATE
+from svdlib.detector.scores import smooth
 from svdlib.zoo.checkpoints import pretrained, pretrained_inverters
 
 pytestmark = pytest.mark.book

@@ -12,9 +12,12 @@ import pytest
 import torch
 from needs import missing
 
-from svdlib.audio.log_mel import LogMel, mel_filterbank, sonify
-from svdlib.inversion.nre import mean_pairwise_distance, smooth
-from svdlib.invert import surest_singing
+from svdlib.audio.log_mel import LogMel
+from svdlib.audio.mel_axis import mel_filterbank
+from svdlib.audio.sonify import sonify
+from svdlib.detector.moments import surest_singing
+from svdlib.detector.scores import smooth
+from svdlib.inversion.nre import mean_pairwise_distance
 from svdlib.lab.analysis.measures import describe
 from svdlib.zoo.checkpoints import pretrained
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from svdlib.audio.log_mel import SAMPLE_RATE
+from svdlib.audio.mel_axis import SAMPLE_RATE
 from svdlib.detector.model import LAYERS
 
 pytestmark = pytest.mark.book

@@ -15,16 +15,16 @@ import torch
 from rights import needs_rights, not_root
 
 import svdlib
-from svdlib.audio.log_mel import EXCERPT_SAMPLES
+from svdlib.audio.mel_axis import EXCERPT_SAMPLES
 from svdlib.cli import main
+from svdlib.compute.run_state import STATE_FILE
 from svdlib.compute.storage import load_state
 from svdlib.detector.model import LAYER_SHAPES, LAYERS
 from svdlib.errors import LayerError, WeightsError
-from svdlib.inversion import training
-from svdlib.inversion.inverters import build_inverter
-from svdlib.inversion.training import TrainingPlan
-from svdlib.zoo import checkpoints
+from svdlib.inversion.plans import TrainingPlan
+from svdlib.zoo import checkpoints, profiles
 from svdlib.zoo.checkpoints import load_inverter, save_weights
+from svdlib.zoo.families import build_inverter
 
 TINY = "synthetic:songs=3,seconds=5"
 
@@ -188,7 +188,7 @@ def test_unknown_variant_and_objective(refused, tmp_path):
 def test_a_feature_of_the_wrong_shape(layer):
     channels, *rest = LAYER_SHAPES[layer]
     for shape in [(2, channels + 1, *rest), (channels, *rest), (2, channels, *rest, 1)]:
-        with pytest.raises(LayerError, match=f"The inverter of {layer} takes features of shape .*Use SVDNet.features"):
+        with pytest.raises(LayerError, match=f"The inverter of {layer} takes features of shape .*features.x"):
             build_inverter(layer)(torch.zeros(shape))
 
 
@@ -333,11 +333,12 @@ PLAN = {"epochs": 500, "batch_size": 2, "steps_per_epoch": 4, "validation_excerp
 TRAINING = f"""
 import sys
 import torch
-from svdlib.inversion import training
 from svdlib.cli import main
+from svdlib.inversion.plans import TrainingPlan
+from svdlib.zoo import profiles
 
 torch.set_num_threads(1)
-training.PROFILES["demo"] = training.TrainingPlan(**{PLAN})
+profiles.PROFILES["demo"] = TrainingPlan(**{PLAN})
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -345,7 +346,7 @@ sys.exit(main(sys.argv[1:]))
 def test_ctrl_c_in_training_keeps_the_state_and_resume_goes_on(capsys, tmp_path, monkeypatch):
     words = ["train", "inverters", "--corpus", TINY, "--device", "cpu", "--layers", "fc8", "--folder", str(tmp_path)]
     process = subprocess.Popen([sys.executable, "-c", TRAINING, *words], stderr=subprocess.PIPE, text=True)
-    state, deadline = tmp_path / training.STATE_FILE, time.monotonic() + 300
+    state, deadline = tmp_path / STATE_FILE, time.monotonic() + 300
     while not state.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
@@ -354,7 +355,7 @@ def test_ctrl_c_in_training_keeps_the_state_and_resume_goes_on(capsys, tmp_path,
     assert "Traceback" not in err and "svdlib: Interrupted; the same command with --resume goes on." in err
 
     reached = load_state(state)[1]
-    monkeypatch.setitem(training.PROFILES, "demo", TrainingPlan(**PLAN))
+    monkeypatch.setitem(profiles.PROFILES, "demo", TrainingPlan(**PLAN))
     assert main([*words, "--resume", "--minutes", "0"]) == 0
     assert "--resume goes on" in capsys.readouterr().err
     gone_on = load_state(state)[1]

@@ -16,15 +16,14 @@ from svdlib.cli import main
 from svdlib.cli import parser as cli
 from svdlib.compute import devices
 from svdlib.compute.command_line import DEBUG_VARIABLE, explain
-from svdlib.detector import training as detector_training
+from svdlib.compute.run_state import RunOptions
 from svdlib.detector.model import LAYERS
 from svdlib.detector.training import DetectorPlan
 from svdlib.errors import OutputError
-from svdlib.inversion import nre as evaluation
-from svdlib.inversion import training
-from svdlib.inversion.training import TrainingPlan
+from svdlib.inversion.plans import TrainingPlan
 from svdlib.paper.lasagne import load_lasagne
 from svdlib.songs.corpora import open_corpus
+from svdlib.zoo import profiles
 from svdlib.zoo.checkpoints import load_detector, load_inverter
 
 TINY = "synthetic:songs=3,seconds=5"
@@ -110,11 +109,11 @@ def test_examples_in_the_help_are_understood(examples):
 
 def test_names_in_the_help_are_the_librarys():
     assert tuple(cli.LAYER_NAMES.split()) == LAYERS
-    assert cli.PROFILES == tuple(training.PROFILES)
-    assert cli.PROFILES == tuple(detector_training.DETECTOR_PROFILES)
+    assert cli.PROFILES == tuple(profiles.PROFILES)
+    assert cli.PROFILES == tuple(profiles.DETECTOR_PROFILES)
     assert cli.PRECISIONS == ("auto", *devices.PRECISIONS)
     assert cli.STANDARDISATIONS == recipes.STANDARDISATIONS
-    assert cli.AUC_RULES == tuple(evaluation.AUC_RULES)
+    assert cli.AUC_RULES == tuple(recipes.AUC_RULES)
 
 
 def test_help_needs_no_torch():
@@ -190,18 +189,20 @@ def test_scores_are_printed_as_tables(capsys, monkeypatch):
 
 def test_options_reach_the_recipe(capsys, monkeypatch, tmp_path):
     seen = {}
-    monkeypatch.setattr(recipes, "train_inverters", lambda **options: seen.update(options) or {"fc8": tmp_path / "w"})
+    monkeypatch.setattr(
+        recipes, "train_inverters", lambda corpus, **named: seen.update(named, corpus=corpus) or {"fc8": tmp_path / "w"}
+    )
     words = (
         "train inverters --profile full --corpus folder:x --seed 3 --device cpu --resume --minutes 9 --layers fc7 fc8"
     )
     more = ["--variant", "published", "--objective", "input", "--detector", "d", "--folder", tmp_path / "a" / "b"]
     status, out, _ = run(capsys, *words.split(), *more)
     assert (status, out) == (0, f"{tmp_path / 'w'}\n")
+    options = RunOptions(seed=3, device="cpu", precision="auto", folder=tmp_path / "a" / "b", resume=True, minutes=9.0)
+    assert seen.pop("options") == options
     assert {key: str(value) for key, value in seen.items()} == {
-        "profile": "full", "corpus": "folder:x", "seed": "3", "device": "cpu", "resume": "True", "minutes": "9.0",
-        "layers": "['fc7', 'fc8']", "variant": "published", "objective": "input", "detector": "d",
-        "precision": "auto",
-        "folder": str(tmp_path / "a" / "b"),
+        "profile": "full", "corpus": "folder:x", "layers": "['fc7', 'fc8']", "variant": "published",
+        "objective": "input", "detector": "d",
     }  # fmt: skip
 
 
@@ -267,9 +268,9 @@ def test_a_folder_above_that_may_not_be_written_to(make, tmp_path, monkeypatch):
 
 
 def test_train_then_evaluate_what_was_trained(capsys, monkeypatch, tmp_path):
-    monkeypatch.setitem(detector_training.DETECTOR_PROFILES, "demo", DetectorPlan(1, 1, 2))
+    monkeypatch.setitem(profiles.DETECTOR_PROFILES, "demo", DetectorPlan(1, 1, 2))
     plan = TrainingPlan(epochs=1, batch_size=2, steps_per_epoch=2, validation_excerpts=2)
-    monkeypatch.setitem(training.PROFILES, "demo", plan)
+    monkeypatch.setitem(profiles.PROFILES, "demo", plan)
     shared = ["--corpus", TINY, "--device", "cpu"]
     status, out, _ = run(capsys, "train", "detector", *shared, "--folder", tmp_path / "detector")
     assert status == 0
@@ -287,7 +288,7 @@ def test_train_then_evaluate_what_was_trained(capsys, monkeypatch, tmp_path):
 
 
 def test_a_run_that_ran_out_of_time_says_how_to_go_on(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr(recipes, "train_detector", lambda **_: None)
+    monkeypatch.setattr(recipes, "train_detector", lambda *_, **__: None)
     status, out, err = run(capsys, "train", "detector", "--minutes", "9", "--folder", tmp_path)
     assert (status, out) == (0, "")
     assert "stopped after 9 minutes" in err and "--resume" in err
@@ -326,7 +327,7 @@ def test_converted_weights_are_used_by_every_verb_and_not_rounded(capsys, monkey
     assert converted.provenance["sha256"] == original.provenance["sha256"]
     detector = load_detector(paths[0])
     assert tiny.same_weights(load_lasagne(lasagne["detector"], standardizer=lasagne["standardizer"]), detector)
-    assert converted.provenance["detector"] == detector.provenance and detector.provenance["threshold"] == 0.4
+    assert converted.provenance["detector"] == detector.provenance and detector.threshold == 0.4
 
     own, device = ["--detector", paths[0], "--weights", folder], ["--device", "cpu", "--json"]
     status, out, _ = run(capsys, "invert", song_file(), "--out", tmp_path / "out", "--at", 2, *own, *device)
@@ -400,7 +401,7 @@ def test_ctrl_c_has_a_status_of_its_own_and_says_how_to_go_on(capsys, monkeypatc
     failing(KeyboardInterrupt())
     assert run(capsys, "corpus", "info", "synthetic") == (130, "", "svdlib: Interrupted; run the command again.\n")
 
-    def interrupted(**_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(recipes, "train_detector", interrupted)

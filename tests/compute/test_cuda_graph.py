@@ -16,7 +16,7 @@ from svdlib.compute import cuda_graph as captured
 from svdlib.compute.cuda_graph import WARM_UPS, CapturedUpdate
 from svdlib.errors import TrainingError
 from svdlib.inversion.plans import TrainingPlan
-from svdlib.inversion.training import fit_inverters
+from svdlib.zoo.fitting import fit_inverters
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

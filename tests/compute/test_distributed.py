@@ -17,13 +17,13 @@ from svdlib.compute.batch_norm import batch_moments, share_batches
 from svdlib.compute.devices import choose_device
 from svdlib.compute.distributed import average, largest, own_device, share_of, team
 from svdlib.compute.dropout import share_dropout
+from svdlib.compute.run_state import STATE_FILE
 from svdlib.compute.storage import load_state
 from svdlib.errors import DeviceError, TrainingError
 from svdlib.inversion import training
-from svdlib.inversion.inverters import build_inverter
-from svdlib.inversion.training import STATE_FILE
 from svdlib.paper.released import average_as_released
 from svdlib.zoo.checkpoints import load_inverter
+from svdlib.zoo.families import build_inverter
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

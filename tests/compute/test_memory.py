@@ -7,7 +7,7 @@ import torch
 from svdlib.compute import memory
 from svdlib.compute.memory import PeakMemory, peak_memory
 from svdlib.inversion.plans import TrainingPlan
-from svdlib.inversion.training import fit_inverters
+from svdlib.zoo.fitting import fit_inverters
 
 
 @pytest.mark.skipif(platform.system() == "Windows", reason="Windows does not tell")

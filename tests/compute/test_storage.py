@@ -7,9 +7,10 @@ import tiny
 import torch
 from rights import needs_rights, not_root
 
+from svdlib.compute.devices import in_channels_last
 from svdlib.compute.storage import digest, load_state, restore_adam, save_state, write_atomically
 from svdlib.errors import OutputError, TrainingError
-from svdlib.inversion.inverters import build_inverter, in_channels_last
+from svdlib.zoo.families import build_inverter
 
 
 def test_a_file_is_written_whole_and_folders_are_made(tmp_path):

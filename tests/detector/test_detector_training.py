@@ -9,11 +9,13 @@ import torch
 from killed import run_and_kill
 
 import svdlib.detector.training as detector_training
+from svdlib.compute.run_state import STATE_FILE
 from svdlib.detector.augmentation import Augmentation
-from svdlib.detector.excerpts import Songs
-from svdlib.detector.training import STATE_FILE, DetectorPlan, fit_detector, predict
+from svdlib.detector.prediction import predict
+from svdlib.detector.scores import area_under_curve, best_threshold, smooth
+from svdlib.detector.training import DetectorPlan, fit_detector
 from svdlib.errors import CorpusError, OutputError, TrainingError
-from svdlib.inversion.nre import area_under_curve, best_threshold, smooth
+from svdlib.songs.loading import Songs
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -34,7 +36,7 @@ def unbroken(tmp_path_factory):
 
 
 def assert_same_run(one, other):
-    assert one.history == other.history and one.threshold == other.threshold
+    assert one.history == other.history and one.detector.threshold == other.detector.threshold
     assert tiny.same_weights(one.detector, other.detector)
 
 
@@ -77,7 +79,7 @@ def test_what_is_kept_belongs_to_the_lowest_validation_loss(unbroken):
     scores, sung = predict(fitted.detector, valid.log_mels[0]), valid.labels[0]
     loss = -np.mean(np.log(np.where(sung, scores, 1 - scores)))
     assert loss == pytest.approx(min(epoch["validation"] for epoch in fitted.history), rel=1e-5)
-    assert fitted.threshold == best_threshold([smooth(scores)], [sung])[0]
+    assert fitted.detector.threshold == best_threshold([smooth(scores)], [sung])[0]
 
 
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(unbroken):
@@ -131,18 +133,18 @@ def test_an_earlier_run_is_not_overwritten(unbroken):
 OTHER_PLAN = dataclasses.replace(PLAN, augmentation=Augmentation(0, 0, 0))
 
 
-@pytest.mark.parametrize("change", [{"seed": 4}, {"plan": OTHER_PLAN}])
-def test_a_state_of_other_settings_is_refused(unbroken, change):
-    with pytest.raises(TrainingError, match=f"{STATE_FILE} belongs to a run with other settings"):
+@pytest.mark.parametrize(("change", "named"), [({"seed": 4}, "seed"), ({"plan": OTHER_PLAN}, "plan")])
+def test_a_state_of_other_settings_is_refused(unbroken, change, named):
+    with pytest.raises(TrainingError, match=f"{STATE_FILE} belongs to another run: {named} differ"):
         fit(unbroken[1], resume=True, **change)
 
 
-@pytest.mark.parametrize("other", ["train", "valid"])
-def test_a_state_of_other_songs_of_the_same_length_is_refused(unbroken, other):
+@pytest.mark.parametrize(("other", "named"), [("train", "training_songs"), ("valid", "validation_songs")])
+def test_a_state_of_other_songs_of_the_same_length_is_refused(unbroken, other, named):
     songs = {"train": tiny.songs(0, count=2, frames=150), "valid": tiny.songs(1, frames=130)}
     count = len(songs[other].names)
     songs[other] = tiny.songs(9, count=count, frames=len(songs[other].log_mels[0]))
-    with pytest.raises(TrainingError, match="other settings or songs"):
+    with pytest.raises(TrainingError, match=f"another run: {named} differ"):
         fit_detector(songs["train"], songs["valid"], plan=PLAN, seed=3, folder=unbroken[1], resume=True)
 
 

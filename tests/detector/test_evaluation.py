@@ -7,24 +7,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from places import GOLDENS
 
-from svdlib.errors import CorpusError
-from svdlib.inversion.inverters import build_inverter
+from svdlib.detector.scores import THRESHOLDS, area_under_curve, best_threshold, detector_scores, smooth
+from svdlib.errors import InputError
 from svdlib.inversion.nre import (
-    THRESHOLDS,
     EvaluationPlan,
-    area_under_curve,
-    best_threshold,
-    detector_scores,
     evaluate_inverters,
     evaluation_sets,
     mean_pairwise_distance,
     mean_predictor_nre,
     nre,
-    published_auc,
     reconstruct,
     reconstruction_distances,
-    smooth,
 )
+from svdlib.paper.scores import published_auc
+from svdlib.zoo.families import build_inverter
 
 
 def gaussian(n, seed=0):
@@ -84,7 +80,7 @@ def test_the_mean_scores_one_over_root_two_on_independent_excerpts():
     ],
 )
 def test_sets_that_have_no_nre(x, x_hat, reason):
-    with pytest.raises(CorpusError, match=reason):
+    with pytest.raises(InputError, match=reason):
         nre(x, x_hat)
 
 

@@ -5,8 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svdlib.audio.standardizer import Standardizer
-from svdlib.detector.excerpts import ExcerptBank, Songs
+from svdlib.detector.excerpts import ExcerptBank
 from svdlib.errors import CorpusError
+from svdlib.songs.loading import Songs
 
 
 def counting_songs(*lengths):

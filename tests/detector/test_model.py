@@ -7,8 +7,9 @@ import pytest
 import torch
 from places import GOLDENS
 
+from svdlib.audio.mel_axis import EXCERPT_FRAMES, N_BANDS
 from svdlib.audio.standardizer import Standardizer
-from svdlib.detector.model import EXCERPT_FRAMES, LAYER_SHAPES, LAYERS, N_BANDS, SVDNet
+from svdlib.detector.model import LAYER_SHAPES, LAYERS, SVDNet
 from svdlib.errors import LayerError
 
 GOLDEN = GOLDENS / "detector.npz"

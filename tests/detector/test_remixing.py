@@ -6,12 +6,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svdlib.audio.log_mel import SAMPLE_RATE, LogMel
-from svdlib.detector.excerpts import Songs
+from svdlib.audio.log_mel import LogMel
+from svdlib.audio.mel_axis import SAMPLE_RATE
 from svdlib.detector.remixing import Remixing, mix
 from svdlib.errors import CorpusError
 from svdlib.songs.corpora import open_corpus
-from svdlib.songs.corpora.songs import load_songs
+from svdlib.songs.loading import Songs, load_songs
 
 levels = st.floats(-16, 5)
 

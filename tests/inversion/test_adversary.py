@@ -11,12 +11,15 @@ from killed import run_and_kill
 from torch import nn
 
 import svdlib.inversion.adversary as adversary
+from svdlib.compute.run_state import STATE_FILE
 from svdlib.compute.storage import load_state, save_state
 from svdlib.detector.model import LAYER_SHAPES
 from svdlib.detector.model import LAYERS as ALL_LAYERS
 from svdlib.errors import TrainingError
 from svdlib.inversion.adversary import Adversary, Discriminator, adversarial_loss, discriminator_loss, pauses
-from svdlib.inversion.training import STATE_FILE, Epoch, FittedInverters, TrainingPlan, fit_inverters
+from svdlib.inversion.plans import TrainingPlan
+from svdlib.inversion.training import Epoch, FittedInverters
+from svdlib.zoo.fitting import fit_inverters
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -99,7 +102,7 @@ def test_losses_and_gradients_are_finite_for_certain_discriminators():
 def small_discriminator():
     """A discriminator of FC8 in double precision; smaller excerpts will do, since their mean is taken."""
     torch.manual_seed(0)
-    return Discriminator("fc8").double(), torch.randn(2, 64).double(), torch.randn(2, 1, 16, 12).double()
+    return Discriminator(64).double(), torch.randn(2, 64).double(), torch.randn(2, 1, 16, 12).double()
 
 
 def test_gradients_agree_with_finite_differences():
@@ -133,7 +136,7 @@ def test_a_discriminator_pauses_when_its_loss_is_below_a_tenth_of_what_it_costs(
 @pytest.mark.parametrize("layer", ALL_LAYERS)
 def test_every_layer_has_a_discriminator_that_looks_at_excerpt_and_feature(layer):
     torch.manual_seed(1)
-    judge = Discriminator(layer)
+    judge = Discriminator(LAYER_SHAPES[layer][0])
     x, feature = torch.randn(3, 1, 115, 80), torch.randn(3, *LAYER_SHAPES[layer])
     logits = judge(x, feature)
     assert logits.shape == (3,)
@@ -158,7 +161,7 @@ def test_an_excerpt_is_judged_the_same_in_any_batch():
 
 def test_the_term_reaches_the_reconstructions_and_no_discriminator(batch):
     x, features, reconstructions = batch
-    opponents = Adversary(LAYERS, CPU, seed=0)
+    opponents = Adversary(tiny.detector(), LAYERS, CPU, seed=0)
     slopes = torch.autograd.grad(opponents.term(features, reconstructions), list(reconstructions.values()))
     assert all(slope.norm() > 0 for slope in slopes)
     opponents.term(features, reconstructions).backward()
@@ -168,7 +171,7 @@ def test_the_term_reaches_the_reconstructions_and_no_discriminator(batch):
 
 def test_the_term_is_the_weighted_sum_of_the_adversarial_losses(batch):
     x, features, reconstructions = batch
-    opponents = Adversary(LAYERS, CPU, seed=0)
+    opponents = Adversary(tiny.detector(), LAYERS, CPU, seed=0)
     expected = sum(
         adversarial_loss(judge(reconstructions[layer], features[layer]))
         for layer, judge in opponents.discriminators.items()
@@ -179,7 +182,7 @@ def test_the_term_is_the_weighted_sum_of_the_adversarial_losses(batch):
 
 def test_learning_changes_the_discriminators_of_the_batch_and_no_reconstruction(batch):
     x, features, reconstructions = batch
-    before, after = (Adversary(LAYERS, CPU, seed=0) for _ in range(2))
+    before, after = (Adversary(tiny.detector(), LAYERS, CPU, seed=0) for _ in range(2))
     after.learn(x, features, {"fc8": reconstructions["fc8"]})
     assert same_discriminators(before, after) == {"fc8": False, "mp3": True}
     assert reconstructions["fc8"].grad is None
@@ -187,7 +190,7 @@ def test_learning_changes_the_discriminators_of_the_batch_and_no_reconstruction(
 
 def test_a_discriminator_learns_to_tell_originals_from_reconstructions(batch):
     x, features, reconstructions = batch
-    opponents = Adversary(("fc8",), CPU, seed=0)
+    opponents = Adversary(tiny.detector(), ("fc8",), CPU, seed=0)
     means = []
     for _ in range(2):
         for _ in range(30):
@@ -199,7 +202,7 @@ def test_a_discriminator_learns_to_tell_originals_from_reconstructions(batch):
 def test_one_that_pauses_stands_still_while_the_others_learn(batch, monkeypatch):
     """Adam would go on with its averages where the gradient were merely zero."""
     x, features, reconstructions = batch
-    opponents = Adversary(LAYERS, CPU, seed=0)
+    opponents = Adversary(tiny.detector(), LAYERS, CPU, seed=0)
     opponents.learn(x, features, reconstructions)
     before, asked = copy.deepcopy(opponents.discriminators), []
 
@@ -224,7 +227,7 @@ def test_one_that_pauses_stands_still_while_the_others_learn(batch, monkeypatch)
 
 def test_a_discriminator_is_the_same_whichever_others_are_beside_it(batch):
     x, features, reconstructions = batch
-    together, alone = Adversary(LAYERS, CPU, seed=5), Adversary(("mp3",), CPU, seed=5)
+    together, alone = Adversary(tiny.detector(), LAYERS, CPU, seed=5), Adversary(tiny.detector(), ("mp3",), CPU, seed=5)
     for opponents in (together, alone):
         opponents.learn(x, features, {layer: reconstructions[layer] for layer in opponents.discriminators})
     assert same_discriminators(alone, together) == {"mp3": True}
@@ -343,5 +346,5 @@ def test_a_state_from_before_epochs_had_discriminators_goes_on(tmp_path):
 
 
 def test_no_discriminator_has_parts_that_depend_on_chance_or_on_the_batch():
-    kinds = {type(part) for part in Discriminator("mp3").modules()}
+    kinds = {type(part) for part in Discriminator(32).modules()}
     assert not kinds & {nn.Dropout, nn.Dropout2d, nn.BatchNorm1d, nn.BatchNorm2d}

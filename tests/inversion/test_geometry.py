@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from svdlib.detector.model import EXCERPT_FRAMES, LAYER_SHAPES, N_BANDS, SVDNet
+from svdlib.audio.mel_axis import EXCERPT_FRAMES, N_BANDS
+from svdlib.detector.model import LAYER_SHAPES, SVDNet
 from svdlib.errors import LayerError
 from svdlib.inversion.geometry import blind_frames, cells_read, receptive_field
-from svdlib.inversion.inverters import build_inverter
+from svdlib.zoo.families import build_inverter
 
 MAP_LAYERS = [layer for layer, shape in LAYER_SHAPES.items() if len(shape) == 3]
 

@@ -4,9 +4,12 @@ import pytest
 import torch
 from lasagne_files import STAGES
 
+from svdlib.compute.devices import in_channels_last
 from svdlib.detector.model import LAYER_SHAPES, LAYERS
 from svdlib.errors import LayerError
-from svdlib.inversion.inverters import PUBLISHED, build_inverter, count_parameters, fit_to_excerpt, in_channels_last
+from svdlib.inversion.inverters import count_parameters, fit_to_excerpt
+from svdlib.paper.inverters import PUBLISHED
+from svdlib.zoo.families import build_inverter
 
 PARAMETERS = {
     "conv1": 37700,
@@ -146,7 +149,7 @@ def test_channels_last_changes_nothing_but_rounding(inverter):
 
 def test_large_maps_are_trimmed_at_the_end():
     x = torch.arange(132 * 84.0).view(1, 1, 132, 84)
-    torch.testing.assert_close(fit_to_excerpt(x), x[:, :, :115, :80], rtol=0, atol=0)
+    torch.testing.assert_close(fit_to_excerpt(x, (115, 80)), x[:, :, :115, :80], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(("layer", "border"), [("conv1", 1), ("conv2", 2)])

@@ -11,12 +11,13 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from svdlib import LAYERS, SVDNet, build_inverter, count_parameters
+from svdlib import LAYERS, SVDNet, build_inverter
 from svdlib.detector.model import LAYER_SHAPES, LEAKINESS
 from svdlib.errors import LayerError
 from svdlib.inversion.geometry import blind_frames, cells_read, receptive_field
-from svdlib.inversion.inverters import VARIANTS, FeatureInverter, aligned_spec
+from svdlib.inversion.inverters import FeatureInverter, aligned_spec, count_parameters
 from svdlib.inversion.mirror import Dense, Mirrored, Window, encoder_steps
+from svdlib.zoo.families import VARIANTS
 
 MAP_LAYERS = [layer for layer, shape in LAYER_SHAPES.items() if len(shape) == 3]
 
@@ -133,8 +134,8 @@ def test_the_aligned_inverter_of_any_encoder_reads_what_has_seen(encoder):
     seen = reached(network, shape).permute(2, 3, 0, 1)
     spec = aligned_spec("any", modules, shape, [2] * (len(steps) - 1))
     inverter = FeatureInverter(spec, "aligned").eval()
-    read = reached(inverter, spec.shape)
-    assert spec.shape[1:] == seen.shape[2:] and read.shape == seen.shape
+    read = reached(inverter, spec.feature_shape)
+    assert spec.feature_shape[1:] == seen.shape[2:] and read.shape == seen.shape
     assert (read | ~seen).all(), "all that has seen a cell is read"
     inner = [step.left_out(axis) <= step.padding[axis] for step in steps for axis in (0, 1)]
     if all(inner):

@@ -6,17 +6,16 @@ import torch
 from torch import nn
 
 from svdlib.detector.model import LAYER_SHAPES
-from svdlib.errors import TrainingError
-from svdlib.inversion.inverters import build_inverter
+from svdlib.errors import PlanError
 from svdlib.inversion.objectives import (
-    check_objective,
     decayed_parameters,
     feature_loss,
     input_loss,
     reconstruction_losses,
-    weight_penalty,
-    without_gradient,
 )
+from svdlib.paper.released import weight_penalty, without_gradient
+from svdlib.zoo.families import build_inverter
+from svdlib.zoo.objectives import find_objective
 
 
 class TinyInverter(nn.Module):
@@ -161,5 +160,5 @@ def test_the_penalty_is_beta_times_the_squares_of_weights_and_scales():
 
 
 def test_unknown_objective_lists_the_known_ones():
-    with pytest.raises(TrainingError, match="'join'.*joint, input, released, adversarial"):
-        check_objective("join")
+    with pytest.raises(PlanError, match="'join'.*joint, input, released, adversarial"):
+        find_objective("join")

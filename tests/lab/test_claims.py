@@ -7,10 +7,22 @@ import pytest
 from places import ROOT
 
 from svdlib.detector.model import LAYERS
+from svdlib.lab.analysis.intervals import Interval
+from svdlib.lab.analysis.verdicts import (
+    DIFFERS,
+    NOT_REPRODUCED,
+    OWN,
+    REAL,
+    REPRODUCED,
+    SECOND,
+    UNDECIDED,
+    VERDICTS,
+    Bounds,
+    judge,
+)
 from svdlib.lab.studies import claim_numbers as numbers
 from svdlib.lab.studies import claims, load_results
-from svdlib.lab.studies.claims import CLAIMS, DIFFERS, NOT_REPRODUCED, REPRODUCED, UNDECIDED, Bounds, judge, ledger
-from svdlib.lab.studies.comparisons import Interval
+from svdlib.lab.studies.claims import CLAIMS, ledger
 
 ISSUE = {
     "the order of the NRE over the layers": {"deepest", "order"},
@@ -102,11 +114,11 @@ def test_the_second_corpus_is_compared_layer_group_by_layer_group():
             }
         }
     }
-    deep = numbers.second_corpus(LAYERS[2:])(results, numbers.SECOND, "published")
+    deep = numbers.second_corpus(LAYERS[2:])(results, SECOND, "published")
     assert deep.value == pytest.approx(0.2, abs=0.01) and deep.lies_above(0.15)
-    shallow = numbers.second_corpus(LAYERS[:2])(results, numbers.SECOND, "published")
+    shallow = numbers.second_corpus(LAYERS[:2])(results, SECOND, "published")
     assert shallow.value == pytest.approx(0, abs=0.02)
-    assert numbers.second_corpus(LAYERS)(results, numbers.REAL, "published") is None
+    assert numbers.second_corpus(LAYERS)(results, REAL, "published") is None
 
 
 def test_objectives_are_compared_over_the_layers():
@@ -116,10 +128,10 @@ def test_objectives_are_compared_over_the_layers():
         return {"name": name, "layers": scored}
 
     results = {"inverter_ablation": {"configurations": [training("joint", RISING), training("input", RISING[::-1])]}}
-    assert numbers.objectives(results, numbers.OWN, "published").value == pytest.approx(0)
+    assert numbers.objectives(results, OWN, "published").value == pytest.approx(0)
     results["inverter_ablation"]["configurations"][1] = training("input", [0.9 * value for value in RISING])
-    assert numbers.objectives(results, numbers.OWN, "published").value == pytest.approx(-0.1, abs=0.01)
-    assert numbers.objectives(results, numbers.OWN, "aligned") is None
+    assert numbers.objectives(results, OWN, "published").value == pytest.approx(-0.1, abs=0.01)
+    assert numbers.objectives(results, OWN, "aligned") is None
 
 
 def test_what_is_kept_counts_beyond_chance():
@@ -128,8 +140,8 @@ def test_what_is_kept_counts_beyond_chance():
         "harmonic_match": {"per_song": [0.5, None, 0.6, 0.7], "chance_per_song": [0.1, 0.9, 0.2, 0.3]},
     }
     results = {"kept_structure": {"corpora": {"synthetic": {"layers": {"fc8": {"published": found}}}}}}
-    assert numbers.kept("fc8", "onset_match")(results, numbers.OWN, "published") == Interval(0, 0, 0)
-    both = numbers.kept("fc8", "onset_match", "harmonic_match")(results, numbers.OWN, "published")
+    assert numbers.kept("fc8", "onset_match")(results, OWN, "published") == Interval(0, 0, 0)
+    both = numbers.kept("fc8", "onset_match", "harmonic_match")(results, OWN, "published")
     assert (both.value, both.low, both.high) == pytest.approx((0.4, 0.4, 0.4))
 
 
@@ -140,7 +152,7 @@ def test_the_ledger_has_a_verdict_with_an_interval_for_every_claim():
     entries = {entry.claim.key: entry for entry in ledger()}
     assert set(entries) == set().union(*ISSUE.values())
     for entry in entries.values():
-        assert entry.verdict in claims.VERDICTS and entry.because
+        assert entry.verdict in VERDICTS and entry.because
         assert all(reading.interval.is_known for reading in entry.readings), entry.claim.key
         assert {reading.corpus for reading in entry.readings} >= {"real songs"}, entry.claim.key
 

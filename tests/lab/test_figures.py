@@ -7,15 +7,26 @@ import pytest
 import torch
 from torch import nn
 
-from svdlib.audio.log_mel import EXCERPT_SAMPLES, SAMPLE_RATE, LogMel
+from svdlib.audio.log_mel import LogMel
+from svdlib.audio.mel_axis import EXCERPT_SAMPLES, SAMPLE_RATE, band_frequencies
 from svdlib.detector.model import LAYER_SHAPES, LAYERS, SVDNet
-from svdlib.inversion.inverters import build_inverter
-from svdlib.inversion.nre import LayerScore
-from svdlib.lab.analysis.measures import band_frequencies
-from svdlib.lab.figures import paper as figures
-from svdlib.lab.figures.diagrams import shape_text
+from svdlib.lab.analysis.intervals import Interval
+from svdlib.lab.figures.detector import figure_features, figure_song_curve
+from svdlib.lab.figures.diagrams import (
+    figure_detector,
+    figure_geometry,
+    figure_inverter,
+    figure_method,
+    shape_text,
+    table_inverters,
+    table_stages,
+)
+from svdlib.lab.figures.nre import figure_band_errors, figure_frame_errors, figure_intervals, figure_nre
+from svdlib.lab.figures.spectrograms import draw_spectrogram, figure_excerpt, figure_inversions
+from svdlib.lab.figures.structure import figure_class_dependence
 from svdlib.lab.figures.style import Drawing
-from svdlib.lab.studies.comparisons import Interval
+from svdlib.lab.figures.training import figure_detector_training, figure_training
+from svdlib.zoo.families import build_inverter
 
 TABLE_1 = """
 FC1 | 256 × 1 | 256 | 256 × 1
@@ -67,48 +78,48 @@ def excerpt():
 
 
 def test_table_1_is_that_of_the_paper():
-    *stages, fitted = rows_of(figures.table_stages(build_inverter("fc7")))
+    *stages, fitted = rows_of(table_stages(build_inverter("fc7")))
     assert stages == TABLE_1.strip().splitlines()
     assert fitted == "Fit to excerpt | 1 × 128 × 128 | - | 1 × 115 × 80"
 
 
 def test_table_2_is_that_of_the_paper():
-    assert rows_of(figures.table_inverters()) == TABLE_2.strip().splitlines()
+    assert rows_of(table_inverters()) == TABLE_2.strip().splitlines()
 
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_every_inverter_has_a_table_and_a_diagram_that_end_in_an_excerpt(layer):
     inverter = build_inverter(layer).train()
-    table = figures.table_stages(inverter)
+    table = table_stages(inverter)
     assert table[0]["Input shape"] == shape_text(LAYER_SHAPES[layer])
     assert table[-1]["Output shape"] == "1 × 115 × 80"
     assert all(row["Output shape"] == after["Input shape"] for row, after in zip(table, table[1:], strict=False))
-    assert texts(figures.figure_inverter(inverter)).count("1 × 115 × 80") == 1
+    assert texts(figure_inverter(inverter)).count("1 × 115 × 80") == 1
     assert inverter.training
 
 
 def test_the_detector_is_drawn_as_it_is():
     detector = SVDNet().eval()
-    figure = figures.figure_detector(detector)
+    figure = figure_detector(detector)
     drawn(figure)
     for layer, shape in LAYER_SHAPES.items():
         assert shape_text(shape) in texts(figure), layer
     detector.layers["conv1"][0], detector.layers["conv2"][0] = nn.Conv2d(1, 48, 3), nn.Conv2d(48, 32, 3)
-    changed = texts(figures.figure_detector(detector))
+    changed = texts(figure_detector(detector))
     assert "48 × 113 × 78" in changed
     assert "48 filters 3 × 3, no padding, leaky ReLU" in changed
     assert "64 × 113 × 78" not in changed
 
 
 def test_the_inverter_diagram_shows_what_is_trimmed():
-    shown = texts(figures.figure_inverter(build_inverter("conv4")))
+    shown = texts(figure_inverter(build_inverter("conv4")))
     assert {"128 × 35 × 23", "64 × 70 × 46", "1 × 140 × 92", "trimmed"} <= set(shown)
-    assert "zeros around" in texts(figures.figure_inverter(build_inverter("conv2")))
-    assert "as it is" in texts(figures.figure_inverter(build_inverter("conv2", "aligned")))
+    assert "zeros around" in texts(figure_inverter(build_inverter("conv2")))
+    assert "as it is" in texts(figure_inverter(build_inverter("conv2", "aligned")))
 
 
 def test_the_method_is_drawn():
-    figure = figures.figure_method()
+    figure = figure_method()
     drawn(figure)
     assert any("$G_L$" in text for text in texts(figure))
 
@@ -117,7 +128,7 @@ def test_a_tone_lies_at_its_tick():
     time = np.arange(EXCERPT_SAMPLES) / SAMPLE_RATE
     figure = Drawing()
     axes = figure.subplots()
-    figures.draw_spectrogram(axes, LogMel()(np.sin(2 * np.pi * 1000 * time)))
+    draw_spectrogram(axes, LogMel()(np.sin(2 * np.pi * 1000 * time)))
     picture = axes.images[0].get_array()
     assert picture.shape == (80, 115)
     labels = [label.get_text() for label in axes.get_yticklabels()]
@@ -126,7 +137,7 @@ def test_a_tone_lies_at_its_tick():
 
 
 def test_an_excerpt_is_drawn_with_its_scale(excerpt):
-    figure = figures.figure_excerpt(excerpt, title="A song")
+    figure = figure_excerpt(excerpt, title="A song")
     (axes,) = drawn(figure)
     assert axes.get_title() == "A song"
     assert len(figure.axes) == 2
@@ -135,7 +146,7 @@ def test_an_excerpt_is_drawn_with_its_scale(excerpt):
 def test_all_inversions_share_one_colour_scale(excerpt):
     sizes = {"A": 1, "B": 5}
     rows = {name: {key: excerpt * size for key in ("input", *LAYERS)} for name, size in sizes.items()}
-    axes = drawn(figures.figure_inversions(rows))
+    axes = drawn(figure_inversions(rows))
     assert len(axes) == 18
     assert len({each.images[0].get_clim() for each in axes}) == 1
     assert [each.get_title() for each in axes[:2]] == ["A", "B"]
@@ -145,17 +156,17 @@ def test_all_inversions_share_one_colour_scale(excerpt):
 
 def test_nre_has_intervals_and_the_line_of_the_mean_predictor():
     values = dict(zip(LAYERS, np.linspace(0.1, 0.8, 8), strict=True))
-    scores = {layer: LayerScore(value, (value - 0.02, value + 0.03), ()) for layer, value in values.items()}
-    (axes,) = drawn(figures.figure_nre({"synthetic": scores}, {"synthetic": 0.71}))
+    scores = {layer: Interval(value, value - 0.02, value + 0.03) for layer, value in values.items()}
+    (axes,) = drawn(figure_nre({"synthetic": scores}, {"synthetic": 0.71}))
     assert [label.get_text() for label in axes.get_xticklabels()] == TITLES
     assert [tuple(line.get_ydata()) for line in axes.lines if line.get_linestyle() == "--"] == [(0.71, 0.71)]
     ends = np.array([segment[:, 1] for segment in axes.collections[0].get_segments()])
-    assert ends == pytest.approx(np.array([score.ci95 for score in scores.values()]))
+    assert ends == pytest.approx(np.array([score.ends for score in scores.values()]))
 
 
 def test_nre_of_a_single_song_has_no_intervals():
-    scores = {layer: LayerScore(0.5, (np.nan, np.nan), (0.5,)) for layer in LAYERS}
-    (axes,) = drawn(figures.figure_nre({"one song": scores}, {"one song": 0.71}))
+    scores = {layer: Interval(0.5, np.nan, np.nan) for layer in LAYERS}
+    (axes,) = drawn(figure_nre({"one song": scores}, {"one song": 0.71}))
     assert not axes.collections
     assert [list(line.get_ydata()) for line in axes.lines if len(line.get_ydata()) == 8] == [[0.5] * 8]
 
@@ -165,25 +176,34 @@ def test_frame_errors_have_a_panel_per_layer_and_a_curve_per_family():
         layer: {"published": np.full(115, 0.5), "aligned": np.linspace(0, 0.1 * k, 115)}
         for k, layer in enumerate(LAYERS)
     }
-    axes = [each for each in drawn(figures.figure_frame_errors(curves)) if each.get_visible()]
+    axes = [each for each in drawn(figure_frame_errors(curves)) if each.get_visible()]
     assert [each.get_title() for each in axes] == TITLES
     for each, by_family in zip(axes, curves.values(), strict=True):
         assert all(
             np.array_equal(line.get_ydata(), curve) for line, curve in zip(each.lines, by_family.values(), strict=True)
         )
     two_layers = {layer: curves[layer] for layer in ("mp3", "fc8")}
-    assert sum(each.get_visible() for each in drawn(figures.figure_frame_errors(two_layers))) == 2
+    assert sum(each.get_visible() for each in drawn(figure_frame_errors(two_layers))) == 2
 
 
 def test_losses_are_drawn_per_layer():
     history = [SimpleNamespace(training={"fc8": 3.0 - n}, validation={"fc8": 4.0 - n}) for n in range(2)]
-    (axes,) = drawn(figures.figure_training(history))
+    (axes,) = drawn(figure_training(history))
     assert [list(line.get_ydata()) for line in axes.lines] == [[3, 2], [4, 3]]
+
+
+def test_the_losses_of_the_detector_are_drawn_over_its_epochs():
+    history = [{"training": 3.0 - n, "validation": 4.0 - n} for n in range(2)]
+    (axes,) = drawn(figure_detector_training(history))
+    assert {line.get_label(): list(line.get_ydata()) for line in axes.lines} == {
+        "training": [3, 2],
+        "validation": [4, 3],
+    }
 
 
 def test_the_song_curve_shows_labels_and_answer():
     curve = np.linspace(0, 1, 700)
-    axes, strips = drawn(figures.figure_song_curve(curve, curve, curve > 0.2, threshold=0.6))
+    axes, strips = drawn(figure_song_curve(curve, curve, curve > 0.2, threshold=0.6))
     assert [0.6, 0.6] in [list(line.get_ydata()) for line in axes.lines]
     labels, detector = (strip.get_paths()[0].vertices[:, 0].min() for strip in strips.collections)
     assert labels == pytest.approx(2.0, abs=0.05)
@@ -192,26 +212,22 @@ def test_the_song_curve_shows_labels_and_answer():
 
 def test_other_figures_draw_what_they_get():
     maps = {"conv1": np.ones((113, 78)), "mp6": np.ones((11, 7)), "fc8": np.arange(64.0)}
-    features = drawn(figures.figure_features(maps))
+    features = drawn(figure_features(maps))
     assert [axes.get_title() for axes in features] == ["Conv1: 113 × 78", "MP6: 11 × 7", "FC8: 64"]
 
     known = {"mp3": [(t, t + 20) if t else None for t in range(115)]}
-    (geometry,) = drawn(figures.figure_geometry(known, {"mp3": [3, 4]}))
+    (geometry,) = drawn(figure_geometry(known, {"mp3": [3, 4]}))
     assert geometry.get_title() == "MP3: 2 blind"
 
-    levels = {"onset match": {layer: (0.5, 0.4, 0.7) for layer in LAYERS}}
-    (kept,) = drawn(figures.figure_kept(levels, {"onset match": 0.1}))
-    assert [0.1, 0.1] in [list(line.get_ydata()) for line in kept.lines]
-
     sung = np.array([True, False, True])
-    cloud = drawn(figures.figure_class_dependence({"originals": np.array([3.0, 1.0, 5.0])}, sung, "Hz"))[0]
+    cloud = drawn(figure_class_dependence({"originals": np.array([3.0, 1.0, 5.0])}, sung, "Hz"))[0]
     medians = [float(line.get_xdata()[0]) for line in cloud.lines[1::2]]
     assert medians == [1.0, 4.0]
 
 
 def test_band_errors_stand_on_the_mel_scale():
     curves = {layer: {"published": np.linspace(0, 1, 80)} for layer in LAYERS}
-    axes = [each for each in drawn(figures.figure_band_errors(curves)) if each.get_visible()]
+    axes = [each for each in drawn(figure_band_errors(curves)) if each.get_visible()]
     assert [each.get_title() for each in axes] == TITLES
     assert all(np.array_equal(each.lines[0].get_ydata(), np.linspace(0, 1, 80)) for each in axes)
     peaks = [float(np.interp(tick, np.arange(80), band_frequencies())) for tick in axes[0].get_xticks()]
@@ -222,7 +238,7 @@ def test_intervals_are_drawn_from_end_to_end():
     by_place = {"MP6": Interval(0.1, 0.05, 0.2), "FC7": Interval(-0.2, -0.25, -0.1)}
     alone = {place: Interval(0.3, np.nan, np.nan) for place in by_place}
     panels = {"one": {"many songs": by_place, "one song": alone}, "two": {"many songs": by_place, "one song": alone}}
-    axes = drawn(figures.figure_intervals(panels, "change", percent=True))
+    axes = drawn(figure_intervals(panels, "change", percent=True))
     assert [each.get_title(loc="left") for each in axes] == ["one", "two"]
     assert [label.get_text() for label in axes[-1].get_xticklabels()] == ["MP6", "FC7"]
     for each in axes:

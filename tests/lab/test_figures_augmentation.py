@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from svdlib.lab.analysis.measures import band_frequencies, describe
+from svdlib.audio.mel_axis import band_frequencies
+from svdlib.lab.analysis.measures import describe
 from svdlib.lab.figures.augmentation import GAP_FRAMES, before_after, figure_answers, figure_draws, figure_filters
 
 

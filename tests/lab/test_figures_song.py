@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgba
 
-from svdlib.audio.log_mel import mel_filterbank
+from svdlib.audio.mel_axis import band_of_frequency, mel_filterbank
 from svdlib.detector.model import LAYERS
-from svdlib.lab.figures.song import EXCERPT, band_of, layer_title, plot_detector_curve, plot_inversions
+from svdlib.lab.figures.song import EXCERPT, plot_detector_curve, plot_inversions
+from svdlib.lab.figures.style import layer_title
 
 
 def panels(figure):
@@ -57,7 +58,7 @@ def test_frequencies_stand_at_the_bands_that_peak_there():
     bins_hz = np.arange(513) * 22050 / 1024
     filters = mel_filterbank()
     for band in (20, 40, 60, 79):
-        assert band_of(bins_hz[filters[:, band].argmax()]) == pytest.approx(band, abs=0.6)
+        assert band_of_frequency(bins_hz[filters[:, band].argmax()]) == pytest.approx(band, abs=0.6)
 
 
 def test_layers_are_written_as_in_the_paper():

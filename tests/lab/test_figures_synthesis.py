@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from svdlib.audio.log_mel import FRAME_LENGTH, FRAME_RATE, SAMPLE_RATE, LogMel
-from svdlib.lab.analysis.measures import band_of_frequency
+from svdlib.audio.log_mel import LogMel
+from svdlib.audio.mel_axis import FRAME_LENGTH, FRAME_RATE, SAMPLE_RATE, band_of_frequency
 from svdlib.lab.figures import synthesis as figures
 from svdlib.lab.figures.gallery import Gallery
 from svdlib.lab.figures.style import Drawing

@@ -56,8 +56,7 @@ def test_all_costs_are_there():
     assert all(list(by_corpus) == list(HARD) for by_corpus in found.values())
 
 
-def test_scores_for_the_figure():
-    scores = findings.scores_of(made_up(), "linear output", "real songs")
-    assert scores["fc8"].nre == pytest.approx(0.9 * 1.5 * 0.7)
-    low, high = scores["fc8"].ci95
-    assert low < scores["fc8"].nre < high
+def test_the_nre_for_the_figure():
+    found = findings.nre_of(made_up(), "linear output", "real songs")["fc8"]
+    assert found.value == pytest.approx(0.9 * 1.5 * 0.7)
+    assert found.low < found.value < found.high

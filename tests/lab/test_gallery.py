@@ -10,7 +10,8 @@ import soundfile
 import torch
 from PIL import Image
 
-from svdlib.audio.log_mel import EXCERPT_SAMPLES, SAMPLE_RATE, LogMel
+from svdlib.audio.log_mel import LogMel
+from svdlib.audio.mel_axis import EXCERPT_SAMPLES, SAMPLE_RATE
 from svdlib.audio.standardizer import Standardizer
 from svdlib.lab.figures.gallery import LOUDNESS, Gallery, Panel, inversion_panels
 

@@ -8,11 +8,11 @@ import tiny
 import torch
 
 from svdlib.errors import TrainingError
-from svdlib.inversion.inverters import VARIANTS, build_inverter
 from svdlib.inversion.nre import EvaluationPlan, evaluate_inverters
 from svdlib.inversion.plans import TrainingPlan
 from svdlib.lab.studies import inverter_ablation as ablation
 from svdlib.lab.studies.inverter_ablation import Configuration, Material
+from svdlib.zoo.families import VARIANTS, build_inverter
 
 PLAN = TrainingPlan(epochs=2, batch_size=2, steps_per_epoch=2, validation_excerpts=4)
 EVALUATION = EvaluationPlan(sets=2, per_song=3)
@@ -30,7 +30,7 @@ def run(configuration, material, folder, resume=False, plan=PLAN):
 def test_without_its_elu_a_published_inverter_paints_below_minus_one():
     for layer in VARIANTS["published"]:
         bounded, free = build_inverter(layer), build_inverter(layer, "published-linear")
-        feature = torch.randn(2, *bounded.spec.shape)
+        feature = torch.randn(2, *bounded.spec.feature_shape)
         assert bounded.train()(feature).min() >= -1 > 2 * free.train()(5 * feature).min()
         assert [type(each) for each in free.stages.values()] == [type(each) for each in bounded.stages.values()]
 
@@ -59,19 +59,26 @@ def test_what_is_finished_is_read_and_not_trained_again(material, tmp_path, monk
     assert run(Configuration("released", objective="released"), material, tmp_path, resume=True) == first
     with pytest.raises(TrainingError, match="holds an earlier run"):
         run(Configuration("released", objective="released"), material, tmp_path)
-    with pytest.raises(TrainingError, match="other settings or songs"):
+    with pytest.raises(TrainingError, match="belongs to another run"):
         run(Configuration("released"), material, tmp_path, resume=True)
 
 
 def test_the_program_scores_every_configuration(tmp_path, capsys):
     corpus = "synthetic:songs=3,seconds=5,seed=3"
     options = ["--corpus", corpus, "--real", corpus, "--folder", str(tmp_path / "runs"), "--device", "cpu"]
-    out = tmp_path / "found.json"
+    out, all_layers, asked = tmp_path / "found.json", ablation.run_configuration, []
+
+    def one_layer(configuration, material, plan, evaluation, layers, *place):
+        asked.append(layers)
+        return all_layers(configuration, material, plan, evaluation, layers[-1:], *place)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ablation, "BASE_PLAN", replace(PLAN, epochs=1, steps_per_epoch=1))
+        patch.setattr(ablation, "run_configuration", one_layer)
         assert ablation.main([*options, "--epochs", "1", "--steps-per-epoch", "1", "--out", str(out)]) == 0
     result, table = json.loads(out.read_text()), capsys.readouterr().out
     assert [each["name"] for each in result["configurations"]] == [each.name for each in ablation.CONFIGURATIONS]
+    assert asked == [ablation.LAYERS] * len(ablation.CONFIGURATIONS)
     for each in result["configurations"]:
-        assert each["name"] in table and set(each["layers"]) == set(ablation.LAYERS)
+        assert each["name"] in table and list(each["layers"]) == [ablation.LAYERS[-1]]
     assert str(tmp_path) not in out.read_text()

@@ -37,7 +37,7 @@ def passing():
         for parameter in detector.layers["conv1"].parameters():
             parameter.zero_()
         detector.layers["conv1"][0].weight[0, 0, 1, 1] = 1
-    detector.provenance = {"threshold": 0.5}
+    detector.threshold = 0.5
     return detector
 
 

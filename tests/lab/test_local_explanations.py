@@ -9,7 +9,7 @@ import tiny
 import torch
 from torch import nn
 
-from svdlib.errors import LayerError, PackageError
+from svdlib.errors import InputError, LayerError, PackageError
 from svdlib.lab.analysis import local_explanations as local
 from svdlib.lab.analysis.masking import logits_of
 
@@ -75,9 +75,9 @@ def test_regions_cover_the_excerpt_in_nearly_equal_parts():
         counts = torch.bincount(numbers.flatten())
         assert len(counts) == times * bands and counts.max() / counts.min() < 1.35
     assert torch.equal(local.regions(115, 80).flatten(), torch.arange(9200))
-    with pytest.raises(LayerError, match="116 x 1"):
+    with pytest.raises(InputError, match="116 x 1"):
         local.regions(116, 1)
-    with pytest.raises(LayerError, match="no grid 'diagonal'"):
+    with pytest.raises(InputError, match="no grid 'diagonal'"):
         local.slime(Linear(), torch.zeros(1, 1, 115, 80), torch.zeros(1), "diagonal")
 
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
+from svdlib.audio.mel_axis import LOG_SILENCE
 from svdlib.audio.standardizer import Standardizer
-from svdlib.detector.model import LOG_SILENCE
-from svdlib.errors import LayerError
+from svdlib.errors import InputError
 from svdlib.lab.analysis import masking
 
 CELLS = 115 * 80
@@ -60,13 +60,13 @@ def test_cells_of_equal_value_are_spread_over_the_excerpt_and_the_same_each_time
 
 
 def test_wrong_shares_shapes_and_fills_are_refused():
-    with pytest.raises(LayerError, match="share 1.2"):
+    with pytest.raises(InputError, match="share 1.2"):
         masking.top_cells(maps_of_blobs(), 1.2)
-    with pytest.raises(LayerError, match="not \\(2, 1, 115, 80\\)"):
+    with pytest.raises(InputError, match="not \\(2, 1, 115, 80\\)"):
         masking.top_cells(torch.zeros(2, 1, 115, 80), 0.5)
-    with pytest.raises(LayerError, match="no fill 'noise'"):
+    with pytest.raises(InputError, match="no fill 'noise'"):
         masking.fill_like(torch.zeros(1, 1, 115, 80), Standardizer(), "noise")
-    with pytest.raises(LayerError, match="come from one"):
+    with pytest.raises(InputError, match="come from one"):
         masking.swapped(maps_of_blobs(2), [4, 4])
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from svdlib.audio.log_mel import EXCERPT_SAMPLES, SAMPLE_RATE, LogMel
+from svdlib.audio.log_mel import LogMel
+from svdlib.audio.mel_axis import EXCERPT_SAMPLES, SAMPLE_RATE
 from svdlib.lab.analysis.modulation import (
     OCTAVES,
     in_octaves,

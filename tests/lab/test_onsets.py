@@ -6,7 +6,8 @@ import torch
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
-from svdlib.audio.log_mel import EXCERPT_SAMPLES, FRAME_LENGTH, SAMPLE_RATE, LogMel
+from svdlib.audio.log_mel import LogMel
+from svdlib.audio.mel_axis import EXCERPT_SAMPLES, FRAME_LENGTH, SAMPLE_RATE
 from svdlib.lab.analysis.onsets import f_measure, matched_events, onset_f_measure, onset_match, onset_times
 from svdlib.zoo.checkpoints import pretrained
 

@@ -10,17 +10,16 @@ from torch import nn
 
 from svdlib.inversion.nre import (
     EvaluationPlan,
-    band_errors,
     evaluate_inverters,
     evaluation_sets,
-    frame_errors,
     mean_excerpt,
     mean_predictor_nre,
     nre,
 )
+from svdlib.lab.analysis.error_maps import band_errors, frame_errors
+from svdlib.lab.analysis.intervals import mean_interval
 from svdlib.lab.studies import load_results
 from svdlib.lab.studies import reconstruction_error as study
-from svdlib.lab.studies.comparisons import mean_interval
 
 
 class Painter(nn.Module):
@@ -85,9 +84,9 @@ def test_every_entry_agrees_with_the_library(passing):
     bank, train, plan = tiny.bank(count=3), tiny.bank(seed=1), EvaluationPlan(sets=2, per_song=4)
     found = study.measure(passing, {"published": HALF}, bank, mean_excerpt(train), plan)
     scored = evaluate_inverters(passing, HALF, bank, plan)["conv1"]
-    score = study.layer_scores(found, "published")["conv1"]
-    assert score.nre == pytest.approx(scored.nre) and score.per_set == pytest.approx(scored.per_set)
-    assert score.ci95 == pytest.approx(scored.ci95)
+    score = study.nre_of(found, "published")["conv1"]
+    assert score.value == pytest.approx(scored.nre) and score.ends == pytest.approx(scored.ci95)
+    assert found["layers"]["conv1"]["published"]["per_set"] == pytest.approx(scored.per_set)
     assert found["mean_predictor"]["nre"] == pytest.approx(mean_predictor_nre(train, bank, plan))
     sets = [bank.cut(starts) for starts in evaluation_sets(bank, plan)]
     assert found["floor"]["nre"] == pytest.approx(np.mean([nre(x, x.clamp(min=-1)) for x in sets]))
@@ -115,7 +114,7 @@ def test_one_song_gives_no_interval(passing):
     found = study.measure(passing, {"published": HALF, "aligned": HALF}, bank, BLANK, EvaluationPlan(1, 4))
     stored = json.loads(json.dumps(study.as_json(found)))
     assert stored["floor"]["ci95"] == [None, None]
-    assert np.isnan(study.layer_scores(stored, "published")["conv1"].ci95).all()
+    assert not study.nre_of(stored, "published")["conv1"].is_known
     assert not study.family_changes(stored)["conv1"].is_known
 
 

@@ -9,18 +9,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from svdlib.audio.log_mel import SAMPLE_RATE
+from svdlib.audio.mel_axis import SAMPLE_RATE
 from svdlib.detector.model import LAYERS
-from svdlib.detector.training import DETECTOR_PROFILES, DetectorPlan
+from svdlib.detector.training import DetectorPlan
 from svdlib.errors import TrainingError
-from svdlib.inversion.inverters import build_inverter, count_parameters
-from svdlib.inversion.training import PROFILES, TrainingPlan
-from svdlib.lab.studies import reproduce, reproduce_plan, reproduce_report
-from svdlib.lab.studies.reproduce import Settings
+from svdlib.inversion.inverters import count_parameters
+from svdlib.inversion.plans import TrainingPlan
+from svdlib.lab.studies import reproduce, reproduce_plan, reproduce_report, reproduce_steps
 from svdlib.lab.studies.reproduce_plan import Outline, Speeds
+from svdlib.lab.studies.reproduce_steps import Settings
 from svdlib.paper.training import PublishedPlan
 from svdlib.songs.corpora import open_corpus
 from svdlib.songs.corpora.export import export_corpus
+from svdlib.zoo.families import build_inverter
+from svdlib.zoo.profiles import DETECTOR_PROFILES, PROFILES
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* songs of .* are there")  # there are few, and that is said
 TINY_DETECTOR = DetectorPlan(epochs=2, steps_per_epoch=1, batch_size=2)
@@ -126,7 +128,7 @@ def test_numbers_are_those_of_the_commands_by_hand(done, capsys):
     from svdlib.cli import main
 
     settings, results = done
-    by_hand = {step.name: step.commands for step in reproduce.steps_of(settings)}
+    by_hand = {step.name: step.commands for step in reproduce_steps.steps_of(settings)}
     found = []
     for command in by_hand["nre-joint"]:
         words = [word.strip("'") for word in re.findall(r"'[^']*'|\S+", command)]
@@ -158,8 +160,8 @@ def test_the_page_needs_nothing_else_and_tells_what_is_in_its_figures(done):
 def test_the_same_command_again_trains_nothing(done, monkeypatch, capsys):
     settings, results = done
     for name in ("train_detector", "train_inverters", "predict_songs", "evaluate_nre", "load_songs"):
-        monkeypatch.setattr(reproduce, name, None)
-    monkeypatch.setattr(reproduce_report, "write_report", lambda settings, results: None)  # takes its time
+        monkeypatch.setattr(reproduce_steps, name, None)
+    monkeypatch.setattr(reproduce, "write_report", lambda settings, results: None)  # takes its time
     assert reproduce.main(options_of(settings)) == 0
     said = capsys.readouterr().out
     assert said.count("there already") == 5 and "report.html" in said
@@ -173,7 +175,7 @@ def test_other_settings_are_refused_before_anything_is_done(done, capsys):
     for changes, word in (({"seed": 1}, "seed"), ({"sets": 2}, "sets"), ({"profile": "laptop"}, "profile")):
         assert reproduce.main(options_of(settings, **changes)) == 2
         error = capsys.readouterr().err
-        assert "belongs to a run with other settings" in error and word in error and "--folder" in error
+        assert "belongs to another run" in error and word in error and "another folder" in error
     assert reproduce.main(options_of(settings, second=settings.corpus)) == 2
     assert "second_songs differ" in capsys.readouterr().err
     assert contents(settings.folder) == before
@@ -190,27 +192,27 @@ def test_a_lost_file_is_made_again_and_a_changed_one_is_noticed(done):
     settings, _ = done
     files = settings.inverter_files("joint")
     content = files[0].read_bytes()
-    steps = reproduce.steps_of(settings)
+    steps = reproduce_steps.steps_of(settings)
     try:
         files[0].unlink()
-        assert set(reproduce.finished_steps(settings, steps)) == {"log-mels", "detector", "detector-scores"}
+        assert set(reproduce_steps.finished_steps(settings, steps)) == {"log-mels", "detector", "detector-scores"}
         files[0].write_bytes(content + b" ")
         with pytest.raises(TrainingError, match="nre-joint.json .*: inverters differ"):
-            reproduce.finished_steps(settings, steps)
+            reproduce_steps.finished_steps(settings, steps)
     finally:
         files[0].write_bytes(content)
-    assert len(reproduce.finished_steps(settings, steps)) == 5
+    assert len(reproduce_steps.finished_steps(settings, steps)) == 5
 
 
 def test_a_damaged_record_is_named(done):
     settings, _ = done
-    steps = reproduce.steps_of(settings)
-    path = reproduce.record_path(settings, steps[1])
+    steps = reproduce_steps.steps_of(settings)
+    path = reproduce_steps.record_path(settings, steps[1])
     content = path.read_bytes()
     try:
         path.write_bytes(content[: len(content) // 2])
         with pytest.raises(TrainingError, match="detector.json is damaged"):
-            reproduce.finished_steps(settings, steps)
+            reproduce_steps.finished_steps(settings, steps)
     finally:
         path.write_bytes(content)
 
@@ -223,14 +225,14 @@ def test_ctrl_c_and_the_same_command_goes_on(done, tmp_path, monkeypatch, capsys
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(reproduce, "train_inverters", interrupt)
+        patch.setattr(reproduce_steps, "train_inverters", interrupt)
         assert reproduce.main(options_of(settings)) == 130
     assert "Interrupted; run the command again" in capsys.readouterr().err
     assert sorted(path.name for path in (settings.folder / "steps").iterdir()) == [
         "detector-scores.json", "detector.json", "log-mels.json",
     ]  # fmt: skip
-    monkeypatch.setattr(reproduce, "train_detector", None)
-    monkeypatch.setattr(reproduce_report, "write_report", lambda settings, results: None)
+    monkeypatch.setattr(reproduce_steps, "train_detector", None)
+    monkeypatch.setattr(reproduce, "write_report", lambda settings, results: None)
     assert reproduce.main(options_of(settings)) == 0
     again = json.loads((settings.folder / "results.json").read_text())
     assert again["nre"] == results["nre"], "the same seed, the same numbers"

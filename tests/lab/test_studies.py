@@ -10,14 +10,17 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from svdlib.audio.standardizer import Standardizer
 from svdlib.detector.augmentation import Augmentation
-from svdlib.detector.excerpts import Songs
-from svdlib.detector.training import DetectorPlan, predict
+from svdlib.detector.prediction import predict
+from svdlib.detector.scores import THRESHOLDS, best_threshold, error_rates, roc_points, smooth
+from svdlib.detector.training import DetectorPlan
 from svdlib.errors import CorpusError, TrainingError
-from svdlib.inversion.nre import THRESHOLDS, best_threshold, error_rates, roc_points, smooth
+from svdlib.lab.analysis.intervals import pooled_intervals
+from svdlib.lab.analysis.song_counts import SCORES, count_songs, pooled_scores
+from svdlib.lab.figures.detector import figure_reliability, figure_roc
 from svdlib.lab.studies import RESULTS, as_json, detector_ablation, load_results, real_singing, write_results
-from svdlib.lab.studies.bootstrap import SCORES, count_songs, intervals, pooled_scores
 from svdlib.lab.studies.detector_ablation import Configuration
 from svdlib.recipes import evaluate_detector
+from svdlib.songs.loading import Songs
 from svdlib.zoo.checkpoints import load_detector, pretrained, save_weights
 
 SYNTHETIC = "synthetic:songs=3,seconds=5,seed=3"
@@ -102,19 +105,27 @@ def test_scores_from_counts_are_those_of_the_frames(seed):
     assert pooled_scores(counts, np.array([2, 0, 1])) == pytest.approx(expected)
 
 
+def test_scores_of_many_draws_at_once_are_those_of_each():
+    counts, rng = count_songs(*labelled((300, 200, 250, 200)), 0.5), np.random.default_rng(0)
+    weights = np.stack([np.bincount(rng.integers(0, 4, 4), minlength=4) for _ in range(20)])
+    together, apart = pooled_scores(counts, weights), [pooled_scores(counts, each) for each in weights]
+    for score in SCORES:
+        np.testing.assert_allclose(together[score], [each[score] for each in apart])
+
+
 def test_intervals_come_from_the_songs():
     predictions, truth = labelled((200, 200, 200, 200))
     counts = count_songs(predictions, truth, 0.5)
-    found, scores = intervals(counts), pooled_scores(counts)
-    assert set(found) == set(scores) == set(SCORES)
-    accuracies = counts.right / 200
-    low, high = found["accuracy"]
-    assert accuracies.min() <= low < scores["accuracy"] < high <= accuracies.max()
-    assert intervals(counts) == found
+    found, scores = pooled_intervals(counts), pooled_scores(counts)
+    assert {score: each.value for score, each in found.items()} == scores and set(scores) == set(SCORES)
+    accuracies, drawn = counts.right / 200, np.random.default_rng(0).integers(0, 4, (1000, 4))
+    expected = np.quantile(accuracies[drawn].mean(axis=1), [0.025, 0.975])
+    assert found["accuracy"].ends == pytest.approx(expected), "songs of the same length"
+    assert pooled_intervals(counts) == found
     same = count_songs(predictions[:1] * 4, truth[:1] * 4, 0.5)
-    for score, (low, high) in intervals(same).items():
-        assert low == pytest.approx(high) == pytest.approx(pooled_scores(same)[score])
-    assert np.isnan(intervals(count_songs(predictions[:1], truth[:1], 0.5))["auc"]).all()
+    for each in pooled_intervals(same).values():
+        assert each.ends == pytest.approx((each.value, each.value))
+    assert not pooled_intervals(count_songs(predictions[:1], truth[:1], 0.5))["auc"].is_known
 
 
 @pytest.mark.parametrize(
@@ -308,7 +319,7 @@ def test_a_folder_of_another_run_is_refused(ablation):
     folder, run, _ = ablation
     with pytest.raises(TrainingError, match="holds an earlier run"):
         run()
-    with pytest.raises(TrainingError, match="other settings or songs"):
+    with pytest.raises(TrainingError, match="belongs to another run"):
         run(plan=DetectorPlan(epochs=2, steps_per_epoch=1, batch_size=2), resume=True)
 
 
@@ -347,8 +358,6 @@ def test_no_stored_result_names_a_place_on_a_disk():
 
 
 def test_figures_show_each_song_and_each_filled_bin():
-    from svdlib.lab.figures.detector import figure_reliability, figure_roc
-
     predictions, truth = labelled()
     result = as_json(real_singing.score(predictions, songs_of(truth), 0.5))
     roc = figure_roc({song["name"]: song["roc"] for song in result["songs"]}, result["roc"])
@@ -363,8 +372,6 @@ def test_figures_show_each_song_and_each_filled_bin():
 
 
 def test_many_songs_are_drawn_without_their_names():
-    from svdlib.lab.figures.detector import figure_roc
-
     curve = {"false_positive_rate": [0, 1], "true_positive_rate": [0, 1]}
     empty = {"false_positive_rate": [], "true_positive_rate": []}
     figure = figure_roc({f"song{k}": curve for k in range(12)} | {"one class": empty}, curve)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from svdlib.inversion.nre import area_under_curve
+from svdlib.detector.scores import area_under_curve
 from svdlib.lab.studies import load_results
 from svdlib.lab.studies import what_it_uses as uses
 
@@ -15,7 +15,7 @@ from svdlib.lab.studies import what_it_uses as uses
 class Listener(nn.Module):
     """A detector that knows some cells and says "sung" if they are loud on average."""
 
-    provenance = {"threshold": 0.5}
+    threshold = 0.5
 
     def __init__(self, cells):
         super().__init__()

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from tiny import detector as tiny_detector
 
-from svdlib.audio.log_mel import EXCERPT_SAMPLES, LogMel
-from svdlib.detector.model import EXCERPT_FRAMES, N_BANDS
+from svdlib.audio.log_mel import LogMel
+from svdlib.audio.mel_axis import EXCERPT_FRAMES, EXCERPT_SAMPLES, N_BANDS
 from svdlib.errors import LayerError
 from svdlib.inversion.nre import nre
 from svdlib.lab.figures.gallery import Panel

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from svdlib.audio.log_mel import SAMPLE_RATE, sonify
+from svdlib.audio.mel_axis import SAMPLE_RATE
+from svdlib.audio.sonify import sonify
 from svdlib.errors import AudioError
 from svdlib.lab.figures.gallery import Panel
 from svdlib.pages.listening import ListeningQuiz, Riddle, audible_difference, log_mel_of

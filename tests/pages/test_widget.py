@@ -8,8 +8,8 @@ import soundfile
 import tiny
 import torch
 
-from svdlib.audio.log_mel import EXCERPT_SAMPLES, SAMPLE_RATE, LogMel
-from svdlib.detector.model import EXCERPT_FRAMES
+from svdlib.audio.log_mel import LogMel
+from svdlib.audio.mel_axis import EXCERPT_FRAMES, EXCERPT_SAMPLES, SAMPLE_RATE
 from svdlib.errors import AudioError, SvdlibError
 from svdlib.inversion.nre import nre
 from svdlib.pages.widget import Session, explore, load_upload

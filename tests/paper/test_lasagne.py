@@ -17,8 +17,8 @@ from scipy.signal import convolve2d
 
 from svdlib.detector.model import LAYER_SHAPES, LAYERS, SVDNet
 from svdlib.errors import LayerError, WeightsError
-from svdlib.inversion.inverters import build_inverter
 from svdlib.paper.lasagne import layout, load_lasagne, read_state, recognise
+from svdlib.zoo.families import build_inverter
 
 SMALL = "conv2"
 """The inverter with the smallest file."""

@@ -5,13 +5,12 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
-from test_spectra import slow_scaling
+from oracles import slow_scaling
 
-from svdlib.audio.log_mel import mel_filterbank
+from svdlib.audio.mel_axis import band_frequencies, mel_filterbank
 from svdlib.audio.spectra import N_BINS, compress, mel_magnitudes, scale_axes
 from svdlib.audio.standardizer import Standardizer
 from svdlib.errors import TrainingError
-from svdlib.lab.analysis.measures import band_frequencies
 from svdlib.paper.augmentation import (
     ALL_SEVEN,
     NO_AUGMENTATION,

@@ -10,14 +10,15 @@ import torch
 from svdlib.audio.log_mel import LogMel
 from svdlib.audio.spectra import compress, magnitude_spectra, mel_magnitudes, pack, unpack
 from svdlib.audio.standardizer import Standardizer
-from svdlib.detector.excerpts import Songs
-from svdlib.detector.training import DETECTOR_PROFILES, DetectorPlan, fit_detector, predict, predict_averaged
-from svdlib.errors import CorpusError, TrainingError
-from svdlib.inversion.nre import area_under_curve
+from svdlib.detector.prediction import predict, predict_averaged
+from svdlib.detector.scores import area_under_curve
+from svdlib.detector.training import DetectorPlan, fit_detector
+from svdlib.errors import CorpusError, InputError, TrainingError
 from svdlib.paper.augmentation import ALL_SEVEN, NO_AUGMENTATION, PublishedAugmentation
 from svdlib.paper.training import PublishedPlan, SpectrumBatches
 from svdlib.songs.corpora import open_corpus
-from svdlib.songs.corpora.songs import load_songs, with_spectra
+from svdlib.songs.loading import Songs, load_songs, with_spectra
+from svdlib.zoo.profiles import DETECTOR_PROFILES
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -168,11 +169,11 @@ def test_a_stopped_run_goes_on_to_the_same_weights(unbroken, tmp_path, monkeypat
                 raise KeyboardInterrupt
             yield step
 
-    save, updates = detector_training._Run.save, detector_training._Run.updates
+    updates = detector_training._Run.updates
 
     def updates_with_states(run):
         for _ in updates(run):
-            save(run)
+            run.state.save(*run.pack())
             yield
 
     with monkeypatch.context() as patched:
@@ -181,9 +182,9 @@ def test_a_stopped_run_goes_on_to_the_same_weights(unbroken, tmp_path, monkeypat
         with pytest.raises(KeyboardInterrupt):
             fit(tmp_path)
     resumed = fit(tmp_path, resume=True)
-    assert resumed.history == unbroken.history and resumed.threshold == unbroken.threshold
+    assert resumed.history == unbroken.history and resumed.detector.threshold == unbroken.detector.threshold
     assert tiny.same_weights(resumed.detector, unbroken.detector)
-    with pytest.raises(TrainingError, match="other settings or songs"):
+    with pytest.raises(TrainingError, match="another run: plan differ"):
         fit(tmp_path, resume=True, plan=replace(PLAN, augmentation=NO_AUGMENTATION))
 
 
@@ -221,5 +222,5 @@ def test_the_average_is_that_of_the_transposed_songs(melody):
 
 @pytest.mark.parametrize("shifts", [(), (0.1, -1.0)])
 def test_shifts_that_make_no_sense_are_refused(melody, shifts):
-    with pytest.raises(TrainingError, match="above -1"):
+    with pytest.raises(InputError, match="above -1"):
         predict_averaged(tiny.detector(), melody, shifts)

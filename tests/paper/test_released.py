@@ -9,9 +9,15 @@ from torch import nn
 
 import svdlib.inversion.training as training
 from svdlib.compute.storage import digest, pack_adam, restore_adam
-from svdlib.inversion.inverters import NORM_EPSILON, build_inverter
-from svdlib.inversion.training import TrainingPlan, fit_inverters
-from svdlib.paper.released import LasagneAdam, average_as_released, stalled_when_truncated
+from svdlib.detector.model import SVDNet
+from svdlib.inversion.encoder import Encoder
+from svdlib.inversion.inverters import NORM_EPSILON
+from svdlib.inversion.objectives import reconstruction_losses
+from svdlib.inversion.plans import TrainingPlan
+from svdlib.paper import released
+from svdlib.paper.released import LasagneAdam, average_as_released, stalled_when_truncated, weight_penalty
+from svdlib.zoo.families import build_inverter
+from svdlib.zoo.fitting import fit_inverters
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -48,7 +54,7 @@ def batches(golden):
 class GivenBank:
     """Hands out the excerpts of one step after the other, whichever are asked for."""
 
-    device, frames = torch.device("cpu"), torch.zeros(1)
+    device, digest = torch.device("cpu"), "given"
 
     def __init__(self, excerpts):
         self.excerpts, self.asked = excerpts, 0
@@ -64,8 +70,10 @@ class GivenBank:
         return torch.arange(count)
 
 
-class GivenFeatures(nn.Module):
+class GivenFeatures(Encoder):
     """In place of the detector: the feature that belongs to an excerpt. The comparator finds all excerpts alike."""
+
+    input_shape, shapes, comparator = SVDNet.input_shape, SVDNet.shapes, SVDNet.comparator
 
     def __init__(self, features, excerpts):
         super().__init__()
@@ -116,7 +124,7 @@ def three_steps(golden, batches, objective="released"):
     plan = TrainingPlan(epochs=3, batch_size=32, steps_per_epoch=1)
     excerpts = batches[1]
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(training, "build_inverter", lambda *_: golden_inverter(golden))
+        patched.setattr(training, "FeatureInverter", lambda *_: golden_inverter(golden))
         return fit_inverters(
             GivenFeatures(*batches),
             GivenBank(excerpts),
@@ -155,10 +163,10 @@ def test_losses_of_three_steps_are_the_references(golden, fitted):
 
 def test_the_loss_is_input_loss_and_penalty(golden, batches):
     inverter, (features, excerpts) = golden_inverter(golden), batches
-    penalty = training.weight_penalty(inverter).item()
+    penalty = weight_penalty(inverter).item()
     assert penalty == pytest.approx(golden["penalty_of_first"].item(), rel=1e-6)
     with torch.no_grad():
-        loss = training.reconstruction_losses(excerpts[0], None, {"fc7": inverter(features[0])}, None)["fc7"].item()
+        loss = reconstruction_losses(excerpts[0], None, {"fc7": inverter(features[0])}, None)["fc7"].item()
     assert loss == pytest.approx(golden["input_loss_of_first"].item(), rel=1e-6)
     assert loss + penalty == pytest.approx(golden["losses"][0], rel=1e-6)
 
@@ -211,9 +219,9 @@ def adam_on(gradients, start, rates, decay, resumed_after=None):
     optimiser = make()
     for number, (gradient, rate) in enumerate(zip(gradients, rates, strict=True)):
         if number == resumed_after:
-            saved = {name.split("/")[2]: value.clone() for name, value in pack_adam(optimiser).items()}
+            saved = {name: value.clone() for name, value in pack_adam(optimiser)["0"].items()}
             optimiser = make()
-            restore_adam(optimiser, {0: saved}, [rate])
+            restore_adam(optimiser, {"0": saved}, [rate])
         optimiser.param_groups[0]["lr"] = rate
         parameter.grad = torch.tensor(gradient)
         optimiser.step()
@@ -302,7 +310,7 @@ def small_run(objective="released", folder=None, layers=("fc8", "mp3"), plan=Non
 
 def test_the_feature_loss_counts_in_the_loss_and_teaches_nothing(monkeypatch):
     whole = small_run(layers=("fc8",))
-    monkeypatch.setattr(training, "without_gradient", lambda _: lambda x: torch.zeros(len(x), 64, 33, 21))
+    monkeypatch.setattr(released, "without_gradient", lambda _: lambda x: torch.zeros(len(x), 64, 33, 21))
     without = small_run(layers=("fc8",))
     assert tiny.same_weights(whole.inverters["fc8"], without.inverters["fc8"])
     assert whole.history[0].training["fc8"] != without.history[0].training["fc8"]

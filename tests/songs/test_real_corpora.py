@@ -19,7 +19,7 @@ from loopback import serving
 from test_unpacking import contents, packed
 from tiny import log_mels
 
-from svdlib.audio.log_mel import SAMPLE_RATE
+from svdlib.audio.mel_axis import SAMPLE_RATE
 from svdlib.cli import main
 from svdlib.errors import ArchiveError, AudioError, CorpusError, DownloadError, LabelError, OutputError
 from svdlib.songs.corpora import (

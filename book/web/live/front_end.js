@@ -43,7 +43,7 @@ export const BAND_HZ = Float64Array.from(
 export const bandOfFrequency = (hertz) => (mel(hertz) - mel(LOWEST_HZ)) / BAND_MELS - 1;
 
 /**
- * The triangular filters: for each band, the first bin and the weights from there on. See `svdlib.mel_filterbank`.
+ * The triangular filters: for each band, the first bin and the weights from there on. See `svdlib.audio.mel_axis`.
  * @type {{first: number, weights: Float64Array}[]}
  */
 export const FILTERS = makeFilters();

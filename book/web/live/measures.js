@@ -7,7 +7,7 @@ const MEDIAN_FRAMES = 56;
 const COMPARED_EXCERPTS = 64;
 
 /**
- * Median-filter a curve over 56 frames, edges repeated, as `svdlib.inversion.nre.smooth`.
+ * Median-filter a curve over 56 frames, edges repeated, as `svdlib.detector.scores.smooth`.
  * @param {Float32Array} curve
  * @returns {Float32Array}
  */

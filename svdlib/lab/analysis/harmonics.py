@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from svdlib.audio.log_mel import N_BANDS
-from svdlib.lab.analysis.pictures import as_pictures, band_frequencies, correlation
+from svdlib.audio.mel_axis import N_BANDS, band_frequencies
+from svdlib.lab.analysis.pictures import as_pictures, correlation
 
 SMOOTHING_BANDS = 9
 """Harmonics are what remains of a spectrum after averaging over so many bands is taken away."""

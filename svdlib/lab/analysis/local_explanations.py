@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from svdlib.detector.model import EXCERPT_FRAMES, LAYER_SHAPES, N_BANDS, SVDNet
-from svdlib.errors import LayerError, PackageError
+from svdlib.audio.mel_axis import EXCERPT_FRAMES, N_BANDS
+from svdlib.detector.model import LAYER_SHAPES, SVDNet
+from svdlib.errors import InputError, PackageError
 from svdlib.inversion.geometry import receptive_field
 from svdlib.inversion.nre import reconstruct
 from svdlib.lab.analysis.masking import BATCH, keep, logits_of
@@ -185,10 +186,10 @@ def regions(times: int, bands: int) -> Tensor:
         bands: number of regions along frequency.
 
     Raises:
-        LayerError: if there cannot be so many.
+        InputError: if there cannot be so many.
     """
     if not (1 <= times <= EXCERPT_FRAMES and 1 <= bands <= N_BANDS):
-        raise LayerError(f"A grid of {times} x {bands} regions does not fit {EXCERPT_FRAMES} x {N_BANDS} cells.")
+        raise InputError(f"A grid of {times} x {bands} regions does not fit {EXCERPT_FRAMES} x {N_BANDS} cells.")
     rows = torch.arange(EXCERPT_FRAMES) * times // EXCERPT_FRAMES
     columns = torch.arange(N_BANDS) * bands // N_BANDS
     return rows[:, None] * bands + columns
@@ -224,10 +225,10 @@ def slime(
         weighted variance of these very logits that its linear model explains (n,).
 
     Raises:
-        LayerError: if there is no such grid.
+        InputError: if there is no such grid.
     """
     if grid not in GRIDS:
-        raise LayerError(f"There is no grid {grid!r} of regions. Known ones: {', '.join(GRIDS)}.")
+        raise InputError(f"There is no grid {grid!r} of regions. Known ones: {', '.join(GRIDS)}.")
     from sklearn.linear_model import Ridge
 
     numbers = regions(*GRIDS[grid])

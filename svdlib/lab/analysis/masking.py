@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from svdlib.audio.mel_axis import EXCERPT_FRAMES, LOG_SILENCE, N_BANDS
 from svdlib.audio.standardizer import Standardizer
-from svdlib.detector.model import EXCERPT_FRAMES, LOG_SILENCE, N_BANDS
-from svdlib.errors import LayerError
+from svdlib.errors import InputError
 
 FILLS = ("mean", "silence")
 """What stands in masked cells: the mean of the band over the training songs, which is 0 on the standardised scale and
@@ -41,10 +41,10 @@ def fill_like(x: Tensor, standardizer: Standardizer, fill: str) -> Tensor:
         Standardised values, of the same shape as `x`.
 
     Raises:
-        LayerError: if there is no such fill.
+        InputError: if there is no such fill.
     """
     if fill not in FILLS:
-        raise LayerError(f"There is no fill {fill!r} for masked cells. Known ones: {', '.join(FILLS)}.")
+        raise InputError(f"There is no fill {fill!r} for masked cells. Known ones: {', '.join(FILLS)}.")
     if fill == "mean":
         return torch.zeros_like(x)
     return standardizer(torch.full_like(x, LOG_SILENCE))
@@ -64,17 +64,17 @@ def top_cells(maps: Tensor, share: float) -> Tensor:
         Boolean (n, 115, 80), true in `round(share * 9200)` cells of each.
 
     Raises:
-        LayerError: if the share is out of range or the maps have another shape.
+        InputError: if the share is out of range or the maps have another shape.
     """
     if not 0 <= share <= 1:
-        raise LayerError(f"A mask cannot hold the share {share} of all cells: give a number from 0 to 1.")
+        raise InputError(f"A mask cannot hold the share {share} of all cells: give a number from 0 to 1.")
     return _places(maps) < round(share * EXCERPT_FRAMES * N_BANDS)
 
 
 def _places(maps: Tensor) -> Tensor:
     """The place of each cell when those of its map are sorted from the highest value to the lowest (n, 115, 80)."""
     if maps.ndim != 3 or tuple(maps.shape[1:]) != (EXCERPT_FRAMES, N_BANDS):
-        raise LayerError(
+        raise InputError(
             f"Masks are made from maps of shape (n, {EXCERPT_FRAMES}, {N_BANDS}), not {tuple(maps.shape)}."
         )
     values = maps.detach().cpu().flatten(1).numpy()
@@ -121,12 +121,12 @@ def swapped(maps: Tensor, songs: Sequence[int]) -> Tensor:
         The maps in another order: each is that of the next excerpt, in cyclic order, that comes from another song.
 
     Raises:
-        LayerError: if there is but one song.
+        InputError: if there is but one song.
     """
     n = len(songs)
     others = [next((j % n for j in range(i + 1, i + n) if songs[j % n] != songs[i]), None) for i in range(n)]
     if None in others:
-        raise LayerError("Maps are swapped between songs, and all of these excerpts come from one.")
+        raise InputError("Maps are swapped between songs, and all of these excerpts come from one.")
     return maps[torch.tensor(others, device=maps.device)]
 
 

@@ -1,27 +1,15 @@
-"""Measures of what a spectrogram holds and of what an inversion has kept of it.
+"""Whether the energy of a spectrogram lies high or low, and a spectrogram in words.
 
-They stand beside the normalised reconstruction error, which says how much is wrong but not what. All are our own, after
-observations that the paper makes by eye (section 4). Whether energy lies high or low is measured here; the measures of
-onsets, harmonics and modulations have modules of their own and can be imported from here too.
+Like the measures of onsets, harmonics and modulations, these stand beside the normalised reconstruction error, which
+says how much is wrong but not what. All are our own, after observations that the paper makes by eye (section 4).
 """
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from svdlib.audio.log_mel import FRAME_RATE, N_BANDS
-from svdlib.lab.analysis.harmonics import fine_lines, harmonic_fit, harmonic_height, harmonic_match
-from svdlib.lab.analysis.modulation import in_octaves, modulation_match, modulation_rates, modulation_spectrum
-from svdlib.lab.analysis.onsets import f_measure, onset_curve, onset_f_measure, onset_match, onset_times
-from svdlib.lab.analysis.pictures import as_pictures, band_frequencies, band_of_frequency
-
-__all__ = [
-    "band_frequencies", "band_of_frequency", "describe", "f_measure", "fine_lines", "harmonic_fit", "harmonic_height",
-    "harmonic_match", "high_minus_low", "in_octaves", "modulation_match", "modulation_rates", "modulation_spectrum",
-    "onset_curve", "onset_f_measure", "onset_match", "onset_times", "spectral_centroid",
-]  # fmt: skip
-
-DECIBELS_PER_LOG_UNIT = 20 / np.log(10)
+from svdlib.audio.mel_axis import DECIBELS_PER_NEPER, FRAME_RATE, N_BANDS, band_frequencies
+from svdlib.lab.analysis.pictures import as_pictures
 
 
 def spectral_centroid(log_mel: Tensor) -> Tensor:
@@ -62,7 +50,7 @@ def describe(log_mel: Tensor | np.ndarray) -> str:
     log_mel = as_pictures(torch.as_tensor(log_mel))
     share_below = log_mel.exp().sum(dim=0).cumsum(dim=0)
     median_band = int(torch.searchsorted(share_below, share_below[-1] / 2))
-    loudness = DECIBELS_PER_LOG_UNIT * log_mel.exp().mean(dim=1).log()
+    loudness = DECIBELS_PER_NEPER * log_mel.exp().mean(dim=1).log()
     loudest = int(loudness.argmax()) / FRAME_RATE
     spread = float(torch.quantile(loudness, 0.95) - torch.quantile(loudness, 0.05))
     return (

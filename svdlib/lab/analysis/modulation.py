@@ -6,7 +6,7 @@ Our own measure, after the paper's observation (section 4) that FC8 "does not pr
 import torch
 from torch import Tensor
 
-from svdlib.audio.log_mel import EXCERPT_FRAMES, FRAME_RATE
+from svdlib.audio.mel_axis import EXCERPT_FRAMES, FRAME_RATE
 from svdlib.lab.analysis.pictures import as_pictures, cosine
 
 OCTAVES = ((1, 2), (2, 4), (4, 8), (8, 16), (16, 32), (32, 58))

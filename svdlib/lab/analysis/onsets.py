@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from svdlib.audio.log_mel import FRAME_RATE, N_BANDS
+from svdlib.audio.mel_axis import FRAME_RATE, N_BANDS
 from svdlib.lab.analysis.pictures import as_pictures, correlation
 
 ONSET_FRAMES = 5

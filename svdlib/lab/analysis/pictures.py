@@ -1,43 +1,23 @@
 """What the measures of spectrograms share: the axis of mel bands, a check of shapes, and correlation."""
 
-from math import log1p
-
 import torch
 from torch import Tensor
 
-from svdlib.audio.log_mel import MAX_FREQUENCY, MIN_FREQUENCY, N_BANDS
-from svdlib.errors import LayerError
+from svdlib.audio.mel_axis import N_BANDS
+from svdlib.errors import InputError
 
 SMALLEST_SCALE = 1e-9
 """A pattern whose norm is below it is flat: it correlates with nothing."""
-
-
-def _mel(hertz: float) -> float:
-    return 1127 * log1p(hertz / 700)
-
-
-BAND_MELS = (_mel(MAX_FREQUENCY) - _mel(MIN_FREQUENCY)) / (N_BANDS + 1)
-
-
-def band_of_frequency(hertz: float) -> float:
-    """Position of a frequency on the axis of mel bands; band 0 peaks at position 0."""
-    return (_mel(hertz) - _mel(MIN_FREQUENCY)) / BAND_MELS - 1
-
-
-def band_frequencies() -> Tensor:
-    """Frequency in hertz at which each mel filter peaks (80,)."""
-    mels = _mel(MIN_FREQUENCY) + BAND_MELS * torch.arange(1, N_BANDS + 1, dtype=torch.float64)
-    return 700 * torch.expm1(mels / 1127)
 
 
 def as_pictures(values: Tensor) -> Tensor:
     """Bring spectrograms (..., frames, 80) to the CPU in double precision.
 
     Raises:
-        LayerError: they have another shape.
+        InputError: they have another shape.
     """
     if values.ndim < 2 or values.shape[-1] != N_BANDS:
-        raise LayerError(f"A spectrogram has the shape (frames, {N_BANDS}), not {tuple(values.shape)}.")
+        raise InputError(f"A spectrogram has the shape (frames, {N_BANDS}), not {tuple(values.shape)}.")
     return values.detach().cpu().double()
 
 

@@ -8,12 +8,11 @@ import torch
 from matplotlib import rc_context
 from torch import Tensor
 
-from svdlib.lab.analysis.measures import band_frequencies, describe
+from svdlib.audio.mel_axis import band_frequencies
+from svdlib.lab.analysis.measures import describe
 from svdlib.lab.figures.gallery import Panel
-from svdlib.lab.figures.paper import draw_spectrogram
+from svdlib.lab.figures.spectrograms import draw_spectrogram
 from svdlib.lab.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE, Drawing
-
-__all__ = ["BeforeAfter", "before_after", "figure_answers", "figure_draws", "figure_filters"]
 
 GAP_FRAMES = 14
 """Silence between before and after: 0.2 s."""

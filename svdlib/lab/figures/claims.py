@@ -7,8 +7,8 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from svdlib.lab.analysis.verdicts import Entry, Reading
 from svdlib.lab.figures.style import BLUE, GREEN, GREY, ORANGE, STYLE, Drawing
-from svdlib.lab.studies.claims import Entry, Reading
 
 COLOURS = {"synthetic test songs": BLUE, "synthetic-b": GREEN, "real songs": ORANGE}
 MARKS = {"published": "o", "aligned": "D", "optimised": "s"}
@@ -20,7 +20,7 @@ def figure_claims(entries: Sequence[Entry]) -> Drawing:
     """Draw the ledger: a box per claim, a line per number with its 95 % interval; shaded where the claim wants it.
 
     Args:
-        entries: of `svdlib.lab.studies.claims.ledger`.
+        entries: of the ledger, such as that of `svdlib.lab.studies.claims`.
     """
     heights = [1.9 + len(entry.readings) for entry in entries]
     with rc_context(STYLE | {"font.size": 9}):

@@ -1,4 +1,4 @@
-"""Figures about how good the detector is: its receiver operating characteristic and its calibration."""
+"""Figures of the detector: features of an excerpt, answers over a song, and how good they are over many songs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,13 +6,62 @@ from typing import Any
 import numpy as np
 from matplotlib import rc_context
 
-from svdlib.lab.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE, Drawing
+from svdlib.audio.mel_axis import FRAME_RATE
+from svdlib.lab.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE, Drawing, layer_title
 
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, GREY)
 DASHES = ("-", "--", ":", "-.")
 NAMED_SONGS = 8
 """With more songs their curves are thin and grey, and the legend does not list them."""
 LONGEST_NAME = 28
+
+
+def figure_features(features: Mapping[str, np.ndarray]) -> Drawing:
+    """Draw one feature map per convolutional or pooling layer, and dense features as bars.
+
+    Args:
+        features: a map (time, frequency) or a vector (units,) per layer.
+    """
+    with rc_context(STYLE):
+        figure = Drawing(figsize=(7.4, 3.8), layout="constrained")
+        for number, (layer, values) in enumerate(features.items(), start=1):
+            axes = figure.add_subplot(2, (len(features) + 1) // 2, number)
+            axes.set_title(f"{layer_title(layer)}: {' × '.join(map(str, values.shape))}")
+            if values.ndim == 2:
+                axes.imshow(values.T, origin="lower", aspect="auto", interpolation="nearest", cmap="viridis")
+                axes.set(xticks=[], yticks=[], xlabel="time", ylabel="frequency")
+            else:
+                axes.bar(range(len(values)), values, width=1.0, color=BLUE)
+                axes.set(xlabel="unit")
+    return figure
+
+
+def figure_song_curve(
+    probabilities: np.ndarray, smoothed: np.ndarray, sung: np.ndarray, threshold: float, title: str = ""
+) -> Drawing:
+    """Draw what the detector says over a song, beside the labels.
+
+    Args:
+        probabilities: of singing, per frame (frames,).
+        smoothed: the same after the median filter (frames,).
+        sung: the labels (frames,), true where somebody sings.
+        threshold: above it the detector says "sung".
+        title: stands above.
+    """
+    seconds = np.arange(len(probabilities)) / FRAME_RATE
+    with rc_context(STYLE):
+        figure = Drawing(figsize=(7.4, 3.6), layout="constrained")
+        curve, strips = figure.subplots(2, sharex=True, height_ratios=[4, 1])
+        curve.plot(seconds, probabilities, color=GREY, lw=0.5, alpha=0.7, label="every frame")
+        curve.plot(seconds, smoothed, color=BLUE, lw=1.5, label="median of 56 frames")
+        curve.axhline(threshold, color=ORANGE, ls="--", lw=1.2, label=f"threshold {threshold:.2f}")
+        curve.set(ylim=(-0.03, 1.03), ylabel="probability of singing", title=title)
+        figure.legend(*curve.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        for y, states, colour in ((1, sung, "black"), (0, smoothed > threshold, BLUE)):
+            strips.fill_between(seconds, y - 0.35, y + 0.35, where=states, color=colour, lw=0, step="post")
+        strips.set(yticks=[0, 1], yticklabels=["detector", "labels"], ylim=(-0.6, 1.6), xlabel="time (s)")
+        strips.set_xlim(0, len(probabilities) / FRAME_RATE)
+    return figure
 
 
 def figure_roc(songs: Mapping[str, Mapping[str, Sequence[float]]], pooled: Mapping[str, Sequence[float]]) -> Drawing:

@@ -1,21 +1,24 @@
-"""Figures 1 to 3: the method and the networks as diagrams.
+"""The method and the networks: figures 1 to 3 and tables 1 and 2 of the paper, and what an inversion can have seen.
 
-The networks are drawn from the modules themselves and from the shapes that a forward pass has, so that a diagram cannot
-disagree with the code.
+Networks are drawn and listed from the modules themselves and from the shapes that a forward pass has, so that neither
+diagram nor table can disagree with the code.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch, Rectangle
 from torch import nn
 
-from svdlib.detector.model import EXCERPT_FRAMES, LAYER_SHAPES, N_BANDS, SVDNet
-from svdlib.inversion.inverters import FeatureInverter
+from svdlib.audio.mel_axis import EXCERPT_FRAMES, N_BANDS
+from svdlib.detector.model import LAYER_SHAPES, SVDNet
+from svdlib.inversion.inverters import FeatureInverter, count_parameters
 from svdlib.lab.figures.style import BLUE, GREY, ORANGE, STYLE, Drawing, layer_title
+from svdlib.zoo.families import build_inverter
 
 ROW_HEIGHT = 0.62  # inches
 LARGEST_BOX = (1.25, 0.7)  # width in inches and height in rows of an excerpt
@@ -210,3 +213,92 @@ def _draw_arrows(axes: Axes) -> None:
     ]
     for start, end in arrows:
         axes.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": "black", "shrinkA": 0, "shrinkB": 0})
+
+
+def figure_geometry(
+    frames_read: Mapping[str, Sequence[tuple[int, int] | None]], blind: Mapping[str, Sequence[int]]
+) -> Drawing:
+    """Draw which frames of the original each frame of an inversion can know about.
+
+    Args:
+        frames_read: per layer, for each frame of the inversion, the first and last frame of the original that its
+            feature cells have seen.
+        blind: per layer, the frames that are painted from cells that have not seen them.
+    """
+    with rc_context(STYLE):
+        figure = Drawing(figsize=(7.4, 3.1), layout="constrained")
+        panels = figure.subplots(1, len(frames_read), sharey=True, squeeze=False)[0]
+        for axes, (layer, intervals) in zip(panels, frames_read.items(), strict=True):
+            known = [(frame, *interval) for frame, interval in enumerate(intervals) if interval]
+            frames, first, last = np.array(known).T
+            axes.fill_between(frames, first, last, color=BLUE, alpha=0.45, lw=0, label="what its cells have seen")
+            axes.plot([0, len(intervals)], [0, len(intervals)], color="black", lw=1, label="the frame itself")
+            axes.plot(blind[layer], blind[layer], ".", ms=3.5, color=ORANGE, label="blind: not among them")
+            axes.set_title(f"{layer_title(layer)}: {len(blind[layer])} blind")
+            axes.set(xlabel="frame of inversion", xlim=(0, len(intervals)), ylim=(0, len(intervals)))
+        panels[0].set_ylabel("frame of original")
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, markerscale=2.5)
+    return figure
+
+
+def table_stages(inverter: FeatureInverter) -> list[dict[str, str]]:
+    """List an inverter's stages with the shapes of a forward pass (paper table 1 shows that of FC7).
+
+    Args:
+        inverter: any inverter.
+
+    Returns:
+        Rows with "Layer", "Input shape", "Units" and "Output shape"; shapes are channels × time × frequency.
+    """
+    with torch.no_grad():
+        training = inverter.training
+        outputs = inverter.eval().stage_outputs(torch.zeros(1, *LAYER_SHAPES[inverter.layer]))
+        inverter.train(training)
+    before = LAYER_SHAPES[inverter.layer]
+    rows = []
+    for name, output in outputs.items():
+        after = tuple(output.shape[1:])
+        if name == "output":
+            rows.append(_row("Fit to excerpt", before, "-", after))
+            continue
+        core = inverter.stages[name][0]
+        taken = _taken(core, before)
+        if len(taken) != len(before):
+            rows.append(_row("Reshape", before, "-", taken))
+        rows.append(_row(name, taken, str(after[0]), after))
+        before = after
+    return rows
+
+
+def _taken(core: torch.nn.Module, before: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that a stage takes: a dense feature is folded into square maps for a convolution."""
+    if isinstance(core, torch.nn.Linear) or len(before) == 3:
+        return before
+    side = round((before[0] / core.in_channels) ** 0.5)
+    return core.in_channels, side, side
+
+
+def _row(name: str, before: Sequence[int], units: str, after: Sequence[int]) -> dict[str, str]:
+    return {"Layer": name, "Input shape": shape_text(before), "Units": units, "Output shape": shape_text(after)}
+
+
+def table_inverters(variant: str = "published") -> list[dict[str, str | int]]:
+    """List the eight inverters, deep to shallow (paper table 2), with their numbers of parameters.
+
+    Returns:
+        Rows with "Inv-idx", "Inv-inp", "Inv-depth", "Inv-nconv" and "Parameters".
+    """
+    rows = []
+    for layer in reversed(LAYER_SHAPES):
+        inverter = build_inverter(layer, variant)
+        cores = [stage[0] for stage in inverter.stages.values()]
+        rows.append(
+            {
+                "Inv-idx": layer_title(layer),
+                "Inv-inp": shape_text(LAYER_SHAPES[layer]),
+                "Inv-depth": len(cores),
+                "Inv-nconv": sum(isinstance(core, torch.nn.Conv2d) for core in cores),
+                "Parameters": count_parameters(inverter),
+            }
+        )
+    return rows

@@ -8,7 +8,7 @@ import torch
 from matplotlib import colormaps, rc_context
 
 from svdlib.lab.analysis.local_explanations import MAP_TITLES, SIGNED
-from svdlib.lab.figures.paper import COLOUR_MAP, STANDARDISED_LIMITS, TICKS_HZ, draw_spectrogram
+from svdlib.lab.figures.spectrograms import COLOUR_MAP, STANDARDISED_LIMITS, TICKS_HZ, draw_spectrogram
 from svdlib.lab.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE, Drawing
 
 SIGNED_COLOURS = "PuOr_r"

@@ -6,10 +6,8 @@ import numpy as np
 from matplotlib import rc_context
 from torch import Tensor
 
-from svdlib.lab.figures.paper import draw_spectrogram
+from svdlib.lab.figures.spectrograms import draw_spectrogram
 from svdlib.lab.figures.style import STYLE, Drawing
-
-__all__ = ["figure_panels"]
 
 
 def figure_panels(

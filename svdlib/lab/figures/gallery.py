@@ -15,10 +15,12 @@ import torch
 from matplotlib import rc_context
 from torch import Tensor
 
-from svdlib.audio.log_mel import FRAME_RATE, SMALLEST_MAGNITUDE, encode_mp3, sonify
+from svdlib.audio.files import encode_mp3
+from svdlib.audio.mel_axis import FRAME_RATE, SMALLEST_MAGNITUDE
+from svdlib.audio.sonify import sonify
 from svdlib.audio.standardizer import Standardizer
 from svdlib.lab.analysis.measures import describe
-from svdlib.lab.figures.paper import STANDARDISED_LIMITS, draw_spectrogram
+from svdlib.lab.figures.spectrograms import STANDARDISED_LIMITS, draw_spectrogram
 from svdlib.lab.figures.style import STYLE, Drawing, layer_title
 
 LOUDNESS = 0.08

@@ -1,34 +1,26 @@
 """Figures of reconstruction errors: over layers, along an excerpt, and their changes; nothing is computed here."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from svdlib.audio.log_mel import N_BANDS
-from svdlib.detector.model import EXCERPT_FRAMES
-from svdlib.lab.analysis.measures import band_of_frequency
+from svdlib.audio.mel_axis import EXCERPT_FRAMES, N_BANDS, band_of_frequency
+from svdlib.lab.analysis.intervals import Interval
 from svdlib.lab.figures.style import BLUE, GREY, ORANGE, STYLE, Drawing, layer_title
-
-if TYPE_CHECKING:
-    from svdlib.inversion.nre import LayerScore
-    from svdlib.lab.studies.comparisons import Interval
-
-__all__ = ["figure_band_errors", "figure_frame_errors", "figure_intervals", "figure_nre"]
 
 LINES = ((BLUE, "o"), (ORANGE, "s"), (GREY, "^"))
 TICKS_HZ = {100: "0.1", 1000: "1", 4000: "4"}
 
 
-def figure_nre(scores: "Mapping[str, Mapping[str, LayerScore]]", mean_predictor: Mapping[str, float]) -> Drawing:
+def figure_nre(scores: Mapping[str, Mapping[str, Interval]], mean_predictor: Mapping[str, float]) -> Drawing:
     """Draw the normalised reconstruction error over the layers, shallow to deep (paper figure 5).
 
     Args:
-        scores: per corpus, a score per layer; error bars are its 95 % intervals. A corpus of a single song has none
-            (nan), and gets no bars.
+        scores: per corpus, the NRE of each layer with its 95 % interval, which becomes an error bar. A corpus of a
+            single song has none (nan), and gets no bars.
         mean_predictor: per corpus, the error of always predicting the mean excerpt; a corpus may be left out.
     """
     with rc_context(STYLE):
@@ -37,11 +29,10 @@ def figure_nre(scores: "Mapping[str, Mapping[str, LayerScore]]", mean_predictor:
         for number, (corpus, by_layer) in enumerate(scores.items()):
             colour, marker = LINES[number % len(LINES)]
             position = np.arange(len(by_layer)) + 0.06 * number
-            errors = [[s.nre - s.ci95[0] for s in by_layer.values()], [s.ci95[1] - s.nre for s in by_layer.values()]]
             axes.errorbar(
                 position,
-                [s.nre for s in by_layer.values()],
-                np.maximum(errors, 0) if np.isfinite(errors).all() else None,
+                [score.value for score in by_layer.values()],
+                _reach(list(by_layer.values())),
                 fmt=f"{marker}-",
                 color=colour,
                 capsize=4,
@@ -60,7 +51,7 @@ def figure_frame_errors(errors: Mapping[str, Mapping[str, Sequence[float]]]) -> 
     """Draw the error of each frame of an excerpt, a panel per layer and a curve per family of inverters.
 
     Args:
-        errors: per layer and family, 115 numbers from `svdlib.inversion.nre.frame_errors`.
+        errors: per layer and family, 115 numbers from `svdlib.lab.analysis.error_maps.frame_errors`.
     """
     with rc_context(STYLE):
         figure, axes = _panels_of_layers(errors, "frame of the excerpt")
@@ -72,7 +63,7 @@ def figure_band_errors(errors: Mapping[str, Mapping[str, Sequence[float]]]) -> D
     """Draw the error of each mel band, a panel per layer and a curve per family of inverters.
 
     Args:
-        errors: per layer and family, 80 numbers from `svdlib.inversion.nre.band_errors`.
+        errors: per layer and family, 80 numbers from `svdlib.lab.analysis.error_maps.band_errors`.
     """
     with rc_context(STYLE):
         figure, axes = _panels_of_layers(errors, "frequency (kHz, mel scale)")
@@ -100,7 +91,7 @@ def _panels_of_layers(errors: Mapping[str, Mapping[str, Sequence[float]]], along
 
 
 def figure_intervals(
-    panels: "Mapping[str, Mapping[str, Mapping[str, Interval]]]", unit: str, *, percent: bool = False
+    panels: Mapping[str, Mapping[str, Mapping[str, Interval]]], unit: str, *, percent: bool = False
 ) -> Drawing:
     """Draw numbers with their intervals: panels one above the other, a marker per corpus, a place per layer or step.
 
@@ -125,10 +116,15 @@ def figure_intervals(
     return figure
 
 
-def _draw_intervals(axes: Axes, intervals: "Sequence[Interval]", number: int, of: int, label: str) -> None:
+def _draw_intervals(axes: Axes, intervals: Sequence[Interval], number: int, of: int, label: str) -> None:
     colour, marker = LINES[number % len(LINES)]
     places = np.arange(len(intervals)) + 0.18 * (number - (of - 1) / 2)
-    values, low, high = (np.array([getattr(each, end) for each in intervals]) for end in ("value", "low", "high"))
-    known = all(each.is_known for each in intervals)
-    ends = np.maximum([values - low, high - values], 0) if known else None
-    axes.errorbar(places, values, ends, fmt=marker, color=colour, capsize=3, ms=5, label=label)
+    values = [each.value for each in intervals]
+    axes.errorbar(places, values, _reach(intervals), fmt=marker, color=colour, capsize=3, ms=5, label=label)
+
+
+def _reach(intervals: Sequence[Interval]) -> np.ndarray | None:
+    """How far error bars reach down and up (2, n); None where not all are known."""
+    if not all(each.is_known for each in intervals):
+        return None
+    return np.maximum(np.transpose([(each.value - each.low, each.high - each.value) for each in intervals]), 0)

@@ -8,7 +8,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator
 
-from svdlib.lab.figures.paper import STANDARDISED_LIMITS, draw_spectrogram
+from svdlib.lab.figures.spectrograms import STANDARDISED_LIMITS, draw_spectrogram
 from svdlib.lab.figures.style import BLUE, GREEN, GREY, ORANGE, STYLE, Drawing, layer_title
 
 MARKS = ((BLUE, "o", "-"), (ORANGE, "s", "-"), (GREEN, "^", "--"), (GREY, "D", "--"), ("black", "v", ":"))

@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from svdlib.audio.log_mel import FRAME_RATE, MAX_FREQUENCY, MIN_FREQUENCY, N_BANDS
+from svdlib.audio.mel_axis import DECIBELS_PER_NEPER, FRAME_RATE, N_BANDS, band_of_frequency
+from svdlib.lab.figures.style import layer_title
 
-DECIBELS_PER_NEPER = 20 / math.log(10)
 LABELLED_HZ = (100, 500, 1000, 2000, 4000, 7000)
 RAREST_SHARE = 1
 """Percent of the input's cells that are darker than the colour scale reaches: silence would take most of it."""
@@ -85,20 +85,9 @@ def plot_detector_curve(
     return figure
 
 
-def layer_title(layer: str) -> str:
-    """Write a layer's name as the paper does: Conv1, MP3, FC8."""
-    return layer.capitalize() if layer.startswith("conv") else layer.upper()
-
-
-def band_of(hz: float) -> float:
-    """Position of a frequency on the axis of the 80 mel bands; band 0 is the lowest."""
-    lowest, highest, mel = (1127 * math.log1p(f / 700) for f in (MIN_FREQUENCY, MAX_FREQUENCY, hz))
-    return (mel - lowest) / (highest - lowest) * (N_BANDS + 1) - 1
-
-
 def _draw_spectrogram(axes: Axes, level: np.ndarray, start: float, limits: tuple[float, float]):
     extent = (start, start + len(level) / FRAME_RATE, -0.5, N_BANDS - 0.5)
-    axes.set_yticks([band_of(hz) for hz in LABELLED_HZ], [f"{hz}" for hz in LABELLED_HZ])
+    axes.set_yticks([band_of_frequency(hz) for hz in LABELLED_HZ], [f"{hz}" for hz in LABELLED_HZ])
     axes.set_ylim(extent[2:])
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, prune="both"))
     return axes.imshow(

@@ -11,9 +11,9 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from svdlib.audio.mel_axis import band_of_frequency
 from svdlib.detector.model import LAYERS
-from svdlib.lab.analysis.pictures import band_of_frequency
-from svdlib.lab.figures.paper import STANDARDISED_LIMITS, draw_spectrogram
+from svdlib.lab.figures.spectrograms import STANDARDISED_LIMITS, draw_spectrogram
 from svdlib.lab.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE, Drawing, layer_title
 
 WIDTH = 5.6
@@ -122,11 +122,33 @@ def figure_modulation(rates: Sequence[float], curves: Mapping[str, np.ndarray]) 
     return figure
 
 
+def figure_class_dependence(values: Mapping[str, np.ndarray], sung: np.ndarray, unit: str) -> Drawing:
+    """Draw a number per excerpt for both classes, as clouds of points with their medians.
+
+    Args:
+        values: per panel title, one number per excerpt (excerpts,).
+        sung: the class of each excerpt (excerpts,), true for vocal.
+        unit: what the numbers are; stands at the axis.
+    """
+    jitter = np.random.default_rng(0).uniform(-0.28, 0.28, len(sung))
+    with rc_context(STYLE):
+        figure = Drawing(figsize=(7.4, 3.2), layout="constrained")
+        panels = figure.subplots(1, len(values), squeeze=False)[0]
+        for axes, (title, numbers) in zip(panels, values.items(), strict=True):
+            for y, (members, colour) in enumerate(((~sung, ORANGE), (sung, BLUE))):
+                axes.plot(numbers[members], y + jitter[members], ".", ms=4, alpha=0.5, color=colour, mew=0)
+                axes.plot([np.median(numbers[members])] * 2, [y - 0.38, y + 0.38], color="black", lw=2)
+            axes.set(title=title, xlabel=unit, yticks=[0, 1], yticklabels=["non-vocal", "vocal"], ylim=(-0.6, 1.6))
+        for axes in panels[1:]:
+            axes.tick_params(labelleft=False)
+    return figure
+
+
 def figure_roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Drawing:
     """Draw how well numbers tell two classes apart, at every threshold.
 
     Args:
-        curves: per name, false-positive and true-positive rates, see `svdlib.inversion.nre.roc_points`.
+        curves: per name, false-positive and true-positive rates, see `svdlib.detector.scores.roc_points`.
     """
     with rc_context(STYLE):
         figure = Drawing(figsize=(4.4, 4.9), layout="constrained")

@@ -15,16 +15,10 @@ import torch
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 
-from svdlib.audio.log_mel import FRAME_LENGTH, FRAME_RATE, SAMPLE_RATE
-from svdlib.lab.analysis.measures import band_frequencies, band_of_frequency
+from svdlib.audio.mel_axis import FRAME_LENGTH, FRAME_RATE, SAMPLE_RATE, band_frequencies, band_of_frequency
 from svdlib.lab.figures.gallery import PALETTE_COLOURS, Panel
-from svdlib.lab.figures.paper import draw_spectrogram
+from svdlib.lab.figures.spectrograms import draw_spectrogram
 from svdlib.lab.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE, Drawing
-
-__all__ = [
-    "Picture", "Sound", "draw_contour", "figure_band_statistics", "figure_genres", "figure_glottal_pulses",
-    "figure_judges", "figure_score", "figure_stems", "figure_sung_phrase", "figure_vowels", "small_picture",
-]  # fmt: skip
 
 DYNAMIC_RANGE = 9.0
 """Colour scales reach so far below the loudest cell, in natural logarithms (78 dB): what is softer is drawn black."""

@@ -21,6 +21,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from svdlib.compute.command_line import run_safely
+from svdlib.compute.run_state import check_same_run
+from svdlib.compute.storage import write_atomically
+from svdlib.errors import TrainingError
+from svdlib.recipes import make_provenance
+
+FAMILIES = ("published", "aligned")
+"""The families of inverters whose weights come with the package."""
+
 RESULTS = Path(__file__).parent / "results"
 DIGITS = 6
 
@@ -48,8 +57,6 @@ def write_results(path: Path, results: dict[str, Any]) -> None:
     Raises:
         OutputError: if the file cannot be written.
     """
-    from svdlib.compute.storage import write_atomically
-
     text = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     # Strings hold no line breaks of their own, so these can only be lists.
     text = re.sub(r"\[\n(\s*(null|[-+.\de]+),?\n)+\s*\]", lambda numbers: " ".join(numbers[0].split()), text)
@@ -69,8 +76,6 @@ def as_json(value: Any) -> Any:
 
 def origin_of(corpus: str, songs: int) -> dict[str, Any]:
     """What results come from: corpus, number of songs, date, commit and versions; no path of somebody's disk."""
-    from svdlib.recipes import make_provenance
-
     provenance = make_provenance(corpus, songs, 0, "", "")
     return {key: provenance[key] for key in ("corpus", "songs", "date", "commit", "versions")}
 
@@ -95,8 +100,6 @@ def run_program(
     Returns:
         0 when done, 2 after something that the user can put right, 130 when interrupted.
     """
-    from svdlib.compute.command_line import run_safely
-
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the results there as JSON")
     parser.add_argument("--json", action="store_true", help="print them as JSON too, in place of the table")
@@ -122,8 +125,6 @@ def read_record(path: Path, keys: Sequence[str], remedy: str) -> dict[str, Any]:
     Raises:
         TrainingError: it is damaged.
     """
-    from svdlib.errors import TrainingError
-
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         return {key: record[key] for key in keys} | {"identity": dict(record["identity"])}
@@ -142,13 +143,10 @@ def read_finished(path: Path, identity: dict[str, Any], *, resume: bool) -> dict
     Raises:
         TrainingError: there is one and `resume` is false, or it was another run, or its file is damaged.
     """
-    from svdlib.errors import TrainingError
-
     if not path.is_file():
         return None
     if not resume:
         raise TrainingError(f"{path} holds an earlier run. Resume it, or choose another folder.")
     record = read_record(path, ("identity", "result"), "Delete it and resume: it is scored again.")
-    if record["identity"] != identity:
-        raise TrainingError(f"{path} belongs to a run with other settings or songs. Choose another folder.")
+    check_same_run(path, record["identity"], identity)
     return record["result"]

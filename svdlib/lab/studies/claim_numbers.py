@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from svdlib.detector.model import LAYERS
-from svdlib.lab.studies.comparisons import (
+from svdlib.lab.analysis.intervals import (
     Interval,
     change_interval,
     difference_interval,
@@ -14,22 +14,13 @@ from svdlib.lab.studies.comparisons import (
     paired_interval,
     unpaired_change_interval,
 )
+from svdlib.lab.analysis.verdicts import CORPORA, OWN, SECOND, Measure, Results
 
 SOURCES = ("reconstruction_error", "kept_structure", "inversion_by_optimisation", "inverter_ablation")
 """The studies whose results are read."""
 
-OWN, SECOND, REAL = "synthetic", "synthetic-b", "folder"
-CORPORA = {OWN: "synthetic test songs", SECOND: "synthetic-b", REAL: "real songs"}
-"""The corpora by the kind that their names begin with: that of the training songs; another one; somebody's own."""
-
-Results = Mapping[str, Mapping[str, Any]]
-"""By the name of a study, what it stored."""
-
 Errors = Mapping[str, Sequence[float]]
 """Per layer, in order, the mean normalised distance of each song (songs,)."""
-
-Measure = Callable[[Results, str, str], Interval | None]
-"""From results, a corpus and a family of inverters to a number; None where it was not measured."""
 
 
 def found_on(results: Results, study: str, kind: str) -> Mapping[str, Any] | None:
@@ -127,8 +118,7 @@ def kept(layer: str, *measures: str) -> Measure:
 
 def _beyond_chance(found: Mapping[str, Any]) -> Interval:
     """Mean over the songs that have both numbers."""
-    pairs = zip(found["per_song"], found["chance_per_song"], strict=True)
-    return difference_interval(*zip(*(pair for pair in pairs if None not in pair), strict=True))
+    return difference_interval(found["per_song"], found["chance_per_song"])
 
 
 def class_dependence(results: Results, kind: str, family: str) -> Interval | None:

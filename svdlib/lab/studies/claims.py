@@ -13,138 +13,33 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from svdlib.compute.command_line import Parser
 from svdlib.detector.model import LAYERS
-from svdlib.errors import CorpusError
+from svdlib.errors import InputError
+from svdlib.lab.analysis.intervals import Interval, change_interval
+from svdlib.lab.analysis.verdicts import (
+    CORPORA,
+    DIFFERS,
+    NOT_REPRODUCED,
+    OWN,
+    REAL,
+    REPRODUCED,
+    SECOND,
+    UNDECIDED,
+    Bounds,
+    Claim,
+    Entry,
+    Reading,
+    Results,
+    judge,
+)
 from svdlib.lab.studies import as_json, load_results, run_program
 from svdlib.lab.studies import claim_numbers as numbers
-from svdlib.lab.studies.claim_numbers import OWN, REAL, SECOND
-from svdlib.lab.studies.comparisons import Interval, change_interval
-
-VERDICTS = REPRODUCED, DIFFERS, NOT_REPRODUCED, UNDECIDED = "reproduced", "differs", "not reproduced", "undecided"
-"""The interval lies where the claim wants it; where the claim's direction holds, but not its size; outside of both; or
-it crosses a bound, so that other songs could have decided otherwise."""
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """Where a number must lie.
-
-    Attributes:
-        low: not below this.
-        high: not above this.
-    """
-
-    low: float = -math.inf
-    high: float = math.inf
-
-    def hold(self, interval: Interval) -> bool:
-        """Whether the whole interval lies inside."""
-        return self.low <= interval.low and interval.high <= self.high
-
-    def exclude(self, interval: Interval) -> bool:
-        """Whether the whole interval lies outside."""
-        return interval.high < self.low or interval.low > self.high
-
-    def in_words(self, unit: str) -> str:
-        """Such as "above +0%" or "from +7.5% to +22.5%", numbers written in the format `unit`."""
-        if math.isinf(self.high):
-            return f"above {self.low:{unit}}"
-        if math.isinf(self.low):
-            return f"below {self.high:{unit}}"
-        return f"from {self.low:{unit}} to {self.high:{unit}}"
-
-
-def judge(interval: Interval, agrees: Bounds, direction: Bounds) -> str:
-    """The verdict on a number; undecided if it has no interval.
-
-    Args:
-        interval: the number with its interval.
-        agrees: where it lies if the claim is reproduced.
-        direction: where it lies if the claim holds in direction; contains `agrees`.
-    """
-    if not interval.is_known:
-        return UNDECIDED
-    if agrees.hold(interval):
-        return REPRODUCED
-    if direction.exclude(interval):
-        return NOT_REPRODUCED
-    return DIFFERS if direction.hold(interval) and agrees.exclude(interval) else UNDECIDED
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A statement of the paper, and how it is tested.
-
-    Attributes:
-        key: short name.
-        place: where the book computes it: a chapter and a label in it.
-        short: the same in a few words.
-        said: what the paper says.
-        section: where.
-        number: what is measured, in words.
-        agrees: where the number lies if the claim is reproduced.
-        direction: where it lies if the claim holds in direction.
-        unit: how the number is written, a format.
-        measure: the number with its interval, for results, a corpus and a family of inverters; None where it was not
-            measured.
-        main: corpus and family that decide.
-        others: further ones, for comparison.
-    """
-
-    key: str
-    place: tuple[str, str]
-    short: str
-    said: str
-    section: str
-    number: str
-    agrees: Bounds
-    direction: Bounds
-    unit: str
-    measure: Callable[[numbers.Results, str, str], Interval | None]
-    main: tuple[str, str] = (OWN, "published")
-    others: tuple[tuple[str, str], ...] = ((OWN, "aligned"), (REAL, "published"), (REAL, "aligned"))
-
-
-@dataclass(frozen=True)
-class Reading:
-    """One measured number.
-
-    Attributes:
-        corpus: what it was measured on.
-        family: of inverters.
-        interval: the number.
-        verdict: one of `VERDICTS`, for this number.
-    """
-
-    corpus: str
-    family: str
-    interval: Interval
-    verdict: str
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A line of the ledger.
-
-    Attributes:
-        claim: what was tested.
-        readings: the numbers; the first one decides.
-        because: why, in a sentence or two.
-    """
-
-    claim: Claim
-    readings: tuple[Reading, ...]
-    because: str
-
-    @property
-    def verdict(self) -> str:
-        """That of the first reading."""
-        return self.readings[0].verdict
 
 
 def _about(share: float) -> Bounds:
@@ -320,65 +215,62 @@ CLAIMS = (
 """In the order of the paper's own argument."""
 
 BECAUSE: dict[tuple[str, str], str] = {
-    (
-        "deepest",
-        REPRODUCED,
-    ): "FC8's feature is the smallest: 64 numbers for an excerpt of 9200. Nearly any inverter must "
-    "find it the hardest.",
-    (
-        "order",
-        NOT_REPRODUCED,
-    ): "A deeper layer is computed from a shallower one and cannot know more. So where the error "
-    "falls, the inverters differ, not the layers. Published ones fail to see parts of the excerpt from MP3 on, each "
-    "layer in its own way; of the aligned ones, that of Conv1 had not come to the end of its training.",
-    (
-        "conv2-mp3",
-        REPRODUCED,
-    ): "Pooling keeps one value of nine. But much of this step is the published inverter's own: "
-    "with inverters that fit the geometry of pooling, it is less than half as large, in average steps.",
-    (
-        "mp6-fc7",
-        DIFFERS,
-    ): "More, as the paper says, but how much depends on the inverter. With published inverters it is "
-    "less than in the paper; with aligned ones it is more, because MP6 can be inverted far better than they do.",
-    (
-        "conv5-fc7",
-        REPRODUCED,
-    ): "The size agrees. It is a property of the published inverters, though: with aligned ones, "
-    "which invert Conv5 far better, the gap is more than twice as large.",
-    ("second-corpus", UNDECIDED): "Songs differ from each other so much that these few cannot tell. The paper gives no "
-    "intervals, and has 16 and 20 songs as well.",
-    ("second-corpus-shallow", UNDECIDED): "As above: the difference between songs is larger than what is asked for.",
-    ("objectives", REPRODUCED): "There is hardly a difference to find. Both losses are means, as in the released code, "
-    "and then the gradient of the feature loss is so short beside that of the input loss that it moves nothing. In the "
-    "released code it does not arrive at all. Whether a feature loss with more weight would help, this does not tell.",
-    (
-        "fc8-structure",
-        DIFFERS,
-    ): "No harmonics, as the paper says, and onsets that no eye would find in one picture. But "
-    "over thousands of excerpts a trace of the onsets remains, surely above chance.",
-    (
-        "fc8-class",
-        UNDECIDED,
-    ): "On our songs the inversions of both answers do not differ surely in this number. FC8 does "
-    "carry the answer, one linear step away from it; our inverters do not paint it as high against low frequencies.",
-    (
-        "fc7-harmonics",
-        DIFFERS,
-    ): "There is a trace, surely above chance, but so small that it is hardly what the authors "
-    "saw. Our measure takes only fine lines for harmonics; a broad band of energy may look harmonic to the eye.",
-    ("fc7-onsets", REPRODUCED): "Most of all with aligned inverters: they put a sound where the feature says it was, "
-    "while published ones let it drift.",
-    (
-        "bijective",
-        REPRODUCED,
-    ): "No network is needed to undo them. Started from noise, the excerpt itself is found again "
-    "from Conv1, and nearly so from Conv2. Trained inverters come less close, so their errors are not the layers'.",
+    ("deepest", REPRODUCED): (
+        "FC8's feature is the smallest: 64 numbers for an excerpt of 9200. Nearly any inverter must find it the "
+        "hardest."
+    ),
+    ("order", NOT_REPRODUCED): (
+        "A deeper layer is computed from a shallower one and cannot know more. So where the error falls, the "
+        "inverters differ, not the layers. Published ones fail to see parts of the excerpt from MP3 on, each layer in"
+        " its own way; of the aligned ones, that of Conv1 had not come to the end of its training."
+    ),
+    ("conv2-mp3", REPRODUCED): (
+        "Pooling keeps one value of nine. But much of this step is the published inverter's own: with inverters that "
+        "fit the geometry of pooling, it is less than half as large, in average steps."
+    ),
+    ("mp6-fc7", DIFFERS): (
+        "More, as the paper says, but how much depends on the inverter. With published inverters it is less than in "
+        "the paper; with aligned ones it is more, because MP6 can be inverted far better than they do."
+    ),
+    ("conv5-fc7", REPRODUCED): (
+        "The size agrees. It is a property of the published inverters, though: with aligned ones, which invert Conv5 "
+        "far better, the gap is more than twice as large."
+    ),
+    ("second-corpus", UNDECIDED): (
+        "Songs differ from each other so much that these few cannot tell. The paper gives no intervals, and has 16 "
+        "and 20 songs as well."
+    ),
+    ("second-corpus-shallow", UNDECIDED): ("As above: the difference between songs is larger than what is asked for."),
+    ("objectives", REPRODUCED): (
+        "There is hardly a difference to find. Both losses are means, as in the released code, and then the gradient "
+        "of the feature loss is so short beside that of the input loss that it moves nothing. In the released code it"
+        " does not arrive at all. Whether a feature loss with more weight would help, this does not tell."
+    ),
+    ("fc8-structure", DIFFERS): (
+        "No harmonics, as the paper says, and onsets that no eye would find in one picture. But over thousands of "
+        "excerpts a trace of the onsets remains, surely above chance."
+    ),
+    ("fc8-class", UNDECIDED): (
+        "On our songs the inversions of both answers do not differ surely in this number. FC8 does carry the answer, "
+        "one linear step away from it; our inverters do not paint it as high against low frequencies."
+    ),
+    ("fc7-harmonics", DIFFERS): (
+        "There is a trace, surely above chance, but so small that it is hardly what the authors saw. Our measure "
+        "takes only fine lines for harmonics; a broad band of energy may look harmonic to the eye."
+    ),
+    ("fc7-onsets", REPRODUCED): (
+        "Most of all with aligned inverters: they put a sound where the feature says it was, while published ones let"
+        " it drift."
+    ),
+    ("bijective", REPRODUCED): (
+        "No network is needed to undo them. Started from noise, the excerpt itself is found again from Conv1, and "
+        "nearly so from Conv2. Trained inverters come less close, so their errors are not the layers'."
+    ),
 }
 """Why, by claim and verdict. Where it compares families, a test holds it to the numbers."""
 
 
-def ledger(results: numbers.Results | None = None) -> list[Entry]:
+def ledger(results: Results | None = None) -> list[Entry]:
     """Judge all claims.
 
     Args:
@@ -407,43 +299,26 @@ def _explain(claim: Claim, verdict: str) -> str:
     return BECAUSE[claim.key, verdict]
 
 
-def _read(claim: Claim, results: numbers.Results, begins: str, family: str) -> Reading | None:
+def _read(claim: Claim, results: Results, begins: str, family: str) -> Reading | None:
     interval = claim.measure(results, begins, family)
     if interval is None:
         return None
     verdict = judge(interval, claim.agrees, claim.direction)
-    return Reading(numbers.CORPORA[begins], family, interval, verdict)
+    return Reading(CORPORA[begins], family, interval, verdict)
 
 
 def read_all(folder: Path) -> dict[str, Any]:
     """Read the results that studies have written into a folder, each as STUDY.json.
 
     Raises:
-        CorpusError: if there is none.
+        InputError: if there is none.
     """
     found = {
         name: json.loads(path.read_text()) for name in numbers.SOURCES if (path := folder / f"{name}.json").is_file()
     }
     if not found:
-        raise CorpusError(f"{folder} holds no results. Studies write them there as {', '.join(numbers.SOURCES)}.json.")
+        raise InputError(f"{folder} holds no results. Studies write them there as {', '.join(numbers.SOURCES)}.json.")
     return found
-
-
-def as_rows(entries: Sequence[Entry]) -> list[dict[str, str]]:
-    """One row per reading, for a table; only the first one of a claim repeats what the claim is."""
-    rows = []
-    for entry in entries:
-        for number, reading in enumerate(entry.readings):
-            rows.append(
-                {
-                    "the paper says": "" if number else entry.claim.said,
-                    "measured": "" if number else entry.claim.number,
-                    "on": f"{reading.corpus}, {reading.family}",
-                    "value, 95 % interval": f"{reading.interval:{entry.claim.unit}}",
-                    "verdict": reading.verdict,
-                }
-            )
-    return rows
 
 
 def to_json(entries: Sequence[Entry]) -> dict[str, Any]:
@@ -482,8 +357,6 @@ def describe(result: dict[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the ledger; 0 when done, 2 after something that the user can put right."""
-    from svdlib.cli.parser import Parser
-
     parser = Parser(prog="python -m svdlib.lab.studies.claims", description=__doc__)
     parser.add_argument("--results", type=Path, metavar="FOLDER", help="read STUDY.json there, not the package's own")
 

@@ -16,14 +16,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from svdlib.compute.command_line import Parser
+from svdlib.compute.devices import choose_device
 from svdlib.compute.storage import digest
 from svdlib.detector.augmentation import Augmentation
-from svdlib.detector.excerpts import Songs
+from svdlib.detector.prediction import predict
 from svdlib.detector.remixing import Remixing
-from svdlib.detector.training import DetectorPlan, fit_detector, predict
-from svdlib.inversion.nre import best_threshold, smooth
+from svdlib.detector.scores import best_threshold, smooth
+from svdlib.detector.training import DetectorPlan, fit_detector
+from svdlib.lab.analysis.song_counts import count_songs, pooled_scores
 from svdlib.lab.studies import as_json, origin_of, read_finished, run_program, write_results
-from svdlib.lab.studies.bootstrap import count_songs, pooled_scores
+from svdlib.songs.corpora import open_corpus
+from svdlib.songs.loading import Songs, load_songs
 
 BASE_PLAN = DetectorPlan(epochs=1, steps_per_epoch=300, batch_size=8)
 SCORES = ("mean_song_auc", "auc", "accuracy")
@@ -100,10 +104,6 @@ def study(
     Returns:
         Where the numbers come from, and "configurations": what `run_configuration` returns for each; ready for JSON.
     """
-    from svdlib.compute.devices import choose_device
-    from svdlib.songs.corpora import open_corpus
-    from svdlib.songs.corpora.songs import load_songs
-
     place = choose_device(device)
     opened = open_corpus(corpus)
     train, valid = load_songs(opened.split("train"), stems=True), load_songs(opened.split("valid"))
@@ -227,8 +227,6 @@ def _curves(detector: torch.nn.Module, songs: Songs) -> list[np.ndarray]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the study; 0 when done, 2 after something that the user can put right, 130 when interrupted."""
-    from svdlib.cli.parser import Parser
-
     parser = Parser(prog="python -m svdlib.lab.studies.detector_ablation", description=__doc__)
     parser.add_argument("--corpus", default="synthetic", metavar="NAME", help="to learn from (default synthetic)")
     parser.add_argument("--real", required=True, metavar="NAME", help="to score on: folder:PATH")

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from svdlib.inversion.nre import LayerScore
-from svdlib.lab.studies.comparisons import Interval, change_interval, mean_interval
+from svdlib.lab.analysis.intervals import Interval, change_interval, mean_interval
 
 ALL_LAYERS = "all layers"
 
@@ -87,9 +86,7 @@ def costs(result: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Interval]]
     return {finding.name: {corpus: cost(result, finding, corpus) for corpus in corpora} for finding in FINDINGS}
 
 
-def scores_of(result: Mapping[str, Any], configuration: str, corpus: str) -> dict[str, LayerScore]:
-    """Scores of the best epoch per layer, for `svdlib.lab.figures.paper.figure_nre`."""
-    intervals = {
-        layer: mean_interval(values) for layer, values in per_song(result, configuration, "best", corpus).items()
-    }
-    return {layer: LayerScore(found.value, (found.low, found.high), ()) for layer, found in intervals.items()}
+def nre_of(result: Mapping[str, Any], configuration: str, corpus: str) -> dict[str, Interval]:
+    """NRE of the best epoch per layer, for `svdlib.lab.figures.nre.figure_nre`."""
+    errors = per_song(result, configuration, "best", corpus)
+    return {layer: mean_interval(values) for layer, values in errors.items()}

@@ -19,25 +19,30 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from svdlib.compute.command_line import Parser
+from svdlib.compute.devices import choose_device
 from svdlib.detector.excerpts import ExcerptBank
 from svdlib.detector.model import LAYERS, SVDNet
+from svdlib.detector.optimisation import PLANS
 from svdlib.errors import CorpusError
 from svdlib.inversion.jacobian import singular_range
 from svdlib.inversion.nre import EvaluationPlan, evaluation_sets, mean_pairwise_distance, reconstruction_distances
 from svdlib.inversion.optimisation import (
     BATCH,
-    PLANS,
     OptimisationPlan,
     feature_distances,
     invert_by_optimisation,
     layer_encoder,
 )
+from svdlib.lab.analysis.intervals import mean_interval
 from svdlib.lab.analysis.realism import STATISTICS, RealExcerpts
-from svdlib.lab.studies import as_json, origin_of, run_program
-from svdlib.lab.studies.regulariser_weights import FAMILIES
+from svdlib.lab.studies import FAMILIES, as_json, origin_of, run_program
+from svdlib.recipes import bank_of, tracks_of
+from svdlib.songs.corpora import open_corpus
+from svdlib.songs.loading import load_songs
+from svdlib.zoo.checkpoints import pretrained, pretrained_inverters
 
 OPTIMISED = ("optimised", "regularised")
-RESAMPLINGS = 1000
 REFERENCE_PER_SONG = 40
 SENSITIVE_LAYERS = ("conv1", "conv2", "mp3", "conv4", "conv5")
 """Those with more values than an excerpt has cells: only they can tell all excerpts apart."""
@@ -61,12 +66,6 @@ def study(
     Returns:
         The study's name, the plans, and under "corpora", by name, what `measure` returns with date and versions.
     """
-    from svdlib.compute.devices import choose_device
-    from svdlib.recipes import bank_of, tracks_of
-    from svdlib.songs.corpora import open_corpus
-    from svdlib.songs.corpora.songs import load_songs
-    from svdlib.zoo.checkpoints import pretrained, pretrained_inverters
-
     place = choose_device(device)
     detector = pretrained("detector").to(place)
     packaged = {name: pretrained_inverters(name) for name in FAMILIES}
@@ -214,7 +213,7 @@ def _quantities(detector: SVDNet, encoder: Callable[[Tensor], Tensor], x: Tensor
     """
     features = [torch.cat([encoder(piece) for piece in each.split(BATCH)]) for each in (x, x_hat)]
     before, after = (torch.cat([detector(piece) for piece in each.split(BATCH)]).sigmoid()[:, 0] for each in (x, x_hat))
-    threshold = float(detector.provenance["threshold"])
+    threshold = detector.threshold
     return {
         "nre": reconstruction_distances(x, x_hat) / mean_pairwise_distance(x),
         "feature_error": feature_distances(*features).sqrt(),
@@ -242,17 +241,13 @@ def _realism_judge(bank: ExcerptBank, per_song: int) -> Callable[[Tensor], dict[
 
 
 def _all_summaries(values: Mapping[str, Tensor], per_song: int) -> dict[str, dict[str, Any]]:
-    return {name: summary(each.double().view(-1, per_song).mean(dim=1).cpu().numpy()) for name, each in values.items()}
-
-
-def summary(per_song: np.ndarray) -> dict[str, Any]:
-    """Mean over songs, its 95 % interval from resampling them (nan if there is only one), and the values (songs,)."""
-    if len(per_song) < 2:
-        ci95 = (float("nan"), float("nan"))
-    else:
-        drawn = np.random.default_rng(0).choice(per_song, size=(RESAMPLINGS, len(per_song))).mean(axis=1)
-        ci95 = tuple(np.quantile(drawn, [0.025, 0.975]).tolist())
-    return {"mean": float(per_song.mean()), "ci95": ci95, "per_song": per_song.tolist()}
+    """Mean over songs, its 95 % interval, and the songs' means, for each quantity: values (excerpts,), song by song."""
+    means = {name: each.double().view(-1, per_song).mean(dim=1).cpu().numpy() for name, each in values.items()}
+    intervals = {name: mean_interval(each) for name, each in means.items()}
+    return {
+        name: {"mean": found.value, "ci95": found.ends, "per_song": means[name].tolist()}
+        for name, found in intervals.items()
+    }
 
 
 def describe(result: Mapping[str, Any]) -> str:
@@ -274,8 +269,6 @@ def describe(result: Mapping[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the study; 0 when done, 2 after something that the user can put right."""
-    from svdlib.cli.parser import Parser
-
     parser = Parser(prog="python -m svdlib.lab.studies.inversion_by_optimisation", description=__doc__)
     parser.add_argument("--corpus", required=True, nargs="+", metavar="NAME", help="folder:PATH, synthetic, ...")
     parser.add_argument("--layers", nargs="+", choices=LAYERS, default=LAYERS, help="which (default all)")

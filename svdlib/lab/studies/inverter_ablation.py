@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from svdlib.compute.command_line import Parser
+from svdlib.compute.devices import choose_device
 from svdlib.compute.storage import digest
 from svdlib.detector.excerpts import ExcerptBank
 from svdlib.detector.model import LAYERS, SVDNet
@@ -28,8 +30,12 @@ from svdlib.inversion.nre import (
     reconstruction_distances,
 )
 from svdlib.inversion.plans import TrainingPlan
-from svdlib.inversion.training import fit_inverters
 from svdlib.lab.studies import as_json, origin_of, read_finished, run_program, write_results
+from svdlib.recipes import bank_of
+from svdlib.songs.corpora import open_corpus
+from svdlib.songs.loading import load_songs
+from svdlib.zoo.checkpoints import open_detector
+from svdlib.zoo.fitting import fit_inverters
 
 BASE_PLAN = TrainingPlan(epochs=4, batch_size=8, schedule="cosine", steps_per_epoch=40, validation_excerpts=96)
 EVALUATION = EvaluationPlan(sets=4, per_song=8)
@@ -112,11 +118,6 @@ def study(
     Returns:
         Where the numbers come from, and "configurations": what `run_configuration` returns for each; ready for JSON.
     """
-    from svdlib.compute.devices import choose_device
-    from svdlib.recipes import bank_of, open_detector
-    from svdlib.songs.corpora import open_corpus
-    from svdlib.songs.corpora.songs import load_songs
-
     place = choose_device(device)
     detector, opened, real_songs = open_detector(None).to(place), open_corpus(corpus), open_corpus(real)
     train, valid, test = (
@@ -223,8 +224,6 @@ def describe(result: dict[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the study; 0 when done, 2 after something that the user can put right, 130 when interrupted."""
-    from svdlib.cli.parser import Parser
-
     parser = Parser(prog="python -m svdlib.lab.studies.inverter_ablation", description=__doc__)
     parser.add_argument("--corpus", default="synthetic", metavar="NAME", help="to learn from (default synthetic)")
     parser.add_argument("--real", required=True, metavar="NAME", help="to score on too: folder:PATH")

@@ -3,7 +3,7 @@
     python -m svdlib.lab.studies.kept_structure --corpus synthetic folder:my_songs --out results.json
 
 Random excerpts of every song are inverted from every layer by both families of inverters, and compared with their
-originals by the measures of `svdlib.lab.analysis.measures`. A corpus that the weights were trained on is measured on
+originals by the measures of `svdlib.lab.analysis`. A corpus that the weights were trained on is measured on
 its test songs, any other on all songs. Chance is the inversion of an excerpt of the next song in place of the right
 one.
 """
@@ -18,8 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from svdlib.audio.log_mel import EXCERPT_SAMPLES, LogMel
+from svdlib.audio.log_mel import LogMel
+from svdlib.audio.mel_axis import EXCERPT_SAMPLES
 from svdlib.audio.standardizer import Standardizer
+from svdlib.compute.command_line import Parser
+from svdlib.compute.devices import choose_device
 from svdlib.detector.excerpts import ExcerptBank
 from svdlib.detector.model import LAYERS, SVDNet
 from svdlib.lab.analysis.feature_space import (
@@ -30,13 +33,22 @@ from svdlib.lab.analysis.feature_space import (
     pairwise_distances,
 )
 from svdlib.lab.analysis.harmonics import fine_lines, harmonic_fit, harmonic_height, harmonic_match
+from svdlib.lab.analysis.intervals import (
+    Interval,
+    difference_interval,
+    mean_interval,
+    separation,
+    separation_interval,
+    song_means,
+)
 from svdlib.lab.analysis.measures import high_minus_low, spectral_centroid
 from svdlib.lab.analysis.modulation import in_octaves, modulation_match, modulation_spectrum, octave_names
 from svdlib.lab.analysis.onsets import onset_curve, onset_f_measure, onset_match
-from svdlib.lab.studies import as_json, origin_of, run_program
-from svdlib.lab.studies.song_intervals import Estimate, mean_over_songs, separation, song_means
-
-FAMILIES = ("published", "aligned")
+from svdlib.lab.studies import FAMILIES, as_json, origin_of, run_program
+from svdlib.recipes import bank_of, tracks_of
+from svdlib.songs.corpora import open_corpus
+from svdlib.songs.loading import load_songs
+from svdlib.zoo.checkpoints import open_detector, open_inverters
 
 SHARED_EXCERPTS = {"conv1": 4, "conv2": 4, "mp3": 4, "conv4": 4}
 """Layers whose inverters take longest see every fourth excerpt only."""
@@ -82,11 +94,6 @@ def study(
         "measures", what the names mean; "noise", what white noise scores in the measures of one spectrogram; and
         "corpora", per name what `measure` returns, with the split.
     """
-    from svdlib.compute.devices import choose_device
-    from svdlib.recipes import bank_of, open_detector, open_inverters, tracks_of
-    from svdlib.songs.corpora import open_corpus
-    from svdlib.songs.corpora.songs import load_songs
-
     place = choose_device(device)
     network = open_detector(detector).to(place)
     families = {name: open_inverters(weights, network, LAYERS, name) for name in FAMILIES}
@@ -137,7 +144,7 @@ def measure(
     """Measure families of inverters on the same excerpts of a corpus.
 
     Args:
-        detector: in eval mode, with its threshold in the provenance.
+        detector: in eval mode, with its threshold.
         families: by name, an inverter per layer, in eval mode.
         bank: the songs.
         excerpts: about how many, the same number from each song.
@@ -214,7 +221,7 @@ def invert_all(
 
 def _decisions(detector: SVDNet, logits: Tensor) -> np.ndarray:
     """Whether the detector calls each excerpt sung."""
-    return (torch.sigmoid(logits) > detector.provenance["threshold"]).numpy()
+    return (torch.sigmoid(logits) > detector.threshold).numpy()
 
 
 def kept(x: Tensor, x_hat: Tensor, songs: np.ndarray, count: int) -> dict[str, Any]:
@@ -263,7 +270,7 @@ def _energy_kept(x: Tensor, x_hat: Tensor, songs: np.ndarray, count: int) -> dic
     found = {}
     for k, octave in enumerate(octave_names()):
         before, after = (song_means(energy[:, k], songs, count) for energy in energies)
-        found[octave] = _with_interval(mean_over_songs(after / before), "mean")
+        found[octave] = _with_interval(mean_interval(after / before), "mean")
     return found
 
 
@@ -287,20 +294,22 @@ def class_dependence(
         Per truth, how many "excerpts" there are and how many are "vocal", and AUCs of the "originals" and of the
         inversions per layer and family.
     """
-    balances = {key: _balances(standardizer, each) for key, each in {("", "originals"): x, **pictures}.items()}
+    originals = _balances(standardizer, x)
+    balances = {key: _balances(standardizer, each) for key, each in pictures.items()}
     found: dict[str, Any] = {}
     for name, truth in truths.items():
-        areas = {
-            key: {measure: separation(values, truth, songs) for measure, values in each.items()}
-            for key, each in balances.items()
-        }
-        originals = areas.pop(("", "originals"))
         found[name] = {"excerpts": len(truth), "vocal": int(truth.sum())}
-        found[name]["originals"] = {measure: _with_interval(area, "auc") for measure, area in originals.items()}
-        for (family, layer), by_measure in areas.items():
+        found[name]["originals"] = {
+            measure: _with_interval(separation(values, truth, songs), "auc") for measure, values in originals.items()
+        }
+        for (family, layer), by_measure in balances.items():
             found[name].setdefault(layer, {})[family] = {
-                measure: _with_interval(area, "auc") | _with_interval(area - originals[measure], "minus_originals")
-                for measure, area in by_measure.items()
+                measure: _with_interval(separation(values, truth, songs), "auc")
+                | _with_interval(
+                    separation_interval(np.subtract, values, originals[measure], truth=truth, songs=songs),
+                    "minus_originals",
+                )
+                for measure, values in by_measure.items()
             }
     return found
 
@@ -357,23 +366,20 @@ def _in_chunks(compute: Callable[..., Tensor], *pictures: Tensor) -> np.ndarray:
 
 
 def _summary(per_song: np.ndarray, chance_per_song: np.ndarray | None = None) -> dict[str, Any]:
-    mean = mean_over_songs(per_song)
-    entry: dict[str, Any] = {"per_song": _short(per_song)} | _with_interval(mean, "mean", "ci95")
+    entry: dict[str, Any] = {"per_song": _short(per_song)} | _with_interval(mean_interval(per_song), "mean")
     if chance_per_song is None:
         return entry
-    chance = mean_over_songs(chance_per_song)
-    entry |= {"chance_per_song": _short(chance_per_song), "chance": round(chance.value, DIGITS)}
-    return entry | _with_interval(mean - chance, "above_chance")
+    chance = mean_interval(chance_per_song).value
+    entry |= {"chance_per_song": _short(chance_per_song), "chance": round(chance, DIGITS)}
+    return entry | _with_interval(difference_interval(per_song, chance_per_song), "above_chance")
 
 
-def _with_interval(estimate: Estimate, name: str, interval: str = "") -> dict[str, Any]:
-    return {
-        name: round(estimate.value, DIGITS),
-        interval or ("ci95" if name in ("mean", "auc") else f"{name}_ci95"): _short(np.array(estimate.ci95)),
-    }
+def _with_interval(found: Interval, name: str) -> dict[str, Any]:
+    key = "ci95" if name in ("mean", "auc") else f"{name}_ci95"
+    return {name: round(found.value, DIGITS), key: _short(found.ends)}
 
 
-def _short(values: np.ndarray) -> list[float]:
+def _short(values: Iterable[float]) -> list[float]:
     return [round(float(value), DIGITS) for value in values]
 
 
@@ -397,8 +403,6 @@ def describe(result: dict[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the study; 0 when done, 2 after something that the user can put right."""
-    from svdlib.cli.parser import Parser
-
     parser = Parser(prog="python -m svdlib.lab.studies.kept_structure", description=__doc__)
     parser.add_argument("--corpus", required=True, nargs="+", metavar="NAME", help="folder:PATH, synthetic, ...")
     parser.add_argument("--weights", type=Path, metavar="FOLDER", help="weights of both (default: the packaged ones)")

@@ -18,15 +18,21 @@ from typing import Any
 
 import numpy as np
 
-from svdlib.audio.log_mel import FRAME_RATE
+from svdlib.audio.mel_axis import FRAME_RATE
 from svdlib.audio.standardizer import Standardizer
+from svdlib.compute.command_line import Parser
+from svdlib.compute.devices import choose_device
 from svdlib.detector.calibration import calibration
-from svdlib.detector.excerpts import Songs
 from svdlib.detector.model import SVDNet
-from svdlib.detector.training import predict
-from svdlib.inversion.nre import best_threshold, error_rates, roc_points, smooth
+from svdlib.detector.prediction import predict
+from svdlib.detector.scores import best_threshold, error_rates, roc_points, smooth
+from svdlib.lab.analysis.intervals import pooled_intervals
+from svdlib.lab.analysis.song_counts import SongCounts, count_songs
 from svdlib.lab.studies import as_json, origin_of, run_program
-from svdlib.lab.studies.bootstrap import SongCounts, count_songs, intervals, pooled_scores
+from svdlib.recipes import tracks_of
+from svdlib.songs.corpora import open_corpus
+from svdlib.songs.loading import Songs, load_songs
+from svdlib.zoo.checkpoints import open_detector
 
 CREDITS_TABLE = "songs.csv"
 CREDITS = ("artist", "title", "genre", "language", "licence", "source_url")
@@ -49,11 +55,6 @@ def study(corpus: str, *, detectors: Sequence[Path] = (), split: str = "all", de
         What `measure` returns, with the study's name, the corpus, date, versions, provenance of the detectors and
         the songs' credits; ready for JSON.
     """
-    from svdlib.compute.devices import choose_device
-    from svdlib.recipes import open_detector, tracks_of
-    from svdlib.songs.corpora import open_corpus
-    from svdlib.songs.corpora.songs import load_songs
-
     place = choose_device(device)
     networks = [open_detector(path).to(place) for path in detectors or [None]]
     songs = load_songs(tracks_of(open_corpus(corpus), split))
@@ -69,14 +70,14 @@ def measure(detectors: Sequence[SVDNet], songs: Songs) -> dict[str, Any]:
     """Score detectors, averaged if there are several, on songs.
 
     Args:
-        detectors: in eval mode, each with its "threshold" in `.provenance`.
+        detectors: in eval mode, each with its threshold.
         songs: raw log-mels and labels.
 
     Returns:
         The result of `score` for their predictions, and "balance": that of `spectral_balance` against the training
         songs of the first detector.
     """
-    threshold = float(np.mean([detector.provenance["threshold"] for detector in detectors]))
+    threshold = float(np.mean([detector.threshold for detector in detectors]))
     scores = score(average_predictions(detectors, songs), songs, threshold)
     return scores | {"balance": spectral_balance(songs.log_mels, detectors[0].standardizer)}
 
@@ -128,7 +129,7 @@ def score(predictions: Sequence[np.ndarray], songs: Songs, threshold: float) -> 
 
     Returns:
         "threshold"; "songs", one entry each, see `score_song`; "pooled": the scores of
-        `svdlib.lab.studies.bootstrap.SCORES`, each with "value" and "ci95", and "best_common_threshold", and
+        `svdlib.lab.analysis.song_counts.SCORES`, each with "value" and "ci95", and "best_common_threshold", and
         "songs_without_auc", the names that the mean AUC leaves out; "roc" over all frames; "calibration".
     """
     truth = [np.asarray(label, dtype=bool) for label in songs.labels]
@@ -181,8 +182,7 @@ def score_song(smoothed: np.ndarray, sung: np.ndarray, threshold: float) -> dict
 
 
 def _pool(counts: SongCounts) -> dict[str, Any]:
-    ranges = intervals(counts)
-    return {name: {"value": value, "ci95": list(ranges[name])} for name, value in pooled_scores(counts).items()}
+    return {name: {"value": found.value, "ci95": list(found.ends)} for name, found in pooled_intervals(counts).items()}
 
 
 def _roc(smoothed: np.ndarray, sung: np.ndarray) -> dict[str, list[float]]:
@@ -231,8 +231,6 @@ def _number(value: float | None) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the study; 0 when done, 2 after something that the user can put right."""
-    from svdlib.cli.parser import Parser
-
     parser = Parser(prog="python -m svdlib.lab.studies.real_singing", description=__doc__)
     parser.add_argument("--corpus", required=True, metavar="NAME", help="folder:PATH, or synthetic")
     parser.add_argument(

@@ -4,13 +4,12 @@
 
 Of the corpus that the inverters were trained on, the test songs are measured, of others all songs. On each corpus both
 families invert the same random excerpts. Whatever is said of the errors later, with an interval, follows from what is
-stored of each song: see `svdlib.lab.studies.comparisons`.
+stored of each song: see `svdlib.lab.analysis.intervals`.
 """
 
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +17,27 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from svdlib.audio.mel_axis import EXCERPT_FRAMES
+from svdlib.compute.command_line import Parser
+from svdlib.compute.devices import choose_device
 from svdlib.detector.excerpts import ExcerptBank
-from svdlib.detector.model import EXCERPT_FRAMES, LAYERS, SVDNet
+from svdlib.detector.model import LAYERS, SVDNet
 from svdlib.inversion.nre import (
     EvaluationPlan,
-    LayerScore,
     evaluation_sets,
     mean_excerpt,
     mean_pairwise_distance,
-    mean_squares,
     reconstruct,
     reconstruction_distances,
 )
-from svdlib.lab.studies import as_json, origin_of, run_program
-from svdlib.lab.studies.comparisons import Interval, change_interval, mean_interval
+from svdlib.lab.analysis.error_maps import mean_squares
+from svdlib.lab.analysis.intervals import Interval, change_interval, mean_interval
+from svdlib.lab.studies import FAMILIES, as_json, origin_of, run_program
+from svdlib.recipes import bank_of
+from svdlib.songs.corpora import open_corpus
+from svdlib.songs.loading import load_songs
+from svdlib.zoo.checkpoints import open_detector, open_inverters
 
-FAMILIES = ("published", "aligned")
 LOWEST = -1.0
 """No published inverter paints a value below it: they end in an ELU."""
 
@@ -62,11 +66,6 @@ def study(
     Returns:
         The study's name, date, versions and the plans of both trainings; "corpora": per corpus what `measure` returns.
     """
-    from svdlib.compute.devices import choose_device
-    from svdlib.recipes import bank_of, open_detector, open_inverters
-    from svdlib.songs.corpora import open_corpus
-    from svdlib.songs.corpora.songs import load_songs
-
     place, own = choose_device(device), open_corpus(corpus)
     network = open_detector(detector).to(place)
     families = {name: open_inverters(weights, network, LAYERS, name) for name in FAMILIES}
@@ -110,7 +109,7 @@ def measure(
         error if all is right but for values below -1, which an ELU cannot paint; "layers": per layer and family. Each
         of these measurements holds "nre"; "ci95", its 95 % interval from resampling songs (nan for one song);
         "per_set", the NRE of each set; "per_song", the mean normalised distance of each song, whose mean is the NRE;
-        "frame_errors" (115 numbers) and "band_errors" (80), see `svdlib.inversion.nre.frame_errors`.
+        "frame_errors" (115 numbers) and "band_errors" (80), see `svdlib.lab.analysis.error_maps.frame_errors`.
     """
     layers = list(next(iter(families.values())))
     tallies = {name: _Tally() for name in ("mean_predictor", "floor")}
@@ -149,11 +148,11 @@ class _Tally:
     def result(self, originals: Tensor, plan: EvaluationPlan) -> dict[str, Any]:
         distances = torch.stack(self.distances).view(plan.sets, -1, plan.per_song)
         per_song = distances.mean(dim=(0, 2)).numpy()
-        nre, *ends = astuple(mean_interval(per_song, seed=plan.seed))
+        nre = mean_interval(per_song, seed=plan.seed)
         errors = torch.stack(self.squares).mean(dim=0)
         return {
-            "nre": nre,
-            "ci95": ends,
+            "nre": nre.value,
+            "ci95": list(nre.ends),
             "per_set": distances.mean(dim=(1, 2)).tolist(),
             "per_song": per_song.tolist(),
             "frame_errors": (errors.mean(dim=1) / originals.mean(dim=1)).tolist(),
@@ -161,18 +160,15 @@ class _Tally:
         }
 
 
-def layer_scores(measured: Mapping[str, Any], family: str) -> dict[str, LayerScore]:
-    """A family's scores per layer, for `svdlib.lab.figures.paper.figure_nre`; `measured` is fresh or stored as JSON."""
-    scores = {}
-    for layer, by_family in measured["layers"].items():
-        entry = by_family[family]
-        low, high = (np.nan if end is None else end for end in entry["ci95"])
-        scores[layer] = LayerScore(entry["nre"], (low, high), tuple(entry["per_set"]))
-    return scores
+def nre_of(measured: Mapping[str, Any], family: str) -> dict[str, Interval]:
+    """A family's NRE per layer, for `svdlib.lab.figures.nre.figure_nre`; `measured` is fresh or stored as JSON."""
+    entries = {layer: by_family[family] for layer, by_family in measured["layers"].items()}
+    ends = {layer: [np.nan if end is None else end for end in entry["ci95"]] for layer, entry in entries.items()}
+    return {layer: Interval(entry["nre"], *ends[layer]) for layer, entry in entries.items()}
 
 
 def per_song(measured: Mapping[str, Any], family: str) -> dict[str, list[float]]:
-    """A family's normalised distances, per layer (songs,): what `svdlib.lab.studies.comparisons` takes."""
+    """A family's normalised distances, per layer (songs,): what `svdlib.lab.analysis.intervals` takes."""
     return {layer: by_family[family]["per_song"] for layer, by_family in measured["layers"].items()}
 
 
@@ -212,8 +208,6 @@ def describe(result: dict[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the study; 0 when done, 2 after something that the user can put right."""
-    from svdlib.cli.parser import Parser
-
     parser = Parser(prog="python -m svdlib.lab.studies.reconstruction_error", description=__doc__)
     parser.add_argument("--corpus", default="synthetic", metavar="NAME", help="its test songs (default synthetic)")
     parser.add_argument("--others", nargs="+", default=(), metavar="NAME", help="corpora, of which all songs are taken")

@@ -5,7 +5,7 @@
 One random excerpt of each validation song is inverted with every weight of a grid: first that of the total variation
 alone, then, beside the best of these, that of the alpha-norm. The best has the lowest NRE among the weights that keep
 the feature error well below that of both trained inverters, `MARGIN` of the better one; where none does, the lowest
-feature error. The rule was fixed before the first run. `svdlib.inversion.optimisation.PLANS` holds what it chose.
+feature error. The rule was fixed before the first run. `svdlib.detector.optimisation.PLANS` holds what it chose.
 """
 
 import argparse
@@ -16,16 +16,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from svdlib.compute.command_line import Parser
+from svdlib.compute.devices import choose_device
 from svdlib.detector.model import LAYERS, SVDNet
 from svdlib.inversion.nre import EvaluationPlan, evaluation_sets, nre, reconstruct
 from svdlib.inversion.optimisation import OptimisationPlan, feature_distances, layer_encoder, optimise_layers
-from svdlib.lab.studies import as_json, origin_of, run_program
+from svdlib.lab.studies import FAMILIES, as_json, origin_of, run_program
+from svdlib.recipes import bank_of, tracks_of
+from svdlib.songs.corpora import open_corpus
+from svdlib.songs.loading import load_songs
+from svdlib.zoo.checkpoints import pretrained, pretrained_inverters
 
 VARIATION_WEIGHTS = (0.0, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 ALPHA_WEIGHTS = (0.0, 1e-6, 1e-5, 1e-4)
-FAMILIES = ("published", "aligned")
-"""The trained inverters that optimisation is compared with: those with packaged weights."""
-
 MARGIN = 0.8
 
 
@@ -44,12 +47,6 @@ def study(
     Returns:
         The corpus, date, versions and `passes`; per layer what `choose` returns.
     """
-    from svdlib.compute.devices import choose_device
-    from svdlib.recipes import bank_of, tracks_of
-    from svdlib.songs.corpora import open_corpus
-    from svdlib.songs.corpora.songs import load_songs
-    from svdlib.zoo.checkpoints import pretrained, pretrained_inverters
-
     place = choose_device(device)
     detector = pretrained("detector").to(place)
     loaded = load_songs(tracks_of(open_corpus(corpus), "valid")[:songs])
@@ -128,8 +125,6 @@ def describe(result: Mapping[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the study; 0 when done, 2 after something that the user can put right."""
-    from svdlib.cli.parser import Parser
-
     parser = Parser(prog="python -m svdlib.lab.studies.regulariser_weights", description=__doc__)
     parser.add_argument("--corpus", default="synthetic", metavar="NAME", help="synthetic (default), ...")
     parser.add_argument("--layers", nargs="+", choices=LAYERS, default=LAYERS, help="which (default all)")

@@ -15,22 +15,28 @@ from typing import Any
 import numpy as np
 import torch
 
-from svdlib.audio.log_mel import FRAME_RATE, N_BANDS, SAMPLE_RATE, LogMel
+from svdlib.audio.log_mel import LogMel
+from svdlib.audio.mel_axis import EXCERPT_FRAMES, FRAME_RATE, N_BANDS, SAMPLE_RATE
 from svdlib.audio.spectra import N_BINS
 from svdlib.audio.standardizer import Standardizer
 from svdlib.compute.devices import choose_device, device_name
+from svdlib.compute.run_state import STATE_FILE
 from svdlib.compute.storage import load_state
-from svdlib.detector.excerpts import HOP_FRAMES, ExcerptBank, Songs
-from svdlib.detector.model import EXCERPT_FRAMES, LAYERS, SVDNet
-from svdlib.detector.training import DETECTOR_PROFILES, fit_detector, predict
-from svdlib.inversion.inverters import build_inverter
+from svdlib.detector.excerpts import HOP_FRAMES, ExcerptBank
+from svdlib.detector.model import LAYERS, SVDNet
+from svdlib.detector.prediction import predict
+from svdlib.detector.training import fit_detector
 from svdlib.inversion.nre import reconstruct
-from svdlib.inversion.training import PROFILES, STATE_FILE, fit_inverters, plan_under
-from svdlib.lab.studies.reproduce import PER_SONG, Settings, Step, finished_steps, steps_of
-from svdlib.paper.training import PublishedPlan
+from svdlib.lab.studies.reproduce_steps import PER_SONG, Settings, Step, finished_steps, steps_of
 from svdlib.recipes import fit_to_corpus
 from svdlib.songs.corpora import PUBLISHED_NAMES, open_corpus
 from svdlib.songs.corpora.base import SPLITS, Track
+from svdlib.songs.corpora.published import find_publication
+from svdlib.songs.loading import Songs
+from svdlib.zoo.families import build_inverter
+from svdlib.zoo.fitting import fit_inverters
+from svdlib.zoo.objectives import find_objective
+from svdlib.zoo.profiles import DETECTOR_PROFILES, PROFILES
 
 SECONDS_A_SONG = 100_000 * HOP_FRAMES / FRAME_RATE / 61
 """Length taken for songs that are not there to be looked at: the paper cuts about 100,000 excerpts from 61 songs, one
@@ -162,8 +168,6 @@ def outline_of(name: str) -> Outline:
         CorpusError: it is unknown, or there and not usable.
     """
     if name.partition(":")[0].strip() in PUBLISHED_NAMES:
-        from svdlib.songs.corpora.published import find_publication
-
         publication, folder = find_publication(name)
         if not folder.is_dir():
             return Outline(dict(publication.songs), SECONDS_A_SONG, there=False)
@@ -200,14 +204,16 @@ def _seconds(settings: Settings, step: str, outlines: dict[str, Outline], speeds
 
 def _bytes(settings: Settings, step: str, outlines: dict[str, Outline]) -> float:
     """What a step keeps on the disk. A state holds current and kept weights, and what the optimiser remembers."""
-    corpus, published = outlines["corpus"], isinstance(DETECTOR_PROFILES[settings.profile], PublishedPlan)
+    corpus, plan = outlines["corpus"], DETECTOR_PROFILES[settings.profile]
     if step == "log-mels":
         frames = sum(outline.frames() for outline in outlines.values())
-        if corpus.stems and not published:
+        if corpus.stems and not plan.needs_spectra:
             frames += 2 * corpus.frames("train")
-        return 4 * N_BANDS * frames + (2 * N_BINS * corpus.frames("train") if published else 0)
+        return 4 * N_BANDS * frames + (2 * N_BINS * corpus.frames("train") if plan.needs_spectra else 0)
     if step == "detector":
-        return _values([SVDNet()]) * (4 * (3 if published else 4) + 2)
+        detector = SVDNet()
+        remembered = 1 if isinstance(plan.optimiser(detector.parameters()), torch.optim.SGD) else 2
+        return _values([detector]) * (4 * (2 + remembered) + 2)
     if step.startswith("inverters-"):
         return _values([build_inverter(layer) for layer in LAYERS]) * (4 * 4 + 2)
     return 0
@@ -218,7 +224,7 @@ def _values(networks: list[torch.nn.Module]) -> int:
 
 
 def _inverters_plan(settings: Settings, objective: str, corpus: Outline) -> Any:
-    return plan_under(objective, fit_to_corpus(PROFILES[settings.profile], corpus.excerpts("train")))
+    return find_objective(objective).plan(fit_to_corpus(PROFILES[settings.profile], corpus.excerpts("train")))
 
 
 def _share_done(settings: Settings, step: str) -> float:

@@ -12,23 +12,28 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib import rc_context
 
-from svdlib.audio.log_mel import FRAME_RATE
+from svdlib.audio.mel_axis import EXCERPT_FRAMES, FRAME_RATE
 from svdlib.compute.devices import choose_device
 from svdlib.compute.storage import write_atomically
 from svdlib.detector.excerpts import ExcerptBank
-from svdlib.detector.model import EXCERPT_FRAMES, LAYERS, SVDNet
-from svdlib.inversion.inverters import build_inverter
-from svdlib.inversion.nre import LayerScore, reconstruct
+from svdlib.detector.model import LAYERS, SVDNet
+from svdlib.inversion.nre import reconstruct
 from svdlib.inversion.training import Epoch
-from svdlib.lab.figures import paper as figures
-from svdlib.lab.figures.style import BLUE, ORANGE, STYLE, Drawing, layer_title
-from svdlib.lab.studies.reproduce import REPORT_FILE, SECOND_SPLIT, Settings
-from svdlib.recipes import bank_of, open_detector, open_inverters, tracks_of
+from svdlib.lab.analysis.intervals import Interval
+from svdlib.lab.figures.diagrams import figure_detector, figure_inverter, figure_method, table_inverters, table_stages
+from svdlib.lab.figures.nre import figure_nre
+from svdlib.lab.figures.spectrograms import figure_excerpt, figure_inversions
+from svdlib.lab.figures.style import Drawing, layer_title
+from svdlib.lab.figures.training import figure_detector_training, figure_training
+from svdlib.lab.studies.reproduce_steps import SECOND_SPLIT, Settings
+from svdlib.recipes import bank_of, tracks_of
 from svdlib.songs.corpora.base import Track
-from svdlib.songs.corpora.songs import load_songs
+from svdlib.songs.loading import load_songs
+from svdlib.zoo.checkpoints import open_detector, open_inverters
+from svdlib.zoo.families import build_inverter
 
+REPORT_FILE = "report.html"
 EXCERPTS_PER_CLASS = 2
 SHORT_CELL = 24
 """Cells of so few letters stay on one line: shapes, and numbers with their intervals."""
@@ -128,22 +133,22 @@ def _introduction(results: Mapping[str, Any], names: Names) -> str:
 
 
 def _method(settings: Settings) -> str:
-    table_1 = [list(row.values()) for row in figures.table_stages(build_inverter("fc7"))]
-    rows_2 = figures.table_inverters()
+    table_1 = [list(row.values()) for row in table_stages(build_inverter("fc7"))]
+    rows_2 = table_inverters()
     drawn = [
         (
-            figures.figure_method(),
+            figure_method(),
             "Figure 1. The method.",
             "Block diagram: an excerpt passes the detector up to a layer; the inverter turns the feature back into an "
             "excerpt; input loss and feature loss compare both.",
         ),
         (
-            figures.figure_detector(SVDNet()),
+            figure_detector(SVDNet()),
             "Figure 2. The detector.",
             "The layers of the detector from an excerpt of 115 by 80 to one output, with the shape of each feature.",
         ),
         (
-            figures.figure_inverter(build_inverter("conv4")),
+            figure_inverter(build_inverter("conv4")),
             "Figure 3. The inverter of Conv4.",
             "The layers of the inverter of Conv4 from its feature to an excerpt, with the shape of each.",
         ),
@@ -168,7 +173,7 @@ def _detector_section(results: Mapping[str, Any], names: Names) -> str:
     alt = "Training and validation loss of the detector over its epochs. Validation loss by epoch: " + _series(
         [epoch["validation"] for epoch in history]
     )
-    curves = _picture(_figure_detector_training(history), "Learning curve of the detector (ours).", alt)
+    curves = _picture(figure_detector_training(history), "Learning curve of the detector (ours).", alt)
     return f"<h2>How good the detector is</h2>{_table('Detector scores', heads, rows)}{_note(note)}{curves}"
 
 
@@ -181,7 +186,7 @@ def _inverters_section(results: Mapping[str, Any]) -> str:
             f"Training and validation loss of the eight inverters over {len(history)} epochs. Last validation: {ends}."
         )
         caption = f"Learning curves of the inverters (ours), objective {objective}."
-        pictures.append(_picture(figures.figure_training(history), caption, alt))
+        pictures.append(_picture(figure_training(history), caption, alt))
     return f"<h2>How the inverters learned</h2>{''.join(pictures)}"
 
 
@@ -202,13 +207,13 @@ def _nre_section(results: Mapping[str, Any], names: Names) -> str:
 
 
 def _figure_5(objective: str, measured: Mapping[str, Any], names: Names) -> str:
-    scores = {names.by_key[key]: _scores(entry["layers"]) for key, entry in measured.items()}
+    scores = {names.by_key[key]: _intervals(entry["layers"]) for key, entry in measured.items()}
     lines = {names.by_key[key]: entry["mean_predictor"] for key, entry in measured.items()}
     alt = f"NRE from Conv1 to FC8, objective {objective}. " + " ".join(
-        f"{name}: {_series([score.nre for score in by_layer.values()])} mean predictor {lines[name]:.3f}."
+        f"{name}: {_series([score.value for score in by_layer.values()])} mean predictor {lines[name]:.3f}."
         for name, by_layer in scores.items()
     )
-    return _picture(figures.figure_nre(scores, lines), f"Figure 5. NRE over the layers, objective {objective}.", alt)
+    return _picture(figure_nre(scores, lines), f"Figure 5. NRE over the layers, objective {objective}.", alt)
 
 
 def _nre_table(objective: str, measured: Mapping[str, Any], names: Names) -> str:
@@ -255,7 +260,7 @@ def _figure_4(detector: SVDNet, bank: ExcerptBank, chosen: Mapping[str, int], tr
         log_mel = detector.standardizer.inverse(excerpt).cpu()
     where = _place(bank, chosen[name], tracks)
     alt = f"Mel spectrogram of 115 frames from {where}, its centre frame marked."
-    return _picture(figures.figure_excerpt(log_mel), f"Figure 4. An excerpt, {name}: {where}.", alt)
+    return _picture(figure_excerpt(log_mel), f"Figure 4. An excerpt, {name}: {where}.", alt)
 
 
 def _figure_6(
@@ -274,7 +279,7 @@ def _figure_6(
     }
     where = "; ".join(f"{name}: {_place(bank, index, tracks)}" for name, index in chosen.items())
     alt = f"Spectrograms of {len(chosen)} excerpts above their inversions from Conv1 to FC8: {what}."
-    return _picture(figures.figure_inversions(excerpts), f"Figure 6. {what}. {where}.", alt)
+    return _picture(figure_inversions(excerpts), f"Figure 6. {what}. {where}.", alt)
 
 
 def _provenance(results: Mapping[str, Any]) -> str:
@@ -296,7 +301,7 @@ def statements(measured: Mapping[str, Any]) -> list[list[str]]:
     """What the paper says of its figure 5, and what an NRE measurement shows; for readers to compare.
 
     Args:
-        measured: what `svdlib.lab.studies.reproduce.measure_nre` returned.
+        measured: what `svdlib.lab.studies.reproduce_steps.measure_nre` returned.
 
     Returns:
         Pairs of the paper's statement and ours.
@@ -360,24 +365,10 @@ def _history(layers: Mapping[str, Any]) -> list[Epoch]:
     ]
 
 
-def _scores(layers: Mapping[str, Any]) -> dict[str, LayerScore]:
+def _intervals(layers: Mapping[str, Any]) -> dict[str, Interval]:
     """Scores as they were before they became JSON, where nan is null."""
-    ends = {layer: tuple(np.nan if end is None else end for end in entry["ci95"]) for layer, entry in layers.items()}
-    return {layer: LayerScore(entry["nre"], ends[layer], ()) for layer, entry in layers.items()}
-
-
-def _figure_detector_training(history: Sequence[Mapping[str, float]]) -> Drawing:
-    with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 3.2), layout="constrained")
-        axes = figure.subplots()
-        for key, colour, look in (("training", BLUE, "o-"), ("validation", ORANGE, "s--")):
-            axes.plot(
-                range(1, len(history) + 1), [epoch[key] for epoch in history], look, ms=4, color=colour, label=key
-            )
-        axes.set(xlabel="epoch", ylabel="cross-entropy", ylim=(0, None))
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        figure.legend(loc="outside lower center", ncols=2)
-    return figure
+    ends = {layer: [np.nan if end is None else end for end in entry["ci95"]] for layer, entry in layers.items()}
+    return {layer: Interval(entry["nre"], *ends[layer]) for layer, entry in layers.items()}
 
 
 def _plans(results: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

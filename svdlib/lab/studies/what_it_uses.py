@@ -17,8 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from svdlib.detector.excerpts import ExcerptBank, Songs
-from svdlib.detector.model import CENTRE_FRAME, EXCERPT_FRAMES, SVDNet
+from svdlib.audio.mel_axis import EXCERPT_FRAMES
+from svdlib.compute.command_line import Parser
+from svdlib.compute.devices import choose_device
+from svdlib.detector.excerpts import ExcerptBank
+from svdlib.detector.model import CENTRE_FRAME, SVDNet
+from svdlib.lab.analysis.intervals import Interval, mean_interval, song_means
 from svdlib.lab.analysis.local_explanations import INVERTED_LAYERS, MAP_TITLES, every_map, towards
 from svdlib.lab.analysis.masking import (
     answer_probability,
@@ -32,6 +36,10 @@ from svdlib.lab.analysis.masking import (
     top_cells,
 )
 from svdlib.lab.studies import as_json, origin_of, run_program
+from svdlib.recipes import tracks_of
+from svdlib.songs.corpora import open_corpus
+from svdlib.songs.loading import Songs, load_songs
+from svdlib.zoo.checkpoints import open_inverters, pretrained
 
 SHARES = (0.1, 0.3, 0.6)
 """Shares of the cells that are kept and removed."""
@@ -41,8 +49,6 @@ TOP_SHARE = 0.1
 
 CANDIDATES = 6
 """For each excerpt that is wanted so many are looked at: the detector's answers are not known before."""
-
-RESAMPLINGS = 1000
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,7 @@ def choose_excerpts(detector: SVDNet, songs: Songs, per_answer: int, seed: int =
     """Draw excerpts of each song at random: as many that the detector takes for sung as others, where there are.
 
     Args:
-        detector: in eval mode, with its "threshold" in `.provenance`.
+        detector: in eval mode, with its threshold.
         songs: raw log-mels and labels, with stems or without.
         per_answer: excerpts of each song and answer, at most.
         seed: of the choice.
@@ -122,7 +128,7 @@ def _stems(songs: Songs, first: np.ndarray, detector: SVDNet) -> tuple[Tensor | 
 
 def says_sung(logits: Tensor, detector: SVDNet) -> Tensor:
     """The detector's answers at its own threshold, boolean, of the shape of the logits."""
-    return torch.sigmoid(logits) > detector.provenance["threshold"]
+    return torch.sigmoid(logits) > detector.threshold
 
 
 # --- means over songs ---------------------------------------------------------------------------------------------
@@ -140,31 +146,19 @@ def over_songs(values: Tensor | np.ndarray, songs: np.ndarray) -> dict[str, Any]
         a song without excerpts.
     """
     numbers = np.asarray(torch.as_tensor(values).cpu().double())
-    known = np.isfinite(numbers)
-    means = np.array(
-        [
-            numbers[known & (songs == song)].mean() if (known & (songs == song)).any() else np.nan
-            for song in range(songs.max(initial=-1) + 1)
-        ]
-    )
-    return summary(means)
+    return summary(song_means(numbers, songs, songs.max(initial=-1) + 1))
 
 
 def summary(per_song: Sequence[float] | np.ndarray) -> dict[str, Any]:
     """Mean and 95 % interval of a number per song, as `over_songs` gives them; nan is left out."""
-    means = np.array([np.nan if value is None else value for value in per_song], dtype=float)
-    kept = means[np.isfinite(means)]
-    interval = (np.nan, np.nan)
-    if len(kept) > 1:
-        drawn = np.random.default_rng(0).integers(0, len(kept), (RESAMPLINGS, len(kept)))
-        interval = tuple(np.quantile(kept[drawn].mean(axis=1), [0.025, 0.975]).tolist())
-    return {"value": float(kept.mean()) if len(kept) else np.nan, "ci95": interval, "per_song": means.tolist()}
+    means = np.asarray(per_song, dtype=float)
+    found = mean_interval(means) if len(means) else Interval(np.nan, np.nan, np.nan)
+    return {"value": found.value, "ci95": found.ends, "per_song": means.tolist()}
 
 
 def difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
     """By how much one number lies above another on the same songs, as `over_songs` gives it; null counts as nan."""
-    pairs = zip(first["per_song"], second["per_song"], strict=True)
-    return summary([np.nan if None in pair else pair[0] - pair[1] for pair in pairs])
+    return summary(np.subtract(*(np.asarray(each["per_song"], dtype=float) for each in (first, second))))
 
 
 # --- the measurements ---------------------------------------------------------------------------------------------
@@ -176,7 +170,7 @@ def measure(
     """Explain excerpts of songs in all ways and put the explanations to the test.
 
     Args:
-        detector: in eval mode, with its "threshold" in `.provenance`.
+        detector: in eval mode, with its threshold.
         inverters: of `INVERTED_LAYERS`, in eval mode.
         songs: raw log-mels and labels; with stems, the voice's cells are known.
         per_answer: excerpts of each song and answer.
@@ -413,10 +407,6 @@ def study(
     Returns:
         The study's name, and under "corpora" what `measure` returns for each, with the corpus, date and versions.
     """
-    from svdlib.compute.devices import choose_device
-    from svdlib.recipes import open_inverters
-    from svdlib.zoo.checkpoints import pretrained
-
     detector = pretrained("detector").to(choose_device(device))
     inverters = open_inverters(None, detector, INVERTED_LAYERS, "aligned")
     wanted = [(corpus, "test", per_answer)] + ([(real, "all", real_per_answer)] if real else [])
@@ -427,10 +417,6 @@ def study(
 def _of_corpus(
     corpus: str, split: str, per_answer: int, detector: SVDNet, inverters: Mapping[str, nn.Module], seed: int
 ) -> dict[str, Any]:
-    from svdlib.recipes import tracks_of
-    from svdlib.songs.corpora import open_corpus
-    from svdlib.songs.corpora.songs import load_songs
-
     songs = load_songs(tracks_of(open_corpus(corpus), split), stems=True)
     origin = origin_of(corpus, len(songs.names)) | {"split": split, "per_answer": per_answer}
     # The names stand in what is measured; the origin counts the songs.
@@ -477,8 +463,6 @@ def _number(entry: Mapping[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the study; 0 when done, 2 after something that the user can put right."""
-    from svdlib.cli.parser import Parser
-
     parser = Parser(prog="python -m svdlib.lab.studies.what_it_uses", description=__doc__)
     parser.add_argument("--corpus", default="synthetic", metavar="NAME", help="its test songs (default: synthetic)")
     parser.add_argument("--real", metavar="NAME", help="a second corpus, all songs of it, as in folder:PATH")

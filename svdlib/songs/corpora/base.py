@@ -77,7 +77,7 @@ def frame_labels(segments: Sequence[Segment], n_frames: int) -> np.ndarray:
     Returns:
         bool (n_frames,), True where sung; frames outside all segments are not sung.
     """
-    from svdlib.audio.log_mel import FRAME_RATE
+    from svdlib.audio.mel_axis import FRAME_RATE
 
     times = np.arange(n_frames) / FRAME_RATE
     labels = np.zeros(n_frames, dtype=bool)

@@ -141,7 +141,7 @@ def _encode_flac(samples: np.ndarray) -> bytes:
     """Encode samples within [-1, 1], floating point (samples,), 22050 Hz, with steps of 1 / 32768."""
     import soundfile
 
-    from svdlib.audio.log_mel import SAMPLE_RATE
+    from svdlib.audio.mel_axis import SAMPLE_RATE
 
     steps = np.minimum(np.rint(samples * (LARGEST_STEP + 1)), LARGEST_STEP).astype(np.int16)
     buffer = io.BytesIO()
@@ -151,7 +151,7 @@ def _encode_flac(samples: np.ndarray) -> bytes:
 
 def _label_text(segments: tuple[Segment, ...], length: int) -> str:
     """Write segments as lines that are read back without a difference; a song without any is not sung throughout."""
-    from svdlib.audio.log_mel import SAMPLE_RATE
+    from svdlib.audio.mel_axis import SAMPLE_RATE
 
     words = {sing: word for word, sing in WORDS.items()}
     segments = segments or (Segment(0.0, length / SAMPLE_RATE, False),)

@@ -4,7 +4,7 @@ import csv
 import functools
 from pathlib import Path
 
-from svdlib.audio.log_mel import load_song
+from svdlib.audio.files import load_song
 from svdlib.errors import CorpusError, quoted
 from svdlib.songs.corpora.base import SPLITS, Corpus, Track
 from svdlib.songs.corpora.labels import read_lab

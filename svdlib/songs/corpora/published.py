@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from svdlib.audio.log_mel import load_song
+from svdlib.audio.files import load_song
 from svdlib.errors import AudioError, CorpusError, LabelError, quoted
 from svdlib.songs.corpora.base import SPLITS, Corpus, Segment, Track
 from svdlib.songs.corpora.electrobyte import ELECTROBYTE

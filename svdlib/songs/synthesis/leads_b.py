@@ -4,9 +4,9 @@ Like those of `band` they play melodies drawn like the singer's, with a singer's
 still.
 
 Sources:
-    N. H. Fletcher & T. D. Rossing, "The Physics of Musical Instruments", 1998: fixed resonances of double reeds near
-        1.1 and 2.9 kHz, of the harmon mute near 1.8 kHz, of fiddles; free reeds; plucked strings.
-    H. Bode, "The multiplier-type ring modulator", Electronic Music Review 1, 1967.
+    - Fletcher & Rossing, "The Physics of Musical Instruments", 1998: fixed resonances of double reeds near
+      1.1 and 2.9 kHz, of the harmon mute near 1.8 kHz, of fiddles; free reeds; plucked strings.
+    - Bode, "The multiplier-type ring modulator", Electronic Music Review 1, 1967.
 
 Times in seconds, pitches in MIDI note numbers, frequencies in Hz; all sounds at 22050 Hz.
 """

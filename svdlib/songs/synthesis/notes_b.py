@@ -1,11 +1,11 @@
 """The chord and bass instruments of `synthetic-b`: plucked strings, struck bars and pans, reeds, brass, double bass.
 
 Sources:
-    N. H. Fletcher & T. D. Rossing, "The Physics of Musical Instruments", 1998: the plucked string (chapter 2: harmonic
-        k of a string plucked at the part p of its length has amplitude sin(k pi p) / k^2), its stiffness, tuned bars
-        (chapter 19: marimba 1 : 3.9 : 9.2, vibraphone 1 : 4 : 10, free bar 1 : 2.76 : 5.40 : 8.93), steel pans (chapter
-        20), the reeds of the accordion, the brightness of brass that grows with its loudness.
-    M. Le Brun, "Digital waveshaping synthesis", JAES 27(4), 1979: the electric reed piano.
+    - Fletcher & Rossing, "The Physics of Musical Instruments", 1998: the plucked string (chapter 2: harmonic
+      k of a string plucked at the part p of its length has amplitude sin(k pi p) / k^2), its stiffness, tuned bars
+      (chapter 19: marimba 1 : 3.9 : 9.2, vibraphone 1 : 4 : 10, free bar 1 : 2.76 : 5.40 : 8.93), steel pans (chapter
+      20), the reeds of the accordion, the brightness of brass that grows with its loudness.
+    - Le Brun, "Digital waveshaping synthesis", JAES 27(4), 1979: the electric reed piano.
 
 Times in seconds, pitches in MIDI note numbers; all sounds at 22050 Hz. Half-lives are of amplitudes.
 """

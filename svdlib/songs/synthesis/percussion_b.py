@@ -1,10 +1,10 @@
 """The percussion of `synthetic-b`: hand drums, brushes, drum machines and an orchestra's kettledrums.
 
 Sources:
-    N. H. Fletcher & T. D. Rossing, "The Physics of Musical Instruments", 1998, chapters 18 to 20: modes of an ideal
-        membrane 1 : 1.59 : 2.14 : 2.30 : 2.65, of kettledrums 1 : 1.5 : 1.98 : 2.44, of plates and bells.
-    P. R. Cook, "Physically informed sonic modeling (PhISM)", Computer Music Journal 21(3), 1997: shakers as many small
-        collisions of random times.
+    - Fletcher & Rossing, "The Physics of Musical Instruments", 1998, chapters 18 to 20: modes of an ideal
+      membrane 1 : 1.59 : 2.14 : 2.30 : 2.65, of kettledrums 1 : 1.5 : 1.98 : 2.44, of plates and bells.
+    - Cook, "Physically informed sonic modeling (PhISM)", Computer Music Journal 21(3), 1997: shakers as many small
+      collisions of random times.
 
 Times in seconds, frequencies in Hz; all sounds at 22050 Hz.
 """

@@ -20,7 +20,7 @@ from scipy import ndimage, optimize, signal
 
 from svdlib.songs.synthesis.world import Habits, Voices, draw_from
 
-SAMPLE_RATE = 22050  # Hz; equal to svdlib.audio.log_mel.SAMPLE_RATE, repeated so that rendering needs no torch
+SAMPLE_RATE = 22050  # Hz; equal to svdlib.audio.mel_axis.SAMPLE_RATE, repeated so that rendering needs no torch
 CONTROL_HOP = 64  # samples between two values of a control track (2.9 ms)
 CONTROL_RATE = SAMPLE_RATE / CONTROL_HOP
 TRACT_HOP = 256  # samples between two shapes of the vocal tract (11.6 ms)

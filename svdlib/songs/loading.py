@@ -1,17 +1,64 @@
-"""From the tracks of a split to the spectrograms and frame labels that models work on."""
+"""The songs of one split as spectrograms, and how they are loaded."""
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
-from svdlib.audio.log_mel import FRONT_END_VERSION, N_BANDS, LogMel
+from svdlib.audio.log_mel import FRONT_END_VERSION, LogMel
+from svdlib.audio.mel_axis import N_BANDS
 from svdlib.audio.spectra import N_BINS, magnitude_spectra, pack
-from svdlib.detector.excerpts import Songs
+from svdlib.errors import CorpusError
 from svdlib.songs.corpora.base import Track, frame_labels
 from svdlib.songs.corpora.cache import Job, compute_once
+
+
+@dataclass(frozen=True)
+class Songs:
+    """The songs of one split, as spectrograms.
+
+    Attributes:
+        log_mels: one raw log-mel (frames, 80) per song.
+        labels: one boolean array (frames,) per song, true where somebody sings.
+        names: one name per song.
+        voices: the raw log-mels of what is sung alone, where the corpus has stems, else none.
+        bands: likewise, of everything else.
+        spectra: linear-frequency magnitudes (frames, 513) per song, packed by `svdlib.audio.spectra.pack`; only the
+            training as published needs them.
+    """
+
+    log_mels: Sequence[np.ndarray]
+    labels: Sequence[np.ndarray]
+    names: Sequence[str]
+    voices: Sequence[np.ndarray] = ()
+    bands: Sequence[np.ndarray] = ()
+    spectra: Sequence[np.ndarray] = ()
+
+    def __post_init__(self) -> None:
+        if not len(self.log_mels) == len(self.labels) == len(self.names):
+            raise CorpusError(
+                f"{len(self.log_mels)} log-mels, {len(self.labels)} label arrays and {len(self.names)} names: "
+                "each song needs one of each."
+            )
+        for name, log_mel, label in zip(self.names, self.log_mels, self.labels, strict=True):
+            if log_mel.ndim != 2 or log_mel.shape[1] != N_BANDS:
+                raise CorpusError(f"{name} has shape {tuple(log_mel.shape)}; a log-mel is (frames, {N_BANDS}).")
+            if len(log_mel) != len(label):
+                raise CorpusError(f"{name} has {len(log_mel)} frames and labels for {len(label)}.")
+        shapes = [log_mel.shape for log_mel in self.log_mels]
+        for stems in (self.voices, self.bands):
+            if self.has_stems and [stem.shape for stem in stems] != shapes:
+                raise CorpusError("Each song needs a voice and a band of its own shape, or no song has them.")
+        if len(self.spectra) and [len(song) for song in self.spectra] != [len(song) for song in self.log_mels]:
+            raise CorpusError("Each song needs spectra of as many frames as its log-mel, or no song has them.")
+
+    @property
+    def has_stems(self) -> bool:
+        """Whether voice and band are there apart from each other."""
+        return bool(self.voices or self.bands)
+
 
 STEMS = ("voice", "band")
 

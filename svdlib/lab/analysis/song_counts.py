@@ -1,7 +1,7 @@
-"""Detector scores over all frames of many songs, and how much they depend on which songs were there.
+"""Detector scores over all frames of many songs, from a few counts per song.
 
-The frames of a song resemble each other, so intervals come from drawing whole songs anew, with repetition (a
-bootstrap). Every score here follows from a few counts per song, so that a draw only weighs the songs.
+The frames of a song resemble each other, so intervals come from drawing whole songs anew, with repetition. From counts,
+a draw only weighs the songs: see `svdlib.lab.analysis.intervals.pooled_intervals`.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from svdlib.inversion.nre import THRESHOLDS
+from svdlib.detector.scores import THRESHOLDS
 
 SCORES = ("mean_song_auc", "auc", "accuracy", "majority_accuracy", "best_common_accuracy")
 """Mean of the songs' AUC; AUC and accuracy over all frames; accuracy of always giving the more frequent answer;
@@ -66,52 +66,26 @@ def _wins(above: np.ndarray, below: np.ndarray) -> float:
     return float(np.searchsorted(below, above, "left").sum() + np.searchsorted(below, above, "right").sum()) / 2
 
 
-def pooled_scores(counts: SongCounts, weights: np.ndarray | None = None) -> dict[str, float]:
+def pooled_scores(counts: SongCounts, weights: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """The scores named in `SCORES`.
 
     Args:
         counts: from `count_songs`.
-        weights: how often each song is there (songs,); None takes each once.
+        weights: how often each song is there (..., songs); None takes each once, (songs,).
 
     Returns:
-        A number per score, nan where it is not defined. Songs of one class only have no AUC and are left out of the
-        mean of the songs' AUC.
+        Numbers (...,) per score, nan where it is not defined. Songs of one class only have no AUC and are left out of
+        the mean of the songs' AUC.
     """
     weights = np.ones(len(counts.sung)) if weights is None else weights
     sung, unsung = weights @ counts.sung, weights @ counts.unsung
-    frames, known = sung + unsung, np.isfinite(counts.aucs)
-    has_known = weights[known].sum() > 0
-    return {
-        "mean_song_auc": float(np.average(counts.aucs[known], weights=weights[known])) if has_known else np.nan,
-        "auc": float(weights @ counts.wins @ weights / (sung * unsung)) if sung * unsung else np.nan,
-        "accuracy": float(weights @ counts.right / frames),
-        "majority_accuracy": float(max(sung, unsung) / frames),
-        "best_common_accuracy": float((weights @ counts.right_at).max() / frames),
-    }
-
-
-def intervals(counts: SongCounts, draws: int = 1000, seed: int = 0) -> dict[str, tuple[float, float]]:
-    """95 % interval of each score, from drawing as many songs as there are, with repetition.
-
-    Args:
-        counts: from `count_songs`.
-        draws: how often.
-        seed: of the draws.
-
-    Returns:
-        Lower and upper end per score; nan for a single song, which says nothing of others.
-    """
-    songs = len(counts.sung)
-    if songs < 2:
-        return {score: (np.nan, np.nan) for score in SCORES}
-    weights = np.random.default_rng(seed).multinomial(songs, np.full(songs, 1 / songs), size=draws)
-    drawn = [pooled_scores(counts, each) for each in weights]
-    return {score: _middle(np.array([scores[score] for scores in drawn])) for score in SCORES}
-
-
-def _middle(values: np.ndarray) -> tuple[float, float]:
-    known = values[np.isfinite(values)]
-    if not len(known):
-        return np.nan, np.nan
-    low, high = np.quantile(known, [0.025, 0.975])
-    return float(low), float(high)
+    frames, aucs = sung + unsung, counts.aucs
+    known = np.isfinite(aucs)
+    with np.errstate(invalid="ignore"):  # 0 / 0 is nan, as it should be
+        return {
+            "mean_song_auc": weights[..., known] @ aucs[known] / weights[..., known].sum(axis=-1),
+            "auc": ((weights @ counts.wins) * weights).sum(axis=-1) / (sung * unsung),
+            "accuracy": weights @ counts.right / frames,
+            "majority_accuracy": np.maximum(sung, unsung) / frames,
+            "best_common_accuracy": (weights @ counts.right_at).max(axis=-1) / frames,
+        }

@@ -1,0 +1,106 @@
+"""Reading and writing sound files."""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+
+from svdlib.audio.mel_axis import EXCERPT_SAMPLES, SAMPLE_RATE
+from svdlib.compute.storage import write_atomically
+from svdlib.errors import AudioError, OutputError
+
+SILENCE_LEVEL = 1e-5  # a file that never exceeds it, half a step of 16 bits, is digital silence
+
+
+def load_audio(path: str | os.PathLike) -> np.ndarray:
+    """Read a sound file as 22050 Hz mono: channels are averaged, other rates are resampled.
+
+    WAV, AIFF, FLAC, Ogg and MP3 are read. A file cut short is refused wherever its format tells; see
+    `svdlib.audio.decoding` for the cases that cannot be known.
+
+    Args:
+        path: the file.
+
+    Returns:
+        float32 (samples,), full scale at 1.
+
+    Raises:
+        AudioError: the file is missing, a folder, empty, not audio, damaged, cut short, or not finite.
+    """
+    from svdlib.audio.decoding import decode
+
+    samples, rate = decode(Path(path))
+    if rate != SAMPLE_RATE:
+        import librosa
+
+        samples = librosa.resample(samples, orig_sr=rate, target_sr=SAMPLE_RATE, res_type="soxr_hq")
+    return np.ascontiguousarray(samples, dtype=np.float32)
+
+
+def load_song(path: str | os.PathLike) -> np.ndarray:
+    """Read a sound file as `load_audio` does, and make sure that there is something to analyse.
+
+    Args:
+        path: the file.
+
+    Returns:
+        float32 (samples,), 22050 Hz mono, at least one excerpt (36934 samples, 1.7 s) long.
+
+    Raises:
+        AudioError: as for `load_audio`; or the file is shorter than one excerpt, or digital silence.
+    """
+    samples = load_audio(path)
+    if len(samples) < EXCERPT_SAMPLES:
+        raise AudioError(
+            f"{path}: too short ({len(samples) / SAMPLE_RATE:.2f} s); one excerpt takes "
+            f"{EXCERPT_SAMPLES / SAMPLE_RATE:.2f} s, so give a longer recording"
+        )
+    if np.abs(samples).max() < SILENCE_LEVEL:
+        raise AudioError(f"{path}: digital silence throughout; export the recording again, or leave it out")
+    return samples
+
+
+def within_full_scale(samples: np.ndarray) -> np.ndarray:
+    """Scale down what would clip; leave the rest as it is."""
+    samples = np.asarray(samples, dtype=np.float32)
+    return samples / max(1.0, float(np.abs(samples).max(initial=0)))
+
+
+def save_audio(path: str | os.PathLike, samples: np.ndarray, sample_rate: int = SAMPLE_RATE) -> None:
+    """Write samples to a sound file: 16-bit WAV, MP3 or Ogg Vorbis, by the suffix of its name.
+
+    Samples beyond full scale make the whole file quieter. The file appears complete or not at all.
+
+    Args:
+        path: `.wav`, `.mp3` or `.ogg`.
+        samples: floating point (samples,).
+        sample_rate: samples per second.
+
+    Raises:
+        OutputError: another suffix, samples of another shape or not finite, or no right to write there.
+    """
+    data = _encode(samples, sample_rate, Path(path))
+    write_atomically(Path(path), lambda file: file.write(data))
+
+
+def encode_mp3(samples: np.ndarray) -> bytes:
+    """Encode 22050 Hz samples, floating point (samples,), as an MP3 small enough to embed in a page."""
+    return _encode(samples, SAMPLE_RATE, Path("excerpt.mp3"))
+
+
+FORMATS = {".wav": ("WAV", "PCM_16"), ".mp3": ("MP3", "MPEG_LAYER_III"), ".ogg": ("OGG", "VORBIS")}
+
+
+def _encode(samples: np.ndarray, sample_rate: int, path: Path) -> bytes:
+    import soundfile
+
+    if path.suffix.lower() not in FORMATS:
+        raise OutputError(f"{path}: sound is written as {', '.join(FORMATS)}; choose one of these suffixes")
+    samples = np.asarray(samples)
+    if samples.ndim != 1 or not len(samples) or not np.isfinite(samples).all():
+        raise OutputError(f"{path}: samples must be finite numbers of shape (samples,), not {samples.shape}")
+    file_format, subtype = FORMATS[path.suffix.lower()]
+    buffer = io.BytesIO()
+    soundfile.write(buffer, within_full_scale(samples), sample_rate, format=file_format, subtype=subtype)
+    return buffer.getvalue()

@@ -1,0 +1,142 @@
+"""What a claim of the paper is, how a number with its interval judges it, and what came of it: a line of a ledger.
+
+The claims themselves, and their numbers, are in `svdlib.lab.studies.claims`.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from svdlib.lab.analysis.intervals import Interval
+
+OWN, SECOND, REAL = "synthetic", "synthetic-b", "folder"
+CORPORA = {OWN: "synthetic test songs", SECOND: "synthetic-b", REAL: "real songs"}
+"""The corpora by the kind that their names begin with: that of the training songs; another one; somebody's own."""
+
+Results = Mapping[str, Mapping[str, Any]]
+"""By the name of a study, what it stored."""
+
+Measure = Callable[[Results, str, str], Interval | None]
+"""From results, a corpus and a family of inverters to a number; None where it was not measured."""
+
+VERDICTS = REPRODUCED, DIFFERS, NOT_REPRODUCED, UNDECIDED = "reproduced", "differs", "not reproduced", "undecided"
+"""The interval lies where the claim wants it; where the claim's direction holds, but not its size; outside of both; or
+it crosses a bound, so that other songs could have decided otherwise."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Where a number must lie.
+
+    Attributes:
+        low: not below this.
+        high: not above this.
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+
+    def hold(self, interval: Interval) -> bool:
+        """Whether the whole interval lies inside."""
+        return self.low <= interval.low and interval.high <= self.high
+
+    def exclude(self, interval: Interval) -> bool:
+        """Whether the whole interval lies outside."""
+        return interval.high < self.low or interval.low > self.high
+
+    def in_words(self, unit: str) -> str:
+        """Such as "above +0%" or "from +7.5% to +22.5%", numbers written in the format `unit`."""
+        if math.isinf(self.high):
+            return f"above {self.low:{unit}}"
+        if math.isinf(self.low):
+            return f"below {self.high:{unit}}"
+        return f"from {self.low:{unit}} to {self.high:{unit}}"
+
+
+def judge(interval: Interval, agrees: Bounds, direction: Bounds) -> str:
+    """The verdict on a number; undecided if it has no interval.
+
+    Args:
+        interval: the number with its interval.
+        agrees: where it lies if the claim is reproduced.
+        direction: where it lies if the claim holds in direction; contains `agrees`.
+    """
+    if not interval.is_known:
+        return UNDECIDED
+    if agrees.hold(interval):
+        return REPRODUCED
+    if direction.exclude(interval):
+        return NOT_REPRODUCED
+    return DIFFERS if direction.hold(interval) and agrees.exclude(interval) else UNDECIDED
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of the paper, and how it is tested.
+
+    Attributes:
+        key: short name.
+        place: where the book computes it: a chapter and a label in it.
+        short: the same in a few words.
+        said: what the paper says.
+        section: where.
+        number: what is measured, in words.
+        agrees: where the number lies if the claim is reproduced.
+        direction: where it lies if the claim holds in direction.
+        unit: how the number is written, a format.
+        measure: the number with its interval, for results, a corpus and a family of inverters; None where it was not
+            measured.
+        main: corpus and family that decide.
+        others: further ones, for comparison.
+    """
+
+    key: str
+    place: tuple[str, str]
+    short: str
+    said: str
+    section: str
+    number: str
+    agrees: Bounds
+    direction: Bounds
+    unit: str
+    measure: Measure
+    main: tuple[str, str] = (OWN, "published")
+    others: tuple[tuple[str, str], ...] = ((OWN, "aligned"), (REAL, "published"), (REAL, "aligned"))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One measured number.
+
+    Attributes:
+        corpus: what it was measured on.
+        family: of inverters.
+        interval: the number.
+        verdict: one of `VERDICTS`, for this number.
+    """
+
+    corpus: str
+    family: str
+    interval: Interval
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the ledger.
+
+    Attributes:
+        claim: what was tested.
+        readings: the numbers; the first one decides.
+        because: why, in a sentence or two.
+    """
+
+    claim: Claim
+    readings: tuple[Reading, ...]
+    because: str
+
+    @property
+    def verdict(self) -> str:
+        """That of the first reading."""
+        return self.readings[0].verdict

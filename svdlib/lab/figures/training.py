@@ -1,0 +1,65 @@
+"""Learning curves of the inverters and of the detector."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib import colormaps, rc_context
+
+from svdlib.inversion.training import Epoch
+from svdlib.lab.figures.style import BLUE, ORANGE, STYLE, Drawing, layer_title
+
+
+def figure_training(history: Sequence[Epoch]) -> Drawing:
+    """Draw the losses of a training run over its epochs.
+
+    Args:
+        history: one entry per epoch, from `svdlib.zoo.fitting.fit_inverters`.
+    """
+    with rc_context(STYLE):
+        figure = Drawing(figsize=(7.4, 3.4), layout="constrained")
+        axes = figure.subplots()
+        epochs = range(1, len(history) + 1)
+        layers = list(history[0].training)
+        for number, layer in enumerate(layers):
+            colour = BLUE if len(layers) == 1 else _layer_colour(number, len(layers))
+            name = layer_title(layer)
+            axes.plot(
+                epochs, [epoch.training[layer] for epoch in history], "o-", ms=4, color=colour, label=f"{name} training"
+            )
+            axes.plot(
+                epochs,
+                [epoch.validation[layer] for epoch in history],
+                "s--",
+                ms=4,
+                color=colour,
+                mfc="white",
+                label=f"{name} validation",
+            )
+        axes.set(yscale="log", xlabel="epoch", ylabel="loss (log scale)")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:g}")  # not as powers of ten
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        figure.legend(loc="outside right upper", fontsize=8.5)
+    return figure
+
+
+def _layer_colour(number: int, count: int) -> tuple[float, float, float, float]:
+    return colormaps["viridis"](0.9 * number / max(1, count - 1))
+
+
+def figure_detector_training(history: Sequence[Mapping[str, float]]) -> Drawing:
+    """Draw the losses of a training of the detector over its epochs.
+
+    Args:
+        history: one entry per epoch, with "training" and "validation".
+    """
+    with rc_context(STYLE):
+        figure = Drawing(figsize=(7.4, 3.2), layout="constrained")
+        axes = figure.subplots()
+        for key, colour, look in (("training", BLUE, "o-"), ("validation", ORANGE, "s--")):
+            axes.plot(
+                range(1, len(history) + 1), [epoch[key] for epoch in history], look, ms=4, color=colour, label=key
+            )
+        axes.set(xlabel="epoch", ylabel="cross-entropy", ylim=(0, None))
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        figure.legend(loc="outside lower center", ncols=2)
+    return figure

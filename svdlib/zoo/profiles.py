@@ -1,0 +1,43 @@
+"""How long and how fast to train, by name."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from svdlib.detector.segments import Plan
+from svdlib.detector.training import DetectorPlan
+from svdlib.errors import PlanError
+from svdlib.inversion.plans import TrainingPlan
+from svdlib.paper.training import PublishedPlan
+
+AnyPlan = TypeVar("AnyPlan")
+
+PROFILES: dict[str, TrainingPlan] = {
+    "demo": TrainingPlan(epochs=2, batch_size=16, schedule="cosine", steps_per_epoch=20, validation_excerpts=64),
+    "laptop": TrainingPlan(epochs=16, batch_size=16, schedule="cosine", steps_per_epoch=100, validation_excerpts=256),
+    "full": TrainingPlan(),
+    "published": TrainingPlan(
+        epochs=30, batch_size=32, learning_rate=1e-3, schedule="plateau", patience=2, validation_excerpts=None
+    ),
+}
+"""demo: a minute, to see the machinery move; laptop: about an hour on two cores; full: the published schedule, each
+epoch measured on a sample of the validation excerpts; published: the numbers of section 3.3, with nothing left out."""
+
+
+DETECTOR_PROFILES: dict[str, Plan] = {
+    "demo": DetectorPlan(epochs=2, steps_per_epoch=20, batch_size=4),
+    "laptop": DetectorPlan(epochs=12),
+    "full": DetectorPlan(epochs=40, steps_per_epoch=250, batch_size=32),
+    "published": PublishedPlan(),
+}
+"""demo: a minute; laptop: a quarter of an hour on two cores; full: for a GPU; published: as Schlüter & Grill did it."""
+
+
+def find_profile(profiles: Mapping[str, AnyPlan], name: str) -> AnyPlan:
+    """The plan of that name.
+
+    Raises:
+        PlanError: if there is none.
+    """
+    if name not in profiles:
+        raise PlanError(f"There is no profile {name!r}. Known profiles: {', '.join(profiles)}.")
+    return profiles[name]
