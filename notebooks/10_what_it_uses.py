@@ -870,9 +870,7 @@ def only_bands(maps):
 display(check_controls(wrong_bands, only_bands))
 taken = chosen.where(chosen.sung == (answer == "sung"))
 several = {
-    "inversion-fc8": reconstruct(detector, inverters, taken.x)["fc8"][
-        :, 0
-    ],
+    "inversion-fc8": reconstruct(detector, inverters, taken.x)["fc8"][:, 0],
     "grad-cam": local.grad_cam(detector, taken.x),
     "loudness": taken.x[:, 0],
 }

@@ -1,6 +1,6 @@
-"""Runs that are ended by kill -9 while they write a state, in a process of their own.
+"""A run that is ended by kill -9 while it writes a state, in a process of its own.
 
-python tests/killed.py MODULE FOLDER WRITES THREADS EVERY_UPDATE
+python tests/killed.py MODULE FOLDER WRITES
 """
 
 import importlib
@@ -13,19 +13,17 @@ from pathlib import Path
 from places import CHILDREN_PATH, ROOT
 
 
-def run_and_kill(module: str | Path, folder: Path, *, writes: int, threads: int, every_update: bool) -> None:
-    """Let `fit(folder)` of a test module run until it is killed, and make sure that it was.
+def run_and_kill(module: str | Path, folder: Path, *, writes: int) -> None:
+    """Let `fit(folder)` of a test module run, a state written after every update, until it is killed.
 
     Args:
         module: the file of the test module whose `fit` it is.
         folder: where the run keeps its state.
         writes: of which file written the process dies, counted from 1: the file is on the disk under its temporary
             name, and is not renamed any more.
-        threads: of torch.
-        every_update: whether a state is written after every update, not only after every epoch.
     """
     child = subprocess.run(
-        [sys.executable, __file__, str(module), str(folder), str(writes), str(threads), str(int(every_update))],
+        [sys.executable, __file__, str(module), str(folder), str(writes)],
         env=os.environ | {"PYTHONPATH": CHILDREN_PATH},
         capture_output=True,
         text=True,
@@ -34,12 +32,12 @@ def run_and_kill(module: str | Path, folder: Path, *, writes: int, threads: int,
     assert child.returncode == -signal.SIGKILL, child.stderr
 
 
-def main(module: str, folder: str, writes: str, threads: str, every_update: str) -> None:
+def main(module: str, folder: str, writes: str) -> None:
     import torch
 
     import svdlib.compute.storage as storage
 
-    torch.set_num_threads(int(threads))
+    torch.set_num_threads(1)
     replace, left = os.replace, int(writes)
 
     def replace_or_die(*paths):
@@ -50,9 +48,8 @@ def main(module: str, folder: str, writes: str, threads: str, every_update: str)
         replace(*paths)
 
     storage.os.replace = replace_or_die
-    options = {"checkpoint_minutes": 0} if int(every_update) else {}
     sys.path.insert(0, str(Path(module).parent))
-    importlib.import_module(Path(module).stem).fit(Path(folder), **options)
+    importlib.import_module(Path(module).stem).fit(Path(folder), checkpoint_minutes=0)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -17,8 +17,9 @@ from svdlib.errors import OutputError, TrainingError
 
 META = "meta"
 
-Tree: TypeAlias = "dict[str, Tensor | Tree]"
-"""Arrays by name, in groups that have names too. In a file, a name is its path: "best/fc8/weight"."""
+Tree = dict[str, Any]
+"""Arrays by name, in groups that have names too: each value is a tensor or such a group. In a file, a name is its path:
+"best/fc8/weight"."""
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -87,7 +88,7 @@ def nested(arrays: Mapping[str, Tensor]) -> Tree:
         *groups, name = path.split("/")
         place = tree
         for group in groups:
-            place = cast(Tree, place.setdefault(group, {}))
+            place = place.setdefault(group, {})
         place[name] = value
     return tree
 

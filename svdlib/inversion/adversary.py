@@ -81,7 +81,8 @@ class Discriminator(nn.Module):
         seen = self.look(x).mean(dim=(2, 3))
         told = feature.flatten(2).mean(dim=2) if feature.ndim > 2 else feature
         told = self.compare(F.layer_norm(told, told.shape[1:]))
-        return self.decide(torch.cat([seen, told], dim=1)).squeeze(1)
+        logits: Tensor = self.decide(torch.cat([seen, told], dim=1))
+        return logits.squeeze(1)
 
 
 def discriminator_loss(of_originals: Tensor, of_reconstructions: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ Everything follows from the kernels, strides and paddings of the networks' own m
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -101,8 +102,9 @@ def _trace_back(inverter: FeatureInverter, lengths: list[int], frame: int) -> In
     if not 0 <= frame < lengths[-1]:
         return None
     first = last = frame
-    for stage, length in zip(reversed(inverter.stages.values()), reversed(lengths[:-1]), strict=True):
-        core = stage[0].core if isinstance(stage[0], Mirrored) else stage[0]
+    for stage, length in zip(reversed(list(inverter.stages.children())), reversed(lengths[:-1]), strict=True):
+        first_part = next(stage.children())
+        core: Any = first_part.core if isinstance(first_part, Mirrored) else first_part
         kernel, stride, padding = (_along_time(value) for value in (core.kernel_size, core.stride, core.padding))
         reach = _along_time(core.dilation) * (kernel - 1)
         if isinstance(core, nn.ConvTranspose2d):
@@ -123,5 +125,6 @@ def _check_has_time(layer: str, shape: tuple[int, ...]) -> None:
         )
 
 
-def _along_time(value: int | tuple[int, ...]) -> int:
-    return value if isinstance(value, int) else value[0]
+def _along_time(value: Any) -> int:
+    """The first of two numbers, of which PyTorch keeps equal ones as one."""
+    return int(value if isinstance(value, int) else value[0])

@@ -103,14 +103,15 @@ def aligned_spec(
     steps = encoder_steps(modules, shape)
     if not steps or len(widths) != len(steps) - 1:
         raise LayerError(f"{name} has {len(steps)} steps to mirror; give one width less than that, not {len(widths)}.")
-    stages, seed_shape = [], SEED_SHAPE
+    stages: list[Stage] = []
+    seed_shape = SEED_SHAPE
     for step, units in zip(reversed(steps), (*widths, shape[0]), strict=True):
         if isinstance(step, Window):
             stages.append(Stage("Uconv", units, step))
         elif len(step.before) == 1:
             stages.append(Stage("FC", units))
         else:
-            seed_shape = (units, *step.before[1:])
+            seed_shape = (units, step.before[1], step.before[2])
             stages.append(Stage("FC", math.prod(seed_shape)))
     return InverterSpec(
         name, tuple(stages), feature_shape=steps[-1].after, excerpt_shape=shape[1:], linear_output=True,
@@ -177,8 +178,7 @@ class FeatureInverter(nn.Module):
                 built = _build_stage(stage, n_in, spec.normalise_output or number < spec.depth)
             self.stages[f"{stage.kind}{number}"] = built
             n_in = stage.units
-        for module in self.stages.values():
-            _initialise(module[0])
+            _initialise(built[0])
 
     def forward(self, feature: Tensor) -> Tensor:
         """Invert a batch of features (paper equation 4).
@@ -233,4 +233,4 @@ def fit_to_excerpt(x: Tensor, shape: tuple[int, int]) -> Tensor:
 def count_parameters(module: nn.Module) -> int:
     """Number of stored values: weights, biases, and the running averages of batch normalisation."""
     counters = sum(1 for name in module.state_dict() if name.endswith("num_batches_tracked"))
-    return sum(tensor.numel() for tensor in module.state_dict().values()) - counters
+    return sum(int(tensor.numel()) for tensor in module.state_dict().values()) - counters

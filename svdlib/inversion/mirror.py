@@ -14,6 +14,7 @@ windows are seen by nothing either, and a mirrored step leaves them at its bias.
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -100,7 +101,7 @@ class Mirrored(nn.Module):
         super().__init__()
         self.window = window
         # Of the cells at the end that windows left out, those within the padding are seen by the last window's border.
-        regained = tuple(min(window.left_out(axis), window.padding[axis]) for axis in (0, 1))
+        regained = (min(window.left_out(0), window.padding[0]), min(window.left_out(1), window.padding[1]))
         self.core = nn.ConvTranspose2d(
             n_in, n_out, window.kernel, window.stride, window.padding, regained, dilation=window.dilation, bias=bias
         )
@@ -135,9 +136,11 @@ def _window(module: nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d, before: tuple[int, 
     room = [before[1 + k] + 2 * padding[k] - dilation[k] * (kernel[k] - 1) - 1 for k in (0, 1)]
     if min(room) < 0:
         raise LayerError(f"{module} has no cell to put out for an input of shape {before}.")
-    after = (getattr(module, "out_channels", before[0]), *(room[k] // stride[k] + 1 for k in (0, 1)))
-    return Window(kernel, stride, padding, dilation, before, after)
+    channels = getattr(module, "out_channels", before[0])
+    after = (channels, room[0] // stride[0] + 1, room[1] // stride[1] + 1)
+    return Window(kernel, stride, padding, dilation, (before[0], before[1], before[2]), after)
 
 
-def _pair(value: int | tuple[int, ...]) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else tuple(value)
+def _pair(value: Any) -> tuple[int, int]:
+    """What PyTorch keeps as one number or two, as two."""
+    return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))

@@ -25,7 +25,8 @@ def mean_pairwise_distance(x: Tensor) -> float:
 
 def reconstruction_distances(x: Tensor, x_hat: Tensor) -> Tensor:
     """Euclidean distance of each excerpt (n, ...) to its reconstruction: (n,)."""
-    return (x.double() - x_hat.double()).flatten(1).norm(dim=1)
+    distances: Tensor = (x.double() - x_hat.double()).flatten(1).norm(dim=1)
+    return distances
 
 
 def nre(x: Tensor | np.ndarray, x_hat: Tensor | np.ndarray) -> float:

@@ -128,9 +128,8 @@ class Objective:
         """What tells a run with this objective from others, beside its name."""
         return {}
 
-    def prepare(self, inverter: nn.Module) -> nn.Module:
-        """Change an inverter for training; its stored values must fit one that was not changed."""
-        return inverter
+    def prepare(self, inverter: nn.Module) -> None:
+        """Change an inverter for training, in place; its stored values must fit one that was not changed."""
 
     def optimiser(self, groups: Iterable[dict[str, Any]], rate: float, device: torch.device) -> torch.optim.Optimizer:
         """Make the optimiser of all inverters, from groups of parameters."""

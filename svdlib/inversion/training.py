@@ -8,7 +8,7 @@ learns exactly as if it were trained alone. What is made small, and how, is the 
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -146,11 +146,15 @@ class _Run:
         self.precision = self._choose_precision(options.precision)
         self.steps = self._steps_per_epoch()
         self.share = share_of(plan.batch_size)
-        self.encoder = self._place(copy.deepcopy(encoder).eval().requires_grad_(False))
-        self.inverters = {layer: share_batches(inverter) for layer, inverter in self._new_inverters().items()}
+        self.encoder = copy.deepcopy(encoder).eval().requires_grad_(False)
+        self._place(self.encoder)
+        self.inverters = self._new_inverters()
+        for inverter in self.inverters.values():
+            share_batches(inverter)
         for network in (self.encoder, *self.inverters.values()):
             as_the_leader(list(network.state_dict().values()))
-        self.inverters = {layer: objective.prepare(inverter) for layer, inverter in self.inverters.items()}
+        for inverter in self.inverters.values():
+            objective.prepare(inverter)
         self.best = {layer: copy_of(inverter.state_dict()) for layer, inverter in self.inverters.items()}
         # On the device, so that a recorded update sees them change. A GPU's fused Adam reads single precision, the
         # processor's takes the very number.
@@ -165,7 +169,7 @@ class _Run:
         self.epoch, self.step = 0, 0
         self.history: list[Epoch] = []
         self.state = RunState(options.state_path, self._identify())
-        self.advance = self._advance
+        self.advance: Callable[[Tensor], None] = self._advance
         if self._captures(options.capture):
             self.advance = CapturedUpdate(self._advance, self.device)
 
@@ -288,15 +292,20 @@ class _Run:
             )
         return steps
 
-    def _place(self, network: nn.Module) -> nn.Module:
-        return network.to(self.device) if self.objective.is_exact else in_channels_last(network, self.device)
+    def _place(self, network: nn.Module) -> None:
+        """Move a network to the device, in the layout that suits the objective."""
+        if self.objective.is_exact:
+            network.to(self.device)
+        else:
+            in_channels_last(network, self.device)
 
     def _new_inverters(self) -> dict[str, FeatureInverter]:
         inverters = {}
         for layer in self.layers:
             # A seed per layer, so that a layer starts alike whichever others are trained beside it.
             with own_chance(mix_seeds(self.seed, list(self.encoder.shapes).index(layer)), self.device):
-                inverters[layer] = self._place(FeatureInverter(self.specs[layer], self.variant))
+                inverters[layer] = FeatureInverter(self.specs[layer], self.variant)
+            self._place(inverters[layer])
         return inverters
 
     def _new_optimiser(self) -> torch.optim.Optimizer:

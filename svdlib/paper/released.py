@@ -142,9 +142,9 @@ class Released(Objective):
         """The same plan under the rules of the released code."""
         return ReleasedPlan(**asdict(plan) | {"schedule": "truncated", "keep": "last"})
 
-    def prepare(self, inverter: nn.Module) -> nn.Module:
+    def prepare(self, inverter: nn.Module) -> None:
         """Let batch normalisation keep its averages as Lasagne does."""
-        return average_as_released(inverter)
+        average_as_released(inverter)
 
     def optimiser(self, groups: Iterable[dict[str, Any]], rate: float, device: torch.device) -> torch.optim.Optimizer:
         """Lasagne's Adam."""

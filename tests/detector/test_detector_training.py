@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from killed import run_and_kill
 
 import svdlib.detector.training as detector_training
 from svdlib.compute.run_state import STATE_FILE
+from svdlib.compute.storage import load_state
 from svdlib.detector.augmentation import Augmentation
 from svdlib.detector.prediction import predict
 from svdlib.detector.scores import area_under_curve, best_threshold, smooth
@@ -98,12 +98,6 @@ def test_training_leaves_torchs_own_chance_alone():
 # --- stopping and going on ---
 
 
-def test_a_killed_run_goes_on_to_the_same_weights(unbroken, tmp_path):
-    """kill -9 while the second epoch's state is being written: the first epoch's is what is left."""
-    run_and_kill(__file__, tmp_path, writes=3, threads=1, every_update=False)
-    assert_same_run(fit(tmp_path, resume=True), unbroken[0])
-
-
 def test_ctrl_c_stops_in_good_order_and_the_run_goes_on(unbroken, tmp_path, monkeypatch):
     def progress_with_ctrl_c(steps, description, **_):
         for step in steps:
@@ -119,10 +113,16 @@ def test_ctrl_c_stops_in_good_order_and_the_run_goes_on(unbroken, tmp_path, monk
     assert_same_run(resumed, unbroken[0])
 
 
-def test_a_run_with_a_time_limit_can_be_resumed(unbroken, tmp_path):
-    stopped = fit(tmp_path, minutes=0)
-    assert not stopped.finished and not stopped.history
-    assert_same_run(fit(tmp_path, resume=True), unbroken[0])
+def test_a_run_stopped_after_every_update_goes_on_to_the_same_weights(unbroken, tmp_path):
+    resumed, calls = fit(tmp_path, minutes=0), 1
+    assert not resumed.finished and not resumed.history
+    while not resumed.finished:
+        resumed, calls = fit(tmp_path, resume=True, minutes=0), calls + 1
+    assert calls >= PLAN.epochs * PLAN.steps_per_epoch
+    assert_same_run(resumed, unbroken[0])
+    (one, meta), (other, other_meta) = (load_state(each / STATE_FILE) for each in (tmp_path, unbroken[1]))
+    assert meta == other_meta and one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_an_earlier_run_is_not_overwritten(unbroken):

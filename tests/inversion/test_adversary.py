@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from killed import run_and_kill
 from torch import nn
 
 import svdlib.inversion.adversary as adversary
@@ -295,13 +294,6 @@ def test_half_width_activations_lead_nearly_the_same_way(unbroken):
 
 
 # --- stopping and going on ---
-
-
-def test_a_run_killed_in_the_middle_of_an_epoch_goes_on_to_the_same_weights(unbroken, tmp_path):
-    run_and_kill(__file__, tmp_path, writes=4, threads=torch.get_num_threads(), every_update=True)
-    assert 0 < load_state(tmp_path / STATE_FILE)[1]["step"] < PLAN.steps_per_epoch
-    assert_same_run(fit(tmp_path, resume=True), unbroken[0])
-    assert_same_state(tmp_path, unbroken[1])
 
 
 def test_a_run_stopped_after_every_update_goes_on_to_the_same_weights(unbroken, tmp_path):

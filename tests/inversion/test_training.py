@@ -182,10 +182,9 @@ def test_the_cosine_schedule_falls_from_the_first_rate_to_nothing():
 # --- stopping and going on ---
 
 
-@pytest.mark.parametrize("renames", [4, 7])
-def test_a_killed_run_goes_on_to_the_same_weights(unbroken, tmp_path, renames):
-    """kill -9 in the middle of an epoch, while a state is being written."""
-    run_and_kill(__file__, tmp_path, writes=renames, threads=torch.get_num_threads(), every_update=True)
+def test_a_killed_run_goes_on_to_the_same_weights(unbroken, tmp_path):
+    """kill -9 in the middle of an epoch, while a state is being written: what all runs share is driven here."""
+    run_and_kill(__file__, tmp_path, writes=4)
     meta = json.loads(saved_arrays(tmp_path)["meta"].tobytes())
     assert 0 < meta["step"] < PLAN.steps_per_epoch
     assert list(tmp_path.glob(".*.partial"))

@@ -69,8 +69,8 @@ def test_the_program_scores_every_configuration(tmp_path, capsys):
     out, all_layers, asked = tmp_path / "found.json", ablation.run_configuration, []
 
     def one_layer(configuration, material, plan, evaluation, layers, *place):
-        asked.append(layers)
-        return all_layers(configuration, material, plan, evaluation, layers[-1:], *place)
+        asked.append((evaluation, layers))
+        return all_layers(configuration, material, plan, EvaluationPlan(sets=1, per_song=2), layers[-1:], *place)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ablation, "BASE_PLAN", replace(PLAN, epochs=1, steps_per_epoch=1))
@@ -78,7 +78,7 @@ def test_the_program_scores_every_configuration(tmp_path, capsys):
         assert ablation.main([*options, "--epochs", "1", "--steps-per-epoch", "1", "--out", str(out)]) == 0
     result, table = json.loads(out.read_text()), capsys.readouterr().out
     assert [each["name"] for each in result["configurations"]] == [each.name for each in ablation.CONFIGURATIONS]
-    assert asked == [ablation.LAYERS] * len(ablation.CONFIGURATIONS)
+    assert asked == [(ablation.EVALUATION, ablation.LAYERS)] * len(ablation.CONFIGURATIONS)
     for each in result["configurations"]:
         assert each["name"] in table and list(each["layers"]) == [ablation.LAYERS[-1]]
     assert str(tmp_path) not in out.read_text()

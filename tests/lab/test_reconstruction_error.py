@@ -16,7 +16,7 @@ from svdlib.inversion.nre import (
     mean_predictor_nre,
     nre,
 )
-from svdlib.lab.analysis.error_maps import band_errors, frame_errors
+from svdlib.lab.analysis.error_maps import frame_errors, mean_squares, over_bands
 from svdlib.lab.analysis.intervals import mean_interval
 from svdlib.lab.studies import load_results
 from svdlib.lab.studies import reconstruction_error as study
@@ -49,6 +49,10 @@ def passing():
 HALF = {"conv1": Painter(lambda x: 0.5 * x)}
 QUARTER = {"conv1": Painter(lambda x: 0.75 * x)}
 BLANK = torch.zeros(1, 1, 115, 80)
+
+
+def band_errors(x, x_hat):
+    return over_bands(mean_squares(x - x_hat), mean_squares(x))
 
 
 def test_errors_of_known_pictures():

@@ -64,7 +64,7 @@ def tiny_profile():
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory, tiny_profile, one_thread):
+def done(tmp_path_factory, tiny_profile):
     """A finished run: its settings, and what it found."""
     place = tmp_path_factory.mktemp("reproduce")
     settings = Settings(
@@ -76,7 +76,11 @@ def done(tmp_path_factory, tiny_profile, one_thread):
         sets=1,
         device="cpu",
     )
-    return settings, reproduce.reproduce(settings, say=lambda line: None)
+    choose = reproduce_report.choose_excerpts
+    with pytest.MonkeyPatch.context() as patch:
+        # One excerpt of each class instead of two: drawing all takes longer than anything else.
+        patch.setattr(reproduce_report, "choose_excerpts", lambda bank: dict(list(choose(bank).items())[::2]))
+        return settings, reproduce.reproduce(settings, say=lambda line: None)
 
 
 def options_of(settings, **changes):

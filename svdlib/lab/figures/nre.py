@@ -63,7 +63,7 @@ def figure_band_errors(errors: Mapping[str, Mapping[str, Sequence[float]]]) -> D
     """Draw the error of each mel band, a panel per layer and a curve per family of inverters.
 
     Args:
-        errors: per layer and family, 80 numbers from `svdlib.lab.analysis.error_maps.band_errors`.
+        errors: per layer and family, 80 numbers from `svdlib.lab.analysis.error_maps.over_bands`.
     """
     with rc_context(STYLE):
         figure, axes = _panels_of_layers(errors, "frequency (kHz, mel scale)")

@@ -30,7 +30,7 @@ from svdlib.inversion.nre import (
     reconstruct,
     reconstruction_distances,
 )
-from svdlib.lab.analysis.error_maps import mean_squares
+from svdlib.lab.analysis.error_maps import mean_squares, over_bands, over_frames
 from svdlib.lab.analysis.intervals import Interval, change_interval, mean_interval
 from svdlib.lab.studies import FAMILIES, as_json, origin_of, run_program
 from svdlib.recipes import bank_of
@@ -109,7 +109,7 @@ def measure(
         error if all is right but for values below -1, which an ELU cannot paint; "layers": per layer and family. Each
         of these measurements holds "nre"; "ci95", its 95 % interval from resampling songs (nan for one song);
         "per_set", the NRE of each set; "per_song", the mean normalised distance of each song, whose mean is the NRE;
-        "frame_errors" (115 numbers) and "band_errors" (80), see `svdlib.lab.analysis.error_maps.frame_errors`.
+        "frame_errors" (115 numbers) and "band_errors" (80), see `svdlib.lab.analysis.error_maps`.
     """
     layers = list(next(iter(families.values())))
     tallies = {name: _Tally() for name in ("mean_predictor", "floor")}
@@ -155,8 +155,8 @@ class _Tally:
             "ci95": list(nre.ends),
             "per_set": distances.mean(dim=(1, 2)).tolist(),
             "per_song": per_song.tolist(),
-            "frame_errors": (errors.mean(dim=1) / originals.mean(dim=1)).tolist(),
-            "band_errors": (errors.mean(dim=0) / originals.mean(dim=0)).tolist(),
+            "frame_errors": over_frames(errors, originals).tolist(),
+            "band_errors": over_bands(errors, originals).tolist(),
         }
 
 
