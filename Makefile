@@ -12,9 +12,9 @@ DEVICE  ?= cpu
 SEED    ?= 0
 TIMEOUT ?= 900
 
-# Workers of the tests: as many as there are cores, each taking whole files, the longest first (tests/places.py).
+# Workers of the tests: as many as there are cores. Each takes whole files, whose tests share what is costly to prepare.
 WORKERS ?= auto
-PARALLEL = -n '$(WORKERS)' --dist loadfile --no-loadscope-reorder
+PARALLEL = -n '$(WORKERS)' --dist loadfile
 
 # Of `make reproduce`. Not given: as published for Jamendo, a quick look for other songs; any device that is there.
 SECOND  ?=
@@ -82,6 +82,7 @@ lint: $(STAMP)  ## Check the code and the workflow
 	$(BIN)/ruff check .
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/mypy
 
 notebooks: $(STAMP)  ## Execute the notebooks, without rendering the book
 	@$(BOOK) notebooks
@@ -137,4 +138,4 @@ reproduce: $(STAMP)  ## Repeat the whole paper: CORPUS=jamendo [SECOND=rwc] [PRO
 		--profile '$(REPRODUCE_PROFILE)' --device '$(REPRODUCE_DEVICE)' --seed '$(SEED)' $(if $(DRY_RUN),--dry-run)
 
 clean:  ## Delete what was built; the virtual environment stays
-	rm -rf _build build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf _build build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

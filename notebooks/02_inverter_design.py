@@ -871,12 +871,14 @@ def find_blind(known):
     ]
 
 
-from svdlib.inversion.inverters import FeatureInverter, InverterSpec, Stage
+from dataclasses import replace
+
+from svdlib.inversion.inverters import FeatureInverter, Stage
 from svdlib.paper.inverters import PUBLISHED
 
 display(check_find_blind(find_blind))
 more = tuple(Stage("Conv", 32) for _ in range(4))
-spec = InverterSpec("mp3", more + PUBLISHED["mp3"].stages)
+spec = replace(PUBLISHED["mp3"], stages=more + PUBLISHED["mp3"].stages)
 deeper = FeatureInverter(spec, variant="deeper")
 field = receptive_field(detector, "mp3")
 known = [

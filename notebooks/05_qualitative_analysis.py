@@ -403,7 +403,7 @@ measures = {
 }
 
 
-def over_songs(values):
+def per_song(values):
     """The mean of each song's excerpts."""
     return song_means(values.numpy(), song, song.max() + 1)
 
@@ -411,8 +411,8 @@ def over_songs(values):
 found, above = {}, {}
 for name, measure in measures.items():
     for layer, x_hat in many.items():
-        right = over_songs(measure(originals[:, 0], x_hat[:, 0]))
-        wrong = over_songs(measure(originals[:, 0], x_hat[partners(song), 0]))
+        right = per_song(measure(originals[:, 0], x_hat[:, 0]))
+        wrong = per_song(measure(originals[:, 0], x_hat[partners(song), 0]))
         mean, chance = mean_interval(right), mean_interval(wrong)
         found[name, layer] = (mean.value, *mean.ends, chance.value)
         above[name, layer] = difference_interval(right, wrong)
@@ -1674,8 +1674,8 @@ display(check_same_song(same_song))
 
 deep = ("conv5", "fc7", "fc8")
 own_chance = {
-    (name, layer): over_songs(
-        measure(originals[:, 0], many[layer][same_song(song), 0])
+    (name, layer): mean_interval(
+        per_song(measure(originals[:, 0], many[layer][same_song(song), 0]))
     ).value
     for name, measure in measures.items()
     for layer in deep

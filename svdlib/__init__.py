@@ -6,7 +6,7 @@ Public names are loaded when they are first used, so that training needs nothing
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from svdlib.compute.version import __version__
+from svdlib.compute.version import __version__ as __version__
 
 _HOMES = {
     "ExcerptBank": "detector.excerpts",
@@ -36,31 +36,36 @@ _HOMES = {
 
 __all__ = [*_HOMES, "__version__"]
 
-if TYPE_CHECKING:
-    from svdlib.audio.files import load_audio, save_audio
-    from svdlib.audio.log_mel import LogMel
-    from svdlib.audio.sonify import sonify
-    from svdlib.audio.standardizer import Standardizer
-    from svdlib.detector.excerpts import ExcerptBank
-    from svdlib.detector.model import LAYERS, SVDNet
-    from svdlib.detector.training import DetectorPlan, fit_detector
-    from svdlib.errors import SvdlibError
-    from svdlib.inversion.nre import evaluate_inverters, nre
-    from svdlib.inversion.plans import TrainingPlan
-    from svdlib.invert import invert_song
-    from svdlib.pages.widget import explore
-    from svdlib.paper.lasagne import load_lasagne
-    from svdlib.songs.corpora import open_corpus
-    from svdlib.songs.loading import load_songs
-    from svdlib.zoo.checkpoints import pretrained, pretrained_inverters
-    from svdlib.zoo.families import build_inverter
-    from svdlib.zoo.fitting import fit_inverters
+if TYPE_CHECKING:  # written twice, a name is one that users may take from here
+    from svdlib.audio.files import load_audio as load_audio
+    from svdlib.audio.files import save_audio as save_audio
+    from svdlib.audio.log_mel import LogMel as LogMel
+    from svdlib.audio.sonify import sonify as sonify
+    from svdlib.audio.standardizer import Standardizer as Standardizer
+    from svdlib.detector.excerpts import ExcerptBank as ExcerptBank
+    from svdlib.detector.model import LAYERS as LAYERS
+    from svdlib.detector.model import SVDNet as SVDNet
+    from svdlib.detector.training import DetectorPlan as DetectorPlan
+    from svdlib.detector.training import fit_detector as fit_detector
+    from svdlib.errors import SvdlibError as SvdlibError
+    from svdlib.inversion.nre import evaluate_inverters as evaluate_inverters
+    from svdlib.inversion.nre import nre as nre
+    from svdlib.inversion.plans import TrainingPlan as TrainingPlan
+    from svdlib.invert import invert_song as invert_song
+    from svdlib.pages.widget import explore as explore
+    from svdlib.paper.lasagne import load_lasagne as load_lasagne
+    from svdlib.songs.corpora import open_corpus as open_corpus
+    from svdlib.songs.loading import load_songs as load_songs
+    from svdlib.zoo.checkpoints import pretrained as pretrained
+    from svdlib.zoo.checkpoints import pretrained_inverters as pretrained_inverters
+    from svdlib.zoo.families import build_inverter as build_inverter
+    from svdlib.zoo.fitting import fit_inverters as fit_inverters
+else:  # unseen by type checkers, for which any name would exist then
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'svdlib' has no attribute {name!r}")
-    return getattr(import_module(f"svdlib.{_HOMES[name]}"), name)
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'svdlib' has no attribute {name!r}")
+        return getattr(import_module(f"svdlib.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -190,7 +190,7 @@ def write_inversion(inversion: SongInversion, folder: str | os.PathLike[str]) ->
     return description
 
 
-def write_figures(inversion: SongInversion, folder: Path) -> None:
+def write_figures(inversion: SongInversion, folder: str | os.PathLike[str]) -> None:
     """Write `inversions.png` and `detector.png`."""
     from svdlib.lab.figures.song import plot_detector_curve, plot_inversions
 
@@ -211,12 +211,17 @@ def write_figures(inversion: SongInversion, folder: Path) -> None:
         ),
     }
     for name, figure in figures.items():
-        data = _as_png(figure)
-        write_atomically(folder / name, lambda file, data=data: file.write(data))
+        _write_figure(Path(folder) / name, figure)
 
 
-def write_sounds(inversion: SongInversion, folder: Path) -> None:
+def _write_figure(path: Path, figure: "Figure") -> None:
+    data = _as_png(figure)
+    write_atomically(path, lambda file: file.write(data))
+
+
+def write_sounds(inversion: SongInversion, folder: str | os.PathLike[str]) -> None:
     """Write `input.wav` and a WAV file per layer, all as loud as the excerpt unless that would clip."""
+    folder = Path(folder)
     save_audio(folder / "input.wav", inversion.samples)
     for layer, log_mel in progress(inversion.inversions.items(), description="sounds", unit="layer"):
         save_audio(folder / f"{layer}.wav", match_level(sonify(log_mel), inversion.samples))

@@ -113,8 +113,9 @@ def train_inverters(
             opened = open_corpus(corpus)
             banks = [bank_of(load_songs(opened.split(name)), network, device) for name in ("train", "valid")]
         plan = find_objective(objective).plan(fit_to_corpus(plan, len(banks[0])))
-        named = {"variant": variant, "objective": objective}
-        fitted = fit_inverters(network, *banks, layers=layers, plan=plan, options=options, **named)
+        fitted = fit_inverters(
+            network, *banks, layers=layers, variant=variant, objective=objective, plan=plan, options=options
+        )
         if not fitted.finished:
             return {}
         origin = make_provenance(corpus, len(opened.tracks), options.seed, profile, device_name(device)) | {
@@ -131,9 +132,9 @@ def _folder_of(options: RunOptions) -> Path:
     return Path(options.folder)
 
 
-def save_detector(folder: Path, fitted: FittedDetector, plan: Plan, origin: Mapping[str, Any]) -> Path:
+def save_detector(folder: str | PathLike[str], fitted: FittedDetector, plan: Plan, origin: Mapping[str, Any]) -> Path:
     """Write a fitted detector with its whole provenance and return the file; of several processes the leader writes."""
-    path = folder / DETECTOR_FILE
+    path = Path(folder) / DETECTOR_FILE
     result = {"plan": asdict(plan), "threshold": fitted.detector.threshold} | fitted.best_epoch
     if leads():
         save_weights(path, fitted.detector, dict(origin) | result)
@@ -141,13 +142,18 @@ def save_detector(folder: Path, fitted: FittedDetector, plan: Plan, origin: Mapp
 
 
 def save_inverters(
-    folder: Path, fitted: FittedInverters, plan: TrainingPlan, origin: Mapping[str, Any], detector: Mapping[str, Any]
+    folder: str | PathLike[str],
+    fitted: FittedInverters,
+    plan: TrainingPlan,
+    origin: Mapping[str, Any],
+    detector: Mapping[str, Any],
 ) -> dict[str, Path]:
     """Write fitted inverters with their whole provenance, that of their detector included; a file per layer.
 
     Of several processes the leader writes.
     """
-    paths = {layer: folder / weights_name(layer, inverter.variant) for layer, inverter in fitted.inverters.items()}
+    names = {layer: weights_name(layer, inverter.variant) for layer, inverter in fitted.inverters.items()}
+    paths = {layer: Path(folder) / name for layer, name in names.items()}
     for layer, inverter in fitted.inverters.items() if leads() else ():
         provenance = dict(origin) | {"plan": asdict(plan), "detector": detector} | fitted.record(layer)
         save_weights(paths[layer], inverter, provenance)

@@ -1,4 +1,4 @@
-"""What several tests share: sound files made on the fly, one thread per process, and the order of the files."""
+"""What several tests share: sound files made on the fly, and one thread per process."""
 
 import os
 import shutil
@@ -12,17 +12,10 @@ os.environ["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
-from places import LONGEST, TESTS
 
 from svdlib.audio.mel_axis import SAMPLE_RATE
 
 torch.set_num_threads(1)
-
-
-def pytest_collection_modifyitems(items):
-    """Put the longest files first: several workers then finish at about the same time."""
-    rank = {TESTS / name: number for number, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 @pytest.fixture(scope="session", autouse=True)

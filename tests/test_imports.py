@@ -1,8 +1,10 @@
 """Training must run on a machine that has nothing but torch and NumPy."""
 
+import ast
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from places import CHILDREN_PATH, ROOT
@@ -91,3 +93,10 @@ def test_every_public_name_is_there():
     assert set(svdlib.__all__) <= set(dir(svdlib))
     with pytest.raises(AttributeError, match="no attribute 'fit_invertres'"):
         svdlib.fit_invertres  # noqa: B018
+
+
+def test_type_checkers_see_every_public_name_where_it_is_loaded_from():
+    nodes = ast.walk(ast.parse(Path(svdlib.__file__).read_text()))
+    imports = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+    seen = {alias.asname: node.module for node in imports for alias in node.names if alias.asname}
+    assert seen.pop("__version__") and seen == {name: f"svdlib.{home}" for name, home in svdlib._HOMES.items()}

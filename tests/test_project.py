@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from places import LONGEST, ROOT, TESTS
+from places import ROOT
 
 
 def read(path: str) -> str:
@@ -171,10 +171,6 @@ def test_environment_installs_under_the_constraints():
     pip = yaml.safe_load(read("environment.yml"))["dependencies"][-1]["pip"]
     assert pip[0] == "-c constraints.txt"
     assert pip[1].startswith("-e .[book")
-
-
-def test_files_of_tests_that_begin_first_exist():
-    assert not [name for name in LONGEST if not (TESTS / name).is_file()]
 
 
 def test_commands_in_prose_are_targets_of_the_makefile():

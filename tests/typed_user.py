@@ -11,7 +11,7 @@ singing = detector.predict_song(log_mel) > detector.threshold
 feature = detector.features(log_mel[None, None, :115], ["mp6"])["mp6"]
 inverter = svdlib.pretrained("inverter", layer="mp6", variant="aligned")
 sound = svdlib.sonify(detector.standardizer.inverse(inverter(feature)[0, 0]))
-svdlib.save_audio(Path("mp6.wav"), sound)
+svdlib.save_audio(Path(inverter.layer + ".wav"), sound)
 
 corpus = svdlib.open_corpus("folder:my_songs")
 songs = {name: svdlib.load_songs(corpus.split(name)) for name in ("train", "valid", "test")}

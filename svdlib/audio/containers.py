@@ -123,7 +123,7 @@ class Mp3Frame:
     side_info: int  # bytes between the header and the place of a Xing header
 
 
-def _mp3_frame(data: mmap.mmap, start: int) -> Mp3Frame | None:
+def _mp3_frame(data: mmap.mmap | bytearray, start: int) -> Mp3Frame | None:
     """Read the frame header at `start`; None where there is none of layer III."""
     header = int.from_bytes(data[start : start + 4], "big") if start + 4 <= len(data) else 0
     version, layer, rate = header >> 19 & 3, header >> 17 & 3, header >> 10 & 3
@@ -201,5 +201,6 @@ def with_frame_count(data: mmap.mmap) -> BinaryIO:
     header[1] |= 1  # no checksum follows
     header[2] = (header[2] & 0x0C) | 0x90  # a middling bit rate: room for the header at any sample rate
     extra = _mp3_frame(header, 0)
+    assert extra is not None  # but for a permitted bit rate, it is the header of a frame
     xing = bytes(header) + bytes(extra.side_info) + b"Xing" + struct.pack(">II", 1, len(frames))
     return io.BytesIO(xing.ljust(extra.size, b"\0") + data[frames[0].start :])

@@ -5,12 +5,15 @@ What cannot be known about a file stands in `svdlib.audio.containers`.
 
 import mmap
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from svdlib.audio.containers import fault_finder, mp3_fault, with_frame_count
 from svdlib.errors import AudioError
+
+if TYPE_CHECKING:
+    import soundfile
 
 READABLE = "WAV, AIFF, FLAC, Ogg or MP3"
 READABLE_FORMATS = {"WAV", "WAVEX", "RF64", "AIFF", "FLAC", "OGG", "MP3"}  # libsndfile's names
@@ -72,7 +75,7 @@ def _readable_file(path: Path) -> BinaryIO:
     return file
 
 
-def _open_sound(path: Path, file: BinaryIO):
+def _open_sound(path: Path, file: BinaryIO) -> "soundfile.SoundFile":
     """Check the container, then hand the file to libsndfile."""
     import soundfile
 

@@ -13,7 +13,7 @@ from svdlib.errors import AudioError, OutputError
 SILENCE_LEVEL = 1e-5  # a file that never exceeds it, half a step of 16 bits, is digital silence
 
 
-def load_audio(path: str | os.PathLike) -> np.ndarray:
+def load_audio(path: str | os.PathLike[str]) -> np.ndarray:
     """Read a sound file as 22050 Hz mono: channels are averaged, other rates are resampled.
 
     WAV, AIFF, FLAC, Ogg and MP3 are read. A file cut short is refused wherever its format tells; see
@@ -38,7 +38,7 @@ def load_audio(path: str | os.PathLike) -> np.ndarray:
     return np.ascontiguousarray(samples, dtype=np.float32)
 
 
-def load_song(path: str | os.PathLike) -> np.ndarray:
+def load_song(path: str | os.PathLike[str]) -> np.ndarray:
     """Read a sound file as `load_audio` does, and make sure that there is something to analyse.
 
     Args:
@@ -67,7 +67,7 @@ def within_full_scale(samples: np.ndarray) -> np.ndarray:
     return samples / max(1.0, float(np.abs(samples).max(initial=0)))
 
 
-def save_audio(path: str | os.PathLike, samples: np.ndarray, sample_rate: int = SAMPLE_RATE) -> None:
+def save_audio(path: str | os.PathLike[str], samples: np.ndarray, sample_rate: int = SAMPLE_RATE) -> None:
     """Write samples to a sound file: 16-bit WAV, MP3 or Ogg Vorbis, by the suffix of its name.
 
     Samples beyond full scale make the whole file quieter. The file appears complete or not at all.

@@ -29,8 +29,8 @@ def mel_filterbank() -> np.ndarray:
     Returns:
         float64 (513, 80): weight of each frequency bin of a 1024-point transform in each band.
     """
-    mel_limits = 1127 * np.log1p(np.array([MIN_FREQUENCY, MAX_FREQUENCY]) / 700)
-    points_hz = 700 * np.expm1(np.linspace(*mel_limits, N_BANDS + 2) / 1127)
+    lowest, highest = 1127 * np.log1p(np.array([MIN_FREQUENCY, MAX_FREQUENCY]) / 700)
+    points_hz = 700 * np.expm1(np.linspace(lowest, highest, N_BANDS + 2) / 1127)
     bins_hz = np.linspace(0, SAMPLE_RATE / 2, FRAME_LENGTH // 2 + 1)
     point_bins = np.searchsorted(bins_hz, points_hz)
     filters = np.zeros((len(bins_hz), N_BANDS))

@@ -37,11 +37,12 @@ def sonify(log_mel: np.ndarray | torch.Tensor, *, iterations: int = 32, seed: in
     # The outermost samples lie under few windows and come out as clicks: make extra frames to cut off.
     margin = FRAME_LENGTH // HOP_LENGTH + 1
     mel = np.pad(mel, ((margin, margin), (0, 0)), mode="edge")
-    frames = {"n_fft": FRAME_LENGTH, "hop_length": HOP_LENGTH, "center": False}
     # The matrices are so small that threads wait for each other longer than they work, ten times so on a busy machine.
     with threadpool_limits(1):
         magnitude = _undo_mel_filters(mel.T)
-        samples = librosa.griffinlim(magnitude, n_iter=iterations, random_state=seed, **frames)
+        samples = librosa.griffinlim(
+            magnitude, n_iter=iterations, random_state=seed, n_fft=FRAME_LENGTH, hop_length=HOP_LENGTH, center=False
+        )
     samples = samples[margin * HOP_LENGTH : -margin * HOP_LENGTH]
     fade = np.linspace(0, 1, FADE_SAMPLES)
     samples[:FADE_SAMPLES] *= fade

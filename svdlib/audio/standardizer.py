@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,13 +21,16 @@ class Standardizer(nn.Module):
         std: standard deviation per band (80,), in natural-log units.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(N_BANDS))
         self.register_buffer("std", torch.ones(N_BANDS))
 
     @classmethod
-    def fit(cls, log_mels: Iterable[Tensor]) -> "Standardizer":
+    def fit(cls, log_mels: Iterable[Tensor | np.ndarray]) -> "Standardizer":
         """Measure mean and deviation over all frames of a training set.
 
         Args:

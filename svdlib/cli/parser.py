@@ -4,9 +4,11 @@ Results go to stdout, progress and messages to stderr. Exit status: 0 done, 1 a 
 user can put right, 130 interrupted.
 """
 
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from svdlib.cli import actions
 from svdlib.compute.command_line import Parser, number_type, run_safely
@@ -18,6 +20,7 @@ AUC_RULES = ("exact", "published")
 PRECISIONS = ("auto", "float32", "bfloat16")
 DEFAULT_CORPUS = "synthetic"
 LARGEST_SEED = 2**31 - 1
+Verbs: TypeAlias = "argparse._SubParsersAction[Parser]"
 LAYER_NAMES = "conv1 conv2 mp3 conv4 conv5 mp6 fc7 fc8"
 
 
@@ -57,7 +60,7 @@ def build_parser() -> Parser:
 # --- the verbs -----------------------------------------------------------------------------------------------------
 
 
-def _add_corpus(verbs) -> None:
+def _add_corpus(verbs: Verbs) -> None:
     parser = verbs.add_parser(
         "corpus",
         help="get or prepare a corpus, say what is in it, or write it to files",
@@ -87,7 +90,7 @@ def _add_corpus(verbs) -> None:
         part.set_defaults(act=act)
 
 
-def _add_train(verbs) -> None:
+def _add_train(verbs: Verbs) -> None:
     parser = verbs.add_parser(
         "train",
         help="train a detector or its inverters",
@@ -143,7 +146,7 @@ def _add_training_options(parser: Parser, folder: Path, laptop: str) -> None:
     )
 
 
-def _add_evaluate(verbs) -> None:
+def _add_evaluate(verbs: Verbs) -> None:
     parser = verbs.add_parser(
         "evaluate",
         help="score a detector or its inverters on the test songs of a corpus",
@@ -199,7 +202,7 @@ def _add_scoring(parser: Parser) -> None:
     )
 
 
-def _add_invert(verbs) -> None:
+def _add_invert(verbs: Verbs) -> None:
     parser = verbs.add_parser(
         "invert",
         help="see and hear what each layer keeps of a song",
@@ -226,7 +229,7 @@ def _add_invert(verbs) -> None:
     parser.set_defaults(act=actions.invert)
 
 
-def _add_convert(verbs) -> None:
+def _add_convert(verbs: Verbs) -> None:
     parser = verbs.add_parser(
         "convert",
         help="turn the authors' weights (.npz of Lasagne) into files that the other verbs take",
@@ -253,7 +256,7 @@ def _add_convert(verbs) -> None:
     parser.set_defaults(act=actions.convert)
 
 
-def _add_export(verbs) -> None:
+def _add_export(verbs: Verbs) -> None:
     parser = verbs.add_parser("export", help="write the networks for other programs", description=EXPORT_DESCRIPTION)
     parts = parser.add_subparsers(title="formats", metavar="FORMAT", dest="part", required=True)
     part = parts.add_parser(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from svdlib.compute.devices import Network
 from svdlib.compute.distributed import add_up, processes, rank
 
 
@@ -18,6 +19,12 @@ class SharedBatchNorm(_BatchNorm):
     Parameters, running averages and their names are those of `nn.BatchNorm1d` and `nn.BatchNorm2d`. The gradient of a
     parameter is that of this process's share; averaged over the processes it is that of the whole batch.
     """
+
+    # Any of them may be None in PyTorch's own, and none is here, see `share_batches`.
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise this process's share (batch, channels, ...) by the statistics of the whole batch."""
@@ -35,7 +42,7 @@ class SharedBatchNorm(_BatchNorm):
         """Any number of axes will do."""
 
 
-def share_batches(network: nn.Module) -> nn.Module:
+def share_batches(network: Network) -> Network:
     """Let the batch normalisation of a network work over the batches of all processes; in place.
 
     With a single process nothing changes.

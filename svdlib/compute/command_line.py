@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from typing import Any, NoReturn, TextIO
 
 from svdlib.errors import SvdlibError
 
@@ -76,7 +77,14 @@ def _where(error: OSError) -> str:
     return f": {error.filename}" if error.filename else ""
 
 
-def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     if issubclass(category, UserWarning):
         _say(f"warning: {' '.join(str(message).split())}")
 
@@ -88,11 +96,11 @@ def _say(text: str) -> None:
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are SvdlibErrors: one line, as all others."""
 
-    def __init__(self, **options) -> None:
+    def __init__(self, **options: Any) -> None:
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(allow_abbrev=False, **options)
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         """Raise UsageError instead of printing the usage."""
         raise UsageError(f"{message}. See: {self.prog} --help")
 

@@ -66,29 +66,32 @@ class CapturedUpdate:
         self._indices = torch.empty_like(indices) if self._indices is None else self._indices
         self._indices.copy_(indices)
         if self.graph is None and self._warm_ups_left:
-            self._warm_up()
-        elif self.graph is None and not self._record():
+            self._warm_up(self._indices)
+            return
+        if self.graph is None:
+            self.graph = self._record(self._indices)
+        if self.graph is None:
             self.update(indices)
         else:
             self.graph.replay()
 
-    def _warm_up(self) -> None:
+    def _warm_up(self, indices: Tensor) -> None:
         """Do one update as written, on a stream of its own as recording will; it counts."""
         self._warm_ups_left -= 1
         if self.device.type != "cuda":
-            self.update(self._indices)
+            self.update(indices)
             return
         stream = torch.cuda.Stream(self.device)
         stream.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(stream):
-            self.update(self._indices)
+            self.update(indices)
         torch.cuda.current_stream(self.device).wait_stream(stream)
 
-    def _record(self) -> bool:
-        """Record the update without doing it, and say whether that went well."""
+    def _record(self, indices: Tensor) -> torch.cuda.CUDAGraph | None:
+        """Record the update without doing it; None, and a warning, where that fails."""
         try:
             with recording(self.device) as graph:
-                self.update(self._indices)
+                self.update(indices)
         except Exception as error:  # a CUDA build may fail in any way; training need not
             self.failed, self._indices = True, None
             reason = " ".join(str(error).split())[:300]
@@ -96,6 +99,5 @@ class CapturedUpdate:
                 f"The update cannot be recorded as a CUDA graph, so training goes on without, more slowly ({reason}).",
                 stacklevel=2,
             )
-            return False
-        self.graph = graph
-        return True
+            return None
+        return graph

@@ -1,9 +1,13 @@
 """Choosing where to compute."""
 
+from typing import TypeVar
+
 import torch
 from torch import nn
 
 from svdlib.errors import DeviceError
+
+Network = TypeVar("Network", bound=nn.Module)
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 FIRST_WITH_BFLOAT16 = 8
@@ -64,6 +68,6 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def in_channels_last(module: nn.Module, device: torch.device) -> nn.Module:
+def in_channels_last(module: Network, device: torch.device) -> Network:
     """Move a network to a device in the memory layout that convolutions run fastest in."""
-    return module.to(device, memory_format=torch.channels_last)
+    return module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # PyTorch's hints lack it

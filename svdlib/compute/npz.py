@@ -9,6 +9,7 @@ import hashlib
 import io
 import lzma
 import math
+import os
 import struct
 import tokenize
 import warnings
@@ -16,6 +17,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.lib import format as npy
@@ -60,7 +62,7 @@ class Archive:
         names: of its arrays, in the order of the file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         """Look into a file without reading its arrays.
 
         Raises:
@@ -134,7 +136,7 @@ class Archive:
             raise self._damaged(name, error) from error
         if len(data) != size:
             raise self._damaged(name, f"its values take {size} bytes, not {len(data)}")
-        order = "F" if header.columns_first else "C"
+        order: Literal["F", "C"] = "F" if header.columns_first else "C"
         values = np.ascontiguousarray(np.frombuffer(data, header.dtype).reshape(header.shape, order=order), np.float64)
         if not (np.abs(values) <= np.finfo(np.float32).max).all():
             raise WeightsError(f"{self.path}: {name} holds values that are not finite numbers in single precision.")

@@ -7,7 +7,7 @@ same on Linux, macOS and Windows.
 import os
 import signal
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ class ProcessError(SvdlibError):
 
 def in_processes(
     function: Callable[[Item], Result], items: Sequence[Item], processes: int | None = None
-) -> Iterator[tuple[int, Result]]:
+) -> Generator[tuple[int, Result], None, None]:
     """Call a function for every item and yield what it returns, in the order in which the calls finish.
 
     Each call runs on one thread, so that results do not depend on the number of processes to the last bit. Fewer
@@ -53,11 +53,13 @@ def in_processes(
         Exception: that of a call, once all calls for items before it are done: the same one as in a single process.
     """
     wanted = _wanted(processes)
-    if len(items) >= FEWEST_ITEMS and wanted is None:
+    if len(items) < FEWEST_ITEMS:
+        wanted = 1
+    if wanted is None:
         import joblib
 
-        wanted = joblib.cpu_count()  # knows about affinity and the limits of containers
-    if len(items) >= FEWEST_ITEMS and wanted > 1:
+        wanted = int(joblib.cpu_count())  # knows about affinity and the limits of containers
+    if wanted > 1:
         yield from _spread(function, items, min(wanted, len(items)))
         return
     for position, item in enumerate(items):

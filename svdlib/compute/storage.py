@@ -68,7 +68,8 @@ def save_state(path: Path, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -
     Raises:
         OutputError: if the file cannot be written.
     """
-    content = {name: np.asarray(torch.as_tensor(value).detach().cpu()) for name, value in _leaves(arrays, "")}
+    leaves = _leaves(arrays, "")
+    content: dict[str, Any] = {name: np.asarray(torch.as_tensor(value).detach().cpu()) for name, value in leaves}
     content[META] = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
     write_atomically(path, lambda file: np.savez(file, **content))
 

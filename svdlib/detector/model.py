@@ -136,6 +136,7 @@ class SVDNet(Encoder):
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.orthogonal_(module.weight)
+                assert module.bias is not None  # all layers of this network have one
                 nn.init.zeros_(module.bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -238,16 +239,17 @@ class SVDNet(Encoder):
         Returns:
             Logits (n - 114,); entry k is that of the excerpt which starts at frame k.
         """
+        layers: Any = self.layers  # PyTorch's hints do not know what is in it
         x = frames[None, None]
-        x = self.layers["conv2"](self.layers["conv1"](x))
+        x = layers["conv2"](layers["conv1"](x))
         x = F.max_pool2d(x, 3, stride=(1, 3))
         for name in ("conv4", "conv5"):
-            convolution = self.layers[name][0]
+            convolution = layers[name][0]
             x = F.leaky_relu(F.conv2d(x, convolution.weight, convolution.bias, dilation=(3, 1)), LEAKINESS)
         x = F.max_pool2d(x, 3, stride=(1, 3), dilation=(3, 1))
-        dense = self.layers["fc7"][1]
+        dense = layers["fc7"][1]
         weight = dense.weight.view(-1, *LAYER_SHAPES["mp6"])
         # The kernel covers all seven bands, so the convolution is the dense layer, seen at every time step.
         x = F.leaky_relu(F.conv2d(x, weight, dense.bias, dilation=(TIME_STRIDE, 1)), LEAKINESS)
-        x = self.layers["fc8"][1:](x[0, :, :, 0].T)
+        x = layers["fc8"][1:](x[0, :, :, 0].T)
         return self.out[1](x)[:, 0]

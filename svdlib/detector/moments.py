@@ -1,18 +1,13 @@
 """Which excerpt of a song to look at."""
 
 import math
-from pathlib import Path
-from typing import TYPE_CHECKING
+import os
 
 import numpy as np
 
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, EXCERPT_SAMPLES, FRAME_RATE, HOP_LENGTH
 from svdlib.detector.model import CENTRE_FRAME
 from svdlib.errors import AudioError
-
-if TYPE_CHECKING:
-    pass
-
 
 QUIETEST_SHARE = 0.1
 """An excerpt below this share of the song's level (20 dB down) is near-silence, not worth inverting unasked."""
@@ -32,7 +27,7 @@ def surest_singing(samples: np.ndarray, probabilities: np.ndarray) -> int:
     return int(np.argmax(np.where(audible, probabilities[starts + CENTRE_FRAME], -1)))
 
 
-def excerpt_at(song: Path, frames: int, at: float) -> int:
+def excerpt_at(song: str | os.PathLike[str], frames: int, at: float) -> int:
     """First frame of the excerpt whose centre is at a time.
 
     Args:

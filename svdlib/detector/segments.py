@@ -1,7 +1,7 @@
 """The batches that the detector learns from: changed segments of songs, and what a plan must say of them."""
 
 from collections.abc import Iterable
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -38,15 +38,25 @@ class Batches(Protocol):
 
 
 class Plan(Protocol):
-    """How a detector learns: what `DetectorPlan` and the published plan have in common."""
+    """How a detector learns: what `DetectorPlan` and the published plan have in common. It is a frozen dataclass."""
 
-    epochs: int
-    steps_per_epoch: int
-    batch_size: int
+    __dataclass_fields__: ClassVar[dict[str, Any]]
     keeps_best: ClassVar[bool]
     """Whether the network with the lowest validation loss is the result, or else the last one."""
     needs_spectra: ClassVar[bool]
     """Whether the training songs need linear-frequency spectra, or else stems if they have them."""
+
+    @property
+    def epochs(self) -> int:
+        """Number of validations."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Updates between two validations."""
+
+    @property
+    def batch_size(self) -> int:
+        """Segments, or excerpts, per update, of all processes together."""
 
     def optimiser(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Make the optimiser of a run."""

@@ -177,7 +177,8 @@ class _Run:
         loss = F.binary_cross_entropy_with_logits(self.detector.segment_logits(segments), _soften(sung))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        average([loss.detach(), *(parameter.grad for parameter in self.detector.parameters())])
+        gradients = [parameter.grad for parameter in self.detector.parameters() if parameter.grad is not None]
+        average([loss.detach(), *gradients])
         self.optimiser.step()
         self.loss_sum += loss.detach()
 

@@ -39,7 +39,7 @@ class Verdict:
     def __str__(self) -> str:
         return f"{'Right' if self.passed else 'Not yet'}. {self.message}".strip()
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
         kind = "svdlib-passed" if self.passed else "svdlib-open"
         word, sign = ("Right.", "✓") if self.passed else ("Not yet.", "✗")
         start = f'<strong><span aria-hidden="true">{sign} </span>{word}</strong>'
@@ -86,7 +86,7 @@ def _answered(answer: Any, name: str) -> Any:
         return answer
 
     @wraps(answer)
-    def called(*arguments, **options):
+    def called(*arguments: Any, **options: Any) -> Any:
         result = answer(*arguments, **options)
         if _is_empty(result):
             raise _Unanswered(f"{answer.__name__} gives nothing back so far: write its body, and return the result.")

@@ -87,12 +87,11 @@ def compare(detector: SVDNet, inverters: Mapping[str, nn.Module], x: Tensor, lar
     typical = mean_pairwise_distance(larger_set.cpu()) if len(larger_set) > 1 else 0.0
     if not typical > 0:
         raise LayerError("The NRE needs a set of two or more different excerpts; give more of them.")
-    many = reconstruct(detector, dict(inverters), larger_set)
+    many = reconstruct(detector, inverters, larger_set)
     nre = [float(reconstruction_distances(larger_set, x_hat).mean()) / typical for x_hat in many.values()]
     zeros = float(reconstruction_distances(larger_set, torch.zeros_like(larger_set)).mean()) / typical
-    columns = [
-        _measure(detector, x, x_hat, typical) for x_hat in (x, *reconstruct(detector, dict(inverters), x).values())
-    ]
+    inversions = reconstruct(detector, inverters, x)
+    columns = [_measure(detector, x, x_hat, typical) for x_hat in (x, *inversions.values())]
     return Comparison([list(row) for row in zip(*columns, strict=True)], [0.0, *nre], zeros, len(larger_set))
 
 
@@ -177,7 +176,8 @@ def explorer_data(
     _check(excerpts, steps, comparison)
     standardised = all(panel.standardised is not None for panels in excerpts.values() for panel in panels)
     limits = STANDARDISED_LIMITS if standardised else _extremes(excerpts)
-    rows = comparison.measures if comparison else [[None] * len(steps)] * len(excerpts)
+    unmeasured: Sequence[Sequence[Measures | None]] = [[None] * len(steps)] * len(excerpts)
+    rows = comparison.measures if comparison else unmeasured
     return {
         "label": f"Explorer: {menu_label.lower()} and {steps_label.lower()}",
         "menuLabel": menu_label,

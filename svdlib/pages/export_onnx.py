@@ -5,6 +5,7 @@ The files hold the standardisation too, so all of them speak raw log-mels, as `s
 
 import io
 import json
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -55,7 +56,7 @@ class RawInverter(nn.Module):
         return self.standardizer.inverse(self.inverter(feature))
 
 
-def export_onnx(folder: Path, variant: str = "published") -> list[Path]:
+def export_onnx(folder: str | os.PathLike[str], variant: str = "published") -> list[Path]:
     """Write `detector.onnx` and one `VARIANT-LAYER.onnx` per layer from the weights that come with the package.
 
     The detector's input is "log_mel" (batch, 1, 115, 80); its outputs are "logit" (batch, 1) and one feature per
@@ -75,6 +76,7 @@ def export_onnx(folder: Path, variant: str = "published") -> list[Path]:
     require_onnx()
     detector, inverters = pretrained("detector"), pretrained_inverters(variant)
     excerpt = torch.zeros(1, 1, EXCERPT_FRAMES, N_BANDS)
+    folder = Path(folder)
     paths = [folder / "detector.onnx"]
     _write(paths[0], RawDetector(detector), excerpt, ["log_mel"], ["logit", *LAYERS], detector.provenance)
     for layer, inverter in inverters.items():
@@ -114,7 +116,7 @@ def to_onnx(
         torch.onnx.export(
             network.eval(),
             (example,),
-            buffer,
+            buffer,  # type: ignore[arg-type]  # the older exporter takes a file too
             input_names=list(inputs),
             output_names=list(outputs),
             dynamic_axes={**inputs, **outputs},

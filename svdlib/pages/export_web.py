@@ -8,8 +8,10 @@ into single precision before anything is computed.
 import base64
 import gzip
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,8 +20,12 @@ from torch import Tensor, nn
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, N_BANDS
 from svdlib.compute.storage import write_atomically
 from svdlib.detector.model import LAYER_SHAPES, LAYERS, SVDNet
+from svdlib.inversion.inverters import FeatureInverter
 from svdlib.pages.export_onnx import require_onnx, to_onnx
 from svdlib.zoo.checkpoints import pretrained, pretrained_inverters
+
+if TYPE_CHECKING:
+    import onnx
 
 GLOBAL = "svdlibFiles"
 """The object that scripts put their files into."""
@@ -53,7 +59,7 @@ class PieceDetector(nn.Module):
         return self.detector.dense_logits(frames)
 
 
-def export_web(folder: Path, variant: str = "aligned") -> list[Path]:
+def export_web(folder: str | os.PathLike[str], variant: str = "aligned") -> list[Path]:
     """Write `constants.js`, `detector.js` and `inverters.js` from the weights that come with the package.
 
     `constants.js` holds `constants.json`: mean and deviation of each mel band, the threshold, the family. `detector.js`
@@ -86,9 +92,13 @@ def export_web(folder: Path, variant: str = "aligned") -> list[Path]:
     }
     paths = []
     for name, files in scripts.items():
-        paths.append(folder / name)
-        write_atomically(paths[-1], lambda file, files=files: file.write(as_script(files).encode()))
+        paths.append(Path(folder) / name)
+        _write_script(paths[-1], files)
     return paths
+
+
+def _write_script(path: Path, files: Mapping[str, bytes]) -> None:
+    write_atomically(path, lambda file: file.write(as_script(files).encode()))
 
 
 def detector_files(detector: SVDNet) -> dict[str, bytes]:
@@ -116,7 +126,7 @@ def detector_files(detector: SVDNet) -> dict[str, bytes]:
     return {name: model.SerializeToString() for name, model in files.items()} | {SHARED_WEIGHTS: bytes(weights)}
 
 
-def inverter_file(inverter: nn.Module) -> bytes:
+def inverter_file(inverter: FeatureInverter) -> bytes:
     """An inverter as ONNX: from "feature" (batch, ...) to "excerpt" (batch, 1, 115, 80), standardised."""
     example = torch.zeros(1, *LAYER_SHAPES[inverter.layer])
     model = to_onnx(inverter, example, {"feature": {0: "batch"}}, {"excerpt": {0: "batch"}}, fuse=False)
@@ -124,7 +134,7 @@ def inverter_file(inverter: nn.Module) -> bytes:
     return model.SerializeToString()
 
 
-def store_in_half_precision(model) -> None:
+def store_in_half_precision(model: "onnx.ModelProto") -> None:
     """Store the weights of an ONNX model (all of two and more axes) as float16, each cast to float32 before its use."""
     from onnx import TensorProto, helper, numpy_helper
 
@@ -140,7 +150,7 @@ def store_in_half_precision(model) -> None:
     model.graph.node.extend(nodes)
 
 
-def _move_weights(model, weights: bytearray, places: dict[bytes, int]) -> None:
+def _move_weights(model: "onnx.ModelProto", weights: bytearray, places: dict[bytes, int]) -> None:
     """Move half-precision weights out of a model to the end of `weights`, unless the same bytes lie there already."""
     from onnx import TensorProto
     from onnx.external_data_helper import set_external_data

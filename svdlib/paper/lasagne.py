@@ -81,16 +81,16 @@ def layout(network: SVDNet | FeatureInverter) -> tuple[Place, ...]:
 
 @overload
 def load_lasagne(
-    path: str | os.PathLike, layer: None = None, *, standardizer: str | os.PathLike | None = None
+    path: str | os.PathLike[str], layer: None = None, *, standardizer: str | os.PathLike[str] | None = None
 ) -> SVDNet: ...
 
 
 @overload
-def load_lasagne(path: str | os.PathLike, layer: str, *, standardizer: None = None) -> FeatureInverter: ...
+def load_lasagne(path: str | os.PathLike[str], layer: str, *, standardizer: None = None) -> FeatureInverter: ...
 
 
 def load_lasagne(
-    path: str | os.PathLike, layer: str | None = None, *, standardizer: str | os.PathLike | None = None
+    path: str | os.PathLike[str], layer: str | None = None, *, standardizer: str | os.PathLike[str] | None = None
 ) -> SVDNet | FeatureInverter:
     """Read the authors' detector or one of their inverters from its `.npz` file.
 
@@ -132,7 +132,7 @@ def load_lasagne(
     return network.eval()
 
 
-def read_state(path: str | os.PathLike, layer: str | None = None) -> dict[str, Tensor]:
+def read_state(path: str | os.PathLike[str], layer: str | None = None) -> dict[str, Tensor]:
     """Read the arrays of a Lasagne file as `load_lasagne` does, in float64 and named as in the network's `state_dict`.
 
     Raises:
@@ -142,7 +142,7 @@ def read_state(path: str | os.PathLike, layer: str | None = None) -> dict[str, T
     return _read_state(Archive(Path(path)), _build(layer))
 
 
-def recognise(path: str | os.PathLike) -> str | None:
+def recognise(path: str | os.PathLike[str]) -> str | None:
     """Tell from its arrays which network a Lasagne file holds: a layer for its inverter, None for the detector.
 
     Raises:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from svdlib.compute.batch_norm import SharedBatchNorm, batch_moments
+from svdlib.compute.devices import Network
 from svdlib.inversion.objectives import (
     WEIGHT_DECAY,
     Comparator,
@@ -58,7 +59,7 @@ class LasagneAdam(torch.optim.Adam):
         return super().step(closure)
 
 
-def average_as_released(network: nn.Module) -> nn.Module:
+def average_as_released(network: Network) -> Network:
     """Let batch normalisation keep its running averages as the released code does; in place.
 
     Lasagne averages 1/sqrt(variance + epsilon), over the biased variance; PyTorch averages the unbiased variance. The
@@ -72,6 +73,7 @@ def average_as_released(network: nn.Module) -> nn.Module:
     """
     for module in network.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | SharedBatchNorm):
+            assert module.momentum is not None  # it keeps running averages
             keeps = (1 - module.momentum) ** AVERAGES_PER_BATCH
             module.momentum = 0.0  # PyTorch's own averaging is off
             module.register_forward_pre_hook(_Averaging(1 - keeps))
@@ -89,6 +91,7 @@ class _Averaging:
         """Take in a batch (batch, channels, ...), in training only."""
         if not norm.training:
             return
+        assert norm.running_mean is not None and norm.running_var is not None
         mean, variance = batch_moments(inputs[0].detach().to(norm.running_mean.dtype))
         norm.running_mean.lerp_(mean, self.share)
         scale = torch.rsqrt(norm.running_var + norm.eps)

@@ -67,7 +67,7 @@ def load_songs(
     tracks: Sequence[Track],
     *,
     stems: bool = False,
-    cache_dir: str | os.PathLike | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
     processes: int | None = None,
 ) -> Songs:
     """Load the log-mels of tracks, and the label of each frame.
@@ -94,7 +94,7 @@ def with_spectra(
     songs: Songs,
     tracks: Sequence[Track],
     *,
-    cache_dir: str | os.PathLike | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
     processes: int | None = None,
 ) -> Songs:
     """Add the linear-frequency spectra of its tracks to the songs of a split, for training as published.
@@ -128,6 +128,7 @@ def _log_mels(track: Track, stems: bool) -> list[np.ndarray]:
     if not stems:
         sounds = [track.load()]
     else:
+        assert track.stems is not None  # `load_songs` asks for stems only if all tracks have them
         parts = track.stems()
         sounds = [parts["voice"] + parts["band"], *(parts[stem] for stem in STEMS)]
     front_end = LogMel()

@@ -26,7 +26,7 @@ PACKAGED = Path(__file__).parent / "weights"
 
 
 def save_weights(
-    path: Path, network: SVDNet | FeatureInverter, provenance: Mapping[str, Any], *, exact: bool = False
+    path: str | PathLike[str], network: SVDNet | FeatureInverter, provenance: Mapping[str, Any], *, exact: bool = False
 ) -> None:
     """Write a trained network with its provenance.
 
@@ -47,7 +47,7 @@ def save_weights(
     write_atomically(Path(path), lambda file: file.write(data))
 
 
-def load_detector(path: Path) -> SVDNet:
+def load_detector(path: str | PathLike[str]) -> SVDNet:
     """Read a detector; its provenance is the attribute `.provenance`.
 
     Raises:
@@ -61,7 +61,7 @@ def load_detector(path: Path) -> SVDNet:
     return detector
 
 
-def load_inverter(path: Path, layer: str, variant: str = "published") -> FeatureInverter:
+def load_inverter(path: str | PathLike[str], layer: str, variant: str = "published") -> FeatureInverter:
     """Read the inverter of a layer; its provenance is the attribute `.provenance`.
 
     Raises:
@@ -77,10 +77,6 @@ def pretrained(kind: Literal["detector"]) -> SVDNet: ...
 
 @overload
 def pretrained(kind: Literal["inverter"], *, layer: str, variant: str = "published") -> FeatureInverter: ...
-
-
-@overload
-def pretrained(kind: str, *, layer: str | None = None, variant: str = "published") -> SVDNet | FeatureInverter: ...
 
 
 def pretrained(kind: str, *, layer: str | None = None, variant: str = "published") -> SVDNet | FeatureInverter:

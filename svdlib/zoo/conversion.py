@@ -13,11 +13,11 @@ from svdlib.zoo.checkpoints import DETECTOR_FILE, save_weights, weights_name
 
 
 def convert_lasagne(
-    paths: Sequence[str | os.PathLike],
-    folder: str | os.PathLike,
+    paths: Sequence[str | os.PathLike[str]],
+    folder: str | os.PathLike[str],
     *,
     layer: str | None = None,
-    standardizer: str | os.PathLike | None = None,
+    standardizer: str | os.PathLike[str] | None = None,
     threshold: float | None = None,
 ) -> list[Path]:
     """Write Lasagne files anew as weights files of svdlib, exactly, so that everything else can use them.
@@ -66,7 +66,7 @@ def convert_lasagne(
 
 
 def _check_detector_options(
-    detector: Path | None, standardizer: str | os.PathLike | None, threshold: float | None
+    detector: Path | None, standardizer: str | os.PathLike[str] | None, threshold: float | None
 ) -> None:
     options = {"the standardisation (--standardizer FILE)": standardizer, "the threshold (--threshold P)": threshold}
     given = [name for name, value in options.items() if value is not None]

@@ -332,7 +332,7 @@ def test_changed_songs_and_changed_front_ends_are_computed_anew(tmp_path, melody
     calls = []
     log_mels([counting_track(melody, calls, "1")], cache_dir=tmp_path)
     log_mels([counting_track(melody, calls, "2")], cache_dir=tmp_path)
-    monkeypatch.setattr("svdlib.songs.corpora.songs.FRONT_END_VERSION", "another")
+    monkeypatch.setattr("svdlib.songs.loading.FRONT_END_VERSION", "another")
     log_mels([counting_track(melody, calls, "1")], cache_dir=tmp_path)
     assert len(calls) == 3
 

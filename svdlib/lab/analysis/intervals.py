@@ -143,11 +143,13 @@ def unpaired_share_change_interval(
     if min(pair.shape[1] for pair in pairs) < 2:
         return Interval(float(value), np.nan, np.nan)
     # A seed for each: the numbers in the book were drawn so.
-    low, high = middle(_change(*(_drawn_shares(*pair, draws, seed + number) for number, pair in enumerate(pairs))))
+    low, high = middle(_change(*(_drawn_shares(pair, draws, seed + number) for number, pair in enumerate(pairs))))
     return Interval(float(value), float(low), float(high))
 
 
-def _drawn_shares(part: np.ndarray, whole: np.ndarray, draws: int, seed: int) -> np.ndarray:
+def _drawn_shares(pair: np.ndarray, draws: int, seed: int) -> np.ndarray:
+    part, whole = pair
+
     def share(songs: np.ndarray) -> np.ndarray:
         return part[songs].mean(axis=-1) / whole[songs].mean(axis=-1)
 

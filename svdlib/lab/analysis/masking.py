@@ -110,7 +110,7 @@ def rolled(maps: Tensor, generator: torch.Generator) -> Tensor:
     return torch.stack([each.roll(int(shift), dims=0) for each, shift in zip(maps, shifts, strict=True)])
 
 
-def swapped(maps: Tensor, songs: Sequence[int]) -> Tensor:
+def swapped(maps: Tensor, songs: Sequence[int] | np.ndarray) -> Tensor:
     """Another control: to each excerpt the map of an excerpt of another song.
 
     Args:

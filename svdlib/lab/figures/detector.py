@@ -77,7 +77,12 @@ def figure_roc(songs: Mapping[str, Mapping[str, Sequence[float]]], pooled: Mappi
         figure = Drawing(figsize=(7.4, 4.4), layout="constrained")
         axes = figure.subplots()
         for number, (name, curve) in enumerate(drawn.items()):
-            look = {"color": COLOURS[number % 5], "ls": DASHES[number % 4], "lw": 1.4, "label": _shorten(name)}
+            look: dict[str, Any] = {
+                "color": COLOURS[number % 5],
+                "ls": DASHES[number % 4],
+                "lw": 1.4,
+                "label": _shorten(name),
+            }
             look = look if named else {"color": GREY, "lw": 0.7, "label": "" if number else "each song"}
             axes.plot(curve["false_positive_rate"], curve["true_positive_rate"], **look)
         together = (pooled["false_positive_rate"], pooled["true_positive_rate"])

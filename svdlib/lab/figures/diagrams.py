@@ -6,6 +6,7 @@ diagram nor table can disagree with the code.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -136,7 +137,7 @@ def _draw_steps(steps: Sequence[Step]) -> Drawing:
 
 def _draw_feature(axes: Axes, shape: tuple[int, ...], y: float) -> None:
     """Draw a feature to scale around (1.5, y): a stack of maps, or a flat bar for a vector."""
-    style = {"edgecolor": "white", "linewidth": 0.6}
+    style: dict[str, Any] = {"edgecolor": "white", "linewidth": 0.6}
     if len(shape) == 1:
         width = max(0.05, VECTOR_WIDTH * shape[0])
         axes.add_patch(Rectangle((1.5 - width / 2, y - 0.08), width, 0.16, facecolor=ORANGE, **style))
@@ -261,7 +262,7 @@ def table_stages(inverter: FeatureInverter) -> list[dict[str, str]]:
         if name == "output":
             rows.append(_row("Fit to excerpt", before, "-", after))
             continue
-        core = inverter.stages[name][0]
+        core = _core(inverter.stages[name])
         taken = _taken(core, before)
         if len(taken) != len(before):
             rows.append(_row("Reshape", before, "-", taken))
@@ -270,9 +271,14 @@ def table_stages(inverter: FeatureInverter) -> list[dict[str, str]]:
     return rows
 
 
-def _taken(core: torch.nn.Module, before: tuple[int, ...]) -> tuple[int, ...]:
+def _core(stage: nn.Module) -> nn.Module:
+    """The layer with the weights, which comes first in a stage."""
+    return next(stage.children())
+
+
+def _taken(core: nn.Module, before: tuple[int, ...]) -> tuple[int, ...]:
     """The shape that a stage takes: a dense feature is folded into square maps for a convolution."""
-    if isinstance(core, torch.nn.Linear) or len(before) == 3:
+    if not isinstance(core, nn.Conv2d | nn.ConvTranspose2d) or len(before) == 3:
         return before
     side = round((before[0] / core.in_channels) ** 0.5)
     return core.in_channels, side, side
@@ -288,16 +294,16 @@ def table_inverters(variant: str = "published") -> list[dict[str, str | int]]:
     Returns:
         Rows with "Inv-idx", "Inv-inp", "Inv-depth", "Inv-nconv" and "Parameters".
     """
-    rows = []
+    rows: list[dict[str, str | int]] = []
     for layer in reversed(LAYER_SHAPES):
         inverter = build_inverter(layer, variant)
-        cores = [stage[0] for stage in inverter.stages.values()]
+        cores = [_core(stage) for stage in inverter.stages.values()]
         rows.append(
             {
                 "Inv-idx": layer_title(layer),
                 "Inv-inp": shape_text(LAYER_SHAPES[layer]),
                 "Inv-depth": len(cores),
-                "Inv-nconv": sum(isinstance(core, torch.nn.Conv2d) for core in cores),
+                "Inv-nconv": sum(isinstance(core, nn.Conv2d) for core in cores),
                 "Parameters": count_parameters(inverter),
             }
         )

@@ -4,6 +4,7 @@ They are narrow, so that their words can be read on a phone too.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from svdlib.lab.figures.spectrograms import STANDARDISED_LIMITS, draw_spectrogra
 from svdlib.lab.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE, Drawing, layer_title
 
 WIDTH = 5.6
-LINES = (
+LINES: tuple[tuple[str, str, Any], ...] = (
     (BLUE, "o", "-"),
     (ORANGE, "s", "--"),
     (GREEN, "^", "-."),
@@ -67,7 +68,7 @@ def figure_agreements(
     return figure
 
 
-def _draw_line(axes: Axes, name: str, by_layer: Mapping[str, Sequence[float]], look: tuple[str, str, str]) -> None:
+def _draw_line(axes: Axes, name: str, by_layer: Mapping[str, Sequence[float]], look: tuple[str, str, Any]) -> None:
     colour, marker, dashes = look
     value, low, high, chance = np.array(list(by_layer.values()), dtype=float).T
     reach = np.maximum(np.nan_to_num([value - low, high - value]), 0)

@@ -189,8 +189,8 @@ def figure_sung_phrase(
         legend = figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
         legend.get_frame().set(facecolor="#555555", alpha=1)
         legend.set_frame_on(True)
-        for text in legend.get_texts():
-            text.set_color("white")
+        for entry in legend.get_texts():
+            entry.set_color("white")
     return figure
 
 
@@ -259,14 +259,14 @@ def figure_score(
             roll.hlines(pitch, start, end, color=BLUE, lw=3)
         octaves = range(36, 97, 12)
         roll.set_yticks(list(octaves), [f"C{octave // 12 - 1}" for octave in octaves])
-        pitches = [pitch for *_, pitch in notes] + [pitch for *_, chord in chords for pitch in chord]
-        if pitches:
-            roll.set_ylim(min(pitches) - 2, max(pitches) + 2)
+        heard = [pitch for *_, pitch in notes] + [pitch for *_, chord in chords for pitch in chord]
+        if heard:
+            roll.set_ylim(min(heard) - 2, max(heard) + 2)
         roll.set_ylabel("pitch")
-        for row, (name, spans) in enumerate(reversed(strips.items())):
+        for row, (name, spans) in enumerate(reversed(list(strips.items()))):
             colour = "black" if name == "labels" else BLUE if name.startswith("sung") else GREEN
             lanes.broken_barh([(start, end - start) for start, end in spans], (row - 0.35, 0.7), color=colour)
-        lanes.set_yticks(range(len(strips)), list(reversed(strips)))
+        lanes.set_yticks(range(len(strips)), list(reversed(list(strips))))
         lanes.set(ylim=(-0.6, len(strips) - 0.4), xlim=(0, seconds), xlabel="time (s)")
     return figure
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from matplotlib import colormaps, rc_context
+from matplotlib.ticker import MaxNLocator
 
 from svdlib.inversion.training import Epoch
 from svdlib.lab.figures.style import BLUE, ORANGE, STYLE, Drawing, layer_title
@@ -37,7 +38,7 @@ def figure_training(history: Sequence[Epoch]) -> Drawing:
         axes.set(yscale="log", xlabel="epoch", ylabel="loss (log scale)")
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter("{x:g}")  # not as powers of ten
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 2.5, 5, 10], integer=True))
         figure.legend(loc="outside right upper", fontsize=8.5)
     return figure
 
@@ -60,6 +61,6 @@ def figure_detector_training(history: Sequence[Mapping[str, float]]) -> Drawing:
                 range(1, len(history) + 1), [epoch[key] for epoch in history], look, ms=4, color=colour, label=key
             )
         axes.set(xlabel="epoch", ylabel="cross-entropy", ylim=(0, None))
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 2.5, 5, 10], integer=True))
         figure.legend(loc="outside lower center", ncols=2)
     return figure

@@ -1,6 +1,6 @@
 """The numbers behind the claims: each from the stored results of a study, with its 95 % interval over songs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,9 @@ def found_on(results: Results, study: str, kind: str) -> Mapping[str, Any] | Non
 def errors_of(results: Results, kind: str, family: str) -> dict[str, list[float]] | None:
     """The errors of a family of inverters on a corpus."""
     found = found_on(results, "reconstruction_error", kind)
-    return found and {layer: by_family[family]["per_song"] for layer, by_family in found["layers"].items()}
+    if found is None:
+        return None
+    return {layer: by_family[family]["per_song"] for layer, by_family in found["layers"].items()}
 
 
 def of_errors(statistic: Callable[[Errors], Interval]) -> Measure:
@@ -133,8 +135,10 @@ def class_dependence(results: Results, kind: str, family: str) -> Interval | Non
 def optimised_excerpts(results: Results, kind: str, family: str) -> Interval | None:
     """NRE at Conv1 or Conv2, whichever is worse, by one way of inverting, which need not be a trained network."""
     found = found_on(results, "inversion_by_optimisation", kind)
-    return found and _largest(mean_interval(found["layers"][name][family]["nre"]["per_song"]) for name in LAYERS[:2])
+    if found is None:
+        return None
+    return _largest(mean_interval(found["layers"][name][family]["nre"]["per_song"]) for name in LAYERS[:2])
 
 
-def _largest(intervals: Any) -> Interval:
+def _largest(intervals: Iterable[Interval]) -> Interval:
     return max(intervals, key=lambda interval: interval.value)

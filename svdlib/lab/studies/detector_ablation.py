@@ -18,8 +18,10 @@ import torch
 
 from svdlib.compute.command_line import Parser
 from svdlib.compute.devices import choose_device
+from svdlib.compute.run_state import RunOptions
 from svdlib.compute.storage import digest
 from svdlib.detector.augmentation import Augmentation
+from svdlib.detector.model import SVDNet
 from svdlib.detector.prediction import predict
 from svdlib.detector.remixing import Remixing
 from svdlib.detector.scores import best_threshold, smooth
@@ -148,8 +150,8 @@ def run_configuration(
         return earlier
     curves = []
     for seed in configuration.seeds:
-        where = {"device": device, "folder": place / f"seed-{seed}", "resume": resume}
-        fitted = fit_detector(train, material.valid, plan=changed, seed=seed, **where)
+        options = RunOptions(seed=seed, device=device, folder=place / f"seed-{seed}", resume=resume)
+        fitted = fit_detector(train, material.valid, plan=changed, options=options)
         curves.append({part: _curves(fitted.detector, getattr(material, part)) for part in ("valid", "real")})
     result = {"name": configuration.name, "songs": len(train.names), "seeds": list(configuration.seeds)}
     result["detectors"] = [score(each, material) for each in curves]
@@ -221,7 +223,7 @@ def _average(curves: Sequence[Mapping[str, Sequence[np.ndarray]]]) -> dict[str, 
     }
 
 
-def _curves(detector: torch.nn.Module, songs: Songs) -> list[np.ndarray]:
+def _curves(detector: SVDNet, songs: Songs) -> list[np.ndarray]:
     return [predict(detector, log_mel) for log_mel in songs.log_mels]
 
 

@@ -156,16 +156,28 @@ def run_configuration(
     Raises:
         TrainingError: if the folder holds an earlier run and `resume` is false, or that run was another one.
     """
-    identity = {"configuration": asdict(configuration), "plan": asdict(plan), "evaluation": asdict(evaluation)}
-    identity |= {"layers": list(layers), "material": material.digest()}
+    identity = {
+        "configuration": asdict(configuration),
+        "plan": asdict(plan),
+        "evaluation": asdict(evaluation),
+        "layers": list(layers),
+        "material": material.digest(),
+    }
     place = folder / configuration.name.replace(" ", "-")
     finished = place.with_suffix(".json")
     earlier = read_finished(finished, as_json(identity), resume=resume)
     if earlier is not None:
         return earlier
-    kind = {"variant": configuration.variant, "objective": configuration.objective, "layers": layers}
     fitted = fit_inverters(
-        material.detector, material.train, material.valid, plan=plan, folder=place, resume=resume, **kind
+        material.detector,
+        material.train,
+        material.valid,
+        layers=layers,
+        variant=configuration.variant,
+        objective=configuration.objective,
+        plan=plan,
+        folder=place,
+        resume=resume,
     )
     result: dict[str, Any] = asdict(configuration) | {"layers": {layer: {} for layer in fitted.inverters}}
     for epoch, inverters in {"best": fitted.inverters, "last": fitted.last}.items():

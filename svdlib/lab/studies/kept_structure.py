@@ -139,7 +139,7 @@ def noise_level(standardizer: Standardizer, excerpts: int = 16, seed: int = 0) -
 
 
 def measure(
-    detector: SVDNet, families: Mapping[str, dict[str, nn.Module]], bank: ExcerptBank, excerpts: int, seed: int
+    detector: SVDNet, families: Mapping[str, Mapping[str, nn.Module]], bank: ExcerptBank, excerpts: int, seed: int
 ) -> dict[str, Any]:
     """Measure families of inverters on the same excerpts of a corpus.
 
@@ -201,7 +201,7 @@ def draw_excerpts(bank: ExcerptBank, count: int, seed: int) -> Tensor:
 
 @torch.no_grad()
 def invert_all(
-    detector: SVDNet, families: Mapping[str, dict[str, nn.Module]], layers: Sequence[str], x: Tensor
+    detector: SVDNet, families: Mapping[str, Mapping[str, nn.Module]], layers: Sequence[str], x: Tensor
 ) -> tuple[dict[tuple[str, str], Tensor], Tensor]:
     """Invert excerpts (n, 1, 115, 80) by several families; the detector runs once.
 

@@ -56,7 +56,7 @@ def study(corpus: str, *, detectors: Sequence[Path] = (), split: str = "all", de
         the songs' credits; ready for JSON.
     """
     place = choose_device(device)
-    networks = [open_detector(path).to(place) for path in detectors or [None]]
+    networks = [open_detector(path).to(place) for path in detectors or (None,)]
     songs = load_songs(tracks_of(open_corpus(corpus), split))
     credited = read_credits(corpus)
     result = measure(networks, songs)

@@ -90,7 +90,7 @@ def study(
 
 def measure(
     detector: SVDNet,
-    families: Mapping[str, dict[str, nn.Module]],
+    families: Mapping[str, Mapping[str, nn.Module]],
     bank: ExcerptBank,
     mean: Tensor,
     plan: EvaluationPlan,

@@ -14,11 +14,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from svdlib.compute.command_line import Parser
 from svdlib.compute.devices import choose_device
 from svdlib.detector.model import LAYERS, SVDNet
+from svdlib.inversion.inverters import FeatureInverter
 from svdlib.inversion.nre import EvaluationPlan, evaluation_sets, nre, reconstruct
 from svdlib.inversion.optimisation import OptimisationPlan, feature_distances, layer_encoder, optimise_layers
 from svdlib.lab.studies import FAMILIES, as_json, origin_of, run_program
@@ -61,7 +62,7 @@ def study(
     return as_json(origin | {"passes": passes, "margin": MARGIN, "layers": found})
 
 
-def choose(detector: SVDNet, trained: Sequence[nn.Module], x: Tensor, passes: int) -> dict[str, Any]:
+def choose(detector: SVDNet, trained: Sequence[FeatureInverter], x: Tensor, passes: int) -> dict[str, Any]:
     """Try all weights at one layer.
 
     Args:
@@ -102,7 +103,7 @@ def best_of(tried: Sequence[dict[str, float]], largest_feature_error: float) -> 
 
 
 @torch.no_grad()
-def _trained_error(detector: SVDNet, inverter: nn.Module, x: Tensor) -> float:
+def _trained_error(detector: SVDNet, inverter: FeatureInverter, x: Tensor) -> float:
     layer = inverter.layer
     x_hat = reconstruct(detector, {layer: inverter}, x)[layer]
     encoder = layer_encoder(detector, layer)

@@ -51,14 +51,15 @@ def reproduce(settings: Settings, say: Callable[[str], None] = print) -> dict[st
         TrainingError: the folder holds results of other settings.
         KeyboardInterrupt: after Ctrl-C; the same call goes on.
     """
-    steps, records = steps_of(settings), {}
+    steps = steps_of(settings)
+    records: dict[str, dict[str, Any]] = {}
     finished_steps(settings, steps)  # what belongs to other settings is better found now than after a day
     place = device_name(choose_device(settings.device))
     say(f"{settings.corpus}, then {settings.second}; profile {settings.profile}, on {place}, in {settings.folder}")
     for number, step in enumerate(steps, start=1):
         head = f"[{number}/{len(steps) + 1}] {step.name}"
-        records[step.name] = finished_step(settings, step)
-        if records[step.name]:
+        if there := finished_step(settings, step):
+            records[step.name] = there
             say(f"{head}: there already")
             continue
         say(f"{head}: {step.makes}")

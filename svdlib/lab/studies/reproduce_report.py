@@ -310,9 +310,9 @@ def statements(measured: Mapping[str, Any]) -> list[list[str]]:
     falls = [f"{layer_title(a)} to {layer_title(b)}" for a, b in zip(LAYERS, LAYERS[1:], strict=False)
              if value[b] < value[a]]  # fmt: skip
     steps = {b: value[b] - value[a] for a, b in zip(LAYERS, LAYERS[1:], strict=False)}
-    largest = max(steps, key=steps.get)
+    largest = max(steps, key=lambda layer: steps[layer])
     pairs = [
-        ["the largest error is at FC8", f"the largest is at {layer_title(max(value, key=value.get))}"],
+        ["the largest error is at FC8", f"the largest is at {layer_title(max(value, key=lambda layer: value[layer]))}"],
         ["it decreases towards shallower layers", f"exceptions: {', '.join(falls) or 'none'}"],
         ["a large increase from Conv2 to MP3", f"{steps['mp3']:+.3f}; the largest step, {steps[largest]:+.3f}, "
          f"leads to {layer_title(largest)}"],

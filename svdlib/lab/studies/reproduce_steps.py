@@ -251,8 +251,9 @@ def score_detector(settings: Settings) -> dict[str, Any]:
     """
     found = {}
     for role, split in (("corpus", "test"), ("second", SECOND_SPLIT)):
-        options = {"detector": settings.detector_file, "device": settings.device, "split": split}
-        predicted = predict_songs(getattr(settings, role), **options)
+        predicted = predict_songs(
+            getattr(settings, role), detector=settings.detector_file, device=settings.device, split=split
+        )
         published = score_predictions(predicted, auc="published")
         found[role] = score_predictions(predicted) | {"published_auc": published["auc"]}
     return found

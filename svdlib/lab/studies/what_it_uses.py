@@ -336,8 +336,11 @@ def try_voice(detector: SVDNet, group: Chosen, maps: Mapping[str, Tensor], seed:
         is that the mix, the band alone and the voice alone are sung; "band": what `try_maps` returns if masked cells
         hold what the band alone would have there, for all maps and for the true voice.
     """
+    assert group.lead is not None
     here = group.labels & (group.lead > 0).flatten(1).any(dim=1)
     heard = group.where(here)
+    assert heard.lead is not None and heard.band_alone is not None and heard.voice_alone is not None
+    voice = heard.lead > 0
     kept = {name: values[here] for name, values in maps.items()}
     generator = torch.Generator().manual_seed(seed)
     aucs = {}
@@ -345,13 +348,13 @@ def try_voice(detector: SVDNet, group: Chosen, maps: Mapping[str, Tensor], seed:
         ways = {"map": values, "rolled": rolled(values, generator)}
         if len(set(heard.songs.tolist())) > 1:
             ways["swapped"] = swapped(values, heard.songs)
-        aucs[name] = {way: over_songs(voice_auc(each, heard.lead > 0), heard.songs) for way, each in ways.items()}
+        aucs[name] = {way: over_songs(voice_auc(each, voice), heard.songs) for way, each in ways.items()}
         aucs[name]["over_rolled"] = difference(aucs[name]["map"], aucs[name]["rolled"])
     sounds = {"mix": heard.x, "band": heard.band_alone, "voice": heard.voice_alone}
     kept["voice"] = heard.lead
     return {
         "excerpts": len(heard),
-        "voice_share": over_songs((heard.lead > 0).flatten(1).double().mean(1), heard.songs),
+        "voice_share": over_songs(voice.flatten(1).double().mean(1), heard.songs),
         "auc": aucs,
         "answers": {
             name: over_songs(torch.sigmoid(logits_of(detector, sound)), heard.songs) for name, sound in sounds.items()

@@ -1,6 +1,7 @@
 """Corpora of songs with singing labels, each opened by its name."""
 
 import math
+from typing import Any
 
 from svdlib.errors import CorpusError, quoted
 from svdlib.songs.corpora.base import SPLITS, Corpus, Segment, Track, frame_labels
@@ -59,9 +60,9 @@ def open_corpus(name: str) -> Corpus:
     raise CorpusError(f"unknown corpus {name!r}: the corpora are {CORPUS_NAMES}")
 
 
-def _synthetic_options(name: str, text: str | None) -> dict[str, int | float]:
+def _synthetic_options(name: str, text: str | None) -> dict[str, Any]:
     """Read the options after `synthetic:` or `synthetic-b:`; None where the name has no colon."""
-    options: dict[str, int | float] = {}
+    options: dict[str, Any] = {}
     for item in text.split(",") if text is not None else []:
         key, _, value = (part.strip() for part in item.partition("="))
         if key not in SYNTHETIC_OPTIONS:

@@ -3,9 +3,10 @@
 import hashlib
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def compute_once(
     jobs: Sequence[Job],
     description: str,
     *,
-    cache_dir: str | os.PathLike | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
     processes: int | None = None,
 ) -> list[list[np.ndarray]]:
     """Return the arrays of every job, from the cache where they are all there.
@@ -87,7 +88,7 @@ def default_cache_dir() -> Path:
 
 def _finished(
     jobs: Sequence[Job], folder: Path, processes: int | None
-) -> Iterator[tuple[int, list[np.ndarray], str | None]]:
+) -> Generator[tuple[int, list[np.ndarray], str | None], None, None]:
     """Yield position, arrays and trouble with the cache of every job: those in the cache first."""
     missing = []
     for position, job in enumerate(jobs):
@@ -117,7 +118,7 @@ def _compute(work: tuple[Job, Path]) -> tuple[list[np.ndarray], str | None]:
     arrays = list(job.compute())
     try:
         for entry, array in zip(_entries(job, folder), arrays, strict=True):
-            write_atomically(entry, lambda file, array=array: np.save(file, array, allow_pickle=False))
+            write_atomically(entry, partial(np.save, arr=array, allow_pickle=False))
     except (OutputError, OSError) as error:
         return arrays, str(error)
     return arrays, None

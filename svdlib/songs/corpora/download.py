@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from svdlib.songs.corpora.sources import Source, data_folder
 
 if TYPE_CHECKING:
     import requests
+    from tqdm import tqdm
 
 BLOCK = 1 << 16  # bytes; so much may be lost when a connection breaks
 WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds before the second attempt and so on
@@ -192,7 +194,7 @@ def pinned(url: str) -> str | None:
     return f"sha256:{entry['sha256']}" if entry else None
 
 
-def pin(files: dict[str, Path]) -> None:
+def pin(files: Mapping[str, Path]) -> None:
     """Record checksum, size and date of files that have turned out to be whole, by their address.
 
     What is recorded already stays.
@@ -351,14 +353,14 @@ def _remedy(status: int) -> str:
     return "try again later"
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """The innermost reason of a network error, in a few words."""
-    while error.__context__ is not None or error.__cause__ is not None:
-        error = error.__cause__ or error.__context__
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
     return getattr(error, "strerror", None) or " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _bar(name: str, have: int, total: int | None):
+def _bar(name: str, have: int, total: int | None) -> "tqdm":
     from tqdm import tqdm
 
     return tqdm(desc=name[-40:], initial=have, total=total, unit="B", unit_scale=True, dynamic_ncols=True)

@@ -25,7 +25,7 @@ EXPORT_VERSION = 1  # raise it when other files are written: an interrupted expo
 
 
 def export_corpus(
-    corpus: Corpus, folder: str | os.PathLike, stems: bool = False, *, processes: int | None = None
+    corpus: Corpus, folder: str | os.PathLike[str], stems: bool = False, *, processes: int | None = None
 ) -> Path:
     """Write a corpus as a folder that `open_corpus("folder:PATH")` reads as it is.
 
@@ -127,9 +127,10 @@ def _sounds(job: _Job) -> dict[str, np.ndarray]:
     song = f"audio/{job.track.name}.flac"
     if not job.stems:
         return {song: job.track.load()}
+    assert job.track.stems is not None  # `_check_tracks` lets no other song pass
     stems = job.track.stems()
     parts = {f"stems/{job.track.name}.{stem}.flac": stems[stem] for stem in STEMS}
-    return {song: sum(parts.values())} | parts
+    return {song: stems["voice"] + stems["band"]} | parts
 
 
 def _write(path: Path, data: bytes) -> None:

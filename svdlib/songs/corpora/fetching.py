@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,12 +14,12 @@ from svdlib.songs.corpora.unpacking import unpack
 ROOM_FACTOR = 2.2  # packed and unpacked lie on the disk at once, for a while
 
 
-def corpus_folder(name: str, to: str | os.PathLike | None = None) -> Path:
+def corpus_folder(name: str, to: str | os.PathLike[str] | None = None) -> Path:
     """Where a published corpus lies: `to`, or else a folder of its name in the data folder."""
     return Path(to).expanduser().absolute() if to is not None else data_folder() / name
 
 
-def fetch_corpus(publication: Publication, to: str | os.PathLike | None = None) -> Path:
+def fetch_corpus(publication: Publication, to: str | os.PathLike[str] | None = None) -> Path:
     """Download and unpack a published corpus.
 
     Nothing is asked here: whoever calls this shows the licence first. Until all is there, files lie in a hidden folder
@@ -57,7 +57,7 @@ def _fetch(sources: tuple[Source, ...], work: Path) -> list[tuple[Source, Path]]
     return [(source, fetch_file(source, work / "files")) for source in sources]
 
 
-def _put_together(fetched: list[tuple[Source, Path]], work: Path) -> Path:
+def _put_together(fetched: Sequence[tuple[Source, Path]], work: Path) -> Path:
     """Unpack archives and link or copy plain files into one folder, anew each time."""
     corpus = work / "corpus"
     shutil.rmtree(corpus, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import os
 from pathlib import Path
 
 from svdlib.audio.files import load_song
@@ -19,7 +20,7 @@ TRAIN_SHARE, VALID_SHARE = 61 / 93, 16 / 93  # as in Jamendo's split, the corpus
 LAYOUT = "a corpus folder holds audio/NAME.mp3 (or ogg, flac, wav, aiff) and labels/NAME.lab for every song"
 
 
-def open_folder(folder: str | Path) -> Corpus:
+def open_folder(folder: str | os.PathLike[str]) -> Corpus:
     """Open a folder of songs and labels as a corpus, without decoding the songs.
 
     `audio/` holds the songs, `labels/` a `.lab` file of the same stem for each. Hidden files, and what often lies

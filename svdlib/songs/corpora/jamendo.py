@@ -11,7 +11,7 @@ songs are searched at any depth.
 """
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from svdlib.errors import CorpusError, quoted
@@ -52,7 +52,7 @@ def visible_files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def by_name(files: Iterator[Path], folder: Path) -> dict[str, Path]:
+def by_name(files: Iterable[Path], folder: Path) -> dict[str, Path]:
     """Files by the name of their song, in one spelling of accents: archives made on other systems spell them apart.
 
     Raises:

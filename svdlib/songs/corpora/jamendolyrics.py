@@ -14,6 +14,7 @@ older repository f90/jamendolyrics, with the songs in `mp3/`, is read as well.
 import csv
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -67,7 +68,7 @@ def read_words(path: Path, seconds: float) -> tuple[Segment, ...]:
     return join_words(words)
 
 
-def join_words(words: list[tuple[float, float]], rest: float = LONGEST_REST) -> tuple[Segment, ...]:
+def join_words(words: Sequence[tuple[float, float]], rest: float = LONGEST_REST) -> tuple[Segment, ...]:
     """Join stretches of time to segments.
 
     Args:

@@ -15,7 +15,7 @@ END_TOLERANCE = 0.5  # seconds: encoders pad songs, and labels are often made on
 REMEDY = "a line reads 'start end sing' or 'start end nosing', in seconds, as in '12.5 20.31 sing'"
 
 
-def read_lab(path: str | os.PathLike, *, duration: float | None = None) -> tuple[Segment, ...]:
+def read_lab(path: str | os.PathLike[str], *, duration: float | None = None) -> tuple[Segment, ...]:
     """Read a label file.
 
     Args:

@@ -2,7 +2,7 @@
 
 import functools
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -182,10 +182,10 @@ def survey(name: str) -> dict:
     }
 
 
-def _count(publication: Publication, tracks: list[Track], split: str) -> dict[str, float]:
+def _count(publication: Publication, tracks: Sequence[Track], split: str) -> dict[str, float]:
     chosen = [track for track in tracks if track.split == split]
     sung = sum(part.end - part.start for track in chosen for part in track.segments if part.sing)
-    seconds = sum(track.seconds for track in chosen)
+    seconds = sum(track.seconds for track in chosen if track.seconds is not None)
     return {
         "songs": len(chosen),
         "songs_expected": publication.songs.get(split, 0),
@@ -194,5 +194,5 @@ def _count(publication: Publication, tracks: list[Track], split: str) -> dict[st
     }
 
 
-def _some(names: list[str]) -> str:
+def _some(names: Sequence[str]) -> str:
     return ", ".join(quoted(name) for name in names[:3]) + (", ..." if len(names) > 3 else "")

@@ -21,6 +21,7 @@ label may read `m:withm`. Not known: all labels that occur. Another one is refus
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from svdlib.errors import LabelError, quoted
@@ -80,7 +81,7 @@ def _change(line: str, place: str) -> tuple[float, str]:
     return time, label["kind"][0]
 
 
-def _joined(changes: list[tuple[float, str]], seconds: float) -> tuple[Segment, ...]:
+def _joined(changes: Sequence[tuple[float, str]], seconds: float) -> tuple[Segment, ...]:
     """Turn change points into segments; neighbours that are both sung, or both not, become one."""
     ends = [time for time, _ in changes[1:]] + [max(seconds, changes[-1][0])]
     segments: list[Segment] = []

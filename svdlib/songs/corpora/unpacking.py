@@ -19,8 +19,9 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO
 
 from svdlib.compute.progress import progress
 from svdlib.errors import ArchiveError, OutputError, quoted
@@ -48,10 +49,10 @@ class Member:
 
     place: PurePosixPath
     size: int
-    open: Callable[[], BinaryIO]
+    open: Callable[[], IO[bytes]]
 
 
-def unpack(archive: str | os.PathLike, folder: str | os.PathLike) -> Path:
+def unpack(archive: str | os.PathLike[str], folder: str | os.PathLike[str]) -> Path:
     """Unpack a zip or tar file into a new folder.
 
     The files go into a hidden folder beside it first. An unpacking that is interrupted leaves no folder that looks
@@ -175,7 +176,7 @@ def _zip_members(file: zipfile.ZipFile, archive: Path) -> Iterator[Member]:
                 f"{archive}: {quoted(info.filename)} is encrypted; get the archive from its public source"
             )
         if not info.is_dir() and not _is_debris(place):
-            yield Member(place, info.file_size, lambda info=info: file.open(info))
+            yield Member(place, info.file_size, partial(file.open, info))
 
 
 def _tar_members(file: tarfile.TarFile, archive: Path) -> Iterator[Member]:
@@ -185,7 +186,13 @@ def _tar_members(file: tarfile.TarFile, archive: Path) -> Iterator[Member]:
         if not info.isfile() and not info.isdir():
             raise _not_plain(info.name, archive)
         if info.isfile() and place and not _is_debris(place):
-            yield Member(place, info.size, lambda info=info: file.extractfile(info))
+            yield Member(place, info.size, partial(_open_in_tar, file, info))
+
+
+def _open_in_tar(file: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    source = file.extractfile(info)
+    assert source is not None  # there is one for every plain file
+    return source
 
 
 def _check_end(archive: Path) -> None:

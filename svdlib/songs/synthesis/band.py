@@ -11,7 +11,7 @@ Sources:
 Times in seconds, pitches in MIDI note numbers, levels in dB; all sounds at 22050 Hz.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,7 +134,7 @@ def tom(rng: np.random.Generator, pitch: float) -> np.ndarray:
     return body + low_pass(0.2 * rng.standard_normal(len(time)) * np.exp(-time / 0.03), 3000)
 
 
-def drum_track(bars: list[Bar], style: str, n_samples: int, swing: float, rng: np.random.Generator) -> np.ndarray:
+def drum_track(bars: Sequence[Bar], style: str, n_samples: int, swing: float, rng: np.random.Generator) -> np.ndarray:
     """Play a pattern of `DRUM_PATTERNS` with human levels and timing, fills and crashes: (n_samples,)."""
     track = np.zeros(n_samples)
     kit = {"kick": kick(rng), "snare": snare(rng), "hat": cymbal(rng, rng.uniform(0.008, 0.035))}
@@ -169,11 +169,11 @@ def pluck(pitch: float, seconds: float, rng: np.random.Generator) -> np.ndarray:
     wave = signal.lfilter([rng.uniform(0.3, 0.8)], [1, -rng.uniform(0.1, 0.5)], rng.uniform(-1, 1, period))
     place = max(1, round(period * rng.uniform(0.1, 0.3)))  # plucking point: a comb in the spectrum
     wave = wave - np.roll(wave, place)
-    string = np.empty((rounds, period))
+    rows = np.empty((rounds, period))
     for row in range(rounds):
-        string[row] = wave
+        rows[row] = wave
         wave = loss * 0.5 * (wave + np.roll(wave, 1))
-    string = string.ravel()
+    string = rows.ravel()
     times = np.arange(round(seconds * SAMPLE_RATE)) * (period * frequency / SAMPLE_RATE)
     return np.interp(times, np.arange(len(string)), string)
 
@@ -219,7 +219,8 @@ def ensemble(pitch: float, seconds: float, rng: np.random.Generator) -> np.ndarr
     n_samples = round(seconds * SAMPLE_RATE)
     saw = 1 / np.arange(1, 60)
     frequencies = hertz(pitch + rng.normal(0, 0.08, 3))
-    sound = sum(oscillate(np.full(n_samples, f), saw, phase=rng.random()) for f in frequencies)
+    saws = (oscillate(np.full(n_samples, f), saw, phase=rng.random()) for f in frequencies)
+    sound = sum(saws, start=np.zeros(n_samples, np.float32))
     attack = np.clip(np.arange(n_samples) / (0.12 * SAMPLE_RATE), 0, 1)
     return low_pass(sound, rng.uniform(500, 2500)) * attack
 
@@ -276,7 +277,7 @@ def pattern_notes(pattern: str) -> list[tuple[int, int, float]]:
 
 
 def chord_track(
-    bars: list[Bar],
+    bars: Sequence[Bar],
     name: str,
     pattern: str,
     n_samples: int,
@@ -309,7 +310,7 @@ def chord_track(
     return track
 
 
-def power_chord_track(bars: list[Bar], n_samples: int, rng: np.random.Generator) -> np.ndarray:
+def power_chord_track(bars: Sequence[Bar], n_samples: int, rng: np.random.Generator) -> np.ndarray:
     """Distorted guitar: plucked fifths and octaves, summed, clipped, through a loudspeaker's band: (n_samples,)."""
     track = np.zeros(n_samples)
     if not bars:
@@ -328,7 +329,7 @@ def power_chord_track(bars: list[Bar], n_samples: int, rng: np.random.Generator)
     return band_pass(clipped, 90, rng.uniform(2500, 6000))
 
 
-def bass_track(bars: list[Bar], n_samples: int, style: str, rng: np.random.Generator) -> np.ndarray:
+def bass_track(bars: Sequence[Bar], n_samples: int, style: str, rng: np.random.Generator) -> np.ndarray:
     """A bass line on chord notes; one oscillator through a low-pass, re-articulated at each note: (n_samples,)."""
     frequency, level = np.full(n_samples, 55.0), np.zeros(n_samples)
     busy = {"ballad": "halves", "metal": "eighths", "rock": "eighths", "hiphop": "syncopated"}.get(style, "syncopated")
@@ -406,7 +407,7 @@ def draw_lead(name: str, gestures: Gestures, rng: np.random.Generator) -> Lead:
     )
 
 
-def lead_envelope(notes: list[Note], lead: Lead, origin: float, n_controls: int) -> np.ndarray:
+def lead_envelope(notes: Sequence[Note], lead: Lead, origin: float, n_controls: int) -> np.ndarray:
     """Loudness of a lead phrase: (n_controls,)."""
     level = np.zeros(n_controls)
     time = origin + np.arange(n_controls) / CONTROL_RATE
@@ -420,7 +421,7 @@ def lead_envelope(notes: list[Note], lead: Lead, origin: float, n_controls: int)
     return np.convolve(level, np.hanning(width + 2)[1:-1] / np.hanning(width + 2).sum(), mode="same")
 
 
-def play_lead(notes: list[Note], lead: Lead, rng: np.random.Generator) -> tuple[float, np.ndarray]:
+def play_lead(notes: Sequence[Note], lead: Lead, rng: np.random.Generator) -> tuple[float, np.ndarray]:
     """Play one phrase on a lead instrument.
 
     Args:

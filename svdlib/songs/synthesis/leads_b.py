@@ -11,6 +11,7 @@ Sources:
 Times in seconds, pitches in MIDI note numbers, frequencies in Hz; all sounds at 22050 Hz.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,7 +86,7 @@ def draw_lead(name: str, gestures: Gestures, rng: np.random.Generator) -> Resona
     )
 
 
-def play_lead(notes: list[Note], lead: ResonantLead, rng: np.random.Generator) -> tuple[float, np.ndarray]:
+def play_lead(notes: Sequence[Note], lead: ResonantLead, rng: np.random.Generator) -> tuple[float, np.ndarray]:
     """Play one phrase; arguments and result as of `band.play_lead`."""
     start = notes[0].start
     n_samples = round((notes[-1].end - start + 0.1) * SAMPLE_RATE)
@@ -112,7 +113,7 @@ def resonate(tone: np.ndarray, lead: ResonantLead) -> np.ndarray:
     return sound
 
 
-def tremolo_strokes(notes: list[Note], rate: float, n_samples: int) -> np.ndarray:
+def tremolo_strokes(notes: Sequence[Note], rate: float, n_samples: int) -> np.ndarray:
     """Gain of a string that is plucked again and again, `rate` times a second from each note's onset: (samples,)."""
     gain = np.zeros(n_samples)
     for note in notes:

@@ -10,6 +10,8 @@ Sources:
 Times in seconds, pitches in MIDI note numbers; all sounds at 22050 Hz. Half-lives are of amplitudes.
 """
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 
 from svdlib.songs.synthesis.band import Bar, Instrument, band_pass, low_pass, pattern_notes
@@ -19,7 +21,11 @@ HIGHEST_PARTIAL = 9500.0  # Hz
 
 
 def ring(
-    frequency: float, seconds: float, ratios: np.ndarray, amplitudes: np.ndarray, half_lives: np.ndarray
+    frequency: float,
+    seconds: float,
+    ratios: Iterable[float],
+    amplitudes: Iterable[float],
+    half_lives: Iterable[float],
 ) -> np.ndarray:
     """Add up modes that die away: partial m at `ratios[m] * frequency` Hz; (samples,)."""
     time = np.arange(round(seconds * SAMPLE_RATE), dtype=np.float32) / SAMPLE_RATE
@@ -88,7 +94,9 @@ def pizzicato(pitch: float, seconds: float, rng: np.random.Generator) -> np.ndar
     return string + 0.15 * knock
 
 
-def struck_bar(pitch: float, seconds: float, ratios, amplitudes, half_lives) -> np.ndarray:
+def struck_bar(
+    pitch: float, seconds: float, ratios: Iterable[float], amplitudes: Iterable[float], half_lives: Sequence[float]
+) -> np.ndarray:
     """A struck bar; half-lives hold at 260 Hz and shorten as pitches rise."""
     frequency = float(hertz(pitch))
     return ring(frequency, seconds, ratios, amplitudes, np.array(half_lives) * (260 / frequency) ** 0.5)
@@ -198,7 +206,8 @@ def beating_bass(pitch: float, seconds: float, rng: np.random.Generator) -> np.n
     n_samples = round(seconds * SAMPLE_RATE)
     saw = 1 / np.arange(1, 40)
     saws = [oscillate(np.full(n_samples, float(hertz(pitch + d))), saw, phase=rng.random()) for d in (-0.12, 0.12)]
-    return low_pass(sum(saws), rng.uniform(300, 900)) * np.clip(np.arange(n_samples) / 300, 0, 1)
+    sound = sum(saws, start=np.zeros(n_samples, np.float32))
+    return low_pass(sound, rng.uniform(300, 900)) * np.clip(np.arange(n_samples) / 300, 0, 1)
 
 
 BASS_LINES = {  # instrument, strokes, semitones above the root for each stroke in turn (0 root, 7 fifth, 12 octave)
@@ -213,7 +222,7 @@ BASS_LINES = {  # instrument, strokes, semitones above the root for each stroke 
 }
 
 
-def bass_line(bars: list[Bar], n_samples: int, style: str, rng: np.random.Generator) -> np.ndarray:
+def bass_line(bars: Sequence[Bar], n_samples: int, style: str, rng: np.random.Generator) -> np.ndarray:
     """A bass line in the manner of a genre, roots, fifths and steps in between: (n_samples,)."""
     track = np.zeros(n_samples)
     if not bars:

@@ -9,7 +9,7 @@ Sources:
 Times in seconds, frequencies in Hz; all sounds at 22050 Hz.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy import signal
@@ -63,8 +63,8 @@ def ride(rng: np.random.Generator) -> np.ndarray:
 def cowbell(rng: np.random.Generator) -> np.ndarray:
     """Two square waves a fifth apart, as drum machines have it, about 560 and 845 Hz."""
     time = np.arange(round(0.25 * SAMPLE_RATE)) / SAMPLE_RATE
-    tone = sum(np.sign(np.sin(2 * np.pi * f * rng.uniform(0.9, 1.1) * time)) for f in (560, 845))
-    return band_pass(tone, 500, 5000) * np.exp(-time / 0.05)
+    squares = (np.sign(np.sin(2 * np.pi * f * rng.uniform(0.9, 1.1) * time)) for f in (560, 845))
+    return band_pass(sum(squares, start=np.zeros(len(time))), 500, 5000) * np.exp(-time / 0.05)
 
 
 def wood(rng: np.random.Generator) -> np.ndarray:
@@ -91,8 +91,8 @@ def metal_hat(rng: np.random.Generator) -> np.ndarray:
     """A drum machine's hi-hat: six square waves without common pitch, only their top kept."""
     time = np.arange(round(0.12 * SAMPLE_RATE)) / SAMPLE_RATE
     pitches = rng.uniform(0.9, 1.1) * np.array([263, 400, 421, 474, 587, 845])
-    squares = sum(np.sign(np.sin(2 * np.pi * f * time)) for f in pitches)
-    return band_pass(squares, 6500, 10500) * np.exp(-time / rng.uniform(0.012, 0.03))
+    squares = (np.sign(np.sin(2 * np.pi * f * time)) for f in pitches)
+    return band_pass(sum(squares, start=np.zeros(len(time))), 6500, 10500) * np.exp(-time / rng.uniform(0.012, 0.03))
 
 
 def crack(rng: np.random.Generator) -> np.ndarray:
@@ -146,7 +146,9 @@ DRUM_PATTERNS = {  # style: (instrument of `KIT`, strokes of one bar), sixteenth
 }  # fmt: skip
 
 
-def percussion_track(bars: list[Bar], style: str, n_samples: int, swing: float, rng: np.random.Generator) -> np.ndarray:
+def percussion_track(
+    bars: Sequence[Bar], style: str, n_samples: int, swing: float, rng: np.random.Generator
+) -> np.ndarray:
     """Play a pattern of `DRUM_PATTERNS` with human levels and timing; some strokes are left out: (n_samples,)."""
     track = np.zeros(n_samples)
     for name, pattern in DRUM_PATTERNS[style]:

@@ -5,6 +5,7 @@ A song is composed first (bars with chords, then phrases of notes for the singer
 the sound.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,6 +31,7 @@ JOINED_GAP = 0.5  # seconds: shorter rests do not interrupt a sung segment, as a
 CEILING = 0.97  # of full scale: no sample is larger
 LARGEST_DEVIATION = 2.8  # LU between a song's loudness and its world's
 SUNG_SECTIONS = ("verse", "chorus")
+Response = Callable[[np.ndarray], np.ndarray]  # frequencies in Hz -> gains
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,7 @@ def scale_ladder(score: Score, centre: float) -> np.ndarray:
     return notes[np.abs(notes - centre) <= 10]
 
 
-def phrase_times(section: list[Bar], style: MelodyStyle, rng: np.random.Generator) -> list[tuple[float, float]]:
+def phrase_times(section: Sequence[Bar], style: MelodyStyle, rng: np.random.Generator) -> list[tuple[float, float]]:
     """Split a section into phrases with rests between them: (start, end) in steps of the grid from its first bar."""
     beat, total = style.grid / section[0].beats, len(section) * style.grid
     phrases, cursor = [], float(rng.choice([0, 0, beat / 2, beat, 2 * beat]))
@@ -183,7 +185,7 @@ def phrase_times(section: list[Bar], style: MelodyStyle, rng: np.random.Generato
     return phrases
 
 
-def draw_melody(score: Score, section: list[Bar], style: MelodyStyle, rng: np.random.Generator) -> list[list[Note]]:
+def draw_melody(score: Score, section: Sequence[Bar], style: MelodyStyle, rng: np.random.Generator) -> list[list[Note]]:
     """Draw the phrases of one section: a random walk on the scale that prefers chord notes on beats."""
     ladder, step = scale_ladder(score, style.centre), section[0].duration / style.grid
     position, phrases = len(ladder) // 2, []
@@ -215,14 +217,14 @@ def nearest_chord_note(ladder: np.ndarray, position: int, bar: Bar) -> int:
     return int(fitting[np.argmin(np.abs(fitting - position))]) if len(fitting) else position
 
 
-def without_overlaps(notes: list[Note]) -> list[Note]:
+def without_overlaps(notes: Sequence[Note]) -> list[Note]:
     """Shorten every note to end where the next one starts."""
     ends = [min(note.end, following.start) for note, following in zip(notes, notes[1:], strict=False)]
     ends.append(notes[-1].end)
     return [replace(note, duration=max(end - note.start, 0.04)) for note, end in zip(notes, ends, strict=True)]
 
 
-def add_words(phrase: list[Note], language: str, melisma: float, rng: np.random.Generator) -> list[Note]:
+def add_words(phrase: Sequence[Note], language: str, melisma: float, rng: np.random.Generator) -> list[Note]:
     """Give every note a syllable, or none where the vowel is carried on with probability `melisma`."""
     return [
         replace(note, syllable=None if k and rng.random() < melisma else draw_syllable(rng, language))
@@ -247,7 +249,7 @@ def section_melodies(
 # ------------------------------------------------------------------------------------------------------ performance
 
 
-def fit_to_song(phrases: list[list[Note]], seconds: float) -> list[list[Note]]:
+def fit_to_song(phrases: Sequence[Sequence[Note]], seconds: float) -> list[list[Note]]:
     """Drop what would sound in the first 0.2 s or after 0.1 s before the end."""
     kept = [[n for n in phrase if n.start >= 0.2 and n.end <= seconds - 0.1] for phrase in phrases]
     return [phrase for phrase in kept if phrase]
@@ -268,7 +270,7 @@ def sung_parts(score: Score, singer: Singer, seconds: float, rng: np.random.Gene
     return [add_words(phrase, singer.language, 0.0 if spoken else melisma, rng) for phrase in phrases]
 
 
-def second_voice(phrase: list[Note], shift: float, late: float) -> list[Note]:
+def second_voice(phrase: Sequence[Note], shift: float, late: float) -> list[Note]:
     """The same phrase for another voice: shifted by semitones and by seconds, a little softer."""
     return [replace(n, start=n.start + late, pitch=n.pitch + shift, loudness=n.loudness - 5) for n in phrase]
 
@@ -277,12 +279,12 @@ def second_voice(phrase: list[Note], shift: float, late: float) -> list[Note]:
 class Take:
     """One phrase by one singer; `lengths` are the seconds of each note's consonant."""
 
-    notes: list[Note]
-    lengths: list[float]
+    notes: Sequence[Note]
+    lengths: Sequence[float]
     singer: Singer
 
 
-def plan_takes(phrases: list[list[Note]], score: Score, singer: Singer, rng: np.random.Generator) -> list[Take]:
+def plan_takes(phrases: Sequence[Sequence[Note]], score: Score, singer: Singer, rng: np.random.Generator) -> list[Take]:
     """Say who sings what: the singer every phrase, sometimes doubled or harmonised by a second voice."""
     backing = draw_singer(rng, score.world.voices, roughness=score.template.roughness)
     shift = float(rng.choice([0.0, 0.0, 3.0, 4.0, 7.0, 12.0, -12.0]))
@@ -297,7 +299,7 @@ def plan_takes(phrases: list[list[Note]], score: Score, singer: Singer, rng: np.
     return takes
 
 
-def perform_voice(takes: list[Take], seconds: float, rng: np.random.Generator) -> np.ndarray:
+def perform_voice(takes: Sequence[Take], seconds: float, rng: np.random.Generator) -> np.ndarray:
     """Sing all takes: the dry voice, (samples,)."""
     track = np.zeros(round(seconds * SAMPLE_RATE))
     for take in takes:
@@ -307,7 +309,7 @@ def perform_voice(takes: list[Take], seconds: float, rng: np.random.Generator) -
     return track
 
 
-def join_spans(spans: list[tuple[float, float]], seconds: float) -> tuple[tuple[float, float], ...]:
+def join_spans(spans: Sequence[tuple[float, float]], seconds: float) -> tuple[tuple[float, float], ...]:
     """Merge overlapping spans and those less than `JOINED_GAP` apart, within 0 and `seconds`."""
     joined: list[list[float]] = []
     for start, end in sorted(spans):
@@ -319,7 +321,7 @@ def join_spans(spans: list[tuple[float, float]], seconds: float) -> tuple[tuple[
 
 
 def perform_leads(
-    score: Score, singer: Singer, sung: list[list[Note]], seconds: float, rng: np.random.Generator
+    score: Score, singer: Singer, sung: Sequence[Sequence[Note]], seconds: float, rng: np.random.Generator
 ) -> np.ndarray:
     """Two lead instruments: in parts without voice, and sometimes beside it or along with it: (samples,)."""
     track = np.zeros(round(seconds * SAMPLE_RATE))
@@ -393,7 +395,7 @@ def section_dynamics(score: Score, n_samples: int, span: float) -> np.ndarray:
     return 10 ** (np.interp(np.arange(n_samples) / SAMPLE_RATE, times, levels) / 20)
 
 
-def filter_freely(tracks: list[np.ndarray], response) -> list[np.ndarray]:
+def filter_freely(tracks: Sequence[np.ndarray], response: Response) -> list[np.ndarray]:
     """Filter tracks by a magnitude `response(frequencies in Hz)`, without delay."""
     n_samples = len(tracks[0])
     size = fft.next_fast_len(n_samples + 4096, real=True)
@@ -401,8 +403,8 @@ def filter_freely(tracks: list[np.ndarray], response) -> list[np.ndarray]:
     return [fft.irfft(fft.rfft(track, size) * gain, size)[:n_samples] for track in tracks]
 
 
-def draw_equaliser(rng: np.random.Generator, strength: float, *, presence: float = 0.0, tilt: float = 0.0):
-    """A smooth random response: (frequencies in Hz) -> gains.
+def draw_equaliser(rng: np.random.Generator, strength: float, *, presence: float = 0.0, tilt: float = 0.0) -> Response:
+    """A smooth random response.
 
     Args:
         rng: source of randomness.
@@ -474,7 +476,7 @@ def round_off(sound: np.ndarray) -> np.ndarray:
 
 
 def mix_song(
-    voice, band, sung: np.ndarray, genre: Genre, rng: np.random.Generator, how: Mix
+    voice: np.ndarray, band: np.ndarray, sung: np.ndarray, genre: Genre, rng: np.random.Generator, how: Mix
 ) -> tuple[np.ndarray, np.ndarray]:
     """Balance voice and band in the sung parts, add rooms, a noise floor, and master.
 

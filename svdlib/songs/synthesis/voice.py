@@ -12,8 +12,10 @@ Times are in seconds, pitches in MIDI note numbers (semitones, 69 = 440 Hz), for
 controls are sampled every `CONTROL_HOP` samples.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import overload
 
 import numpy as np
 from scipy import ndimage, optimize, signal
@@ -341,13 +343,21 @@ def to_samples(control: np.ndarray, n_samples: int) -> np.ndarray:
     return np.interp(np.arange(n_samples) / CONTROL_HOP, np.arange(len(control)), control)
 
 
+@overload
+def hertz(pitch: float) -> float: ...
+
+
+@overload
+def hertz(pitch: np.ndarray) -> np.ndarray: ...
+
+
 def hertz(pitch: np.ndarray | float) -> np.ndarray | float:
     """MIDI note number to Hz."""
     return 440.0 * 2.0 ** ((np.asarray(pitch) - 69.0) / 12.0)
 
 
 def pitch_contour(
-    notes: list[Note], origin: float, n_controls: int, how: Gestures, rng: np.random.Generator
+    notes: Sequence[Note], origin: float, n_controls: int, how: Gestures, rng: np.random.Generator
 ) -> np.ndarray:
     """The pitch of a phrase: steps joined by glides, with scoops, falls, vibrato and drift.
 
@@ -395,7 +405,7 @@ class Articulation:
     noise: dict[str, np.ndarray]
 
 
-def consonant_times(notes: list[Note], rng: np.random.Generator) -> list[float]:
+def consonant_times(notes: Sequence[Note], rng: np.random.Generator) -> list[float]:
     """Seconds that each note's consonant takes before the beat; at most 45 % of the note before it."""
     lengths, previous = [], None
     for note in notes:
@@ -408,7 +418,7 @@ def consonant_times(notes: list[Note], rng: np.random.Generator) -> list[float]:
     return lengths
 
 
-def phrase_span(notes: list[Note], lengths: list[float]) -> tuple[float, float]:
+def phrase_span(notes: Sequence[Note], lengths: Sequence[float]) -> tuple[float, float]:
     """First and last second of a sung phrase, consonants included."""
     return notes[0].start - lengths[0], notes[-1].end
 
@@ -423,7 +433,12 @@ def tract_targets(singer: Singer, vowel: tuple[float, float, float]) -> np.ndarr
 
 
 def articulate(
-    notes: list[Note], lengths: list[float], singer: Singer, origin: float, n_controls: int, rng: np.random.Generator
+    notes: Sequence[Note],
+    lengths: Sequence[float],
+    singer: Singer,
+    origin: float,
+    n_controls: int,
+    rng: np.random.Generator,
 ) -> Articulation:
     """Turn syllables into control tracks; neighbouring sounds blend because the tracks are smoothed at the end."""
     silence = np.zeros(n_controls)
@@ -557,7 +572,7 @@ def even_out(voice: np.ndarray, amount: float) -> np.ndarray:
     return voice * np.interp(np.arange(len(voice)) / block - 0.5, np.arange(len(gains)), gains)
 
 
-def sing(notes: list[Note], lengths: list[float], singer: Singer, rng: np.random.Generator) -> np.ndarray:
+def sing(notes: Sequence[Note], lengths: Sequence[float], singer: Singer, rng: np.random.Generator) -> np.ndarray:
     """Sing one phrase.
 
     Args:
