@@ -16,8 +16,9 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ STEMS = ("voices", "bands")
 DEVICE_FILE = "device.txt"
 
 
-def prepare(corpus: str, path: Path) -> None:
+def prepare(corpus: str, path: str | PathLike[str]) -> None:
     """Write the spectrograms of a corpus's training and validation songs into one small file.
 
     Args:
@@ -85,7 +86,7 @@ def prepare(corpus: str, path: Path) -> None:
     from svdlib.songs.loading import load_songs
 
     opened = open_corpus(corpus)
-    content: dict[str, np.ndarray] = {"corpus": _text({"name": corpus, "songs": len(opened.tracks)})}
+    content: dict[str, Any] = {"corpus": _text({"name": corpus, "songs": len(opened.tracks)})}
     for split in SPLITS:
         songs = load_songs(opened.split(split), stems=split == "train")
         steps = np.round(np.concatenate(songs.log_mels) * STEPS_PER_NEPER).astype(np.int16).view(np.uint16)
@@ -100,7 +101,7 @@ def prepare(corpus: str, path: Path) -> None:
     write_atomically(Path(path), lambda file: np.savez_compressed(file, **content))
 
 
-def unpack(path: Path, corpus: str | None = None) -> tuple[dict[str, Songs], dict]:
+def unpack(path: str | PathLike[str], corpus: str | None = None) -> tuple[dict[str, Songs], dict[str, Any]]:
     """Read what `prepare` wrote: the songs of each split, and what corpus they are from.
 
     Args:
@@ -121,7 +122,7 @@ def unpack(path: Path, corpus: str | None = None) -> tuple[dict[str, Songs], dic
     return songs, source
 
 
-def _songs(arrays: dict[str, np.ndarray], split: str) -> Songs:
+def _songs(arrays: Mapping[str, np.ndarray], split: str) -> Songs:
     steps = (arrays[f"{split}/high"].astype(np.uint16) << 8 | arrays[f"{split}/low"]).view(np.int16)
     log_mels = steps.astype(np.float32) / STEPS_PER_NEPER
     labels = np.unpackbits(arrays[f"{split}/labels"], count=len(log_mels)).astype(bool)
@@ -200,8 +201,9 @@ def train(
         if left <= 0:
             return False
         where = options.with_settings(folder=_run_folder(folder, (variant, objective)), minutes=left)
-        named = {"variant": variant, "objective": objective, "plan": PROFILES[profile]}
-        fitted_inverters = fit_inverters(network, train_bank, valid_bank, **named, options=where)
+        fitted_inverters = fit_inverters(
+            network, train_bank, valid_bank, variant=variant, objective=objective, plan=PROFILES[profile], options=where
+        )
         if not fitted_inverters.finished:
             return False
         scores = evaluate_inverters(network, fitted_inverters.inverters, valid_bank, EvaluationPlan(sets=10))
@@ -245,9 +247,10 @@ def collect(
     songs, source = unpack(data, corpus)
     identity = _identity(songs, profile, seed)
     detector = _kept_detector(folder, identity)
-    found = {run: _kept_inverters(folder, run, identity) for run in runs} if detector else {}
-    missing = [" ".join(run) for run in runs if found.get(run) is None]
-    if missing:
+    kept = {run: _kept_inverters(folder, run, identity) for run in runs} if detector else {}
+    found = {run: brought for run, brought in kept.items() if brought is not None}
+    missing = [" ".join(run) for run in runs if run not in found]
+    if detector is None or missing:
         raise TrainingError(f"{folder} is not finished: {', '.join(missing)}. Call `train` again until it says so.")
     device = (folder / DEVICE_FILE).read_text().strip()
     origin = make_provenance(source["name"], source["songs"], seed, profile, device)
@@ -271,7 +274,7 @@ def collect(
 # --- what finished runs leave --------------------------------------------------------------------------------------
 
 
-def _identity(songs: dict[str, Songs], profile: str, seed: int) -> dict[str, Any]:
+def _identity(songs: Mapping[str, Songs], profile: str, seed: int) -> dict[str, Any]:
     values = [torch.from_numpy(np.concatenate(songs[split].log_mels)) for split in SPLITS]
     plans = {"detector": asdict(DETECTOR_PROFILES[profile]), "inverters": asdict(PROFILES[profile])}
     return {"data": [digest(each) for each in values], "plans": plans, "seed": seed}
@@ -281,23 +284,23 @@ def _run_folder(folder: Path, run: tuple[str, str]) -> Path:
     return folder / f"inverters-{'-'.join(run)}"
 
 
-def _kept_file(folder: Path, identity: dict[str, Any]) -> RunState:
+def _kept_file(folder: Path, identity: Mapping[str, Any]) -> RunState:
     return RunState(folder / KEPT_FILE, identity)
 
 
-def _keep(folder: Path, identity: dict[str, Any], arrays: dict[str, Tensor], meta: dict[str, Any]) -> None:
+def _keep(folder: Path, identity: Mapping[str, Any], arrays: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
     """Write what a run has brought, and give up its state, which is four times as large."""
     _kept_file(folder, identity).save(dict(arrays), meta)
     (folder / STATE_FILE).unlink(missing_ok=True)
 
 
-def _keep_detector(folder: Path, fitted: FittedDetector, identity: dict[str, Any]) -> None:
+def _keep_detector(folder: Path, fitted: FittedDetector, identity: Mapping[str, Any]) -> None:
     meta = {name: getattr(fitted, name) for name in ("history", "finished", "keeps_best")}
     meta |= {"threshold": fitted.detector.threshold}
     _keep(folder / "detector", identity, fitted.detector.state_dict(), meta)
 
 
-def _kept_detector(folder: Path, identity: dict[str, Any]) -> FittedDetector | None:
+def _kept_detector(folder: Path, identity: Mapping[str, Any]) -> FittedDetector | None:
     if not (folder / "detector" / KEPT_FILE).is_file():
         return None
     arrays, meta = _kept_file(folder / "detector", identity).load()
@@ -311,17 +314,21 @@ def _keep_inverters(
     folder: Path,
     run: tuple[str, str],
     fitted: FittedInverters,
-    scores: dict[str, LayerScore],
-    identity: dict[str, Any],
+    scores: Mapping[str, LayerScore],
+    identity: Mapping[str, Any],
 ) -> None:
     arrays = nn.ModuleDict(fitted.inverters).state_dict()
-    meta = {"history": [asdict(epoch) for epoch in fitted.history], "keep": fitted.keep, "precision": fitted.precision}
-    meta |= {"nre": {layer: asdict(score) for layer, score in scores.items()}}
+    meta = {
+        "history": [asdict(epoch) for epoch in fitted.history],
+        "keep": fitted.keep,
+        "precision": fitted.precision,
+        "nre": {layer: asdict(score) for layer, score in scores.items()},
+    }
     _keep(_run_folder(folder, run), identity, arrays, meta)
 
 
 def _kept_inverters(
-    folder: Path, run: tuple[str, str], identity: dict[str, Any]
+    folder: Path, run: tuple[str, str], identity: Mapping[str, Any]
 ) -> tuple[FittedInverters, dict[str, LayerScore]] | None:
     place, (variant, objective) = _run_folder(folder, run), run
     if not (place / KEPT_FILE).is_file():

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from svdlib.audio.mel_axis import DECIBELS_PER_NEPER, FRAME_RATE, N_BANDS, band_of_frequency
@@ -85,7 +86,7 @@ def plot_detector_curve(
     return figure
 
 
-def _draw_spectrogram(axes: Axes, level: np.ndarray, start: float, limits: tuple[float, float]):
+def _draw_spectrogram(axes: Axes, level: np.ndarray, start: float, limits: tuple[float, float]) -> AxesImage:
     extent = (start, start + len(level) / FRAME_RATE, -0.5, N_BANDS - 0.5)
     axes.set_yticks([band_of_frequency(hz) for hz in LABELLED_HZ], [f"{hz}" for hz in LABELLED_HZ])
     axes.set_ylim(extent[2:])

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -65,7 +66,7 @@ class Picture(Panel):
         return self.drawing.png(PALETTE_COLOURS) if self.drawing else super().image
 
 
-def draw_contour(axes: Axes, hertz: np.ndarray, rate: float, **line) -> None:
+def draw_contour(axes: Axes, hertz: np.ndarray, rate: float, **line: Any) -> None:
     """Draw a pitch or a formant over a spectrogram.
 
     Args:

@@ -17,7 +17,8 @@ import argparse
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def load_results(name: str) -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def write_results(path: Path, results: dict[str, Any]) -> None:
+def write_results(path: str | PathLike[str], results: Mapping[str, Any]) -> None:
     """Write the results of a study as JSON, lists of numbers on a line each.
 
     Args:
@@ -132,7 +133,7 @@ def read_record(path: Path, keys: Sequence[str], remedy: str) -> dict[str, Any]:
         raise TrainingError(f"{path} is damaged ({error}). {remedy}") from error
 
 
-def read_finished(path: Path, identity: dict[str, Any], *, resume: bool) -> dict[str, Any] | None:
+def read_finished(path: Path, identity: Mapping[str, Any], *, resume: bool) -> dict[str, Any] | None:
     """The result of a part of a study that an earlier run has finished; None if there is none.
 
     Args:

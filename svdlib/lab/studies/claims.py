@@ -13,7 +13,7 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -338,7 +338,7 @@ def to_json(entries: Sequence[Entry]) -> dict[str, Any]:
     return as_json({"study": "claims", "claims": claims})
 
 
-def describe(result: dict[str, Any]) -> str:
+def describe(result: Mapping[str, Any]) -> str:
     """The ledger as text for people."""
     lines = []
     for claim in result["claims"].values():

@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def study(
     corpus: str = "synthetic",
     *,
     real: str,
-    folder: Path,
+    folder: str | PathLike[str],
     plan: DetectorPlan = BASE_PLAN,
     configurations: Sequence[Configuration] = CONFIGURATIONS,
     device: str = "auto",
@@ -179,7 +180,7 @@ def score(curves: Mapping[str, Sequence[np.ndarray]], material: Material) -> dic
     return {"threshold": threshold, "synthetic": synthetic, "real": real}
 
 
-def table(result: dict[str, Any]) -> list[dict[str, Any]]:
+def table(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One row per detector, and one per average: "name", "songs", "threshold" and the scores.
 
     Rows of a configuration with several seeds are named after the seed, or "average of N".
@@ -199,7 +200,7 @@ def table(result: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def describe(result: dict[str, Any]) -> str:
+def describe(result: Mapping[str, Any]) -> str:
     """The results as a table for people."""
     heads = ["mean AUC", "AUC", "accuracy"]
     lines = [f"{result['updates']} updates each; on {result['real']['corpus']}, then on synthetic validation songs"]

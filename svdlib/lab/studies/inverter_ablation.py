@@ -11,6 +11,7 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def study(
     corpus: str = "synthetic",
     *,
     real: str,
-    folder: Path,
+    folder: str | PathLike[str],
     plan: TrainingPlan = BASE_PLAN,
     evaluation: EvaluationPlan = EVALUATION,
     configurations: Sequence[Configuration] = CONFIGURATIONS,
@@ -222,7 +223,7 @@ def score(
     return found
 
 
-def describe(result: dict[str, Any]) -> str:
+def describe(result: Mapping[str, Any]) -> str:
     """The results as a table for people: NRE of the kept epoch."""
     lines = [f"NRE after {result['updates']} updates of {result['plan']['batch_size']} excerpts, kept epoch"]
     layers = list(result["configurations"][0]["layers"])

@@ -11,6 +11,7 @@ one.
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,8 @@ DIGITS = 4
 def study(
     corpora: Sequence[str],
     *,
-    weights: Path | None = None,
-    detector: Path | None = None,
+    weights: str | PathLike[str] | None = None,
+    detector: str | PathLike[str] | None = None,
     excerpts: int = 2000,
     seed: int = 0,
     device: str = "auto",
@@ -383,7 +384,7 @@ def _short(values: Iterable[float]) -> list[float]:
     return [round(float(value), DIGITS) for value in values]
 
 
-def describe(result: dict[str, Any]) -> str:
+def describe(result: Mapping[str, Any]) -> str:
     """The results as tables for people."""
     lines = []
     for corpus, found in result["corpora"].items():

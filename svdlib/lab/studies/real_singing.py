@@ -11,8 +11,9 @@ Beside the scores stands the spectral balance: how far the songs' mel bands lie 
 import argparse
 import csv
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,9 @@ BALANCE_AIM = 0.3
 """The synthetic songs are made to lie within so many deviations of real ones, in the mean over the mel bands."""
 
 
-def study(corpus: str, *, detectors: Sequence[Path] = (), split: str = "all", device: str = "auto") -> dict[str, Any]:
+def study(
+    corpus: str, *, detectors: Sequence[str | PathLike[str]] = (), split: str = "all", device: str = "auto"
+) -> dict[str, Any]:
     """Score detectors on the songs of a corpus and say where the numbers come from.
 
     Args:
@@ -201,7 +204,7 @@ def read_credits(corpus: str) -> dict[str, dict[str, str]]:
     return {row["file"]: {name: row[name] for name in CREDITS if row.get(name)} for row in rows}
 
 
-def describe(result: dict[str, Any]) -> str:
+def describe(result: Mapping[str, Any]) -> str:
     """The results as a table for people."""
     heads = ("song", "AUC", "accuracy", "false pos.", "false neg.", "sung", "best at", "accuracy there")
     keys = ("auc", "accuracy", "false_positive_rate", "false_negative_rate", "sung", "best_threshold", "best_accuracy")

@@ -10,6 +10,7 @@ stored of each song: see `svdlib.lab.analysis.intervals`.
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,8 @@ def study(
     corpus: str = "synthetic",
     *,
     others: Sequence[str] = (),
-    weights: Path | None = None,
-    detector: Path | None = None,
+    weights: str | PathLike[str] | None = None,
+    detector: str | PathLike[str] | None = None,
     sets: int = 10,
     per_song: int = 8,
     device: str = "auto",
@@ -184,7 +185,7 @@ def slope(errors: Sequence[float]) -> float:
     return float(np.mean(errors[-third:]) / np.mean(errors[:third]) - 1)
 
 
-def describe(result: dict[str, Any]) -> str:
+def describe(result: Mapping[str, Any]) -> str:
     """The results as tables for people, one per corpus."""
     lines = ["growth: of the squared error from the first to the last third of an excerpt"]
     heads = ("layer", *(f"{name} {what}" for name in FAMILIES for what in ("NRE", "growth")), "change of the NRE")

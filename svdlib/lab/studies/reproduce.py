@@ -11,7 +11,7 @@ page is `report.html`, its numbers are `results.json`.
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ def reproduce(settings: Settings, say: Callable[[str], None] = print) -> dict[st
     return results
 
 
-def results_of(settings: Settings, records: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def results_of(settings: Settings, records: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """All numbers, and where they come from; no path of somebody's disk."""
     origin = make_provenance(
         settings.corpus, len(settings.opened["corpus"].tracks), settings.seed, settings.profile, settings.device

@@ -7,7 +7,7 @@ is counted from frames and parameters.
 
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr
 from dataclasses import dataclass, replace
 from typing import Any
@@ -111,7 +111,7 @@ class Line:
     bytes: float
 
 
-def plan_of(settings: Settings, outlines: dict[str, Outline], speeds: Speeds | None = None) -> list[Line]:
+def plan_of(settings: Settings, outlines: Mapping[str, Outline], speeds: Speeds | None = None) -> list[Line]:
     """Estimate every step.
 
     Args:
@@ -181,7 +181,7 @@ def outline_of(name: str) -> Outline:
 # --- counting ------------------------------------------------------------------------------------------------------
 
 
-def _seconds(settings: Settings, step: str, outlines: dict[str, Outline], speeds: Speeds) -> float:
+def _seconds(settings: Settings, step: str, outlines: Mapping[str, Outline], speeds: Speeds) -> float:
     """The time of a whole step."""
     corpus, second = outlines["corpus"], outlines["second"]
     kind, _, objective = step.partition("-")
@@ -202,7 +202,7 @@ def _seconds(settings: Settings, step: str, outlines: dict[str, Outline], speeds
     return settings.sets * PER_SONG * songs * speeds.excerpt
 
 
-def _bytes(settings: Settings, step: str, outlines: dict[str, Outline]) -> float:
+def _bytes(settings: Settings, step: str, outlines: Mapping[str, Outline]) -> float:
     """What a step keeps on the disk. A state holds current and kept weights, and what the optimiser remembers."""
     corpus, plan = outlines["corpus"], DETECTOR_PROFILES[settings.profile]
     if step == "log-mels":
@@ -239,7 +239,7 @@ def _share_done(settings: Settings, step: str) -> float:
 # --- measuring -----------------------------------------------------------------------------------------------------
 
 
-def measure(settings: Settings, outlines: dict[str, Outline]) -> Speeds:
+def measure(settings: Settings, outlines: Mapping[str, Outline]) -> Speeds:
     """Time one piece of each kind of work on this machine."""
     device = choose_device(settings.device)
     detector = SVDNet().eval().to(device)

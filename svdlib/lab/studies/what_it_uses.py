@@ -427,12 +427,12 @@ def _of_corpus(
     return origin | {"names": measured.pop("songs")} | measured
 
 
-def describe(result: dict[str, Any]) -> str:
+def describe(result: Mapping[str, Any]) -> str:
     """The results as tables for people."""
     return "\n\n".join(_describe_corpus(found) for found in result["corpora"])
 
 
-def _describe_corpus(found: dict[str, Any]) -> str:
+def _describe_corpus(found: Mapping[str, Any]) -> str:
     lines = [f"{found['corpus']}, {found['songs']} songs. Advantage: area kept minus area removed; in brackets its"]
     lines.append("95 % interval over songs; then that of the map at a wrong time, and the difference")
     for answer, group in found["answers"].items():
