@@ -15,6 +15,7 @@ MIN_FREQUENCY = 27.5  # Hz
 MAX_FREQUENCY = 8000.0  # Hz
 SMALLEST_MAGNITUDE = 1e-7  # mel magnitudes below it are raised to it, to keep the logarithm finite
 LOG_SILENCE = log(SMALLEST_MAGNITUDE)  # natural-log units, what digital silence has in every band
+NEPER_PER_DECIBEL = log(10) / 20
 DECIBELS_PER_NEPER = 20 / log(10)  # of log-mels, whose unit is the natural logarithm of a magnitude: 8.7
 EXCERPT_FRAMES = 115  # what the detector looks at
 EXCERPT_SAMPLES = (EXCERPT_FRAMES - 1) * HOP_LENGTH + FRAME_LENGTH

@@ -4,12 +4,11 @@ All three act on raw log-mels, batched, on whatever device the batch is on.
 """
 
 from dataclasses import dataclass
-from math import log
 
 import torch
 from torch import Tensor
 
-NEPER_PER_DECIBEL = log(10) / 20
+from svdlib.audio.mel_axis import NEPER_PER_DECIBEL
 
 
 @dataclass(frozen=True)

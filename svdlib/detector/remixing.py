@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from svdlib.detector.augmentation import NEPER_PER_DECIBEL
+from svdlib.audio.mel_axis import NEPER_PER_DECIBEL
 
 
 def mix(voice: Tensor, band: Tensor, gain: Tensor | float = 0.0) -> Tensor:

@@ -24,10 +24,9 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from svdlib.audio.mel_axis import EXCERPT_FRAMES, band_frequencies
+from svdlib.audio.mel_axis import EXCERPT_FRAMES, NEPER_PER_DECIBEL, band_frequencies
 from svdlib.audio.spectra import compress, mel_magnitudes, scale_axes
 from svdlib.audio.standardizer import Standardizer
-from svdlib.detector.augmentation import NEPER_PER_DECIBEL
 from svdlib.errors import TrainingError
 
 FILTER_HZ = (150.0, 8000.0)
