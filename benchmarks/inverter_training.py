@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks.flops import count_update
 from benchmarks.measuring import Options, Stopwatch, Table, in_turn, matrix_rate, ratios, script, spread
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, N_BANDS
+from svdlib.compute.devices import computes_bfloat16
 from svdlib.audio.standardizer import Standardizer
 from svdlib.detector.excerpts import ExcerptBank
 from svdlib.detector.model import COMPARATOR_LAYER, LAYERS, SVDNet
@@ -145,7 +146,7 @@ def tables(options: Options) -> list[Table]:
     gpu = options.device.startswith("cuda")
     batch, steps = (2, 1) if options.quick else (32, 50) if gpu else (32, 3)
     layers = ("mp6", "fc8") if options.quick else LAYERS
-    precisions = ("float32", "bfloat16") if gpu else ("float32",)
+    precisions = ("float32", "bfloat16") if computes_bfloat16(torch.device(options.device)) else ("float32",)
     sizes = (options.device, batch, steps, layers)
     ways = {"plain": partial(time_plain, *sizes), "layers": partial(time_layers, *sizes)}
     ways |= {f"fit {kind}": partial(time_fit, *sizes, precision=kind) for kind in precisions}

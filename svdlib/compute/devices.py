@@ -13,6 +13,9 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 FIRST_WITH_BFLOAT16 = 8
 """The generation of NVIDIA's GPUs (compute capability) from which on bfloat16 is computed and not imitated."""
 
+PROCESSOR_UNITS = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+"""What PyTorch calls the questions after a processor's units for bfloat16."""
+
 
 def choose_device(name: str = "auto") -> torch.device:
     """Turn a device name into a device that is really there.
@@ -45,7 +48,7 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
 
     Args:
         name: "float32", "bfloat16", or "auto": bfloat16 where the device has units for it, else float32. A GPU has them
-            from the Ampere generation on, an x86 processor if it has AMX.
+            from the Ampere generation on, an x86 processor if it has AMX or the bfloat16 part of AVX-512.
         device: where to compute.
 
     Raises:
@@ -55,12 +58,16 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
         return PRECISIONS[name]
     if name != "auto":
         raise DeviceError(f"There is no precision {name!r}. Known ones: auto, {', '.join(PRECISIONS)}.")
+    return torch.bfloat16 if computes_bfloat16(device) else torch.float32
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether a device has units for bfloat16, and does not imitate it at the cost of time."""
     if device.type == "cuda":
-        half = torch.cuda.get_device_capability(device)[0] >= FIRST_WITH_BFLOAT16
-    else:
-        # Only newer versions of PyTorch can tell.
-        half = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
-    return torch.bfloat16 if half else torch.float32
+        return torch.cuda.get_device_capability(device)[0] >= FIRST_WITH_BFLOAT16
+    # Only newer versions of PyTorch can tell.
+    asked = (getattr(torch.cpu, name, lambda: False) for name in PROCESSOR_UNITS)
+    return any(ask() for ask in asked)
 
 
 def device_name(device: torch.device) -> str:

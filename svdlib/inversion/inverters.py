@@ -212,7 +212,8 @@ class FeatureInverter(nn.Module):
         outputs: OrderedDict[str, Tensor] = OrderedDict()
         x = feature
         if self.spec.leakiness:
-            x = torch.where(x > 0, x, x / self.spec.leakiness)
+            # The inverse of a leaky ReLU is one too, and a single pass over the memory.
+            x = F.leaky_relu(x, 1 / self.spec.leakiness)
         for name, stage in self.stages.items():
             if x.ndim == 2 and not name.startswith("FC"):
                 x = x.view(-1, *self.spec.seed_shape)

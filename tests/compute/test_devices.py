@@ -54,11 +54,14 @@ def test_a_gpu_computes_in_half_width_if_it_has_units_for_it(monkeypatch, genera
     assert choose_precision("auto", torch.device("cuda")) == chosen
 
 
-@pytest.mark.parametrize(("amx", "chosen"), [(True, torch.bfloat16), (False, torch.float32), (None, torch.float32)])
-def test_a_processor_does_if_it_has_amx(monkeypatch, amx, chosen):
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
-    if amx is None:  # an older PyTorch, which cannot tell
-        monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported")
+@pytest.mark.parametrize("amx", [True, False, None])
+@pytest.mark.parametrize("avx512", [True, False, None])
+def test_a_processor_does_if_it_has_amx_or_the_bfloat16_part_of_avx512(monkeypatch, amx, avx512):
+    for name, has in (("_is_amx_tile_supported", amx), ("_is_avx512_bf16_supported", avx512)):
+        monkeypatch.setattr(torch.cpu, name, lambda has=has: has, raising=False)
+        if has is None:  # an older PyTorch, which cannot tell
+            monkeypatch.delattr(torch.cpu, name)
+    chosen = torch.bfloat16 if amx or avx512 else torch.float32
     assert choose_precision("auto", torch.device("cpu")) == chosen
 
 

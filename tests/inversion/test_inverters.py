@@ -5,7 +5,7 @@ import torch
 from lasagne_files import STAGES
 
 from svdlib.compute.devices import in_channels_last
-from svdlib.detector.model import LAYER_SHAPES, LAYERS
+from svdlib.detector.model import LAYER_SHAPES, LAYERS, LEAKINESS
 from svdlib.errors import LayerError
 from svdlib.inversion.inverters import count_parameters, fit_to_excerpt
 from svdlib.paper.inverters import PUBLISHED
@@ -209,3 +209,11 @@ def test_unknown_variant_lists_the_known_ones():
 def test_a_feature_of_the_wrong_shape_is_refused(layer, shape):
     with pytest.raises(LayerError, match=f"inverter of {layer} takes features of shape"):
         build_inverter(layer)(torch.zeros(shape))
+
+
+def test_an_aligned_inverter_begins_by_undoing_the_leaky_relu():
+    inverter, seen = build_inverter("conv5", "aligned").eval(), []
+    next(iter(inverter.stages.values())).register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    before = torch.randn(2, 64, 33, 21)
+    inverter(torch.nn.functional.leaky_relu(before, LEAKINESS))
+    torch.testing.assert_close(seen[0], before, rtol=1e-6, atol=0)
