@@ -19,8 +19,8 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks.flops import count_update
 from benchmarks.measuring import Options, Stopwatch, Table, in_turn, matrix_rate, ratios, script, spread
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, N_BANDS
-from svdlib.compute.devices import computes_bfloat16
 from svdlib.audio.standardizer import Standardizer
+from svdlib.compute.devices import computes_bfloat16
 from svdlib.detector.excerpts import ExcerptBank
 from svdlib.detector.model import COMPARATOR_LAYER, LAYERS, SVDNet
 from svdlib.inversion.inverters import FeatureInverter
