@@ -177,7 +177,8 @@ class FeatureInverter(nn.Module):
                 built = _build_stage(stage, n_in, spec.normalise_output or number < spec.depth)
             self.stages[f"{stage.kind}{number}"] = built
             n_in = stage.units
-            _initialise(built[0])
+        for whole_stage in self.stages.children():
+            _initialise(next(whole_stage.children()))
 
     def forward(self, feature: Tensor) -> Tensor:
         """Invert a batch of features (paper equation 4).

@@ -217,3 +217,18 @@ def test_an_aligned_inverter_begins_by_undoing_the_leaky_relu():
     before = torch.randn(2, 64, 33, 21)
     inverter(torch.nn.functional.leaky_relu(before, LEAKINESS))
     torch.testing.assert_close(seen[0], before, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("layer", "variant", "expected"),
+    [
+        ("mp6", "published", [0.027637, 0.057533, -0.014272, -0.010185, 0.166336]),
+        ("fc8", "aligned", [0.009066, 0.051052, 0.21768, 0.040339, -0.184914, 0.099995, 0.106471, 0.039011]),
+    ],
+)
+def test_a_seed_draws_the_initial_weights_that_it_always_drew(layer, variant, expected):
+    """Numbers in the book and the provenance of weights files rest on seeds: the order of draws must not change."""
+    torch.manual_seed(0)
+    inverter = build_inverter(layer, variant)
+    first = [weight.flatten()[0].item() for weight in inverter.parameters() if weight.ndim > 1]
+    assert first == pytest.approx(expected, abs=2e-6)
