@@ -21,7 +21,8 @@ SECOND  ?=
 DRY_RUN ?=
 QUICK_OR_PUBLISHED = $(if $(filter jamendo%,$(CORPUS)),published,demo)
 REPRODUCE_PROFILE  = $(if $(filter file,$(origin PROFILE)),$(QUICK_OR_PUBLISHED),$(PROFILE))
-REPRODUCE_DEVICE   = $(if $(filter file,$(origin DEVICE)),auto,$(DEVICE))
+# Of what takes long: any device that is there, unless one is named.
+LONG_DEVICE        = $(if $(filter file,$(origin DEVICE)),auto,$(DEVICE))
 
 # Of `make claims`: songs on which nothing was trained, and songs of your own, if there are any.
 REAL         ?=
@@ -36,7 +37,7 @@ BOOK    := $(BIN)/python book/build.py --corpus '$(CORPUS)' --profile '$(PROFILE
 
 .DEFAULT_GOAL := help
 .PHONY: help venv test test-all test-bench test-book claims lint notebooks html book nbval lab worksheets launch bench gpu-data gpu gpu-bench \
-	reproduce clean
+	train-all reproduce clean
 
 help:  ## Show this list
 	@echo "make TARGET [CORPUS=synthetic|folder:PATH] [PROFILE=demo|laptop|full] [DEVICE=cpu|cuda] [SEED=0] [TIMEOUT=900]"
@@ -121,6 +122,12 @@ gpu: $(GPU_DATA)  ## Train on a GPU for 8 minutes, always under the profile full
 	@code=0; $(GPU_PYTHON) -m svdlib.lab.gpu_job train --corpus '$(CORPUS)' --seed '$(SEED)' --data $(GPU_DATA) || code=$$?; \
 	if [ $$code -eq 3 ]; then echo "Not finished yet: run make gpu again."; else exit $$code; fi
 
+train-all: $(GPU_DATA)  ## Train everything on this machine, for hours or days; after Ctrl-C the same command goes on
+	$(BIN)/python -m svdlib.lab.gpu_job train --corpus '$(CORPUS)' --seed '$(SEED)' --data $(GPU_DATA) --device '$(LONG_DEVICE)' \
+		--minutes inf --folder runs/all
+	$(BIN)/python -m svdlib.lab.gpu_job collect --corpus '$(CORPUS)' --seed '$(SEED)' --data $(GPU_DATA) --folder runs/all \
+		--out runs/all/weights
+
 gpu-bench:  ## Measure how fast everything is on a GPU, 8 minutes at once; needs only torch and NumPy
 	@code=0; $(GPU_PYTHON) -m svdlib.lab.gpu_job bench || code=$$?; \
 	if [ $$code -eq 3 ]; then echo "Not finished yet: run make gpu-bench again."; else exit $$code; fi
@@ -135,7 +142,7 @@ claims: $(STAMP)  ## Measure anew what the ledger of claims rests on, and print 
 
 reproduce: $(STAMP)  ## Repeat the whole paper: CORPUS=jamendo [SECOND=rwc] [PROFILE=published] [DRY_RUN=1, only a plan]
 	@$(BIN)/python -m svdlib.lab.studies.reproduce --corpus '$(CORPUS)' $(if $(SECOND),--second '$(SECOND)') \
-		--profile '$(REPRODUCE_PROFILE)' --device '$(REPRODUCE_DEVICE)' --seed '$(SEED)' $(if $(DRY_RUN),--dry-run)
+		--profile '$(REPRODUCE_PROFILE)' --device '$(LONG_DEVICE)' --seed '$(SEED)' $(if $(DRY_RUN),--dry-run)
 
 clean:  ## Delete what was built; the virtual environment stays
 	rm -rf _build build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

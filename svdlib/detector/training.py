@@ -161,7 +161,9 @@ class _Run:
         """Do the rest of the epoch, yielding after each update."""
         self.detector.train()
         description = f"detector, epoch {self.epoch + 1}/{self.plan.epochs}"
-        for step in progress(range(self.step, self.plan.steps_per_epoch), description=description, unit="batch"):
+        beyond = (self.plan.epochs - self.epoch - 1) * self.plan.steps_per_epoch
+        steps = range(self.step, self.plan.steps_per_epoch)
+        for step in progress(steps, description=description, unit="batch", beyond=beyond):
             # Each update has its own seed, so that a run can stop and go on between any two.
             seed = mix_seeds(self.seed, self.epoch, step)
             with own_chance(seed, self.device):

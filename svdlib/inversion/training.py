@@ -181,7 +181,8 @@ class _Run:
         order = torch.randperm(len(self.train), generator=generator).to(self.device)
         batches = order[: self.steps * self.plan.batch_size].view(self.steps, self.plan.batch_size)
         description = f"epoch {self.epoch + 1}/{self.plan.epochs}, {len(self.layers)} inverters"
-        for batch in progress(batches[self.step :], description=description, unit="batch"):
+        beyond = (self.plan.epochs - self.epoch - 1) * self.steps
+        for batch in progress(batches[self.step :], description=description, unit="batch", beyond=beyond):
             self._update(batch)
             self.step += 1
             yield

@@ -1,10 +1,11 @@
-"""Training on a borrowed GPU: a machine with torch and NumPy, no network, and little time at once.
+"""The training of everything that the book needs, on a borrowed GPU or on an ordinary processor.
 
-Three steps, see CONTRIBUTING.md:
+A borrowed GPU has torch and NumPy, no network, and little time at once; an ordinary processor takes days, and is
+interrupted. Three steps, see CONTRIBUTING.md:
 
 1. `prepare`, at home: the spectrograms and labels of a corpus in one file of under 50 MB.
-2. `train`, on the GPU: detector, then all inverters under the full profile, one run for each family and objective
-   that the book needs. It stops in good order before the time limit; the same command goes on from there, as often as
+2. `train`: detector, then all inverters under the full profile, one run for each family and objective that the book
+   needs. It stops in good order before the time limit, or at Ctrl-C; the same command goes on from there, as often as
    needed. A finished run leaves one small file: its networks, its losses and its NRE on the validation songs.
 3. `collect`, at home: weights files with provenance, and a table of all runs.
 
@@ -186,6 +187,7 @@ def train(
     options = RunOptions(seed=seed, device=place, precision="auto", resume=True)
     detector = _kept_detector(folder, identity)
     if detector is None:
+        _announce(0, len(runs), "the detector")
         where = options.with_settings(folder=folder / "detector", minutes=minutes)
         fitted = fit_detector(*songs.values(), plan=DETECTOR_PROFILES[profile], options=where)
         if not fitted.finished:
@@ -194,12 +196,13 @@ def train(
         detector = fitted
     network = detector.detector.to(place)
     train_bank, valid_bank = (_bank(songs[split], detector, place) for split in SPLITS)
-    for variant, objective in runs:
+    for number, (variant, objective) in enumerate(runs, start=1):
         if _kept_inverters(folder, (variant, objective), identity) is not None:
             continue
         left = minutes - (time.monotonic() - begun) / 60
         if left <= 0:
             return False
+        _announce(number, len(runs), f"{variant} inverters, objective {objective}")
         where = options.with_settings(folder=_run_folder(folder, (variant, objective)), minutes=left)
         fitted_inverters = fit_inverters(
             network, train_bank, valid_bank, variant=variant, objective=objective, plan=PROFILES[profile], options=where
@@ -209,6 +212,10 @@ def train(
         scores = evaluate_inverters(network, fitted_inverters.inverters, valid_bank, EvaluationPlan(sets=10))
         _keep_inverters(folder, (variant, objective), fitted_inverters, scores, identity)
     return True
+
+
+def _announce(number: int, runs: int, what: str) -> None:
+    print(f"run {number + 1} of {runs + 1}: {what}", file=sys.stderr)
 
 
 def _bank(songs: Songs, fitted: FittedDetector, device: torch.device) -> ExcerptBank:
@@ -390,6 +397,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return _run(options)
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on", file=sys.stderr)
+        return 130
     except SvdlibError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
