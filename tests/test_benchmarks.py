@@ -48,6 +48,7 @@ COLUMNS = {
         {"layer", "share of FLOPs", "of these in the comparator", "alone, time / floor"},
     ],
     "detector_training": [{"way", "labels/s", "times as fast"}, {"way", "GFLOP/label", "time / its own floor"}],
+    "prediction": [{"way", "times real time", "times as fast", "memory, GB", "largest difference"}],
     "log_mel": [{"front end", "minutes of music/s", "LogMel is faster by", "largest difference"}],
     "scaling": [
         {"layers", "time per update, times that of one", "counted operations, times"},
@@ -108,11 +109,11 @@ def test_the_gpu_job_leaves_tables_and_goes_on_where_time_was_up(tmp_path, capfd
 def test_the_benchmarks_need_only_torch_and_numpy():
     code = BLOCK_ALL_BUT_TORCH_AND_NUMPY.replace('"tiny"', '"benchmarks"') + (
         "import benchmarks.__main__\n"
-        "from benchmarks import detector_training, inverter_training, log_mel, measuring, scaling\n"
+        "from benchmarks import detector_training, inverter_training, log_mel, measuring, prediction, scaling\n"
         "torch.set_num_threads(1)\n"
         "options = measuring.Options(quick=True)\n"
         "tables = [*inverter_training.tables(options), *detector_training.tables(options)]\n"
-        "tables += [*scaling.tables(options), *log_mel.tables(options)]\n"
+        "tables += [*scaling.tables(options), *log_mel.tables(options), *prediction.tables(options)]\n"
         "print(len(tables))\n"
     )
     # Not installed means that no search finds it either.
