@@ -30,15 +30,6 @@ def one_process():
     os.environ["SVDLIB_PROCESSES"] = "1"
 
 
-@pytest.fixture(scope="module")
-def one_thread():
-    """For tiny trainings: batches of two are too small to share between threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="session")
 def melody():
     """Four seconds of harmonic notes over soft noise, float32 (88200,), 22050 Hz: no mel band is empty."""

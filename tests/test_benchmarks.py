@@ -38,7 +38,6 @@ from svdlib.zoo.fitting import fit_inverters
 
 QUICK = Options(quick=True)
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 # Columns that must be there, by script and number of its table.
 COLUMNS = {

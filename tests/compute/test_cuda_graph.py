@@ -18,8 +18,6 @@ from svdlib.errors import TrainingError
 from svdlib.inversion.plans import TrainingPlan
 from svdlib.zoo.fitting import fit_inverters
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 PLAN = TrainingPlan(epochs=2, batch_size=2, steps_per_epoch=4, validation_excerpts=4, schedule="cosine")
 CPU = torch.device("cpu")
 

@@ -25,8 +25,6 @@ from svdlib.paper.released import average_as_released
 from svdlib.zoo.checkpoints import load_inverter
 from svdlib.zoo.families import build_inverter
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 LOSS_TOLERANCE = 1e-4
 """Relative. Sums run in another order, and on a CPU batch normalisation in the fast memory layout is only exact to
 about 1e-5; Adam then turns the last digits of a gradient near zero into a whole step."""

@@ -17,8 +17,6 @@ from svdlib.detector.training import DetectorPlan, fit_detector
 from svdlib.errors import CorpusError, OutputError, TrainingError
 from svdlib.songs.loading import Songs
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 PLAN = DetectorPlan(epochs=3, steps_per_epoch=2, batch_size=2)
 
 

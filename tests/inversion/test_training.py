@@ -20,8 +20,6 @@ from svdlib.zoo.fitting import fit_inverters
 from svdlib.zoo.objectives import OBJECTIVES
 from svdlib.zoo.profiles import PROFILES
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 PLAN = TrainingPlan(epochs=2, batch_size=2, steps_per_epoch=3, validation_excerpts=4)
 LAYERS = ("fc8", "mp3")
 

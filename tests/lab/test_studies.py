@@ -280,7 +280,7 @@ def test_mistakes_on_the_command_line_are_one_sentence(capsys, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def ablation(tmp_path_factory, one_thread):
+def ablation(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ablation")
     table = (
         Configuration("base", seeds=(0, 1)),

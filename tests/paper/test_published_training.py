@@ -20,8 +20,6 @@ from svdlib.songs.corpora import open_corpus
 from svdlib.songs.loading import Songs, load_songs, with_spectra
 from svdlib.zoo.profiles import DETECTOR_PROFILES
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 PLAN = PublishedPlan(
     epochs=3, steps_per_epoch=2, batch_size=3, learning_rate=1e-3, decay_every=2, augmentation=ALL_SEVEN
 )

@@ -19,8 +19,6 @@ from svdlib.paper.released import LasagneAdam, average_as_released, stalled_when
 from svdlib.zoo.families import build_inverter
 from svdlib.zoo.fitting import fit_inverters
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 LEARNT = {"W": "weight", "b": "bias", "beta": "bias", "gamma": "weight"}
 AVERAGED = {"mean": "running_mean", "inv_std": "running_var"}
 
