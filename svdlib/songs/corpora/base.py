@@ -1,5 +1,6 @@
 """What every corpus is made of: tracks with labelled segments in three splits."""
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -63,6 +64,11 @@ class Corpus:
         if not tracks:
             raise CorpusError(f"corpus {self.name!r}: the split {name!r} has no song; add one to it")
         return tracks
+
+
+def normal(name: str) -> str:
+    """A name with accents in the composed form of Unicode: systems and archives spell the same name in two ways."""
+    return unicodedata.normalize("NFC", name)
 
 
 def frame_labels(segments: Sequence[Segment], n_frames: int) -> np.ndarray:

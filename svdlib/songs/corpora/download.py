@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from svdlib.compute.storage import write_atomically
+from svdlib.compute.storage import read_plain_text, write_atomically
 from svdlib.errors import DownloadError, OutputError
 from svdlib.songs.corpora.sources import Source, data_folder
 
@@ -234,7 +234,7 @@ def pin(files: Mapping[str, Path]) -> None:
 def _read_pins() -> dict[str, dict[str, Any]]:
     path = data_folder() / PINS_FILE
     try:
-        pins = json.loads(path.read_text(encoding="utf-8"))
+        pins = json.loads(read_plain_text(path))
         whole = all(isinstance(entry["sha256"], str) for entry in pins.values())
     except FileNotFoundError:
         return {}
@@ -280,7 +280,7 @@ def _begun(part: Path, url: str, expected: str | None) -> tuple[int, dict[str, A
 def _read_note(part: Path, url: str) -> dict[str, Any]:
     """What was noted of the answer that a part is from; empty where that was another file's, or nothing."""
     try:
-        note = json.loads(_note_of(part).read_text(encoding="utf-8"))
+        note = json.loads(read_plain_text(_note_of(part)))
     except (OSError, ValueError, RecursionError):
         return {}
     return note if isinstance(note, dict) and note.get("url") == url else {}

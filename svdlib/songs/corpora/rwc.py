@@ -60,7 +60,7 @@ def read_voca_inst(path: Path, seconds: float) -> tuple[Segment, ...]:
             raise LabelError(f"{place}: {quoted(line.strip())} comes after the end 'e'; remove one of the two")
         changes.append(_change(line, place))
         if len(changes) > 1 and changes[-1][0] <= changes[-2][0]:
-            raise LabelError(f"{place}: {changes[-1][0]:g} s is not after {changes[-2][0]:g} s above; sort the lines")
+            raise LabelError(f"{place}: {changes[-1][0]} s is not after {changes[-2][0]} s above; sort the lines")
     if not changes:
         raise LabelError(f"{path}: no label in it; {REMEDY}")
     return _joined(changes, seconds)
