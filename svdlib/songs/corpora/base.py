@@ -71,6 +71,12 @@ def normal(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def exactly(seconds: float) -> str:
+    """A time for a message, never rounded: two that differ are told apart."""
+    short = f"{seconds:g}"
+    return short if float(short) == seconds else repr(float(seconds))
+
+
 def frame_labels(segments: Sequence[Segment], n_frames: int) -> np.ndarray:
     """Say for every spectrogram frame whether it is sung, as in Schlüter & Grill's code.
 

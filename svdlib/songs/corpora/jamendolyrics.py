@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from svdlib.compute.storage import read_plain_text
 from svdlib.errors import ArchiveError, DownloadError, LabelError, quoted
-from svdlib.songs.corpora.base import Segment
+from svdlib.songs.corpora.base import Segment, exactly
 from svdlib.songs.corpora.folder import AUDIO_SUFFIXES
 from svdlib.songs.corpora.jamendo import by_name, visible_files
 from svdlib.songs.corpora.labels import read_text
@@ -60,7 +60,9 @@ def read_words(path: Path, seconds: float) -> tuple[Segment, ...]:
             place = f"{path}, line {reader.line_num}"
             start, end = _seconds(row[START], place), _seconds(row[END], place)
             if end < start:
-                raise LabelError(f"{place}: a word ends at {end} s, before its start at {start} s; correct it")
+                raise LabelError(
+                    f"{place}: a word ends at {exactly(end)} s, before its start at {exactly(start)} s; correct it"
+                )
             words.append((start, end))
     except csv.Error as error:
         raise LabelError(f"{path}, line {reader.line_num}: not a table ({error}); save it as CSV again") from error

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from svdlib.compute.storage import read_plain_text
 from svdlib.errors import LabelError, quoted
-from svdlib.songs.corpora.base import Segment
+from svdlib.songs.corpora.base import Segment, exactly
 
 WORDS = {"sing": True, "nosing": False}
 END_TOLERANCE = 0.5  # seconds: encoders pad songs, and labels are often made on another copy
@@ -40,7 +40,7 @@ def read_lab(path: str | os.PathLike[str], *, duration: float | None = None) -> 
         _check_order(segment, segments[-1] if segments else None, place)
         if duration is not None and segment.end > duration + END_TOLERANCE:
             raise LabelError(
-                f"{place}: {segment.end} s is beyond the end of the song ({duration:.2f} s); "
+                f"{place}: {exactly(segment.end)} s is beyond the end of the song ({duration:.2f} s); "
                 "do the labels belong to this song?"
             )
         segments.append(segment)
@@ -89,14 +89,14 @@ def _seconds(field: str, place: str) -> float:
 def _check_order(segment: Segment, before: Segment | None, place: str) -> None:
     if segment.end <= segment.start:
         raise LabelError(
-            f"{place}: ends at {segment.end} s, not after its start, {segment.start} s; correct the times, or remove "
-            "the line"
+            f"{place}: ends at {exactly(segment.end)} s, not after its start, {exactly(segment.start)} s; correct the "
+            "times, or remove the line"
         )
     if before is None or segment.start >= before.end:
         return
     if segment.start < before.start:
-        raise LabelError(f"{place}: starts at {segment.start} s, before the line above; sort the lines")
+        raise LabelError(f"{place}: starts at {exactly(segment.start)} s, before the line above; sort the lines")
     raise LabelError(
-        f"{place}: starts at {segment.start} s, but the line above ends at {before.end} s; "
+        f"{place}: starts at {exactly(segment.start)} s, but the line above ends at {exactly(before.end)} s; "
         "make the segments not overlap"
     )
