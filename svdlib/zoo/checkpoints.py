@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from svdlib.compute.storage import open_plain, write_atomically
 from svdlib.detector.model import LAYERS, SVDNet, check_layer
 from svdlib.errors import WeightsError, quoted
-from svdlib.inversion.inverters import NORM_EPSILON, FeatureInverter
+from svdlib.inversion.inverters import NORM_EPSILON, FeatureInverter, check_belongs
 from svdlib.zoo.families import build_inverter
 
 FORMAT = "svdlib-weights-1"
@@ -154,20 +154,6 @@ def open_inverters(
         check_belongs(layer, inverter, detector)
         inverters[layer] = inverter.to(device)
     return inverters
-
-
-def check_belongs(layer: str, inverter: FeatureInverter, detector: SVDNet) -> None:
-    """Make sure that an inverter was trained on the features of this very detector.
-
-    Raises:
-        WeightsError: if it was trained for another one.
-    """
-    trained_for = inverter.provenance.get("detector")
-    if trained_for is not None and trained_for != detector.provenance:
-        raise WeightsError(
-            f"The inverter of {layer} was trained for another detector. Name that one with --detector FILE, "
-            "or the inverters of this one with --weights FOLDER."
-        )
 
 
 def weights_name(layer: str, variant: str) -> str:
