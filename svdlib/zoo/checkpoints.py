@@ -57,6 +57,16 @@ def save_weights(
     write_atomically(Path(path), lambda file: file.write(data))
 
 
+def holds(path: str | PathLike[str], network: SVDNet | FeatureInverter) -> bool:
+    """Whether a file holds the very weights of a network already, as `save_weights` stores them."""
+    try:
+        _, tensors = _read(Path(path))
+    except WeightsError:
+        return False
+    own = {name: _stored(value, exact=False) for name, value in network.state_dict().items()}
+    return own.keys() == tensors.keys() and all(torch.equal(own[name], tensors[name]) for name in own)
+
+
 def load_detector(path: str | PathLike[str]) -> SVDNet:
     """Read a detector; its provenance is the attribute `.provenance`.
 
