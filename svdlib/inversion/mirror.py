@@ -132,7 +132,7 @@ def _leaves(modules: Iterable[nn.Module]) -> Iterable[nn.Module]:
                 f"{type(module).__name__} may run its modules in any order, or side by side. Give them one by one in "
                 "the order in which they are run, or as a nn.Sequential."
             )
-        yield from _leaves(children) if children else (module,)
+        yield from _leaves(children) if children or in_order else (module,)
 
 
 def _check_fed(module: nn.Module, here: tuple[int, ...], flat: bool) -> None:

@@ -142,6 +142,14 @@ def test_the_aligned_inverter_of_any_encoder_reads_what_has_seen(encoder):
         assert torch.equal(read, seen), "and nothing else, where no cell is left out"
 
 
+def test_modules_in_a_row_in_a_row_are_opened():
+    convolution, pooling = nn.Conv2d(1, 2, 3), nn.MaxPool2d(2)
+    inner = nn.ModuleList([nn.Sequential(nn.BatchNorm2d(2), nn.Sequential()), nn.Sequential(nn.ReLU(), pooling)])
+    assert encoder_steps([nn.Sequential(convolution, inner)], (1, 8, 8)) == encoder_steps(
+        [convolution, pooling], (1, 8, 8)
+    )
+
+
 @pytest.mark.parametrize("step", [nn.Conv2d(1, 1, (3, 2), (2, 3), 1), nn.AvgPool2d(3), nn.Conv2d(1, 1, 3, dilation=2)])
 def test_a_mirrored_step_is_the_transpose_of_its_convolution(step):
     """With the encoder's own weights it is the gradient of the encoder, as transposed convolutions are defined."""
