@@ -12,28 +12,31 @@ DEVICE  ?= cpu
 SEED    ?= 0
 TIMEOUT ?= 900
 
+# The value of a variable as one word of the shell, whatever is in it: `make book CORPUS="folder:Anna's songs"`.
+quoted = '$(subst ','\'',$(value $(1)))'
+
 # Workers of the tests: as many as there are cores. Each takes whole files, whose tests share what is costly to prepare.
 WORKERS ?= auto
-PARALLEL = -n '$(WORKERS)' --dist loadfile
+PARALLEL = -n $(call quoted,WORKERS) --dist loadfile
 
 # Of `make reproduce`. Not given: as published for Jamendo, a quick look for other songs; any device that is there.
 SECOND  ?=
 DRY_RUN ?=
 QUICK_OR_PUBLISHED = $(if $(filter jamendo%,$(CORPUS)),published,demo)
-REPRODUCE_PROFILE  = $(if $(filter file,$(origin PROFILE)),$(QUICK_OR_PUBLISHED),$(PROFILE))
+REPRODUCE_PROFILE := $(if $(filter file,$(origin PROFILE)),$(QUICK_OR_PUBLISHED),$(PROFILE))
 # Of what takes long: any device that is there, unless one is named.
-LONG_DEVICE        = $(if $(filter file,$(origin DEVICE)),auto,$(DEVICE))
+LONG_DEVICE       := $(if $(filter file,$(origin DEVICE)),auto,$(DEVICE))
 
 # Of `make claims`: songs on which nothing was trained, and songs of your own, if there are any.
 REAL         ?=
 SECOND_SONGS := synthetic-b:songs=20,seconds=60,seed=101
-OWN_SONGS     = $(if $(REAL),'$(REAL)')
+OWN_SONGS     = $(if $(REAL),$(call quoted,REAL))
 
 GPU_DATA   := runs/gpu/log-mels.npz
 GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,python3)
 
-BOOK    := $(BIN)/python book/build.py --corpus '$(CORPUS)' --profile '$(PROFILE)' --device '$(DEVICE)' --seed '$(SEED)' \
-	--timeout '$(TIMEOUT)'
+BOOK    := $(BIN)/python book/build.py --corpus $(call quoted,CORPUS) --profile $(call quoted,PROFILE) --device $(call quoted,DEVICE) \
+	--seed $(call quoted,SEED) --timeout $(call quoted,TIMEOUT)
 
 .DEFAULT_GOAL := help
 .PHONY: help venv test test-all test-bench test-book claims lint notebooks html book nbval lab worksheets launch bench gpu-data gpu gpu-bench \
@@ -74,7 +77,7 @@ test-all: $(STAMP)  ## Run every test but those of the pages, the slow ones too
 	$(BIN)/python -m pytest $(PARALLEL) -m 'not book'
 
 test-bench: $(STAMP)  ## Run the slow tests of the benchmarks: that they work, not how fast anything is
-	$(BIN)/python -m pytest -n '$(WORKERS)' -m slow tests/test_benchmarks.py
+	$(BIN)/python -m pytest -n $(call quoted,WORKERS) -m slow tests/test_benchmarks.py
 
 test-book: $(STAMP)  ## Try the pages of the built book in a browser; needs Chromium or Chrome
 	$(BIN)/python -m pytest -m book tests/book
@@ -108,24 +111,24 @@ launch: $(STAMP)  ## Write the notebooks for Binder and Colab, if _config.yml ha
 	@$(BIN)/python book/launch.py
 
 bench: $(STAMP)  ## Print how fast everything is, as ratios; the tables go to runs/bench
-	@$(BIN)/python -m benchmarks --device '$(DEVICE)' --out runs/bench
+	@$(BIN)/python -m benchmarks --device $(call quoted,DEVICE) --out runs/bench
 
 # Prepared anew whenever it is asked for: the file does not know by its name which corpus is in it.
 gpu-data: $(STAMP)  ## Prepare the one file that training on a GPU needs
-	$(BIN)/python -m svdlib.lab.gpu_job prepare --corpus '$(CORPUS)' --data $(GPU_DATA)
+	$(BIN)/python -m svdlib.lab.gpu_job prepare --corpus $(call quoted,CORPUS) --data $(GPU_DATA)
 
 # On the GPU's machine the prepared file is there already, and Python with torch and NumPy is all it takes.
 $(GPU_DATA):
 	@$(MAKE) --no-print-directory gpu-data
 
 gpu: $(GPU_DATA)  ## Train on a GPU for 8 minutes, always under the profile full, going on where the last run stopped
-	@code=0; $(GPU_PYTHON) -m svdlib.lab.gpu_job train --corpus '$(CORPUS)' --seed '$(SEED)' --data $(GPU_DATA) || code=$$?; \
+	@code=0; $(GPU_PYTHON) -m svdlib.lab.gpu_job train --corpus $(call quoted,CORPUS) --seed $(call quoted,SEED) --data $(GPU_DATA) || code=$$?; \
 	if [ $$code -eq 3 ]; then echo "Not finished yet: run make gpu again."; else exit $$code; fi
 
 train-all: $(GPU_DATA)  ## Train everything on this machine, for hours or days; after Ctrl-C the same command goes on
-	$(BIN)/python -m svdlib.lab.gpu_job train --corpus '$(CORPUS)' --seed '$(SEED)' --data $(GPU_DATA) --device '$(LONG_DEVICE)' \
+	$(BIN)/python -m svdlib.lab.gpu_job train --corpus $(call quoted,CORPUS) --seed $(call quoted,SEED) --data $(GPU_DATA) --device $(call quoted,LONG_DEVICE) \
 		--minutes inf --folder runs/all
-	$(BIN)/python -m svdlib.lab.gpu_job collect --corpus '$(CORPUS)' --seed '$(SEED)' --data $(GPU_DATA) --folder runs/all \
+	$(BIN)/python -m svdlib.lab.gpu_job collect --corpus $(call quoted,CORPUS) --seed $(call quoted,SEED) --data $(GPU_DATA) --folder runs/all \
 		--out runs/all/weights
 
 gpu-bench:  ## Measure how fast everything is on a GPU, 8 minutes at once; needs only torch and NumPy
@@ -133,16 +136,17 @@ gpu-bench:  ## Measure how fast everything is on a GPU, 8 minutes at once; needs
 	if [ $$code -eq 3 ]; then echo "Not finished yet: run make gpu-bench again."; else exit $$code; fi
 
 claims: $(STAMP)  ## Measure anew what the ledger of claims rests on, and print it [REAL=folder:PATH]
-	$(BIN)/python -m svdlib.lab.studies.reconstruction_error --others '$(SECOND_SONGS)' $(OWN_SONGS) --out runs/claims/reconstruction_error.json
-	$(BIN)/python -m svdlib.lab.studies.kept_structure --corpus synthetic '$(SECOND_SONGS)' $(OWN_SONGS) --out runs/claims/kept_structure.json
+	$(BIN)/python -m svdlib.lab.studies.reconstruction_error --others $(call quoted,SECOND_SONGS) $(OWN_SONGS) --out runs/claims/reconstruction_error.json
+	$(BIN)/python -m svdlib.lab.studies.kept_structure --corpus synthetic $(call quoted,SECOND_SONGS) $(OWN_SONGS) --out runs/claims/kept_structure.json
 	$(BIN)/python -m svdlib.lab.studies.inversion_by_optimisation --corpus synthetic $(OWN_SONGS) --out runs/claims/inversion_by_optimisation.json
 	$(if $(REAL),$(BIN)/python -m svdlib.lab.studies.inverter_ablation --real $(OWN_SONGS) --resume --folder runs/claims/trainings \
 		--out runs/claims/inverter_ablation.json,@echo "Without REAL=folder:PATH the trainings are left out.")
 	$(BIN)/python -m svdlib.lab.studies.claims --results runs/claims
 
 reproduce: $(STAMP)  ## Repeat the whole paper: CORPUS=jamendo [SECOND=rwc] [PROFILE=published] [DRY_RUN=1, only a plan]
-	@$(BIN)/python -m svdlib.lab.studies.reproduce --corpus '$(CORPUS)' $(if $(SECOND),--second '$(SECOND)') \
-		--profile '$(REPRODUCE_PROFILE)' --device '$(LONG_DEVICE)' --seed '$(SEED)' $(if $(DRY_RUN),--dry-run)
+	@$(BIN)/python -m svdlib.lab.studies.reproduce --corpus $(call quoted,CORPUS) $(if $(SECOND),--second $(call quoted,SECOND)) \
+		--profile $(call quoted,REPRODUCE_PROFILE) --device $(call quoted,LONG_DEVICE) --seed $(call quoted,SEED) \
+		$(if $(DRY_RUN),--dry-run)
 
 clean:  ## Delete what was built; the virtual environment stays
 	rm -rf _build build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

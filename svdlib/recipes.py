@@ -35,7 +35,7 @@ from svdlib.paper.scores import published_auc
 from svdlib.songs.corpora import FOLDER_KINDS, open_corpus
 from svdlib.songs.corpora.base import Corpus, Track, frame_labels
 from svdlib.songs.loading import Songs, load_songs, with_spectra
-from svdlib.zoo.checkpoints import DETECTOR_FILE, open_detector, open_inverters, save_weights, weights_name
+from svdlib.zoo.checkpoints import DETECTOR_FILE, holds, open_detector, open_inverters, save_weights, weights_name
 from svdlib.zoo.fitting import fit_inverters
 from svdlib.zoo.objectives import find_objective
 from svdlib.zoo.profiles import DETECTOR_PROFILES, PROFILES, find_profile
@@ -67,6 +67,7 @@ def train_detector(
         The weights file, or None if the time ran out first.
     """
     plan, folder = find_profile(DETECTOR_PROFILES, profile), _folder_of(options)
+    options = replace(options, corpus=public_name(corpus))
     with team(str(options.device)) as device:
         with leader_first():
             opened = open_corpus(corpus)
@@ -78,7 +79,7 @@ def train_detector(
         if not fitted.finished:
             return None
         origin = make_provenance(corpus, len(opened.tracks), options.seed, profile, device_name(device))
-        return save_detector(folder, fitted, plan, origin)
+        return save_detector(folder, fitted, plan, origin, resumed=options.resume)
 
 
 def train_inverters(
@@ -108,6 +109,7 @@ def train_inverters(
         A weights file per layer; none if the time ran out first.
     """
     plan, folder, network = find_profile(PROFILES, profile), _folder_of(options), open_detector(detector)
+    options = replace(options, corpus=public_name(corpus))
     with team(str(options.device)) as device:
         with leader_first():
             opened = open_corpus(corpus)
@@ -123,7 +125,7 @@ def train_inverters(
             "precision": fitted.precision,
             "training_excerpts": len(banks[0]),
         }
-        return save_inverters(folder, fitted, plan, origin, network.provenance)
+        return save_inverters(folder, fitted, plan, origin, network.provenance, resumed=options.resume)
 
 
 def _folder_of(options: RunOptions) -> Path:
@@ -132,11 +134,22 @@ def _folder_of(options: RunOptions) -> Path:
     return Path(options.folder)
 
 
-def save_detector(folder: str | PathLike[str], fitted: FittedDetector, plan: Plan, origin: Mapping[str, Any]) -> Path:
-    """Write a fitted detector with its whole provenance and return the file; of several processes the leader writes."""
+def save_detector(
+    folder: str | PathLike[str],
+    fitted: FittedDetector,
+    plan: Plan,
+    origin: Mapping[str, Any],
+    *,
+    resumed: bool = False,
+) -> Path:
+    """Write a fitted detector with its whole provenance and return the file; of several processes the leader writes.
+
+    If the run was resumed and the file holds these weights already, the run had been finished before, and the file,
+    with the date and the versions of then, stays as it is.
+    """
     path = Path(folder) / DETECTOR_FILE
     result = {"plan": asdict(plan), "threshold": fitted.detector.threshold} | fitted.best_epoch
-    if leads():
+    if leads() and not (resumed and holds(path, fitted.detector)):
         save_weights(path, fitted.detector, dict(origin) | result)
     return path
 
@@ -147,14 +160,18 @@ def save_inverters(
     plan: TrainingPlan,
     origin: Mapping[str, Any],
     detector: Mapping[str, Any],
+    *,
+    resumed: bool = False,
 ) -> dict[str, Path]:
     """Write fitted inverters with their whole provenance, that of their detector included; a file per layer.
 
-    Of several processes the leader writes.
+    Of several processes the leader writes. What a resumed run finds finished stays as it is, see `save_detector`.
     """
     names = {layer: weights_name(layer, inverter.variant) for layer, inverter in fitted.inverters.items()}
     paths = {layer: Path(folder) / name for layer, name in names.items()}
     for layer, inverter in fitted.inverters.items() if leads() else ():
+        if resumed and holds(paths[layer], inverter):
+            continue
         provenance = dict(origin) | {"plan": asdict(plan), "detector": detector} | fitted.record(layer)
         save_weights(paths[layer], inverter, provenance)
     return paths
@@ -335,13 +352,9 @@ def check_standardisation(name: str) -> str:
 
 
 def make_provenance(corpus: str, songs: int, seed: int, profile: str, device: str) -> dict[str, Any]:
-    """Where trained weights come from: what they saw, how, and with which versions.
-
-    Of a folder only the name is told, not where it lies on somebody's disk.
-    """
-    kind, _, place = corpus.partition(":")
+    """Where trained weights come from: what they saw, how, and with which versions."""
     return {
-        "corpus": f"{kind}:{Path(place).name}" if place and kind in FOLDER_KINDS else corpus,
+        "corpus": public_name(corpus),
         "songs": songs,
         "seed": seed,
         "profile": profile,
@@ -355,6 +368,12 @@ def make_provenance(corpus: str, songs: int, seed: int, profile: str, device: st
             "python": platform.python_version(),
         },
     }
+
+
+def public_name(corpus: str) -> str:
+    """What a corpus is called where others read it: of a folder only the name, not where it lies on somebody's disk."""
+    kind, _, place = corpus.partition(":")
+    return f"{kind}:{Path(place).name}" if place and kind in FOLDER_KINDS else corpus
 
 
 def _commit() -> str:

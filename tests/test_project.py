@@ -5,6 +5,8 @@ import base64
 import importlib.util
 import json
 import re
+import shlex
+import subprocess
 import tomllib
 from importlib.metadata import PackageMetadata, PackageNotFoundError, metadata, requires
 from pathlib import Path
@@ -171,6 +173,20 @@ def test_environment_installs_under_the_constraints():
     pip = yaml.safe_load(read("environment.yml"))["dependencies"][-1]["pip"]
     assert pip[0] == "-c constraints.txt"
     assert pip[1].startswith("-e .[book")
+
+
+OWN_FOLDER = 'folder:Anna\'s songs, "live" $x'
+
+
+@pytest.mark.parametrize(
+    ("target", "variable"),
+    [("book", "CORPUS"), ("gpu-data", "CORPUS"), ("gpu", "CORPUS"), ("reproduce", "CORPUS"), ("reproduce", "SECOND"),
+     ("claims", "REAL")],
+)  # fmt: skip
+def test_the_makefile_hands_on_a_folder_of_any_name(target, variable):
+    command = ["make", "-n", "-o", ".venv/installed", "-o", "runs/gpu/log-mels.npz", target, f"{variable}={OWN_FOLDER}"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert OWN_FOLDER in shlex.split(shown)
 
 
 def test_commands_in_prose_are_targets_of_the_makefile():

@@ -1,6 +1,8 @@
 """The recipes behind the command line, on a tiny corpus."""
 
 import math
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from svdlib.compute.run_state import RunOptions
 from svdlib.detector.prediction import predict_averaged
 from svdlib.detector.scores import smooth
 from svdlib.detector.training import DetectorPlan
-from svdlib.errors import InputError, PlanError, WeightsError
+from svdlib.errors import InputError, PlanError, TrainingError, WeightsError
 from svdlib.inversion.nre import EvaluationPlan
 from svdlib.inversion.plans import TrainingPlan
 from svdlib.paper.scores import published_auc
@@ -57,6 +59,44 @@ def test_trained_weights_carry_what_they_come_from(tmp_path, tiny_profile):
     assert all(math.isnan(bound) for bound in scores["fc8"]["ci95"])  # one test song tells nothing of others
     with pytest.raises(WeightsError, match="fc8 was trained for another detector"):
         recipes.evaluate_nre(CORPUS, layers=("fc8",), weights=tmp_path / "inverters", device="cpu")
+
+
+def renamed(folder, to):
+    """A folder of the same songs under another name."""
+    (folder.parent / to).symlink_to(folder, target_is_directory=True)
+    return f"folder:{folder.parent / to}"
+
+
+@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize("what", ["detector", "inverters"])
+def test_a_run_is_not_gone_on_with_under_another_name_of_its_songs(tmp_path, song_folder, tiny_profile, finished, what):
+    folder = song_folder()
+    train = recipes.train_detector if what == "detector" else partial(recipes.train_inverters, layers=("fc8",))
+    options = RunOptions(folder=tmp_path / "run", minutes=math.inf if finished else 0)
+    train(f"folder:{folder}", options=options)
+    before = contents(tmp_path / "run")
+    with pytest.raises(TrainingError, match="state.npz belongs to another run: corpus differ"):
+        train(renamed(folder, "others"), options=replace(options, resume=True))
+    assert contents(tmp_path / "run") == before and len(before) == 1 + finished
+
+
+@pytest.mark.parametrize("what", ["detector", "inverters"])
+def test_resuming_a_finished_run_leaves_its_weights_with_their_provenance(tmp_path, tiny_profile, monkeypatch, what):
+    train = recipes.train_detector if what == "detector" else partial(recipes.train_inverters, layers=("fc8",))
+    options = RunOptions(folder=tmp_path, resume=True)
+    train(CORPUS, options=options)
+    before = contents(tmp_path)
+    monkeypatch.setattr(recipes, "__version__", "of another day")
+    train(CORPUS, options=options)
+    assert contents(tmp_path) == before
+    (weights,) = tmp_path.glob("*.safetensors")
+    weights.unlink()
+    train(CORPUS, options=options)
+    assert b"of another day" in weights.read_bytes()
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith(".")}
 
 
 def test_the_provenance_of_a_released_run_tells_its_own_rules(tmp_path, tiny_profile):

@@ -51,14 +51,23 @@ def load_song(path: str | os.PathLike[str]) -> np.ndarray:
         AudioError: as for `load_audio`; or the file is shorter than one excerpt, or digital silence.
     """
     samples = load_audio(path)
-    if len(samples) < EXCERPT_SAMPLES:
-        raise AudioError(
-            f"{path}: too short ({len(samples) / SAMPLE_RATE:.2f} s); one excerpt takes "
-            f"{EXCERPT_SAMPLES / SAMPLE_RATE:.2f} s, so give a longer recording"
-        )
+    check_length(path, len(samples))
     if np.abs(samples).max() < SILENCE_LEVEL:
         raise AudioError(f"{path}: digital silence throughout; export the recording again, or leave it out")
     return samples
+
+
+def check_length(path: str | os.PathLike[str], samples: int) -> None:
+    """Make sure that a song of so many samples at 22050 Hz has room for one excerpt.
+
+    Raises:
+        AudioError: it is shorter.
+    """
+    if samples < EXCERPT_SAMPLES:
+        raise AudioError(
+            f"{path}: too short ({samples / SAMPLE_RATE:.2f} s); one excerpt takes "
+            f"{EXCERPT_SAMPLES / SAMPLE_RATE:.2f} s, so give a longer recording"
+        )
 
 
 def within_full_scale(samples: np.ndarray) -> np.ndarray:

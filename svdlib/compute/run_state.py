@@ -37,6 +37,7 @@ class RunSettings(TypedDict, total=False):
     minutes: float
     checkpoint_minutes: float
     capture: bool | None
+    corpus: str
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class RunOptions:
         checkpoint_minutes: time between two states inside an epoch.
         capture: whether to record an update as a CUDA graph, see `svdlib.compute.cuda_graph`; None does where it can be
             done.
+        corpus: what the data are called in the provenance of what is learned: a run is not gone on with under another
+            name. Empty does not look.
     """
 
     seed: int = 0
@@ -64,6 +67,7 @@ class RunOptions:
     minutes: float = math.inf
     checkpoint_minutes: float = 5.0
     capture: bool | None = None
+    corpus: str = ""
 
     def with_settings(self, **settings: Unpack[RunSettings]) -> "RunOptions":
         """The same options, but for those that are given.
@@ -76,6 +80,11 @@ class RunOptions:
             known = ", ".join(RunSettings.__annotations__)
             raise PlanError(f"There is no option {unknown[0]!r} of a run. Known options: {known}.")
         return replace(self, **settings)
+
+    @property
+    def named(self) -> dict[str, str]:
+        """What tells runs on the same data under several names apart; a part of a run's identity."""
+        return {"corpus": self.corpus} if self.corpus else {}
 
     @property
     def state_path(self) -> Path | None:
@@ -133,7 +142,10 @@ class RunState:
         if self.path is None:
             raise TrainingError("A run that keeps no state cannot be resumed. Name its folder.")
         arrays, meta = load_state(self.path)
-        check_same_run(self.path, meta.get("identity"), self.identity)
+        stored = meta.get("identity")
+        if isinstance(stored, Mapping) and "corpus" not in stored:  # a state of before there was a name in it
+            stored = {**stored, "corpus": self.identity.get("corpus")}
+        check_same_run(self.path, stored, self.identity)
         return nested(arrays), meta
 
 

@@ -1,8 +1,10 @@
-"""Files that are either whole or absent, and training states without pickle."""
+"""Files that are either whole or absent, plain files alone to read from, and training states without pickle."""
 
+import errno
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +18,8 @@ from svdlib.compute.npz import DAMAGE
 from svdlib.errors import OutputError, TrainingError
 
 META = "meta"
+LARGEST_TEXT = 2**26
+"""Bytes. The labels of a song take a few thousand, the table of a large corpus a few millions."""
 
 Tree = dict[str, Any]
 """Arrays by name, in groups that have names too: each value is a tensor or such a group. In a file, a name is its path:
@@ -49,6 +53,37 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         # What stopped the writing may stop the tidying too; only the first is worth telling.
         with suppress(OSError):
             partial.unlink()
+
+
+def open_plain(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file to read it, unless it is a pipe, a device or a folder: those may keep one waiting, or never end.
+
+    Raises:
+        OSError: it is no plain file, or cannot be opened; its `strerror` says why.
+    """
+    # Opening a pipe would wait for somebody who writes; whether it is one is asked of what was opened.
+    number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            raise OSError(errno.EINVAL, "it is a folder, pipe or device, not a plain file", os.fspath(path))
+        return os.fdopen(number, "rb")
+    except BaseException:
+        os.close(number)
+        raise
+
+
+def read_plain_text(path: str | os.PathLike[str]) -> str:
+    """Read a text in UTF-8 from a plain file, see `open_plain`; a mark of the byte order is left out.
+
+    Raises:
+        OSError: it is no plain file, larger than any text of ours, or cannot be read; its `strerror` says why.
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    with open_plain(path) as file:
+        content = file.read(LARGEST_TEXT + 1)
+    if len(content) > LARGEST_TEXT:
+        raise OSError(errno.EFBIG, f"it is larger than {LARGEST_TEXT >> 20} MiB, so no text", os.fspath(path))
+    return content.decode("utf-8-sig")
 
 
 def remove_leftovers(path: Path) -> None:
@@ -101,12 +136,14 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         TrainingError: if the file is missing or damaged.
     """
     path = Path(path)
-    if not path.is_file():
-        raise TrainingError(f"There is no training state at {path}. Start the run without resuming.")
     try:
+        if not path.is_file():
+            raise TrainingError(f"There is no training state at {path}. Start the run without resuming.")
         with np.load(path, allow_pickle=False) as archive:
             meta = json.loads(archive[META].tobytes())
             arrays = {name: torch.from_numpy(archive[name]) for name in archive.files if name != META}
+    except PermissionError as error:
+        raise TrainingError(f"The training state {path} cannot be read: {error.strerror}. Check the rights.") from error
     except DAMAGE as error:
         raise TrainingError(f"The training state {path} is damaged ({error}). Delete it and start again.") from error
     return arrays, meta

@@ -155,7 +155,7 @@ class _Run:
         self.best = copy.deepcopy(self.detector.state_dict())
         self.best_threshold = self.detector.threshold
         self.loss_sum = torch.zeros((), device=self.device)
-        self.state = RunState(options.state_path, self._identify())
+        self.state = RunState(options.state_path, self._identify() | options.named)
 
     def updates(self) -> Iterator[None]:
         """Do the rest of the epoch, yielding after each update."""

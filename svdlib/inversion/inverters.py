@@ -20,7 +20,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from svdlib.errors import LayerError
+from svdlib.errors import LayerError, WeightsError
 from svdlib.inversion.mirror import Mirrored, Window, encoder_steps
 
 NORM_EPSILON = 1e-4
@@ -221,6 +221,29 @@ class FeatureInverter(nn.Module):
             outputs[name] = x
         outputs["output"] = fit_to_excerpt(x, self.spec.excerpt_shape)
         return outputs
+
+
+def check_belongs(layer: str, inverter: nn.Module, encoder: nn.Module) -> None:
+    """Make sure that an inverter was trained on the features of this very network, as far as its provenance tells.
+
+    An inverter whose provenance names no detector, such as a new one, goes with any. One that names a detector goes
+    with no other, and so with none that does not tell where it is from.
+
+    Args:
+        layer: that it inverts.
+        inverter: the inverter; any network will do.
+        encoder: whose features it is to be given.
+
+    Raises:
+        WeightsError: if it was trained for another one.
+    """
+    trained_for = getattr(inverter, "provenance", {}).get("detector")
+    if trained_for is not None and trained_for != getattr(encoder, "provenance", {}):
+        raise WeightsError(
+            f"The inverter of {layer} was trained for another detector. Name that one with --detector FILE, "
+            "or the inverters of this one with --weights FOLDER; in Python, hand over a detector and inverters that "
+            "belong together."
+        )
 
 
 def fit_to_excerpt(x: Tensor, shape: tuple[int, int]) -> Tensor:

@@ -66,25 +66,30 @@ def encoder_steps(modules: Iterable[nn.Module], shape: tuple[int, int, int]) -> 
     """Read the geometry of a sequential encoder off its modules.
 
     Args:
-        modules: in the order in which they are run; containers of modules are opened. Convolutions, poolings and dense
-            layers count, and what leaves each cell in its place is passed over.
+        modules: in the order in which they are run. Those in a `nn.Sequential` or a `nn.ModuleList` follow each other;
+            of other containers nobody can tell in what order they run theirs. Convolutions, poolings and dense layers
+            count, and what leaves each cell in its place is passed over.
         shape: of one input, (channels, time, frequency).
 
     Returns:
         One entry per convolution, pooling or dense layer.
 
     Raises:
-        LayerError: there is a module of another kind, or a convolution without a cell to put out.
+        LayerError: there is a module of another kind, one that cannot take what the one before puts out, or a
+            convolution without a cell to put out.
     """
     steps: list[Window | Dense] = []
-    here = tuple(shape)
+    here: tuple[int, ...] = tuple(shape)
+    flat = False
     for module in _leaves(modules):
+        flat = flat or len(here) == 1 or isinstance(module, nn.Flatten)
+        _check_fed(module, here, flat)
         if isinstance(module, PLAIN):
             continue
         if isinstance(module, nn.Linear):
             steps.append(Dense(here, (module.out_features,)))
         elif isinstance(module, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
-            steps.append(_window(module, here))
+            steps.append(_window(module, here, flat))
         else:
             raise LayerError(
                 f"An aligned inverter cannot be derived from {type(module).__name__}: known are convolutions, poolings "
@@ -121,12 +126,48 @@ class Mirrored(nn.Module):
 def _leaves(modules: Iterable[nn.Module]) -> Iterable[nn.Module]:
     for module in modules:
         children = list(module.children())
-        yield from _leaves(children) if children else (module,)
+        in_order = isinstance(module, nn.ModuleList) or type(module).forward is nn.Sequential.forward
+        if children and not in_order:
+            raise LayerError(
+                f"{type(module).__name__} may run its modules in any order, or side by side. Give them one by one in "
+                "the order in which they are run, or as a nn.Sequential."
+            )
+        yield from _leaves(children) if children or in_order else (module,)
 
 
-def _window(module: nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d, before: tuple[int, ...]) -> Window:
-    if len(before) != 3:
+def _check_fed(module: nn.Module, here: tuple[int, ...], flat: bool) -> None:
+    """Make sure that a module can take what the one before it puts out.
+
+    Args:
+        module: the module.
+        here: shape of what it is fed, before that was flattened.
+        flat: whether it was.
+    """
+    if isinstance(module, nn.Linear | nn.BatchNorm1d):
+        # A dense layer straight behind a map: the network flattens it without a module of its own.
+        found, unit = math.prod(here), "units"
+        taken = module.in_features if isinstance(module, nn.Linear) else module.num_features
+    elif isinstance(module, nn.Conv2d | nn.BatchNorm2d):
+        if flat:
+            raise LayerError(f"{module} stands behind a dense layer, where there is no time and no frequency.")
+        found, unit = here[0], "channels"
+        taken = module.in_channels if isinstance(module, nn.Conv2d) else module.num_features
+    elif isinstance(module, nn.Flatten) and (module.start_dim, module.end_dim) != (1, -1):
+        raise LayerError(f"{module} flattens a part of the axes; flatten all but the first.")
+    else:
+        return
+    if taken != found:
+        raise LayerError(
+            f"{module} takes {taken} {unit}, but is fed {found}: what comes before puts out the shape {here}. Give the "
+            "modules in the order in which they are run, and the shape of one input."
+        )
+
+
+def _window(module: nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d, before: tuple[int, ...], flat: bool) -> Window:
+    if flat:
         raise LayerError(f"{module} stands behind a dense layer, where there is no time and no frequency.")
+    if isinstance(module, nn.Conv2d) and module.padding_mode != "zeros":
+        raise LayerError(f"{module} pads with cells from elsewhere, so they are seen twice; pad with zeros.")
     if isinstance(module, nn.Conv2d) and isinstance(module.padding, str):
         raise LayerError(f"{module} names its padding; give it as numbers.")
     if getattr(module, "ceil_mode", False):

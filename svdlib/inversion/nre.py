@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from svdlib.compute.bootstrap import bootstrap
 from svdlib.errors import InputError
 from svdlib.inversion.encoder import Bank, Encoder
+from svdlib.inversion.inverters import check_belongs
 
 
 def mean_pairwise_distance(x: Tensor) -> float:
@@ -115,9 +116,14 @@ def reconstruct(encoder: Encoder, inverters: Mapping[str, nn.Module], x: Tensor,
         x: inputs (n, channels, time, frequency).
         batch: how many are inverted at once.
 
+    Raises:
+        WeightsError: if an inverter was trained for another network.
+
     Returns:
         Reconstructions of the shape of `x` per layer.
     """
+    for layer, inverter in inverters.items():
+        check_belongs(layer, inverter, encoder)
     parts: dict[str, list[Tensor]] = {layer: [] for layer in inverters}
     for piece in x.split(batch):
         features = encoder.features(piece, inverters)
@@ -139,6 +145,7 @@ def evaluate_inverters(
 
     Raises:
         InputError: if all inputs of a set are the same.
+        WeightsError: if an inverter was trained for another network.
 
     Returns:
         A score per layer.

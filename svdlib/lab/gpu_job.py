@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from svdlib.compute.devices import choose_device, device_name
 from svdlib.compute.npz import DAMAGE
 from svdlib.compute.run_state import STATE_FILE, RunOptions, RunState
-from svdlib.compute.storage import digest, write_atomically
+from svdlib.compute.storage import digest, open_plain, write_atomically
 from svdlib.detector.excerpts import ExcerptBank
 from svdlib.detector.model import SVDNet
 from svdlib.detector.training import FittedDetector, fit_detector
@@ -113,7 +113,7 @@ def unpack(path: str | PathLike[str], corpus: str | None = None) -> tuple[dict[s
         CorpusError: if the file is missing, damaged, or holds another corpus.
     """
     try:
-        with np.load(Path(path), allow_pickle=False) as archive:
+        with open_plain(path) as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         songs, source = {split: _songs(arrays, split) for split in SPLITS}, json.loads(arrays["corpus"].tobytes())
     except DAMAGE as error:

@@ -26,6 +26,7 @@ from svdlib.detector.moments import excerpt_at, surest_singing
 from svdlib.detector.prediction import predict
 from svdlib.detector.scores import smooth
 from svdlib.errors import AudioError, PackageError, SvdlibError
+from svdlib.inversion.inverters import check_belongs
 from svdlib.lab.figures.gallery import Panel, inversion_panels
 from svdlib.lab.figures.style import layer_title
 from svdlib.pages.explorer import compare, explorer_data, front_end
@@ -66,6 +67,7 @@ def explore(
         DeviceError: the device is not there.
         LayerError: there is no such family.
         PackageError: `anywidget` is not installed.
+        WeightsError: the inverters were trained for another detector.
     """
     place = choose_device(device)
     network = (detector or pretrained("detector")).to(place).eval()
@@ -85,7 +87,13 @@ class Session:
     """
 
     def __init__(self, detector: SVDNet, inverters: Mapping[str, nn.Module]) -> None:
-        """Take a detector and its inverters, both in eval mode on one device."""
+        """Take a detector and its inverters, both in eval mode on one device.
+
+        Raises:
+            WeightsError: if an inverter was trained for another detector.
+        """
+        for layer, inverter in inverters.items():
+            check_belongs(layer, inverter, detector)
         self.detector, self.inverters = detector, dict(inverters)
         self.data: dict[str, Any] = {}
 

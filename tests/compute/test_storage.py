@@ -8,7 +8,15 @@ import torch
 from rights import needs_rights, not_root
 
 from svdlib.compute.devices import in_channels_last
-from svdlib.compute.storage import digest, load_state, restore_adam, save_state, write_atomically
+from svdlib.compute.storage import (
+    LARGEST_TEXT,
+    digest,
+    load_state,
+    read_plain_text,
+    restore_adam,
+    save_state,
+    write_atomically,
+)
 from svdlib.errors import OutputError, TrainingError
 from svdlib.zoo.families import build_inverter
 
@@ -53,7 +61,43 @@ def test_a_folder_without_permission(public_folder, mode):
         write_atomically(public_folder / "file.bin", lambda file: file.write(b""))
 
 
+# --- plain files ---
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+def test_pipes_devices_and_folders_are_not_read_from(tmp_path):
+    """A pipe that nobody writes into keeps its reader waiting, and /dev/zero never ends."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    for path in (tmp_path / "pipe", "/dev/zero", tmp_path / "link", tmp_path):
+        with pytest.raises(OSError, match="not a plain file"):
+            read_plain_text(path)
+
+
+def test_text_is_read_whole_without_the_mark_of_its_byte_order(tmp_path):
+    (tmp_path / "text").write_bytes("\ufeffCafé\r\n".encode())
+    assert read_plain_text(tmp_path / "text") == "Café\r\n"
+    with pytest.raises(FileNotFoundError):
+        read_plain_text(tmp_path / "none")
+
+
+def test_a_text_too_large_to_be_one(tmp_path):
+    with (tmp_path / "text").open("wb") as file:
+        file.truncate(LARGEST_TEXT + 1)
+    with pytest.raises(OSError, match="larger than 64 MiB"):
+        read_plain_text(tmp_path / "text")
+
+
 # --- states ---
+
+
+@needs_rights
+def test_a_state_that_may_not_be_read_is_not_called_damaged(public_folder):
+    path = public_folder / "state.npz"
+    save_state(path, {}, {})
+    path.chmod(0o000)
+    with not_root(), pytest.raises(TrainingError, match=f"{path} cannot be read: Permission denied"):
+        load_state(path)
 
 
 def test_a_state_comes_back_bit_for_bit(tmp_path):

@@ -142,6 +142,14 @@ def test_the_aligned_inverter_of_any_encoder_reads_what_has_seen(encoder):
         assert torch.equal(read, seen), "and nothing else, where no cell is left out"
 
 
+def test_modules_in_a_row_in_a_row_are_opened():
+    convolution, pooling = nn.Conv2d(1, 2, 3), nn.MaxPool2d(2)
+    inner = nn.ModuleList([nn.Sequential(nn.BatchNorm2d(2), nn.Sequential()), nn.Sequential(nn.ReLU(), pooling)])
+    assert encoder_steps([nn.Sequential(convolution, inner)], (1, 8, 8)) == encoder_steps(
+        [convolution, pooling], (1, 8, 8)
+    )
+
+
 @pytest.mark.parametrize("step", [nn.Conv2d(1, 1, (3, 2), (2, 3), 1), nn.AvgPool2d(3), nn.Conv2d(1, 1, 3, dilation=2)])
 def test_a_mirrored_step_is_the_transpose_of_its_convolution(step):
     """With the encoder's own weights it is the gradient of the encoder, as transposed convolutions are defined."""
@@ -178,6 +186,13 @@ def test_dense_layers_lead_back_to_their_map():
         (nn.Conv2d(1, 1, 9), "no cell to put out for an input of shape \\(1, 8, 8\\)"),
         (nn.Conv2d(1, 1, 3, padding="same"), "names its padding"),
         (nn.MaxPool2d(3, ceil_mode=True), "ceil_mode=False"),
+        (nn.Conv2d(1, 1, 3, padding=1, padding_mode="circular"), "pad with zeros"),
+        (nn.Flatten(2), "flattens a part of the axes"),
+        (nn.Conv2d(3, 1, 3), r"Conv2d\(3, 1.* takes 3 channels, but is fed 1: .*\(1, 8, 8\).*in the order"),
+        (nn.BatchNorm2d(2), r"BatchNorm2d\(2.* takes 2 channels, but is fed 1"),
+        (nn.Linear(8, 2), r"Linear\(in_features=8.* takes 8 units, but is fed 64"),
+        (nn.BatchNorm1d(8), r"BatchNorm1d\(8.* takes 8 units, but is fed 64"),
+        (nn.Sequential(nn.Flatten(), nn.MaxPool2d(2)), "behind a dense layer"),
     ],
 )
 def test_what_cannot_be_mirrored_is_refused(module, reason):
@@ -185,6 +200,49 @@ def test_what_cannot_be_mirrored_is_refused(module, reason):
         encoder_steps([module], (1, 8, 8))
     with pytest.raises(LayerError, match="behind a dense layer"):
         encoder_steps([nn.Linear(64, 3), nn.MaxPool2d(2)], (1, 8, 8))
+
+
+class Branches(nn.Module):
+    """Two convolutions side by side."""
+
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = nn.Conv2d(1, 1, 3), nn.Conv2d(1, 1, 3)
+
+    def forward(self, x):
+        return self.left(x) + self.right(x)
+
+
+class Backwards(nn.Sequential):
+    def forward(self, x):
+        for module in reversed(self):
+            x = module(x)
+        return x
+
+
+@pytest.mark.parametrize(
+    "container", [Branches(), Backwards(nn.Conv2d(1, 1, 3), nn.MaxPool2d(2)), nn.ModuleDict({"a": nn.ReLU()})]
+)
+def test_containers_whose_order_is_not_known_are_refused(container):
+    with pytest.raises(LayerError, match=f"{type(container).__name__} may run its modules in any order.*one by one"):
+        encoder_steps([container], (1, 8, 8))
+
+
+@given(encoders(), st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+def test_steps_are_read_off_exactly_where_the_network_runs(encoder, data):
+    """PyTorch itself says which orders of modules can take each other's output."""
+    modules, shape = encoder
+    dense = nn.Sequential(nn.Flatten(), nn.Linear(2 * shape[1], 3))
+    modules = data.draw(st.permutations([*modules, nn.BatchNorm2d(2), dense]))
+    try:
+        with torch.no_grad():
+            found = nn.Sequential(*modules).eval()(torch.zeros(1, *shape)).shape[1:]
+    except (RuntimeError, ValueError):
+        with pytest.raises(LayerError):
+            encoder_steps(modules, shape)
+    else:
+        assert encoder_steps(modules, shape)[-1].after == tuple(found)
 
 
 def test_the_number_of_widths_must_fit():

@@ -10,9 +10,12 @@ import torch
 
 from svdlib.audio.log_mel import LogMel
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, EXCERPT_SAMPLES, SAMPLE_RATE
-from svdlib.errors import AudioError, SvdlibError
-from svdlib.inversion.nre import nre
+from svdlib.errors import AudioError, SvdlibError, WeightsError
+from svdlib.inversion.nre import EvaluationPlan, evaluate_inverters, nre, reconstruct
+from svdlib.pages.explorer import compare
 from svdlib.pages.widget import Session, explore, load_upload
+from svdlib.zoo.checkpoints import pretrained
+from svdlib.zoo.families import build_inverter
 
 
 class Shallow(torch.nn.Module):
@@ -113,3 +116,33 @@ def test_one_excerpt_alone_cannot_be_compared(melody):
 def test_all_its_errors_are_svdlib_s_own(tmp_path):
     with pytest.raises(SvdlibError, match="no such file"):
         explore(tmp_path / "nothing.mp3")
+
+
+# --- whose inverter it is ---
+
+
+def test_an_inverter_goes_with_no_other_detector_than_its_own(song):
+    """Wherever the two meet: an inverter paints something from any features, and nothing would look wrong."""
+    mine, packaged = tiny.detector(), {"fc8": pretrained("inverter", layer="fc8")}
+    x, bank = torch.randn(2, 1, 115, 80), tiny.bank()
+    meetings = [
+        lambda: reconstruct(mine, packaged, x),
+        lambda: evaluate_inverters(mine, packaged, bank, EvaluationPlan(1, 2)),
+        lambda: compare(mine, packaged, x, x),
+        lambda: explore(song, detector=mine, at=[1.5]),
+        lambda: explore(song, detector=mine, inverters=packaged, at=[1.5]),
+    ]
+    for meet in meetings:
+        with pytest.raises(WeightsError, match="was trained for another detector.*belong together"):
+            meet()
+    assert reconstruct(pretrained("detector"), packaged, x)["fc8"].shape == x.shape
+
+
+def test_networks_that_do_not_tell_where_they_are_from_go_with_any_detector():
+    class Own(torch.nn.Module):
+        def forward(self, feature):
+            return feature.new_zeros(len(feature), 1, 115, 80)
+
+    inverters, x = {"fc8": build_inverter("fc8").eval(), "mp6": Own()}, torch.randn(1, 1, 115, 80)
+    for detector in (tiny.detector(), pretrained("detector")):
+        assert list(reconstruct(detector, inverters, x)) == ["fc8", "mp6"]

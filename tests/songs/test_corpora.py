@@ -1,4 +1,7 @@
+import itertools
+import math
 import os
+import sys
 import warnings
 
 import numpy as np
@@ -10,6 +13,7 @@ from tiny import log_mels
 
 from svdlib.audio.decoding import duration
 from svdlib.audio.log_mel import LogMel
+from svdlib.audio.mel_axis import EXCERPT_SAMPLES, SAMPLE_RATE
 from svdlib.errors import AudioError, CorpusError, LabelError
 from svdlib.songs.corpora import SPLITS, Corpus, Segment, Track, frame_labels, open_corpus
 from svdlib.songs.corpora.cache import default_cache_dir
@@ -225,16 +229,61 @@ def test_bad_song_is_found_at_opening(song_folder, content):
     refused(f"folder:{folder}", "song2.flac", error=AudioError)
 
 
-def test_silent_and_short_songs_are_refused_when_loaded(song_folder, song_file):
+def test_silent_songs_are_refused_when_loaded(song_folder, song_file):
     folder = song_folder()
     song_file("songs/audio/song0.flac", samples=np.zeros(88200))
-    song_file("songs/audio/song1.flac", samples=np.ones(30000) * 0.1)
-    (folder / "labels" / "song1.lab").write_text("0 1 sing\n")
     corpus = open_corpus(f"folder:{folder}")
     with pytest.raises(AudioError, match="silence"):
-        corpus.tracks[0].load()
-    with pytest.raises(AudioError, match="too short"):
-        log_mels(corpus.tracks[1:2])
+        log_mels(corpus.tracks[:1])
+
+
+@pytest.mark.parametrize("rate", [SAMPLE_RATE, 8000, 44100, 48000])
+def test_songs_shorter_than_an_excerpt_are_refused_at_opening(song_folder, song_file, rate):
+    folder = song_folder()
+    (folder / "labels" / "song1.lab").write_text("0 1 sing\n")
+    enough = math.ceil(EXCERPT_SAMPLES / SAMPLE_RATE * rate)
+    song_file("songs/audio/song1.flac", samples=np.ones(enough - 5) * 0.1, rate=rate)
+    refused(f"folder:{folder}", "song1.flac", "too short (1.67 s)", "give a longer recording", error=AudioError)
+    song_file("songs/audio/song1.flac", samples=np.ones(enough) * 0.1, rate=rate)
+    assert len(open_corpus(f"folder:{folder}").tracks[1].load()) >= EXCERPT_SAMPLES
+
+
+# --- names ---
+
+COMPOSED, DECOMPOSED = "Caf\u00e9", "Cafe\u0301"
+
+
+@pytest.mark.parametrize("split", ["file", "stem"])
+@pytest.mark.parametrize("spellings", list(itertools.product((COMPOSED, DECOMPOSED), repeat=3)))
+def test_songs_labels_and_splits_may_spell_accents_apart(song_folder, spellings, split):
+    folder, (song, labels, line) = song_folder(), spellings
+    (folder / "audio" / "song0.flac").rename(folder / "audio" / f"{song}.flac")
+    (folder / "labels" / "song0.lab").rename(folder / "labels" / f"{labels}.lab")
+    name = f"{line}.flac" if split == "file" else line
+    (folder / "splits.csv").write_text(f"file,split\n{name},test\nsong1,train\nsong2,valid\n", encoding="utf-8")
+    assert {track.name: track.split for track in open_corpus(f"folder:{folder}").tracks}[COMPOSED] == "test"
+
+
+@pytest.mark.parametrize(("part", "suffix"), [("audio", "flac"), ("labels", "lab")])
+def test_two_files_whose_names_look_alike(song_folder, part, suffix):
+    folder = song_folder()
+    (folder / part / f"song0.{suffix}").rename(folder / part / f"{COMPOSED}.{suffix}")
+    (folder / part / f"song1.{suffix}").rename(folder / part / f"{DECOMPOSED}.{suffix}")
+    if len(os.listdir(folder / part)) == 3:  # some systems keep one spelling only
+        refused(f"folder:{folder}", folder / part, "the same stem; rename one")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have names in Unicode alone")
+def test_names_in_bytes_that_are_no_text(song_folder, tmp_path):
+    folder = song_folder()
+    for part, suffix in (("audio", b".flac"), ("labels", b".lab")):
+        place = os.fsencode(folder / part)
+        os.rename(place + b"/song0" + suffix, place + b"/Caf\xe9" + suffix)
+    os.rename(folder, os.fsencode(tmp_path) + b"/Anna\xe9")
+    corpus = open_corpus(f"folder:{os.fsdecode(os.fsencode(tmp_path) + b'/Anna' + bytes([0xE9]))}")
+    assert [os.fsencode(track.name) for track in corpus.tracks] == [b"Caf\xe9", b"song1", b"song2"]
+    songs = [log_mels(corpus.tracks, cache_dir=tmp_path / "cache") for _ in range(2)]
+    assert len(os.listdir(tmp_path / "cache")) == 3 and np.array_equal(songs[0][0], songs[1][0])
 
 
 # --- split tables ---
@@ -267,6 +316,16 @@ def test_bad_split_tables(song_folder, table, reason):
     folder = song_folder()
     (folder / "splits.csv").write_bytes(table.encode("utf-8", "surrogateescape"))
     refused(f"folder:{folder}", folder / "splits.csv", reason)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+def test_a_split_table_that_is_no_plain_file_or_a_link_to_nowhere(song_folder):
+    table = (folder := song_folder()) / "splits.csv"
+    os.mkfifo(table)
+    refused(f"folder:{folder}", table, "cannot be read", "not a plain file")
+    table.unlink()
+    table.symlink_to("nowhere")
+    refused(f"folder:{folder}", table, "cannot be read", "No such file")
 
 
 @pytest.fixture

@@ -281,6 +281,21 @@ def test_another_size_than_the_published_one_is_refused_before_the_download(serv
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("lengths", [True, False])
+@pytest.mark.parametrize("options", [{"lasting": True}, {"lasting": False}, {"checksum": SHA256}])
+def test_a_file_larger_than_any_of_its_kind_is_refused(server, tmp_path, monkeypatch, lengths, options):
+    monkeypatch.setattr(download, "LARGEST_FILE" if options.get("lasting", True) else "LARGEST_DESCRIPTION", 200_000)
+    server.lengths = lengths
+    refused(server, tmp_path, "more than the 200000", "tell the maintainers", **options)
+    assert os.listdir(tmp_path) == [] and len(server.asked) == 1
+
+
+def test_more_than_the_published_size_is_not_waited_for(server, tmp_path):
+    server.lengths = False
+    refused(server, tmp_path, "the server sends more and more", "more than the 299999", size=len(CONTENT) - 1)
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.mark.parametrize(
     ("status", "reason"), [(404, "it may have moved"), (410, "moved"), (403, "restricted"), (418, "try again later")]
 )
@@ -325,6 +340,12 @@ def test_a_name_that_no_server_has(server, tmp_path, monkeypatch):
 def test_an_address_that_is_none(server, tmp_path, url):
     with pytest.raises(DownloadError, match="not an address"):
         fetch_file(Source(url, "a.zip"), tmp_path)
+
+
+@pytest.mark.parametrize("to", ["http://[::bad", "http://[", "http://a:b/", "http://a:99999/"])
+def test_a_redirect_to_an_address_that_is_none(server, tmp_path, to):
+    server.redirect = to
+    refused(server, tmp_path, "not an address that can be fetched, or leads to one")
 
 
 @pytest.mark.parametrize("host", ["a" * 80, "a..b", "\u3002" * 3, "x" * 5000])

@@ -1,4 +1,6 @@
 import math
+import os
+import re
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -52,7 +54,7 @@ def test_labels_may_go_half_a_second_beyond_the_song(lab):
         ("0 2 sing\n1 3 nosing", 2, "overlap"),
         ("2 3 sing\n0 1 nosing", 2, "sort"),
         ("0 1 sing\n0 1 sing", 2, "overlap"),
-        ("1 1 sing", 1, "not after its start"),
+        ("1 1 sing", 1, "not after its start, 1 s; correct the times, or remove the line"),
         ("2 1 sing", 1, "not after its start"),
         ("0 1 humming", 1, "unknown word 'humming'"),
         ("0 1 SING", 1, "unknown word"),
@@ -73,6 +75,29 @@ def test_bad_lines_are_named(lab, text, line, reason):
     with pytest.raises(LabelError) as error:
         read_lab(path)
     assert f"{path}, line {line}: " in str(error.value) and reason in str(error.value)
+
+
+@any_file
+@given(end=st.floats(0.1, 1e4), steps=st.integers(1, 50))
+def test_times_that_differ_are_told_apart(lab, end, steps):
+    """Six digits do not: "starts at 2 s, but the line above ends at 2 s"."""
+    start = end
+    for _ in range(steps):
+        start = math.nextafter(start, 0)
+    for text in (f"0 {end!r} sing\n{start!r} 20000 nosing\n", f"{end!r} {start!r} sing\n"):
+        with pytest.raises(LabelError) as error:
+            read_lab(lab(text))
+        told = re.findall(r"([-\d.e]+) s\b", str(error.value).partition(": ")[2])
+        assert {float(time) for time in told} == {start, end}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_what_is_no_plain_file_is_not_waited_for(tmp_path, kind):
+    path = tmp_path / "song.lab"
+    {"pipe": os.mkfifo, "device": lambda path: path.symlink_to("/dev/zero"), "folder": os.mkdir}[kind](path)
+    with pytest.raises(LabelError, match="song.lab: cannot be read .*not a plain file.*check the path"):
+        read_lab(path)
 
 
 @pytest.mark.parametrize("content", ["", "\n  \n", b"\xff\xfe0\x00 \x001\x00", b"0 1 sing\x00", bytes(range(256))])

@@ -626,6 +626,16 @@ def test_info_counts_hours_and_names_what_is_missing(capsys, tmp_path, sounds):
         assert part in text
 
 
+def test_info_names_a_song_shorter_than_an_excerpt(capsys, tmp_path, sounds):
+    import soundfile
+
+    by_hand(tmp_path, {f"train/{song}.wav": sounds["wav"] for song in "ab"} | {f"{song}.lab": LAB for song in "ab"})
+    soundfile.write(tmp_path / "train" / "b.wav", np.full(30_000, 0.1), SAMPLE_RATE)
+    status, out, _ = run(capsys, "corpus", "info", f"jamendo:{tmp_path}", "--json")
+    (problem,) = json.loads(out)["problems"]
+    assert status == 0 and "b.wav: too short (1.36 s)" in problem
+
+
 @every_corpus
 def test_info_on_a_corpus_that_is_not_there(capsys, tmp_path, monkeypatch, name):
     monkeypatch.setenv("SVDLIB_DATA", str(tmp_path))

@@ -1,7 +1,9 @@
 import io
 import os
+import shutil
 import stat
 import tarfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -293,6 +295,78 @@ def check_any_archive(room, data):
             path.rmdir() if path.is_dir() else path.unlink()
         (room / "new").rmdir()
     assert untouched(room)
+
+
+@any_archive
+@given(kind=st.sampled_from(KINDS), place=st.integers(0, 10_000), bit=st.integers(0, 7))
+def test_a_flipped_bit_is_noticed_or_changes_nothing(room, kind, place, bit):
+    """Of a plain tar file only the headers have a checksum."""
+    files = {"a.lab": b"0 1 sing\n" * 9, "b/c.lab": bytes(range(256)) * 2, "z.lab": b"0 2 sing\n"}
+    data = bytearray(packed(files, kind))
+    data[place % len(data)] ^= 1 << bit
+    (room / "archive").write_bytes(data)
+    try:
+        found = contents(unpack(room / "archive", room / "new"))
+    except ArchiveError:
+        assert os.listdir(room) == ["archive"]
+        return
+    shutil.rmtree(room / "new")
+    assert found == files or kind == "tar" and found.keys() == files.keys()
+
+
+def test_the_checksum_behind_the_end_of_a_tar_file_is_read(room):
+    """It stands behind the last block of zeros, where nobody looks for files."""
+    data = bytearray(packed(FILES, "tar.gz"))
+    data[-8] ^= 1
+    refused(room, bytes(data), "CRC check failed", "get it again")
+
+
+def test_a_damaged_header_is_not_taken_for_the_end(room):
+    data = bytearray(packed({"a": b"x", "b": b"y", "c": b"z"}, "tar"))
+    data[1024] ^= 1  # the name of the second file
+    refused(room, bytes(data), "goes on where its end should be", "get it again")
+
+
+def test_two_tar_files_in_a_row_are_not_half_unpacked(room):
+    refused(room, packed({"a": b"x"}, "tar") + packed({"b": b"x"}, "tar"), "goes on where its end should be")
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.gz"])
+def test_a_header_that_would_fill_the_memory(room, kind):
+    """A comment on a file, as large as it likes, stands before the file; `tarfile` reads it in one piece."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=f"w:{kind.partition('.')[2]}", format=tarfile.PAX_FORMAT) as file:
+        info = tarfile.TarInfo("a")
+        info.pax_headers = {"comment": "x" * (32 << 20)}
+        file.addfile(info)
+    (room / "archive").write_bytes(buffer.getvalue())
+    del buffer
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArchiveError, match="a header of 335.* bytes.*get it again"):
+            unpack(room / "archive", room / "new")
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_many_headers_that_would_fill_the_memory(room, monkeypatch):
+    monkeypatch.setattr(unpacking, "LARGEST_HEADERS", 10_000)
+    refused(room, packed({f"{number}": b"" for number in range(30)}, "tar"), "as no corpus has")
+
+
+def test_a_file_of_less_than_no_bytes(room):
+    """The next header would be that of the same file, for ever."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as file:
+        info = tarfile.TarInfo("._a")
+        info.pax_headers = {"size": "-512"}
+        file.addfile(info)
+    refused(room, buffer.getvalue(), "get it again")
+
+
+def test_what_is_left_out_counts_when_an_archive_swells(room):
+    refused(room, packed({"._zeros": bytes(80 << 20), "a": b"x"}, "tar.gz"), "200-fold")
 
 
 @any_archive

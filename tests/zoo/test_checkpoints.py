@@ -1,9 +1,11 @@
 import json
+import os
 import socket
 
 import pytest
 import tiny
 import torch
+from rights import needs_rights, not_root
 from safetensors.torch import load_file, save_file
 
 from svdlib.detector.model import LAYERS, SVDNet
@@ -92,6 +94,18 @@ def test_a_network_in_channels_last_is_stored_alike(tmp_path, weights, inverter)
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
+@pytest.mark.parametrize("exact", [False, True])
+def test_the_same_network_gives_the_same_bytes(tmp_path, inverter, exact):
+    paths = [tmp_path / f"{number}.safetensors" for number in range(12)]
+    for path in paths:
+        save_weights(path, inverter, PROVENANCE | {"text": "Café — \n"}, exact=exact)
+    assert len({path.read_bytes() for path in paths}) == 1
+    assert load_inverter(paths[0], "fc8").provenance == PROVENANCE | {"text": "Café — \n"}
+    save_weights(tmp_path / "again.safetensors", load_inverter(paths[0], "fc8"), PROVENANCE | {"text": "Café — \n"},
+                 exact=exact)  # fmt: skip
+    assert (tmp_path / "again.safetensors").read_bytes() == paths[0].read_bytes()
+
+
 # --- files that do not fit ---
 
 
@@ -151,6 +165,81 @@ def test_tensors_missing_extra_or_of_another_shape(weights):
         rewrite(weights, tensors)
         with pytest.raises(WeightsError, match=f"{weights} does not fit .*stages.FC"):
             load_inverter(weights, "fc8")
+
+
+def test_whole_numbers_in_place_of_weights(weights):
+    tensors = load_file(weights)
+    tensors["stages.FC1.0.weight"] = tensors["stages.FC1.0.weight"].to(torch.int32)
+    rewrite(weights, tensors)
+    with pytest.raises(WeightsError, match=r"stages.FC1.0.weight holds values of type torch.int32, .* torch.float32"):
+        load_inverter(weights, "fc8")
+
+
+def test_a_value_that_single_precision_cannot_hold(weights):
+    tensors = load_file(weights)
+    tensors["stages.FC1.0.weight"] = tensors["stages.FC1.0.weight"].double() * 1e300
+    rewrite(weights, tensors)
+    with pytest.raises(WeightsError, match=f"{weights} holds values that are not finite"):
+        load_inverter(weights, "fc8")
+
+
+def test_a_variance_that_no_root_can_be_taken_of(weights):
+    tensors = load_file(weights)
+    tensors["stages.FC1.1.running_var"][3] = -0.5
+    rewrite(weights, tensors)
+    with pytest.raises(WeightsError, match="stages.FC1.1.running_var holds -0.5, and must be above -0.0001"):
+        load_inverter(weights, "fc8")
+
+
+def test_a_deviation_that_cannot_be_divided_by(tmp_path):
+    detector = SVDNet()
+    detector.standardizer.std[7] = 0
+    save_weights(tmp_path / "d.safetensors", detector, {"threshold": 0.5})
+    with pytest.raises(WeightsError, match="d.safetensors: standardizer.std holds 0, and must be above 0"):
+        load_detector(tmp_path / "d.safetensors")
+
+
+@pytest.mark.parametrize("threshold", ["NaN", "Infinity", "-3", "1.01", "true", "null", '"0.5"', "1" + 400 * "0"])
+def test_a_threshold_that_is_no_probability(tmp_path, threshold):
+    path = tmp_path / "d.safetensors"
+    save_weights(path, SVDNet(), {"threshold": 0.5})
+    rewrite(path, provenance=f'{{"threshold": {threshold}}}')
+    with pytest.raises(WeightsError, match=f"{path} .*Train it again|{path} .*train it again"):
+        load_detector(path)
+
+
+@needs_rights
+def test_a_file_that_may_not_be_read_is_not_called_damaged(public_folder, inverter):
+    path = public_folder / "weights.safetensors"
+    save_weights(path, inverter, PROVENANCE)
+    for place, mode in ((path, 0o000), (public_folder, 0o000)):
+        place.chmod(mode)
+        with not_root(), pytest.raises(WeightsError, match=f"{path} cannot be read: Permission denied.*permissions"):
+            load_inverter(path, "fc8")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+def test_a_pipe_is_no_weights_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(WeightsError, match=f"no weights file {tmp_path}/pipe"):
+        load_inverter(tmp_path / "pipe", "fc8")
+
+
+def test_a_provenance_that_json_cannot_hold_is_refused_before_it_is_written(tmp_path, inverter):
+    for wrong in (float("nan"), float("inf"), {1, 2}, tmp_path):
+        with pytest.raises(WeightsError, match="provenance for .* cannot be written as JSON"):
+            save_weights(tmp_path / "w.safetensors", inverter, {"value": wrong})
+    assert os.listdir(tmp_path) == []
+
+
+NESTED = ["[" * depth + "]" * depth for depth in (40, 900, 5000, 100_000)]
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "NaN", "-Infinity", "1e999", *NESTED], ids=lambda value: value[:9])
+def test_a_provenance_that_could_not_be_shown(weights, value):
+    rewrite(weights, provenance=f'{{"a": {value}}}')
+    with pytest.raises(WeightsError, match=f"{weights}.*provenance is missing or damaged"):
+        load_inverter(weights, "fc8")
 
 
 @pytest.mark.parametrize("provenance", ["", "{", "[1, 2]"])

@@ -61,7 +61,8 @@ def write_results(path: str | PathLike[str], results: Mapping[str, Any]) -> None
     text = json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     # Strings hold no line breaks of their own, so these can only be lists.
     text = re.sub(r"\[\n(\s*(null|[-+.\de]+),?\n)+\s*\]", lambda numbers: " ".join(numbers[0].split()), text)
-    write_atomically(Path(path), lambda file: file.write(text.encode()))
+    # Of names that are no UTF-8 the bytes become escapes, which JSON knows too.
+    write_atomically(Path(path), lambda file: file.write(text.encode(errors="backslashreplace")))
 
 
 def as_json(value: Any) -> Any:

@@ -10,6 +10,7 @@ Beside the scores stands the spectral balance: how far the songs' mel bands lie 
 
 import argparse
 import csv
+import io
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -23,6 +24,7 @@ from svdlib.audio.mel_axis import FRAME_RATE
 from svdlib.audio.standardizer import Standardizer
 from svdlib.compute.command_line import Parser
 from svdlib.compute.devices import choose_device
+from svdlib.compute.storage import read_plain_text
 from svdlib.detector.calibration import calibration
 from svdlib.detector.model import SVDNet
 from svdlib.detector.prediction import predict
@@ -32,6 +34,7 @@ from svdlib.lab.analysis.song_counts import SongCounts, count_songs
 from svdlib.lab.studies import as_json, origin_of, run_program
 from svdlib.recipes import tracks_of
 from svdlib.songs.corpora import open_corpus
+from svdlib.songs.corpora.base import normal
 from svdlib.songs.loading import Songs, load_songs
 from svdlib.zoo.checkpoints import open_detector
 
@@ -199,9 +202,8 @@ def read_credits(corpus: str) -> dict[str, dict[str, str]]:
     table = Path(folder).expanduser() / CREDITS_TABLE
     if kind != "folder" or not table.is_file():
         return {}
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row.get("file")]
-    return {row["file"]: {name: row[name] for name in CREDITS if row.get(name)} for row in rows}
+    rows = [row for row in csv.DictReader(io.StringIO(read_plain_text(table), newline="")) if row.get("file")]
+    return {normal(row["file"]): {name: row[name] for name in CREDITS if row.get(name)} for row in rows}
 
 
 def describe(result: Mapping[str, Any]) -> str:

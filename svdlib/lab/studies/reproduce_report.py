@@ -99,7 +99,7 @@ def write_report(settings: Settings, results: Mapping[str, Any]) -> None:
         f"<title>{escape(_title(names))}</title><style>{SHEET}</style></head><body><main>"
         f"<h1>{escape(_title(names))}</h1>{''.join(sections)}</main></body></html>\n"
     )
-    write_atomically(settings.folder / REPORT_FILE, lambda file: file.write(page.encode()))
+    write_atomically(settings.folder / REPORT_FILE, lambda file: file.write(page.encode(errors="backslashreplace")))
 
 
 def _title(names: Names) -> str:

@@ -1,5 +1,6 @@
 """What every corpus is made of: tracks with labelled segments in three splits."""
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -63,6 +64,17 @@ class Corpus:
         if not tracks:
             raise CorpusError(f"corpus {self.name!r}: the split {name!r} has no song; add one to it")
         return tracks
+
+
+def normal(name: str) -> str:
+    """A name with accents in the composed form of Unicode: systems and archives spell the same name in two ways."""
+    return unicodedata.normalize("NFC", name)
+
+
+def exactly(seconds: float) -> str:
+    """A time for a message, never rounded: two that differ are told apart."""
+    short = f"{seconds:g}"
+    return short if float(short) == seconds else repr(float(seconds))
 
 
 def frame_labels(segments: Sequence[Segment], n_frames: int) -> np.ndarray:

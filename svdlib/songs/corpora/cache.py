@@ -125,7 +125,9 @@ def _compute(work: tuple[Job, Path]) -> tuple[list[np.ndarray], str | None]:
 
 
 def _entries(job: Job, folder: Path) -> list[Path]:
-    return [folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npy" for key in job.keys]
+    # A key tells where the song lies, and names on a disk may be of any bytes.
+    digests = [hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest() for key in job.keys]
+    return [folder / f"{digest[:32]}.npy" for digest in digests]
 
 
 def _read(job: Job, folder: Path) -> list[np.ndarray] | None:

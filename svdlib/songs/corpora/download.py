@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from svdlib.compute.storage import write_atomically
+from svdlib.compute.storage import read_plain_text, write_atomically
 from svdlib.errors import DownloadError, OutputError
 from svdlib.songs.corpora.sources import Source, data_folder
 
@@ -27,6 +27,7 @@ BLOCK = 1 << 16  # bytes; so much may be lost when a connection breaks
 WAITS = (1.0, 2.0, 4.0, 8.0)  # seconds before the second attempt and so on
 TIMEOUT = (15.0, 60.0)  # seconds: to connect, and between two pieces
 PASSING = (429, 500, 502, 503, 504)  # statuses of a server that may answer better in a moment
+LARGEST_FILE, LARGEST_DESCRIPTION = 60 * 2**30, 16 * 2**20  # bytes; all of RWC takes 14 GB, a description some kB
 PINS_FILE = "fetched.json"
 GO_ON = "the same command goes on from there"
 
@@ -109,9 +110,8 @@ class ResumingDownloader:
     def _attempt(self, url: str, part: Path, *, first: bool) -> None:
         """Ask for what is missing of the file and append it."""
         import requests
-        from urllib3.exceptions import HTTPError, LocationValueError
+        from urllib3.exceptions import HTTPError
 
-        unfit = (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema)
         have, note = _begun(part, url, self.expected)
         if have and have == note.get("total"):
             return  # it had arrived when the run was ended
@@ -122,7 +122,7 @@ class ResumingDownloader:
                 have, total = self._accept(response, part, have, note)
                 self._receive(response, part, have, total)
                 _check_length(url, part, total)
-        except (*unfit, LocationValueError, UnicodeError):  # requests lets the faults of some host names through
+        except ValueError:  # of requests, or of what it lets through: urllib3 and Python's own reader of addresses
             raise DownloadError(f"{url}: not an address that can be fetched, or leads to one; check it") from None
         except (requests.RequestException, HTTPError) as error:
             if first and not answered:
@@ -156,6 +156,8 @@ class ResumingDownloader:
                 f"{url}: the server offers {total} bytes, but the file has {self.source.size}; it may have been "
                 "replaced. Look at its page, and tell the maintainers of svdlib"
             )
+        if total is not None and total > self._most:
+            raise self._too_large(part, f"the server offers {total} bytes")
         _forget(part)
         _take_note(part, url, response, total)
         return 0, total
@@ -166,10 +168,28 @@ class ResumingDownloader:
             file.truncate(have)
             file.seek(have)
             for block in response.iter_content(BLOCK):
+                have += len(block)
+                if have > self._most:
+                    break
                 file.write(block)
                 bar.update(len(block))
             file.flush()
             os.fsync(file.fileno())
+        if have > self._most:
+            raise self._too_large(part, "the server sends more and more")
+
+    @property
+    def _most(self) -> int:
+        """The most bytes that the file can have: a server without end must not fill the disk."""
+        most = LARGEST_FILE if self.source.lasting else LARGEST_DESCRIPTION
+        return most if self.source.size is None else min(most, self.source.size)
+
+    def _too_large(self, part: Path, what: str) -> DownloadError:
+        _forget(part)
+        return DownloadError(
+            f"{self.source.url}: {what}, more than the {self._most} that this file can have; what has arrived is "
+            "deleted. Look at its page, and tell the maintainers of svdlib"
+        )
 
     def _verify(self, url: str, part: Path) -> None:
         if self.expected and not _matches(part, self.expected):
@@ -214,7 +234,7 @@ def pin(files: Mapping[str, Path]) -> None:
 def _read_pins() -> dict[str, dict[str, Any]]:
     path = data_folder() / PINS_FILE
     try:
-        pins = json.loads(path.read_text(encoding="utf-8"))
+        pins = json.loads(read_plain_text(path))
         whole = all(isinstance(entry["sha256"], str) for entry in pins.values())
     except FileNotFoundError:
         return {}
@@ -260,7 +280,7 @@ def _begun(part: Path, url: str, expected: str | None) -> tuple[int, dict[str, A
 def _read_note(part: Path, url: str) -> dict[str, Any]:
     """What was noted of the answer that a part is from; empty where that was another file's, or nothing."""
     try:
-        note = json.loads(_note_of(part).read_text(encoding="utf-8"))
+        note = json.loads(read_plain_text(_note_of(part)))
     except (OSError, ValueError, RecursionError):
         return {}
     return note if isinstance(note, dict) and note.get("url") == url else {}

@@ -2,12 +2,16 @@
 
 import csv
 import functools
+import io
+import math
 import os
 from pathlib import Path
 
-from svdlib.audio.files import load_song
+from svdlib.audio.files import check_length, load_song
+from svdlib.audio.mel_axis import SAMPLE_RATE
+from svdlib.compute.storage import read_plain_text
 from svdlib.errors import CorpusError, quoted
-from svdlib.songs.corpora.base import SPLITS, Corpus, Track
+from svdlib.songs.corpora.base import SPLITS, Corpus, Track, normal
 from svdlib.songs.corpora.labels import read_lab
 
 AUDIO_SUFFIXES = (".mp3", ".ogg", ".flac", ".wav", ".aiff", ".aif")
@@ -23,8 +27,9 @@ LAYOUT = "a corpus folder holds audio/NAME.mp3 (or ogg, flac, wav, aiff) and lab
 def open_folder(folder: str | os.PathLike[str]) -> Corpus:
     """Open a folder of songs and labels as a corpus, without decoding the songs.
 
-    `audio/` holds the songs, `labels/` a `.lab` file of the same stem for each. Hidden files, and what often lies
-    beside songs, such as pictures, texts and playlists, are passed over; anything else in `audio/` is refused.
+    `audio/` holds the songs, `labels/` a `.lab` file of the same stem for each, however its accents are spelled. Hidden
+    files, and what often lies beside songs, such as pictures, texts and playlists, are passed over; anything else in
+    `audio/` is refused.
     `splits.csv`, if it is there, has the columns `file` and `split` and one line per song. Without it the songs are
     split in the order of their names: about two thirds for training, a sixth each for validation and test.
 
@@ -38,7 +43,7 @@ def open_folder(folder: str | os.PathLike[str]) -> Corpus:
         CorpusError: a folder, song or label file is missing, a file among the songs has another suffix, a name
             is there twice, the split table does not fit the songs, or there are fewer than three songs.
         LabelError: a label file breaks the format or goes beyond the end of its song.
-        AudioError: a song is not audio, or cut short.
+        AudioError: a song is not audio, cut short, or shorter than an excerpt.
     """
     folder = Path(folder).expanduser()
     songs = _songs(folder)
@@ -63,9 +68,7 @@ def _songs(folder: Path) -> dict[str, Path]:
             raise CorpusError(
                 f"{path}: not one of {', '.join(AUDIO_SUFFIXES)}; convert the song, or move what is none out of audio/"
             )
-        if path.stem in songs:
-            raise CorpusError(f"{path}: {songs[path.stem].name} has the same stem; rename one")
-        songs[path.stem] = path
+        _add(songs, path)
     if not songs:
         raise CorpusError(f"{folder / 'audio'}: no song in it; {LAYOUT}")
     return songs
@@ -73,7 +76,10 @@ def _songs(folder: Path) -> dict[str, Path]:
 
 def _labels(folder: Path, songs: dict[str, Path]) -> dict[str, Path]:
     """Find the label file of every song."""
-    labels = {path.stem: path for path in _visible(folder / "labels") if path.suffix.lower() == ".lab"}
+    labels: dict[str, Path] = {}
+    for path in _visible(folder / "labels"):
+        if path.suffix.lower() == ".lab":
+            _add(labels, path)
     for stem, song in songs.items():
         if stem not in labels:
             raise CorpusError(f"{song}: has no labels; add labels/{stem}.lab, or move the song away")
@@ -81,6 +87,14 @@ def _labels(folder: Path, songs: dict[str, Path]) -> dict[str, Path]:
         if stem not in songs:
             raise CorpusError(f"{path}: belongs to no song; add audio/{stem}.mp3, or move it away")
     return labels
+
+
+def _add(files: dict[str, Path], path: Path) -> None:
+    """Add a file under its stem."""
+    stem = normal(path.stem)
+    if stem in files:
+        raise CorpusError(f"{path}: {files[stem].name} has the same stem; rename one")
+    files[stem] = path
 
 
 def _is_companion(path: Path) -> bool:
@@ -94,14 +108,25 @@ def _visible(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
-def _track(song: Path, labels: Path, split: str) -> Track:
+def length_of(song: Path) -> float:
+    """The length of a song in seconds, without decoding it.
+
+    Raises:
+        AudioError: it is not audio, cut short, or shorter than an excerpt.
+    """
     from svdlib.audio.decoding import duration
 
+    seconds = duration(song)
+    check_length(song, math.ceil(seconds * SAMPLE_RATE))
+    return seconds
+
+
+def _track(song: Path, labels: Path, split: str) -> Track:
     state = song.stat()
     return Track(
-        name=song.stem,
+        name=normal(song.stem),
         split=split,
-        segments=read_lab(labels, duration=duration(song)),
+        segments=read_lab(labels, duration=length_of(song)),
         fingerprint=f"{song.resolve()} {state.st_size} {state.st_mtime_ns}",
         load=functools.partial(load_song, song),
     )
@@ -110,7 +135,7 @@ def _track(song: Path, labels: Path, split: str) -> Track:
 def _splits(folder: Path, songs: dict[str, Path]) -> dict[str, str]:
     """Say which split every song is in, by stem."""
     table = folder / SPLIT_TABLE
-    if table.exists():
+    if table.exists() or table.is_symlink():  # a link to nowhere is not passed over
         return _read_split_table(table, songs)
     if len(songs) < len(SPLITS):
         raise CorpusError(f"{folder}: {len(songs)} of the 3 songs needed, for training, validation and test; add songs")
@@ -122,10 +147,10 @@ def _splits(folder: Path, songs: dict[str, Path]) -> dict[str, str]:
 
 def _read_split_table(table: Path, songs: dict[str, Path]) -> dict[str, str]:
     """Read `splits.csv`; a song is named by its file name or its stem."""
-    stems = {path.name: stem for stem, path in songs.items()} | {stem: stem for stem in songs}
+    stems = {normal(path.name): stem for stem, path in songs.items()} | {stem: stem for stem in songs}
     splits: dict[str, str] = {}
     for number, row in _rows(table):
-        file, split = row["file"].strip(), row["split"].strip()
+        file, split = normal(row["file"].strip()), row["split"].strip()
         if file not in stems:
             raise CorpusError(f"{table}, line {number}: {quoted(file)} is not in audio/; add it, or remove the line")
         if split not in SPLITS:
@@ -142,10 +167,9 @@ def _read_split_table(table: Path, songs: dict[str, Path]) -> dict[str, str]:
 def _rows(table: Path) -> list[tuple[int, dict[str, str]]]:
     """Read the lines of the split table with their numbers."""
     try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            rows = [(reader.line_num, row) for row in reader]
-            header = reader.fieldnames or []
+        reader = csv.DictReader(io.StringIO(read_plain_text(table), newline=""))
+        rows = [(reader.line_num, row) for row in reader]
+        header = reader.fieldnames or []
     except OSError as error:
         raise CorpusError(f"{table}: cannot be read ({error.strerror}); check its permissions") from error
     except (UnicodeDecodeError, csv.Error) as error:

@@ -10,12 +10,12 @@ size and checksum, which Zenodo tells when the download begins, and whether othe
 songs are searched at any depth.
 """
 
-import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from svdlib.compute.storage import read_plain_text
 from svdlib.errors import CorpusError, quoted
-from svdlib.songs.corpora.base import SPLITS, Segment
+from svdlib.songs.corpora.base import SPLITS, Segment, normal
 from svdlib.songs.corpora.folder import AUDIO_SUFFIXES
 from svdlib.songs.corpora.labels import read_lab
 from svdlib.songs.corpora.sources import Inventory, Publication
@@ -72,11 +72,6 @@ def by_name(files: Iterable[Path], folder: Path) -> dict[str, Path]:
     return found
 
 
-def normal(name: str) -> str:
-    """A name with accents in the composed form of Unicode."""
-    return unicodedata.normalize("NFC", name)
-
-
 def _splits_from_folders(songs: dict[str, Path], folder: Path) -> dict[str, str]:
     """The split of each song that lies in a folder called `train`, `valid` or `test`, the innermost of them."""
     splits: dict[str, str] = {}
@@ -107,7 +102,7 @@ def _splits_from_lists(lists: dict[str, list[Path]]) -> dict[str, str]:
 def _lines(path: Path) -> list[str]:
     """The names of songs in a list, one a line, without what their files are called after the dot."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_plain_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise CorpusError(f"{path}: the list of songs cannot be read ({error}); save it as plain UTF-8 text") from error
     names = [normal(line.strip()) for line in text.splitlines() if line.strip()]

@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from svdlib.compute.storage import read_plain_text
 from svdlib.errors import ArchiveError, DownloadError, LabelError, quoted
-from svdlib.songs.corpora.base import Segment
+from svdlib.songs.corpora.base import Segment, exactly
 from svdlib.songs.corpora.folder import AUDIO_SUFFIXES
 from svdlib.songs.corpora.jamendo import by_name, visible_files
 from svdlib.songs.corpora.labels import read_text
@@ -59,7 +60,9 @@ def read_words(path: Path, seconds: float) -> tuple[Segment, ...]:
             place = f"{path}, line {reader.line_num}"
             start, end = _seconds(row[START], place), _seconds(row[END], place)
             if end < start:
-                raise LabelError(f"{place}: a word ends at {end:g} s, before its start at {start:g} s; correct it")
+                raise LabelError(
+                    f"{place}: a word ends at {exactly(end)} s, before its start at {exactly(start)} s; correct it"
+                )
             words.append((start, end))
     except csv.Error as error:
         raise LabelError(f"{path}, line {reader.line_num}: not a table ({error}); save it as CSV again") from error
@@ -108,8 +111,8 @@ def name_songs(folder: Path) -> tuple[Source, ...]:
     """
     path = folder / TABLE
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [(file_name(row["Filepath"], path), FOLDERS[row["Language"]]) for row in csv.DictReader(file)]
+        reader = csv.DictReader(io.StringIO(read_plain_text(path), newline=""))
+        rows = [(file_name(row["Filepath"], path), FOLDERS[row["Language"]]) for row in reader]
     except ArchiveError:
         raise
     except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, AttributeError) as error:

@@ -7,8 +7,9 @@ import math
 import os
 from pathlib import Path
 
+from svdlib.compute.storage import read_plain_text
 from svdlib.errors import LabelError, quoted
-from svdlib.songs.corpora.base import Segment
+from svdlib.songs.corpora.base import Segment, exactly
 
 WORDS = {"sing": True, "nosing": False}
 END_TOLERANCE = 0.5  # seconds: encoders pad songs, and labels are often made on another copy
@@ -39,7 +40,7 @@ def read_lab(path: str | os.PathLike[str], *, duration: float | None = None) -> 
         _check_order(segment, segments[-1] if segments else None, place)
         if duration is not None and segment.end > duration + END_TOLERANCE:
             raise LabelError(
-                f"{place}: {segment.end:g} s is beyond the end of the song ({duration:.2f} s); "
+                f"{place}: {exactly(segment.end)} s is beyond the end of the song ({duration:.2f} s); "
                 "do the labels belong to this song?"
             )
         segments.append(segment)
@@ -52,10 +53,10 @@ def read_text(path: Path) -> str:
     """Read a label file as text.
 
     Raises:
-        LabelError: it is missing, cannot be read, or is not UTF-8 text.
+        LabelError: it is missing, cannot be read, no plain file, or not UTF-8 text.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_plain_text(path)
     except UnicodeDecodeError as error:
         raise LabelError(f"{path}: not UTF-8 text (byte {error.start}); save it as plain text") from error
     except OSError as error:
@@ -87,12 +88,15 @@ def _seconds(field: str, place: str) -> float:
 
 def _check_order(segment: Segment, before: Segment | None, place: str) -> None:
     if segment.end <= segment.start:
-        raise LabelError(f"{place}: ends at {segment.end:g} s, not after its start, {segment.start:g} s")
+        raise LabelError(
+            f"{place}: ends at {exactly(segment.end)} s, not after its start, {exactly(segment.start)} s; correct the "
+            "times, or remove the line"
+        )
     if before is None or segment.start >= before.end:
         return
     if segment.start < before.start:
-        raise LabelError(f"{place}: starts at {segment.start:g} s, before the line above; sort the lines")
+        raise LabelError(f"{place}: starts at {exactly(segment.start)} s, before the line above; sort the lines")
     raise LabelError(
-        f"{place}: starts at {segment.start:g} s, but the line above ends at {before.end:g} s; "
+        f"{place}: starts at {exactly(segment.start)} s, but the line above ends at {exactly(before.end)} s; "
         "make the segments not overlap"
     )

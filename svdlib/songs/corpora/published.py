@@ -11,6 +11,7 @@ from svdlib.errors import AudioError, CorpusError, LabelError, quoted
 from svdlib.songs.corpora.base import SPLITS, Corpus, Segment, Track
 from svdlib.songs.corpora.electrobyte import ELECTROBYTE
 from svdlib.songs.corpora.fetching import corpus_folder
+from svdlib.songs.corpora.folder import length_of
 from svdlib.songs.corpora.jamendo import JAMENDO
 from svdlib.songs.corpora.jamendolyrics import JAMENDOLYRICS
 from svdlib.songs.corpora.rwc import RWC
@@ -102,12 +103,10 @@ def read_track(publication: Publication, stock: Inventory, name: str) -> Track:
 
     Raises:
         LabelError: its labels break the format, or belong to a longer song.
-        AudioError: it is not audio, or cut short.
+        AudioError: it is not audio, cut short, or shorter than an excerpt.
     """
-    from svdlib.audio.decoding import duration
-
     song, labels = stock.songs[name], stock.labels[name]
-    seconds = duration(song)
+    seconds = length_of(song)
     state = song.stat()
     return Track(
         name=name,

@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from svdlib.errors import LabelError, quoted
-from svdlib.songs.corpora.base import Segment
+from svdlib.songs.corpora.base import Segment, exactly
 from svdlib.songs.corpora.folder import AUDIO_SUFFIXES
 from svdlib.songs.corpora.jamendo import by_name, visible_files
 from svdlib.songs.corpora.labels import read_text
@@ -60,7 +60,8 @@ def read_voca_inst(path: Path, seconds: float) -> tuple[Segment, ...]:
             raise LabelError(f"{place}: {quoted(line.strip())} comes after the end 'e'; remove one of the two")
         changes.append(_change(line, place))
         if len(changes) > 1 and changes[-1][0] <= changes[-2][0]:
-            raise LabelError(f"{place}: {changes[-1][0]:g} s is not after {changes[-2][0]:g} s above; sort the lines")
+            times = [exactly(time) for time, _ in changes[-2:]]
+            raise LabelError(f"{place}: {times[1]} s is not after {times[0]} s above; sort the lines")
     if not changes:
         raise LabelError(f"{path}: no label in it; {REMEDY}")
     return _joined(changes, seconds)

@@ -2,9 +2,11 @@
 
 Zip files and tar files (plain, gzip, bzip2, xz) are told by their content. Every member is looked at before the first
 is written: absolute places, `..`, links, devices, names that some system cannot have or would take for the same, and
-sizes that no corpus has are refused. The folder appears when everything is in it.
+sizes that no corpus has are refused; a compressed tar file is read to its end, where its checksum stands. The folder
+appears when everything is in it.
 """
 
+import bz2
 import gzip
 import lzma
 import math
@@ -18,10 +20,11 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any, cast
 
 from svdlib.compute.progress import progress
 from svdlib.errors import ArchiveError, OutputError, quoted
@@ -32,6 +35,8 @@ LARGEST_RATIO = 200  # of unpacked to packed; sound and text stay far below
 BYTES_WITHOUT_QUESTION = 64 * 2**20  # so little may come from an archive of any size
 BLOCK = 1 << 20
 LONGEST_NAME, LONGEST_PLACE = 255, 1024  # bytes
+LARGEST_HEADER, LARGEST_HEADERS = 1 << 18, 1 << 28  # bytes of what a tar file says of one member, and of all together
+OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open, b"]\0\0": lzma.open}
 ON_WINDOWS = os.name == "nt"
 NO_NAME = re.compile(  # of a file on Windows; elsewhere a song may well be called "What?"
     r'.*[<>:"|?*].*|.*[. ]|(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\..*)?', re.IGNORECASE
@@ -147,8 +152,7 @@ def _extract(archive: Path, folder: Path) -> None:
     if not archive.is_file():
         raise ArchiveError(f"{archive}: there is no such file; check the path")
     try:
-        with zipfile.ZipFile(archive) if zipfile.is_zipfile(archive) else tarfile.open(archive) as file:
-            found = _zip_members(file, archive) if isinstance(file, zipfile.ZipFile) else _tar_members(file, archive)
+        with _opened(archive) as found:
             members = _checked(found, archive)
             for member in progress(members, description="unpack", total=len(members), unit="file"):
                 _write(member, folder / member.place, archive)
@@ -158,6 +162,17 @@ def _extract(archive: Path, folder: Path) -> None:
         if error.errno is not None:  # the disk's; without a number it is a decompressor's
             raise
         raise _damaged(archive, error) from error
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[Iterator[Member]]:
+    """The members of an archive, which can be read inside the block."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as file:
+            yield _zip_members(file, archive)
+    else:
+        with closing(_TarStream(archive)) as stream, tarfile.TarFile(fileobj=cast(IO[bytes], stream)) as tar:
+            yield _tar_members(tar, stream, archive)
 
 
 def _damaged(archive: Path, error: Exception) -> ArchiveError:
@@ -179,14 +194,44 @@ def _zip_members(file: zipfile.ZipFile, archive: Path) -> Iterator[Member]:
             yield Member(place, info.file_size, partial(file.open, info))
 
 
-def _tar_members(file: tarfile.TarFile, archive: Path) -> Iterator[Member]:
-    _check_end(archive)
+class _TarStream:
+    """The bytes of a tar file, decompressed, for `tarfile`, which would read a header of any size into memory.
+
+    Attributes:
+        listing: whether only headers are read; contents are passed over.
+        checked: whether the compression has a checksum at the end.
+    """
+
+    def __init__(self, archive: Path) -> None:
+        with archive.open("rb") as file:
+            start = file.read(6)
+        opener = next((opener for magic, opener in OPENERS.items() if start.startswith(magic)), None)
+        self.listing, self.checked = True, opener is not None
+        self._headers = 0
+        self._file: IO[bytes] = (opener or open)(archive, "rb")
+        self.seek, self.tell, self.close = self._file.seek, self._file.tell, self._file.close
+
+    def read(self, size: int) -> bytes:
+        """Read so many bytes, as far as there are."""
+        if self.listing:
+            self._headers += size
+            if size > LARGEST_HEADER or self._headers > LARGEST_HEADERS:
+                raise tarfile.HeaderError(f"a header of {size} bytes, {self._headers} in all, as no corpus has")
+        return self._file.read(size)
+
+
+def _tar_members(file: tarfile.TarFile, stream: _TarStream, archive: Path) -> Iterator[Member]:
+    packed = archive.stat().st_size
     for info in file:
         place = safe_place(info.name, archive) if info.name.strip("./") or ".." in info.name else None
         if not info.isfile() and not info.isdir():
             raise _not_plain(info.name, archive)
+        if info.size < 0:  # the next member would be this one again, for ever
+            raise tarfile.HeaderError(f"{quoted(info.name)} has {info.size} bytes")
+        _check_growth(file.offset, packed, archive)  # also by what is left out below
         if info.isfile() and place and not _is_debris(place):
             yield Member(place, info.size, partial(_open_in_tar, file, info))
+    _check_end(file, stream)
 
 
 def _open_in_tar(file: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
@@ -195,13 +240,21 @@ def _open_in_tar(file: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
     return source
 
 
-def _check_end(archive: Path) -> None:
-    """Refuse a plain tar file without the empty block at its end: cut between two files it would look whole."""
-    with archive.open("rb") as file:
-        head = file.read(512)
-        file.seek(-min(512, len(head)), os.SEEK_END)
-        if head[257:262] == b"ustar" and any(file.read()):
-            raise EOFError("its end is missing")
+def _check_end(file: tarfile.TarFile, stream: _TarStream) -> None:
+    """Read on to the very end behind the last member that was found, where nothing but zeros may be.
+
+    `tarfile` takes a damaged header for the end, and so it would a file that was cut between two members. It never gets
+    to the checksum of a compressed file, which is behind the zeros.
+    """
+    stream.listing = False
+    stream.seek(file.offset)
+    length = 0
+    while block := stream.read(BLOCK):
+        length += len(block)
+        if block.count(0) < len(block) or length > BYTES_WITHOUT_QUESTION:
+            raise tarfile.ReadError("it goes on where its end should be")
+    if not length and not stream.checked:
+        raise EOFError("its end is missing")
 
 
 def _not_plain(name: str, archive: Path) -> ArchiveError:
@@ -220,7 +273,7 @@ def _checked(members: Iterator[Member], archive: Path) -> Sequence[Member]:
 
     Sizes are added up while the list grows: to find the next member of a compressed tar file all before it is read.
     """
-    packed = max(1, archive.stat().st_size)
+    packed = archive.stat().st_size
     listed: list[Member] = []
     total = 0
     files: set[PurePosixPath] = set()
@@ -233,10 +286,7 @@ def _checked(members: Iterator[Member], archive: Path) -> Sequence[Member]:
                 f"{archive}: would unpack to more than {MOST_FILES} files or {MOST_BYTES >> 30} GiB, as no corpus "
                 "does; do not use this file"
             )
-        if total > BYTES_WITHOUT_QUESTION and total / packed > LARGEST_RATIO:
-            raise ArchiveError(
-                f"{archive}: would grow more than {LARGEST_RATIO}-fold, as no sound does; do not use this file"
-            )
+        _check_growth(total, packed, archive)
         place = _in_one_spelling(member.place)
         if place in files or place in folders or not files.isdisjoint(place.parents):
             raise ArchiveError(
@@ -247,6 +297,13 @@ def _checked(members: Iterator[Member], archive: Path) -> Sequence[Member]:
     if not listed:
         raise ArchiveError(f"{archive}: holds no file; get it again")
     return listed
+
+
+def _check_growth(unpacked: int, packed: int, archive: Path) -> None:
+    if unpacked > BYTES_WITHOUT_QUESTION and unpacked > LARGEST_RATIO * packed:
+        raise ArchiveError(
+            f"{archive}: would grow more than {LARGEST_RATIO}-fold, as no sound does; do not use this file"
+        )
 
 
 def _in_one_spelling(place: PurePosixPath) -> PurePosixPath:

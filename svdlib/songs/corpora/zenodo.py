@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from svdlib.compute.storage import read_plain_text
 from svdlib.errors import DownloadError, quoted
 from svdlib.songs.corpora.sources import Source
 from svdlib.songs.corpora.unpacking import file_name
@@ -28,7 +29,7 @@ def record_files(folder: Path) -> tuple[Source, ...]:
     """
     path = folder / RECORD_FILE
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))["files"]
+        entries = json.loads(read_plain_text(path))["files"]
         sources = tuple(_source(entry, path) for entry in entries)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise DownloadError(
