@@ -29,6 +29,7 @@ def run_safely(act: Callable[[], None], *, resumable: bool) -> int:
         resumable: whether `--resume` goes on with it after Ctrl-C.
     """
     try:
+        _check_surroundings()
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             try:
@@ -50,6 +51,26 @@ def run_safely(act: Callable[[], None], *, resumable: bool) -> int:
         _say(f"error: {sentence}")
         return status
     return DONE
+
+
+def _check_surroundings() -> None:
+    """Make sure that there is something to print to, and a place to be in.
+
+    Raises:
+        UsageError: there is not.
+    """
+    # A number of 0 to 2 that is free would be given to the next file, and be written to by whoever means a stream.
+    while (free := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(free, True)
+    os.close(free)
+    sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    if sys.stdout is None:
+        raise UsageError("stdout is closed, and results are printed there. Let it lead to a file or to /dev/null.")
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise UsageError(f"The working folder is gone ({error.strerror}). Change to another one with cd.") from error
 
 
 def explain(error: Exception) -> tuple[int, str]:

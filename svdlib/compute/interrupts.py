@@ -20,10 +20,11 @@ def deferred_interrupts() -> Iterator[Interruption]:
     """Turn the first Ctrl-C into a request that the loop inside can honour; a second one stops at once.
 
     If a request was made, KeyboardInterrupt is raised when the block ends. Outside the main thread, where signals
-    cannot be caught, Ctrl-C acts as usual.
+    cannot be caught, Ctrl-C acts as usual. Where it is ignored, as in what a shell runs in the background, it stays so.
     """
     interruption = Interruption()
-    if threading.current_thread() is not threading.main_thread():
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored or threading.current_thread() is not threading.main_thread():
         yield interruption
         return
 
