@@ -66,7 +66,7 @@ def _check_surroundings() -> None:
     sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     if sys.stdout is None:
-        raise UsageError("stdout is closed, and results are printed there. Let it lead to a file or to /dev/null.")
+        raise UsageError("stdout is closed, and results are printed there. Let it lead to a file.")
     try:
         os.getcwd()
     except OSError as error:

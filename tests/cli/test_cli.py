@@ -1,5 +1,6 @@
 import errno
 import json
+import os
 import subprocess
 import sys
 import warnings
@@ -9,6 +10,7 @@ import lasagne_files
 import numpy as np
 import pytest
 import tiny
+from places import ROOT
 
 from svdlib import recipes
 from svdlib.cli import actions as cli_actions
@@ -424,6 +426,32 @@ def test_a_reader_that_has_enough_is_no_error(words):
     process.stdout.close()
     assert process.stderr.read() == ""
     assert process.wait(60) == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="redirections of a POSIX shell")
+@pytest.mark.parametrize(
+    ("closed", "status", "out", "err"),
+    [
+        (">&-", 2, "", "svdlib: error: stdout is closed, and results are printed there. Let it lead to a file.\n"),
+        ("2>&-", 0, "svdlib ", ""),
+        ("<&-", 0, "svdlib ", ""),
+        ("<&- >&- 2>&-", 2, "", ""),
+    ],
+)
+def test_closed_streams(closed, status, out, err):
+    command = f'"{sys.executable}" -m svdlib --version {closed}'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert (done.returncode, done.stderr) == (status, err)
+    assert done.stdout.startswith(out) and bool(done.stdout) == bool(out)
+
+
+def test_a_working_folder_that_is_gone(tmp_path):
+    (tmp_path / "gone").mkdir()
+    command = f'cd "{tmp_path}/gone" && rmdir ../gone && "{sys.executable}" -m svdlib train detector --corpus {TINY}'
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=environment, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("svdlib: error: The working folder is gone") and done.stderr.count("\n") == 1
 
 
 def test_names_that_are_no_text_are_printed(capsys, monkeypatch):
