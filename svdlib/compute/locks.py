@@ -1,12 +1,12 @@
 """Folders that one process works in at a time.
 
-The lock is the operating system's, on a file in the folder. It ends with the process that holds it, also after kill -9;
-the file stays and means nothing by itself.
+The lock is the operating system's, on a file in the folder. It ends with the process that holds it, also after kill -9:
+a file that stays behind then means nothing by itself.
 """
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from svdlib.errors import OutputError, SvdlibError
@@ -40,4 +40,6 @@ def locked(path: Path, taken: SvdlibError) -> Iterator[None]:
     try:
         yield
     finally:
+        with suppress(OSError):
+            path.unlink()  # before the release: whoever waits for this very file sees that it is gone, and is refused
         lock.release()

@@ -37,6 +37,7 @@ def test_a_lock_keeps_others_out_and_ends_with_the_process_that_was_killed(tmp_p
     assert path.exists(), "the file stays and means nothing"
     with locked(path, TAKEN):
         pass
+    assert not path.exists()
 
 
 def test_a_lock_ends_with_its_block_and_holds_within_a_process(tmp_path):
