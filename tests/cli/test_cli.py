@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 import warnings
@@ -409,6 +410,14 @@ def test_ctrl_c_has_a_status_of_its_own_and_says_how_to_go_on(capsys, monkeypatc
     monkeypatch.setattr(recipes, "train_detector", interrupted)
     status, _, err = run(capsys, "train", "detector", "--folder", tmp_path)
     assert status == 130 and "the same command with --resume goes on" in err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGTERM to catch")
+def test_sigterm_has_a_status_of_its_own_and_says_how_to_go_on(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(recipes, "train_detector", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+    status, _, err = run(capsys, "train", "detector", "--folder", tmp_path)
+    assert (status, err) == (143, "svdlib: Ended by SIGTERM; the same command with --resume goes on.\n")
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_warnings_are_one_line_each(capsys, monkeypatch):
