@@ -122,13 +122,13 @@ def _results(
     function: Callable[[Item], Result], items: Sequence[Item], team: Sequence[Worker]
 ) -> Iterator[tuple[int, Result]]:
     """Hand out items in their order, so that those before one that fails are done or under way."""
-    waiting = iter(enumerate(items))
+    waiting = iter(range(len(items)))
     at_work: dict[Any, tuple[Worker, int]] = {}
     failures: dict[int, Exception] = {}
 
     def hand_out(worker: Worker) -> None:
-        position, item = next(waiting, (None, None))
-        if position is None or failures:
+        position = None if failures else next(waiting, None)
+        if position is None:
             return
         try:
             worker.ask(function, items[position])
