@@ -25,7 +25,7 @@ def build_corpus(options: Namespace) -> None:
     from svdlib.songs.loading import load_songs
 
     corpus = open_corpus(options.name)
-    songs = load_songs(corpus.tracks, processes=options.processes)
+    songs = load_songs(corpus.tracks, processes=options.processes, keep=True)
     frames = sum(len(label) for label in songs.labels)
     sung = sum(int(label.sum()) for label in songs.labels)
     result = {"corpus": options.name, "songs": len(corpus.tracks), "minutes": frames / 70 / 60, "sung": sung / frames}

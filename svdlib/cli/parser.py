@@ -1,7 +1,7 @@
 """The command line: `svdlib corpus|train|evaluate|invert|convert|export`.
 
 Results go to stdout, progress and messages to stderr. Exit status: 0 done, 1 a fault in svdlib, 2 something that the
-user can put right, 130 interrupted.
+user can put right, 130 interrupted, 143 ended by SIGTERM.
 """
 
 import argparse

@@ -4,19 +4,26 @@ import argparse
 import errno
 import math
 import os
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn, TextIO
 
 from svdlib.errors import SvdlibError
 
-DONE, FAULT, PUT_RIGHT, INTERRUPTED = 0, 1, 2, 130
+DONE, FAULT, PUT_RIGHT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 DEBUG_VARIABLE = "SVDLIB_DEBUG"
 
 
 class UsageError(SvdlibError):
     """A command line that is not understood."""
+
+
+class Terminated(BaseException):
+    """SIGTERM, which Slurm, Docker and systemd send before they kill."""
 
 
 def run_safely(act: Callable[[], None], *, resumable: bool) -> int:
@@ -26,23 +33,26 @@ def run_safely(act: Callable[[], None], *, resumable: bool) -> int:
 
     Args:
         act: what to do.
-        resumable: whether `--resume` goes on with it after Ctrl-C.
+        resumable: whether `--resume` goes on with it after Ctrl-C or SIGTERM.
     """
     try:
+        _check_surroundings()
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             try:
-                act()
+                with _termination_told():
+                    act()
             finally:
                 sys.stdout.flush()  # here, and not when Python exits, a closed pipe can be met
     except BrokenPipeError:
         # The reader, such as `head`, has had enough. Python would try to say the rest when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Terminated) as reason:
+        interrupted = isinstance(reason, KeyboardInterrupt)
         remedy = "the same command with --resume goes on" if resumable else "run the command again"
-        _say(f"Interrupted; {remedy}.")
-        return INTERRUPTED
+        _say(f"{'Interrupted' if interrupted else 'Ended by SIGTERM'}; {remedy}.")
+        return INTERRUPTED if interrupted else TERMINATED
     except Exception as error:
         if os.environ.get(DEBUG_VARIABLE):
             raise
@@ -50,6 +60,48 @@ def run_safely(act: Callable[[], None], *, resumable: bool) -> int:
         _say(f"error: {sentence}")
         return status
     return DONE
+
+
+def _check_surroundings() -> None:
+    """Make sure that there is something to print to, and a place to be in.
+
+    Raises:
+        UsageError: there is not.
+    """
+    # A number of 0 to 2 that is free would be given to the next file, and be written to by whoever means a stream.
+    while (free := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(free, True)
+    os.close(free)
+    sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    if sys.stdout is None:
+        raise UsageError("stdout is closed, and results are printed there. Let it lead to a file.")
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise UsageError(f"The working folder is gone ({error.strerror}). Change to another one with cd.") from error
+
+
+@contextmanager
+def _termination_told() -> Iterator[None]:
+    """Let SIGTERM leave the block as an exception, so that what is unfinished is tidied away.
+
+    Not where torchrun has started several processes: it ends all when one fails, and they may be waiting for it.
+    """
+    usual = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and "WORLD_SIZE" not in os.environ
+    if not usual or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(signum: int, frame: Any) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one need not wait
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def explain(error: Exception) -> tuple[int, str]:

@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from svdlib.compute.devices import choose_device
+from svdlib.compute.interrupts import end_with_parent
 from svdlib.errors import DeviceError, TrainingError
 
 PATIENCE = timedelta(minutes=10)
@@ -46,6 +47,7 @@ def team(device: str = "auto") -> Iterator[torch.device]:
     if processes() > 1:
         yield chosen
         return
+    end_with_parent()  # torchrun that is killed can't end those that it has started
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
     # Decisions are exchanged over gloo, so that they never wait for a GPU.

@@ -1,7 +1,9 @@
-"""Ctrl-C during long work: finish the current step, keep the state, then stop."""
+"""Ways to stop: at Ctrl-C, when the current step is done and the state kept, and when the parent process has gone."""
 
+import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,10 +22,11 @@ def deferred_interrupts() -> Iterator[Interruption]:
     """Turn the first Ctrl-C into a request that the loop inside can honour; a second one stops at once.
 
     If a request was made, KeyboardInterrupt is raised when the block ends. Outside the main thread, where signals
-    cannot be caught, Ctrl-C acts as usual.
+    cannot be caught, Ctrl-C acts as usual. Where it is ignored, as in what a shell runs in the background, it stays so.
     """
     interruption = Interruption()
-    if threading.current_thread() is not threading.main_thread():
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored or threading.current_thread() is not threading.main_thread():
         yield interruption
         return
 
@@ -39,3 +42,19 @@ def deferred_interrupts() -> Iterator[Interruption]:
         signal.signal(signal.SIGINT, previous)
     if interruption.requested:
         raise KeyboardInterrupt
+
+
+def end_with_parent(seconds: float = 1.0) -> None:
+    """Let this process end when the one that started it has gone, and nobody is left who could stop it.
+
+    Args:
+        seconds: how often to look.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(seconds)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,18 +1,11 @@
-"""The same work for many items, spread over several processes with one thread each.
-
-The processes are those of joblib's loky: they need no `if __name__ == "__main__"` in the user's script and are the
-same on Linux, macOS and Windows.
-"""
+"""The same work for many items, spread over several processes with one thread each."""
 
 import os
-import signal
-import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import TypeVar
 
+from svdlib.compute.workers import WorkerEnded, share_out
 from svdlib.errors import SvdlibError
 
 Item = TypeVar("Item")
@@ -20,9 +13,6 @@ Result = TypeVar("Result")
 
 PROCESSES_VARIABLE = "SVDLIB_PROCESSES"
 FEWEST_ITEMS = 3  # for fewer, starting processes takes longer than they save
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
-)  # fmt: skip
 
 
 class ProcessError(SvdlibError):
@@ -36,7 +26,7 @@ def in_processes(
 
     Each call runs on one thread, so that results do not depend on the number of processes to the last bit. Fewer
     than three items are worked on in this process. Whoever may leave the loop early closes the iterator, which ends
-    the processes at once.
+    the processes at once. They end with this process too, whatever ends it.
 
     Args:
         function: what to do. Function, items and results travel between processes, so they should be small and
@@ -84,65 +74,13 @@ def _wanted(processes: int | None) -> int | None:
 
 def _spread(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[tuple[int, Result]]:
     """Yield position and result of every item from so many processes; end them when the iterator is closed."""
-    from joblib.externals.loky import ProcessPoolExecutor
-
-    environment = {name: "1" for name in THREAD_VARIABLES}
-    pool = ProcessPoolExecutor(workers, initializer=_become_worker, env=environment)
-    finished = False
     try:
-        with _interrupts_held_back():
-            futures = [pool.submit(function, item) for item in items]
-        positions = {future: position for position, future in enumerate(futures)}
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="A worker stopped")  # it has grown, and is replaced
-            for future in as_completed(futures):
-                if future.exception() is not None:
-                    _raise_first(futures)
-                yield positions[future], future.result()
-        finished = True
-    finally:
-        pool.shutdown(wait=True, kill_workers=not finished)
-
-
-def _raise_first(futures: Sequence[Future]) -> None:
-    """Cancel what has not begun and raise the exception of the first item that has one.
-
-    Items begin in their order, so those before it are finished or under way.
-    """
-    for future in futures:
-        future.cancel()
-    try:
-        for future in futures:
-            future.result()
-    except BrokenProcessPool as error:
+        yield from share_out(function, items, workers)
+    except WorkerEnded as error:
         raise ProcessError(
             "A process at work was ended from outside, as systems do when memory is short. "
             f"Close other programs, or set {PROCESSES_VARIABLE}=1."
         ) from error
-
-
-def _become_worker() -> None:
-    """Make a new process work on one thread and leave Ctrl-C to the process that started it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    import torch
-
-    torch.set_num_threads(1)
-
-
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Let processes that start inside inherit that Ctrl-C is not for them; here it counts when the block ends.
-
-    Without this, Ctrl-C in the first second, when they are still importing, would make each print a traceback.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

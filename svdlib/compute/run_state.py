@@ -19,6 +19,7 @@ from torch import Tensor
 
 from svdlib.compute.distributed import largest, leads
 from svdlib.compute.interrupts import Interruption, deferred_interrupts
+from svdlib.compute.locks import locked
 from svdlib.compute.storage import Tree, load_state, nested, remove_leftovers, save_state
 from svdlib.errors import PlanError, TrainingError
 
@@ -180,10 +181,27 @@ def carry_on(run: Run, epochs: int, options: RunOptions) -> bool:
         Whether the run is finished.
 
     Raises:
-        TrainingError: if there is an earlier state and it may not, or cannot, be gone on from.
+        TrainingError: if there is an earlier state and it may not, or cannot, be gone on from, or if another process
+            works on it.
         OutputError: if the state cannot be written.
         KeyboardInterrupt: after Ctrl-C, with the state saved.
     """
+    with _alone(run.state.path):
+        return _carry_on(run, epochs, options)
+
+
+@contextmanager
+def _alone(path: Path | None) -> Iterator[None]:
+    """Keep a second run away from a state; the leader of several processes holds the lock for all of them."""
+    if path is None or not leads():
+        yield
+        return
+    taken = TrainingError(f"{path.parent}: another process is training there. Wait until it ends, or choose a folder.")
+    with locked(path.with_name(f".{path.name}.lock"), taken):
+        yield
+
+
+def _carry_on(run: Run, epochs: int, options: RunOptions) -> bool:
     if _has_earlier_state(run, options.resume):
         run.unpack(*run.state.load())
     else:

@@ -69,6 +69,7 @@ def load_songs(
     stems: bool = False,
     cache_dir: str | os.PathLike[str] | None = None,
     processes: int | None = None,
+    keep: bool = False,
 ) -> Songs:
     """Load the log-mels of tracks, and the label of each frame.
 
@@ -77,14 +78,16 @@ def load_songs(
         stems: whether to load voice and band on their own too, if all tracks have them.
         cache_dir: where spectrograms are kept, see `svdlib.songs.corpora.cache.compute_once`.
         processes: how many songs to work on at once, see there; None for all usable cores.
+        keep: whether spectrograms that cannot be kept are an error, see there.
 
     Raises:
         AudioError: if a song cannot be read; of several the first. The songs done before are in the cache.
+        OutputError: if the spectrograms are to be kept and cannot be.
         ProcessError: if the number of processes makes no sense, or the system has ended a process.
     """
     apart = stems and all(track.stems for track in tracks)
     jobs = [_log_mel_job(track, stems=apart) for track in tracks]
-    found = compute_once(jobs, "log-mels", cache_dir=cache_dir, processes=processes)
+    found = compute_once(jobs, "log-mels", cache_dir=cache_dir, processes=processes, keep=keep)
     mixes, *parts = ([song[k] for song in found] for k in range(3 if apart else 1))
     labels = [frame_labels(track.segments, len(song)) for track, song in zip(tracks, mixes, strict=True)]
     return Songs(mixes, labels, [track.name for track in tracks], *parts)

@@ -1,5 +1,7 @@
 import errno
 import json
+import os
+import signal
 import subprocess
 import sys
 import warnings
@@ -9,6 +11,7 @@ import lasagne_files
 import numpy as np
 import pytest
 import tiny
+from places import ROOT
 
 from svdlib import recipes
 from svdlib.cli import actions as cli_actions
@@ -409,6 +412,14 @@ def test_ctrl_c_has_a_status_of_its_own_and_says_how_to_go_on(capsys, monkeypatc
     assert status == 130 and "the same command with --resume goes on" in err
 
 
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGTERM to catch")
+def test_sigterm_has_a_status_of_its_own_and_says_how_to_go_on(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(recipes, "train_detector", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+    status, _, err = run(capsys, "train", "detector", "--folder", tmp_path)
+    assert (status, err) == (143, "svdlib: Ended by SIGTERM; the same command with --resume goes on.\n")
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
 def test_warnings_are_one_line_each(capsys, monkeypatch):
     monkeypatch.setattr(cli_actions, "describe_corpus", lambda _: warnings.warn("take\ncare", stacklevel=1))
     before = warnings.showwarning
@@ -424,6 +435,32 @@ def test_a_reader_that_has_enough_is_no_error(words):
     process.stdout.close()
     assert process.stderr.read() == ""
     assert process.wait(60) == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="redirections of a POSIX shell")
+@pytest.mark.parametrize(
+    ("closed", "status", "out", "err"),
+    [
+        (">&-", 2, "", "svdlib: error: stdout is closed, and results are printed there. Let it lead to a file.\n"),
+        ("2>&-", 0, "svdlib ", ""),
+        ("<&-", 0, "svdlib ", ""),
+        ("<&- >&- 2>&-", 2, "", ""),
+    ],
+)
+def test_closed_streams(closed, status, out, err):
+    command = f'"{sys.executable}" -m svdlib --version {closed}'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert (done.returncode, done.stderr) == (status, err)
+    assert done.stdout.startswith(out) and bool(done.stdout) == bool(out)
+
+
+def test_a_working_folder_that_is_gone(tmp_path):
+    (tmp_path / "gone").mkdir()
+    command = f'cd "{tmp_path}/gone" && rmdir ../gone && "{sys.executable}" -m svdlib train detector --corpus {TINY}'
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=environment, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("svdlib: error: The working folder is gone") and done.stderr.count("\n") == 1
 
 
 def test_names_that_are_no_text_are_printed(capsys, monkeypatch):

@@ -147,3 +147,29 @@ def test_a_place_that_cannot_be_written_is_found_before_the_first_update(tmp_pat
     with pytest.raises(OutputError):
         carry_on(run, 1, options)
     assert run.count == 0
+
+
+class Overtaken(Counting):
+    """A run during whose updates somebody starts a second one of the same folder, while a state is half written."""
+
+    def __init__(self, path, options):
+        super().__init__(path)
+        self.options, self.half_written, self.refusals = options, path.with_name(f".{path.name}.1.partial"), []
+
+    def updates(self):
+        for _ in super().updates():
+            self.half_written.touch()
+            with pytest.raises(TrainingError) as caught:
+                carry_on(Counting(self.state.path), 1, self.options)
+            self.refusals.append(str(caught.value))
+            yield
+
+
+def test_a_second_run_in_a_folder_is_refused_and_tidies_nothing_away(tmp_path):
+    options = RunOptions(folder=tmp_path, resume=True)
+    run = Overtaken(options.state_path, options)
+    assert carry_on(run, 1, options)
+    assert len(run.refusals) == 3 and run.half_written.exists()
+    assert all(f"{tmp_path}: another process is training there. Wait" in said for said in run.refusals)
+    assert carry_on(Counting(options.state_path), 1, options), "when the first has ended, its folder is free"
+    assert not run.half_written.exists()

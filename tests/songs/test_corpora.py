@@ -2,7 +2,9 @@ import itertools
 import math
 import os
 import sys
+import tempfile
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +16,10 @@ from tiny import log_mels
 from svdlib.audio.decoding import duration
 from svdlib.audio.log_mel import LogMel
 from svdlib.audio.mel_axis import EXCERPT_SAMPLES, SAMPLE_RATE
-from svdlib.errors import AudioError, CorpusError, LabelError
+from svdlib.errors import AudioError, CorpusError, LabelError, OutputError
 from svdlib.songs.corpora import SPLITS, Corpus, Segment, Track, frame_labels, open_corpus
-from svdlib.songs.corpora.cache import default_cache_dir
+from svdlib.songs.corpora.cache import Job, _write, compute_once, default_cache_dir
+from svdlib.songs.loading import load_songs
 
 any_table = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -401,16 +404,22 @@ def damaged(kind, content):
     import pickle
 
     def npy(array):
+        """As the cache would write it, checksum and all."""
         buffer = io.BytesIO()
-        np.save(buffer, array)
+        _write(array, buffer)
         return buffer.getvalue()
 
+    bare = io.BytesIO()
+    np.save(bare, np.zeros((277, 80), np.float32))
+    pickled = io.BytesIO()
+    np.save(pickled, np.array([{}, 1], dtype=object))
     return {
         "empty": b"",
         "cut": content[:-10],
         "noise": b"noise" * 100,
         "pickle": pickle.dumps([1, 2]),
-        "objects": npy(np.array([{}, 1], dtype=object)),
+        "objects": pickled.getvalue(),
+        "without checksum": bare.getvalue(),
         "float64": npy(np.zeros((3, 80))),
         "shape": npy(np.zeros((80, 3), dtype=np.float32)),
         "nan": npy(np.full((3, 80), np.nan, dtype=np.float32)),
@@ -418,7 +427,12 @@ def damaged(kind, content):
     }[kind]
 
 
-@pytest.mark.parametrize("kind", ["empty", "cut", "noise", "pickle", "objects", "float64", "shape", "nan", "header"])
+DAMAGES = [
+    "empty", "cut", "noise", "pickle", "objects", "without checksum", "float64", "shape", "nan", "header",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
 def test_damaged_cache_entries_are_computed_anew(tmp_path, melody, kind):
     calls = []
     track = counting_track(melody, calls)
@@ -428,6 +442,37 @@ def test_damaged_cache_entries_are_computed_anew(tmp_path, melody, kind):
     for _ in range(2):
         np.testing.assert_array_equal(log_mels([track], cache_dir=tmp_path)[0], expected)
     assert len(calls) == 2, "computed anew once, then kept"
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None)
+def test_a_flipped_bit_anywhere_in_a_cached_array_is_noticed(data):
+    array = np.random.default_rng(0).standard_normal((5, 80)).astype(np.float32)
+    job = Job(("key",), lambda: [array], np.float32, 80)
+    with tempfile.TemporaryDirectory() as folder:
+        compute_once([job], "arrays", cache_dir=folder)
+        (entry,) = Path(folder).iterdir()
+        content = bytearray(entry.read_bytes())
+        content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+        entry.write_bytes(content)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ((again,),) = compute_once([job], "arrays", cache_dir=folder)
+        np.testing.assert_array_equal(again, array)
+
+
+def test_abandoned_halves_of_files_are_tidied_away_and_others_are_not(tmp_path, melody):
+    old, new = tmp_path / ".a.npy.17.partial", tmp_path / ".b.npy.18.partial"
+    old.touch(), new.touch()
+    os.utime(old, (0, 0))
+    log_mels([track_of(melody)], cache_dir=tmp_path)
+    assert new.exists() and not old.exists()
+
+
+def test_what_is_to_be_kept_and_cannot_be_is_an_error(tmp_path, melody):
+    (tmp_path / "taken").write_text("a file, not a folder")
+    with pytest.raises(OutputError, match="log-mels cannot be kept: .*taken.*Set SVDLIB_CACHE"):
+        load_songs([track_of(melody)], cache_dir=tmp_path / "taken", keep=True)
 
 
 def test_cache_that_cannot_be_written_is_reported_once_and_done_without(tmp_path, melody):

@@ -1,6 +1,7 @@
 """A corpus written to files and read again."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -171,3 +172,19 @@ def test_command_line(capsys, song_folder, tmp_path):
         assert main([*words, *more]) == 2
         error = capsys.readouterr().err
         assert reason in error and error.count("\n") == 1
+
+
+def test_a_second_export_to_a_folder_is_refused_while_the_first_is_at_work(corpus, tmp_path):
+    refusals = []
+
+    def meanwhile():
+        with pytest.raises(OutputError) as caught:
+            export_corpus(again, tmp_path / "out", processes=1)
+        refusals.append(str(caught.value))
+        return first.load()
+
+    first, *rest = corpus.tracks
+    again = Corpus("mine", (replace(first, load=meanwhile), *rest))
+    export_corpus(again, tmp_path / "out", processes=1)
+    assert len(refusals) == 1 and "another process is exporting to it" in refusals[0]
+    assert files(tmp_path / "out") == files(export_corpus(corpus, tmp_path / "other", processes=1))

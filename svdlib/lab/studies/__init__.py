@@ -100,7 +100,8 @@ def run_program(
         resumable: whether `--resume` goes on after Ctrl-C.
 
     Returns:
-        0 when done, 2 after something that the user can put right, 130 when interrupted.
+        0 when done, 2 after something that the user can put right, 130 when interrupted, 143 when
+        ended by SIGTERM.
     """
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto (default), cpu, cuda")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the results there as JSON")

@@ -2,20 +2,25 @@
 
 import hashlib
 import os
+import time
 import warnings
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from svdlib.compute.npz import DAMAGE
 from svdlib.compute.processes import in_processes
 from svdlib.compute.progress import progress
-from svdlib.compute.storage import remove_leftovers, write_atomically
+from svdlib.compute.storage import write_atomically
 from svdlib.errors import OutputError
+
+REMEDY = "Set SVDLIB_CACHE to name another folder."
+ABANDONED = 3600  # seconds: nobody has been writing one file for so long
 
 
 @dataclass(frozen=True)
@@ -42,12 +47,14 @@ def compute_once(
     *,
     cache_dir: str | os.PathLike[str] | None = None,
     processes: int | None = None,
+    keep: bool = False,
 ) -> list[list[np.ndarray]]:
     """Return the arrays of every job, from the cache where they are all there.
 
-    The cache holds one file per array. A damaged file is computed anew; a folder that cannot be written to is reported
-    once and done without. Jobs are done in several processes where three or more are not in the cache; the arrays are
-    the same, to the last bit, for any number of processes. Each process needs memory for itself and for one song.
+    The cache holds one file per array, with a checksum. A damaged file is computed anew; a folder that cannot be
+    written to is reported once and done without. Jobs are done in several processes where three or more are not in the
+    cache; the arrays are the same, to the last bit, for any number of processes. Each process needs memory for itself
+    and for one song.
 
     Args:
         jobs: what is wanted.
@@ -55,12 +62,14 @@ def compute_once(
         cache_dir: the cache; None for the environment variable SVDLIB_CACHE, or else the user's cache folder.
         processes: how many jobs to do at once; 1 works in this process, None takes the environment variable
             SVDLIB_PROCESSES, or else all cores that this process may use.
+        keep: whether the arrays are computed in order to be kept, so that a cache that cannot be written is an error.
 
     Returns:
         One list of arrays per job, in their order.
 
     Raises:
         AudioError: a song cannot be read; of several the first. The songs done before are in the cache.
+        OutputError: with `keep`, an array cannot be written; those written before are whole.
         ProcessError: `processes` or SVDLIB_PROCESSES is below 1, or the system has ended a process.
     """
     folder = Path(cache_dir) if cache_dir is not None else default_cache_dir()
@@ -69,9 +78,11 @@ def compute_once(
     with closing(_finished(jobs, folder, processes)) as finished:
         for position, found, failure in progress(finished, description=description, total=len(jobs), unit="song"):
             arrays[position] = found
+            if failure and keep:
+                raise OutputError(f"{description} cannot be kept: {failure} {REMEDY}")
             problem = problem or failure
     if problem:
-        warnings.warn(f"{description} are not cached: {problem} Set SVDLIB_CACHE to name another folder.", stacklevel=3)
+        warnings.warn(f"{description} are not cached: {problem} {REMEDY}", stacklevel=3)
     return arrays
 
 
@@ -97,16 +108,24 @@ def _finished(
             missing.append(position)
         else:
             yield position, found, None
+    _tidy(folder, lambda unfinished: time.time() - unfinished.stat().st_mtime > ABANDONED)
     computed = in_processes(_compute, [(jobs[position], folder) for position in missing], processes)
     try:
         with closing(computed):
             for place, (found, failure) in computed:
                 yield missing[place], found, failure
     except BaseException:
-        for position in missing:
-            for entry in _entries(jobs[position], folder):
-                remove_leftovers(entry)  # of processes that were ended while they wrote
+        ours = tuple(f".{entry.name}." for position in missing for entry in _entries(jobs[position], folder))
+        _tidy(folder, lambda unfinished: unfinished.name.startswith(ours))
         raise
+
+
+def _tidy(folder: Path, ended: Callable[[Path], bool]) -> None:
+    """Delete the unfinished files of which `ended` says that whoever wrote them was ended."""
+    for unfinished in folder.glob(".*.partial"):
+        with suppress(OSError):
+            if ended(unfinished):
+                unfinished.unlink()
 
 
 def _compute(work: tuple[Job, Path]) -> tuple[list[np.ndarray], str | None]:
@@ -118,7 +137,7 @@ def _compute(work: tuple[Job, Path]) -> tuple[list[np.ndarray], str | None]:
     arrays = list(job.compute())
     try:
         for entry, array in zip(_entries(job, folder), arrays, strict=True):
-            write_atomically(entry, partial(np.save, arr=array, allow_pickle=False))
+            write_atomically(entry, partial(_write, array))
     except (OutputError, OSError) as error:
         return arrays, str(error)
     return arrays, None
@@ -130,17 +149,32 @@ def _entries(job: Job, folder: Path) -> list[Path]:
     return [folder / f"{digest[:32]}.npy" for digest in digests]
 
 
+def _write(array: np.ndarray, file: BinaryIO) -> None:
+    np.save(file, array, allow_pickle=False)
+    file.write(_checksum(array))
+
+
+def _checksum(array: np.ndarray) -> bytes:
+    """What stands in a cached file after its array, where other readers of NumPy files do not look."""
+    about = f"{array.dtype.str} {array.shape}".encode()
+    return hashlib.sha256(about + hashlib.sha256(np.ascontiguousarray(array).data).digest()).digest()
+
+
 def _read(job: Job, folder: Path) -> list[np.ndarray] | None:
     """Read the arrays of a job; None where one is missing or damaged."""
     arrays = []
     for entry in _entries(job, folder):
         try:
-            array = np.load(entry, allow_pickle=False)
-        except (OSError, ValueError, EOFError):
+            with entry.open("rb") as file:
+                array = np.load(file, allow_pickle=False)
+                checksum = file.read()
+        except DAMAGE:
             return None
         if not isinstance(array, np.ndarray) or array.dtype != job.dtype or array.ndim != 2:
             return None
         if not len(array) or array.shape[1] != job.width or not np.isfinite(array).all():
+            return None
+        if checksum != _checksum(array):
             return None
         arrays.append(array)
     return arrays

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from svdlib.compute.locks import locked
 from svdlib.compute.processes import in_processes
 from svdlib.compute.progress import progress
 from svdlib.compute.storage import remove_leftovers, write_atomically
@@ -21,6 +22,7 @@ from svdlib.songs.corpora.labels import WORDS
 
 STEMS = ("voice", "band")
 LARGEST_STEP = 2**15 - 1  # of 16 bits
+LOCK_FILE = "lock"
 EXPORT_VERSION = 1  # raise it when other files are written: an interrupted export goes on only with the same
 
 
@@ -55,11 +57,13 @@ def export_corpus(
     unfinished = folder / f".unfinished-{_key(corpus, stems)}"
     _make_empty_folder(folder, unfinished)
     jobs = [_Job(track, unfinished, stems) for track in corpus.tracks]
-    with closing(in_processes(_export_song, jobs, processes)) as finished:
-        for _ in progress(finished, description="export", total=len(jobs), unit="song"):
-            pass
-    write_atomically(unfinished / SPLIT_TABLE, lambda file: file.write(_split_table(corpus.tracks)))
-    _move_out(unfinished, folder)
+    taken = OutputError(f"{folder}: another process is exporting to it; wait until it is done, or name a new folder")
+    with locked(unfinished / LOCK_FILE, taken):
+        with closing(in_processes(_export_song, jobs, processes)) as finished:
+            for _ in progress(finished, description="export", total=len(jobs), unit="song"):
+                pass
+        write_atomically(unfinished / SPLIT_TABLE, lambda file: file.write(_split_table(corpus.tracks)))
+        _move_out(unfinished, folder)
     return folder
 
 
@@ -173,6 +177,7 @@ def _move_out(unfinished: Path, folder: Path) -> None:
         for part in (SPLIT_TABLE, "stems", "labels", "audio"):
             if (unfinished / part).exists():
                 (unfinished / part).replace(folder / part)
+        (unfinished / LOCK_FILE).unlink(missing_ok=True)
         unfinished.rmdir()
     except OSError as error:
         raise OutputError(f"Cannot write to {folder}: {error.strerror or error}. Export to another folder.") from error

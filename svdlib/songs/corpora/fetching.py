@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from svdlib.compute.locks import locked
 from svdlib.errors import ArchiveError, CorpusError, OutputError
 from svdlib.songs.corpora.download import fetch_file, pin
 from svdlib.songs.corpora.sources import Publication, Source, data_folder
@@ -107,18 +108,10 @@ def _alone(work: Path) -> Iterator[None]:
     """Make the folder for unfinished files, and keep a second process out of it as long as this one works there."""
     try:
         work.mkdir(parents=True, exist_ok=True)
-        lock = (work / "lock").open("a")
     except OSError as error:
         raise OutputError(
             f"Cannot write to {work.parent}: {error.strerror or error}. Choose a folder you may write to, with --to"
         ) from error
-    with lock:
-        try:
-            import fcntl
-
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however that ends
-        except ImportError:
-            pass  # Windows: two fetches at once are not noticed there
-        except OSError as error:
-            raise CorpusError(f"{work}: another process is fetching this corpus; wait until it is done") from error
+    taken = CorpusError(f"{work}: another process is fetching this corpus; wait until it is done")
+    with locked(work / "lock", taken):
         yield
