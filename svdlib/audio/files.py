@@ -28,13 +28,9 @@ def load_audio(path: str | os.PathLike[str]) -> np.ndarray:
     Raises:
         AudioError: the file is missing, a folder, empty, not audio, damaged, cut short, or not finite.
     """
-    from svdlib.audio.decoding import decode
+    from svdlib.audio.decoding import decode, resample
 
-    samples, rate = decode(Path(path))
-    if rate != SAMPLE_RATE:
-        import librosa
-
-        samples = librosa.resample(samples, orig_sr=rate, target_sr=SAMPLE_RATE, res_type="soxr_hq")
+    samples = resample(*decode(Path(path)), SAMPLE_RATE)
     return np.ascontiguousarray(samples, dtype=np.float32)
 
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rights import needs_rights, not_root
 
-from svdlib.audio import containers, decoding
+from svdlib.audio import decoding, mp3
 from svdlib.audio.files import encode_mp3, load_audio, load_song, save_audio
 from svdlib.audio.log_mel import LogMel
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, EXCERPT_SAMPLES, FRAME_RATE, HOP_LENGTH, SAMPLE_RATE, mel_filterbank
@@ -173,7 +173,7 @@ def test_mp3_without_frame_count_is_read_to_its_end(tmp_path):
     samples = np.random.default_rng(0).standard_normal(5 * 44100).astype(np.float32) * 0.2
     samples[:22050] *= 1e-3
     data = mp3_of(samples, 44100)
-    first, second = list(containers.mp3_frames(data))[:2]
+    first, second = list(mp3.mp3_frames(data))[:2]
     path = tmp_path / "song.mp3"
     path.write_bytes(data)
     expected, _ = decoding.decode(path)
@@ -261,7 +261,7 @@ def test_length_of_a_cut_file_is_refused_too(song_file, suffix):
 def test_mp3_without_frame_count_cut_within_a_frame(song_file):
     path = song_file("song.mp3")
     data = path.read_bytes()
-    frames = list(containers.mp3_frames(data))
+    frames = list(mp3.mp3_frames(data))
     path.write_bytes(data[frames[1].start : frames[-1].start + frames[-1].size // 2])
     assert_refused(path, "cut short in its last frame")
 
