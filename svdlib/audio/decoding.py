@@ -80,23 +80,35 @@ def resample(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
 def _decode_part(path: Path, sound: "soundfile.SoundFile") -> np.ndarray:
     """Decode one part of a file, and compare what comes out with what it holds."""
     blocks: list[np.ndarray] = []
-    mixed_power, powers = 0.0, np.zeros(sound.channels)
+    mixed_power = power = 0.0
     for block in _blocks(path, sound):
-        blocks.append(block.mean(axis=1))
+        mean = block.mean(axis=1)
+        blocks.append(mean)
         if sound.channels > 1:
-            mixed_power += float(np.dot(blocks[-1], blocks[-1]))
-            powers += np.einsum("ij,ij->j", block, block)
-    if mixed_power < CANCELLED * powers.mean():
-        loudest = int(powers.argmax())
-        warnings.warn(
-            f"{path}: the channels cancel each other, one is another upside down; channel {loudest + 1} is taken alone",
-            stacklevel=2,
-        )
-        sound.seek(0)
-        blocks = [block[:, loudest].copy() for block in _blocks(path, sound)]
+            with np.errstate(all="ignore"):  # samples that are not finite are found below
+                mixed_power += float(mean @ mean)
+                power += float(block.ravel() @ block.ravel()) / sound.channels
+    if mixed_power < CANCELLED * power:
+        blocks = _loudest_channel(path, sound)
     samples = np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.float32)
     _check_samples(path, samples, sound)
     return samples
+
+
+def _loudest_channel(path: Path, sound: "soundfile.SoundFile") -> list[np.ndarray]:
+    """Decode a part once more, for one channel instead of the mean in which they cancel."""
+    powers = np.zeros(sound.channels)
+    for _ in range(2):
+        sound.seek(0)
+        loudest, blocks = int(powers.argmax()), []
+        for block in _blocks(path, sound):
+            blocks.append(block[:, loudest].copy())
+            powers += np.square(block).sum(axis=0)
+    warnings.warn(
+        f"{path}: the channels cancel each other, one is another upside down; channel {loudest + 1} is taken alone",
+        stacklevel=2,
+    )
+    return blocks
 
 
 def _blocks(path: Path, sound: "soundfile.SoundFile") -> Iterator[np.ndarray]:

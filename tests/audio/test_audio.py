@@ -96,8 +96,19 @@ def test_log_mel_takes_batches_and_gives_gradients(melody):
     assert torch.isfinite(batch.grad).all() and batch.grad.abs().sum() > 0
 
 
-def test_log_mel_keeps_double_precision(melody):
-    assert LogMel()(melody.astype(np.float64)).dtype == torch.float64
+@pytest.mark.parametrize("kind", [np.float64, np.float16])
+def test_log_mel_is_float32_whatever_the_samples_are(melody, kind):
+    samples = melody.astype(kind)
+    log_mel = LogMel()(samples)
+    assert log_mel.dtype == torch.float32
+    np.testing.assert_allclose(log_mel, slow_log_mel(samples), rtol=0, atol=1e-4)
+
+
+def test_log_mel_says_what_it_takes():
+    with pytest.raises(AudioError, match="give an array"):
+        LogMel()("song.wav")
+    with pytest.raises(AudioError, match="mean"):
+        LogMel()(np.zeros((5000, 2)))
 
 
 def test_log_mel_of_silence_is_the_floor():
