@@ -30,8 +30,16 @@ def load_audio(path: str | os.PathLike[str]) -> np.ndarray:
     """
     from svdlib.audio.decoding import decode, resample
 
-    samples = resample(*decode(Path(path)), SAMPLE_RATE)
+    samples = resample(*decode(_path(path)), SAMPLE_RATE)
     return np.ascontiguousarray(samples, dtype=np.float32)
+
+
+def _path(path: str | os.PathLike[str]) -> Path:
+    try:
+        return Path(path)
+    except TypeError as error:
+        kind = type(path).__name__
+        raise AudioError(f"a sound file is named by its path, not by a value of type {kind}; give the path") from error
 
 
 def load_song(path: str | os.PathLike[str]) -> np.ndarray:

@@ -388,6 +388,15 @@ def test_sonify_never_clips(melody):
     assert 0.99 < np.abs(sound).max() <= 1
 
 
+@pytest.mark.parametrize("level", [30.0, 100.0, 1000.0])
+def test_sonify_of_levels_beyond_all_sound_is_that_sound_at_full_scale(melody, level):
+    log_mel = LogMel()(melody[:10000]).double()
+    sound = sonify(log_mel - log_mel.max() + level)
+    assert np.isfinite(sound).all() and 0.99 < np.abs(sound).max() <= 1
+    as_loud = sonify(log_mel - log_mel.max() + 10)
+    assert np.corrcoef(sound, as_loud)[0, 1] > 0.99
+
+
 def test_sonify_of_silence_is_silent():
     assert np.abs(sonify(np.full((20, 80), np.log(1e-7)))).max() < 1e-5
 
