@@ -335,3 +335,32 @@ def test_what_others_write_meanwhile_is_passed_on(capfd):
     with quiet_decoder():
         os.write(2, b"[src/libmpg123/layer3.c:1804] error: dequantization failed!\nepoch 3\n")
     assert capfd.readouterr().err == "epoch 3\n"
+
+
+# --- cut and relabelled ---
+
+
+@few
+@given(st.sampled_from([*FORMATS]), st.floats(0.5, 1.5), st.floats(0, 1), st.integers(1, 2))
+def test_a_cut_file_is_refused_or_loses_nothing_to_speak_of(tmp_path, suffix, seconds, share, channels):
+    data = encoded(suffix, tone(seconds, channels=channels))
+    path = tmp_path / "song.bin"
+    path.write_bytes(data[: int(share * len(data))])
+    try:
+        samples, rate = decoding.decode(path)
+    except AudioError as error:
+        assert str(error).startswith(f"{path}: ") and ";" in str(error)
+    else:
+        assert abs(len(samples) / rate - seconds) < 0.03, "44 bytes of a WAV, or the last frame of an MP3"
+
+
+@few
+@given(st.sampled_from([*FORMATS]), st.sampled_from([*FORMATS, "m4a", "txt", ""]), st.floats(0.3, 0.6))
+def test_a_file_under_another_name_is_the_same(tmp_path, suffix, name, seconds):
+    data = encoded(suffix, tone(seconds))
+    found = []
+    for path in (tmp_path / f"song.{suffix}", tmp_path / f"song.{name}"):
+        path.write_bytes(data)
+        found.append(decoding.decode(path)[0])
+    np.testing.assert_array_equal(*found)
+    assert len(found[0]) == round(seconds * 44100)
