@@ -3,7 +3,8 @@
 - WAV and AIFF: the sound chunk must lie within the file. A streamed WAV may leave its length open; then a cut
   cannot be known.
 - FLAC: every frame has a checksum, and the decoder finds what is wrong or missing. Where the header doesn't know the
-  length, the last frame does.
+  length, the last frame does. Another FLAC behind it is found, a file of another format is not: looking for all of
+  them takes too long.
 - Ogg: every page must have its right checksum, and the last one of a stream must carry the end-of-stream flag.
 - MP3: the last frame must be whole, and there must be as many frames as a Xing or Info header promises.
   Without such a header a cut between two frames (about one place in a hundred) cannot be known.

@@ -227,6 +227,20 @@ def test_wav_with_a_wrong_data_size(tmp_path, change, order):
     assert seconds_in(tmp_path, bytes(data)) == 2
 
 
+@pytest.mark.parametrize("outer", [False, True], ids=["data", "both sizes"])
+def test_long_and_floating_wav_without_a_size(tmp_path, outer):
+    for form, subtype, place in (("RF64", "PCM_16", b"ds64"), ("WAV", "FLOAT", b"data")):
+        buffer = io.BytesIO()
+        soundfile.write(buffer, tone(2), 44100, format=form, subtype=subtype)
+        data = bytearray(buffer.getvalue())
+        start = data.find(place)
+        first, last = (16, 24) if form == "RF64" else (4, 8)
+        data[start + first : start + last] = bytes(last - first)
+        if outer and form == "WAV":
+            data[4:8] = bytes(4)
+        assert seconds_in(tmp_path, bytes(data)) == 2
+
+
 def test_wav_whose_data_size_is_far_too_small(tmp_path):
     data = bytearray(encoded("wav", tone(3)))
     struct.pack_into("<I", data, 40, 88200)
