@@ -121,8 +121,8 @@ def invert_song(
         DeviceError: the device is not there.
         WeightsError: weights are missing or damaged, or the inverters were trained for another detector.
     """
-    song, chosen = Path(song), choose_device(device)
-    samples = load_song(song)
+    chosen, samples = choose_device(device), load_song(song)
+    song = Path(song)
     log_mel = LogMel()(samples)
     start = None if at is None else excerpt_at(song, len(log_mel), at)
     network = open_detector(detector).to(chosen)

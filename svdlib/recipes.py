@@ -86,7 +86,7 @@ def train_inverters(
     corpus: str = "synthetic",
     *,
     profile: str = "demo",
-    layers: Sequence[str] = LAYERS,
+    layers: str | Sequence[str] = LAYERS,
     variant: str = "published",
     objective: str = "joint",
     detector: str | PathLike[str] | None = None,
@@ -270,7 +270,7 @@ def check_auc_rule(auc: str) -> None:
 def evaluate_nre(
     corpus: str = "synthetic",
     *,
-    layers: Sequence[str] = LAYERS,
+    layers: str | Sequence[str] = LAYERS,
     variant: str = "published",
     weights: str | PathLike[str] | None = None,
     detector: str | PathLike[str] | None = None,

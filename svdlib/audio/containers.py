@@ -1,206 +1,322 @@
-"""Faults of sound files that show before anything is decoded, and that libsndfile passes over.
+"""The parts of sound files, and faults that show before anything is decoded and that libsndfile passes over.
 
 - WAV and AIFF: the sound chunk must lie within the file. A streamed WAV may leave its length open; then a cut
   cannot be known.
-- Ogg: every page must have its right checksum, and the last one must carry the end-of-stream flag.
+- FLAC: every frame has a checksum, and the decoder finds what is wrong or missing. Where the header doesn't know the
+  length, the last frame does. Another FLAC behind it is found, a file of another format is not: looking for all of
+  them takes too long.
+- Ogg: every page must have its right checksum, and the last one of a stream must carry the end-of-stream flag.
 - MP3: the last frame must be whole, and there must be as many frames as a Xing or Info header promises.
   Without such a header a cut between two frames (about one place in a hundred) cannot be known.
 
 Changed bytes within an MP3 frame, a WAV or an AIFF file cannot be known either: they have no checksums.
 """
 
-import io
-import mmap
+import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import BinaryIO
+
+from svdlib.audio.mp3 import after_id3, begin_mp3, mp3_frames, mp3_parts
+from svdlib.audio.parts import Bytes, FaultError, Part
 
 # A WAV writer that cannot go back to fill in the length leaves a number as high as this.
 OPEN_LENGTH = 0x7FFFF000
+CONVERT = "convert it to WAV, for instance with: ffmpeg -i FILE song.wav"
+FOREIGN = {  # how files begin that people take for sound files, after so many bytes
+    (4, b"ftyp"): "MP4 or M4A (AAC)",
+    (0, b"\x1aE\xdf\xa3"): "Matroska or WebM",
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"): "Windows Media (WMA)",
+    (0, b"caff"): "Core Audio (CAF)",
+    (0, b"wvpk"): "WavPack",
+    (0, b"MAC "): "Monkey's Audio",
+    (0, b"MPCK"): "Musepack",
+    (0, b"#!AMR"): "AMR",
+    (0, b"MThd"): "MIDI, notes without sound",
+}
+SOUND_TYPES = {1, 2, 3, 6, 7, 0x11, 0x31, 0x40, 0xFFFE}  # of WAV files: those that libsndfile reads
+TYPE_NAMES = {0x50: "MPEG layer II", 0x55: "MP3", 0xFF: "AAC", 0x161: "WMA", 0x162: "WMA", 0x2000: "AC-3"}
+CODEC_NAMES = {b"\x7fFLAC": "FLAC", b"Speex   ": "Speex", b"OggMIDI": "MIDI"}  # in Ogg, not read by libsndfile
+
+Reader = Callable[[Bytes, int], tuple[list[Part], int]]
 
 
-def fault_finder(data: mmap.mmap) -> Callable[[mmap.mmap], str | None] | None:
-    """Choose the function that names the fault of such a file; None for an unknown kind of file."""
-    start = _after_id3(data)
-    if data[:4] in (b"RIFF", b"RIFX", b"RF64") and data[8:12] == b"WAVE":
-        return wav_fault
-    if data[:4] == b"FORM" and data[8:12] in (b"AIFF", b"AIFC"):
-        return aiff_fault
-    if data[:4] == b"OggS":
-        return ogg_fault
+def sound_parts(data: Bytes) -> list[Part]:
+    """Find everything that a sound file holds, in the order in which it is played.
+
+    Raises:
+        FaultError: it is no sound file, of a kind that cannot be read, damaged or cut short.
+    """
+    reader = _reader_at(data, 0)
+    if reader is None:
+        for (place, start), name in FOREIGN.items():
+            if data[place : place + len(start)] == start:
+                raise FaultError(f"this is {name}, which cannot be read", CONVERT)
+        if next(mp3_frames(data), None) is None:
+            raise FaultError("not a sound file that can be read", "convert it to WAV, AIFF, FLAC, Ogg or MP3")
+        reader = mp3_parts
+    parts: list[Part] = []
+    position = 0
+    while reader is not None:
+        found, position = reader(data, position)
+        parts += found
+        reader = _reader_at(data, position)
+    return parts
+
+
+def _reader_at(data: Bytes, position: int) -> Reader | None:
+    """Choose who reads what begins at a position; None for nothing that is known."""
+    magic, form = data[position : position + 4], data[position + 8 : position + 12]
+    if magic in (b"RIFF", b"RIFX", b"RF64") and form == b"WAVE":
+        return wav_parts
+    if magic == b"FORM" and form in (b"AIFF", b"AIFC"):
+        return aiff_parts
+    if magic == b"OggS":
+        return ogg_parts
+    start = after_id3(data, position)
     if data[start : start + 4] == b"fLaC":
-        return flac_fault
-    return mp3_fault if next(mp3_frames(data), None) else None
-
-
-def flac_fault(data: mmap.mmap) -> None:
-    """Find nothing: every FLAC frame has a checksum, and the decoder finds what is wrong or missing."""
+        return flac_parts
+    return mp3_parts if begin_mp3(data, start) else None
 
 
 # --- WAV and AIFF ---
 
 
-def wav_fault(data: mmap.mmap) -> str | None:
-    """Say what is wrong with a WAV file; None for nothing."""
-    order = ">" if data[:4] == b"RIFX" else "<"
-    long_size = None
-    for name, start, size in _chunks(data, order):
-        if name == b"ds64" and start + 16 <= len(data):
-            (long_size,) = struct.unpack_from("<Q", data, start + 8)
+def wav_parts(data: Bytes, start: int) -> tuple[list[Part], int]:
+    """Find the sound of a WAV file that begins at a position, and where the file ends."""
+    order = ">" if data[start : start + 4] == b"RIFX" else "<"
+    byte_rate, size_place, long_place = 0, 0, None
+    for name, begin, size in _chunks(data, order, start + 12):
+        if name == b"ds64" and begin + 16 <= len(data):
+            long_place = begin + 8
+        if name == b"fmt " and begin + 16 <= len(data):
+            _check_sound_type(data, begin, order)
+            (byte_rate,) = struct.unpack_from(order + "I", data, begin + 8)
         if name == b"data":
-            if data[:4] == b"RF64" and long_size is not None:
-                size = long_size
-            elif size >= OPEN_LENGTH:
-                return None
-            return _cut_chunk(data, start, size)
-    return "cut short before the sound begins"
+            size_place = begin - 4
+            long = data[start : start + 4] == b"RF64" and long_place is not None
+            if long_place is not None and long:
+                (size,) = struct.unpack_from("<Q", data, long_place)
+                size_place = long_place
+            return _wav_part(data, start, begin, size, (size_place, "<Q" if long else order + "I"), byte_rate)
+    raise FaultError("cut short before the sound begins")
 
 
-def aiff_fault(data: mmap.mmap) -> str | None:
-    """Say what is wrong with an AIFF file; None for nothing."""
-    for name, start, size in _chunks(data, ">"):
+def _check_sound_type(data: Bytes, begin: int, order: str) -> None:
+    (number,) = struct.unpack_from(order + "H", data, begin)
+    if number not in SOUND_TYPES:
+        name = TYPE_NAMES.get(number, f"sound of type 0x{number:04X}")
+        raise FaultError(f"a WAV file with {name} inside, which cannot be read", CONVERT)
+
+
+def _wav_part(
+    data: Bytes, start: int, begin: int, size: int, place: tuple[int, str], byte_rate: int
+) -> tuple[list[Part], int]:
+    """Decide how much sound there is, where a header says nothing, too much or too little."""
+    there = len(data) - begin
+    if size >= OPEN_LENGTH and place[1] != "<Q":
+        return [_piece(data, start, len(data))], len(data)
+    unfilled = size == 0 and _unexplained(data, begin) > 0
+    (form_size,) = struct.unpack_from(place[1][0] + "I", data, start + 4)
+    # Some writers count the header too; where the outer size fits the file, nothing was cut.
+    overstated = size > there and (size == len(data) - start or start + 8 + form_size == len(data))
+    if unfilled or overstated:
+        head = bytearray(data[start:begin])
+        struct.pack_into(place[1], head, place[0] - start, min(there, 0xFFFFFFFF))
+        return [Part(((begin, len(data)),), bytes(head))], len(data)
+    if size > there:
+        raise FaultError(f"cut short, {there} of {size} bytes of sound are there")
+    end, left = _end_of_form(data, begin + size + size % 2, place[1][0])
+    if byte_rate and left > byte_rate / 10:
+        seconds = left / byte_rate
+        raise FaultError(f"its header leaves out bytes at the end, about {seconds:.1f} s of sound, which would be lost")
+    return [_piece(data, start, end)], end
+
+
+def _piece(data: Bytes, start: int, end: int) -> Part:
+    return Part(((start, end),))
+
+
+def aiff_parts(data: Bytes, start: int) -> tuple[list[Part], int]:
+    """Find the sound of an AIFF file that begins at a position, and where the file ends."""
+    for name, begin, size in _chunks(data, ">", start + 12):
         if name == b"SSND":
-            return _cut_chunk(data, start, size)
-    return "cut short before the sound begins, or without sound"
+            there = len(data) - begin
+            if there < size:
+                raise FaultError(f"cut short, {there} of {size} bytes of sound are there")
+            end, _ = _end_of_form(data, begin + size + size % 2, ">")
+            return [_piece(data, start, end)], end
+    raise FaultError("cut short before the sound begins, or without sound")
 
 
-def _chunks(data: mmap.mmap, order: str) -> Iterator[tuple[bytes, int, int]]:
+def _chunks(data: Bytes, order: str, position: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield name, start and size of every chunk; sizes are even, or padded to be."""
-    position = 12
     while position + 8 <= len(data):
         name, size = struct.unpack_from(order + "4sI", data, position)
         yield name, position + 8, size
         position += 8 + size + size % 2
 
 
-def _cut_chunk(data: mmap.mmap, start: int, size: int) -> str | None:
-    there = len(data) - start
-    return f"cut short, {there} of {size} bytes of sound are there" if there < size else None
+def _end_of_form(data: Bytes, position: int, order: str) -> tuple[int, int]:
+    """Return where a file of chunks ends whose sound ends at a position, and how many bytes nothing explains there."""
+    while position + 8 <= len(data) and _reader_at(data, position) is None:
+        name, size = struct.unpack_from(order + "4sI", data, position)
+        if not re.fullmatch(rb"[ -~]{4}", name) or position + 8 + size > len(data):
+            break
+        position += 8 + size + size % 2
+    position = min(position, len(data))
+    if _reader_at(data, position) is not None:
+        return position, 0
+    return len(data), _unexplained(data, position)
+
+
+def _unexplained(data: Bytes, position: int) -> int:
+    """How many bytes from a position on are neither chunks, nor tags, nor zeros, nor another file."""
+    rest = data[position : position + 8]
+    if len(rest) < 8 or rest[:3] in (b"TAG", b"ID3") or rest == b"APETAGEX" or _reader_at(data, position) is not None:
+        return 0
+    if re.fullmatch(rb"[ -~]{4}", rest[:4]) and any(
+        position + 8 + int.from_bytes(rest[4:], order) <= len(data)
+        for order in ("little", "big")  # type: ignore[arg-type]
+    ):
+        return 0
+    return len(data[position:].rstrip(b"\0"))
+
+
+# --- FLAC ---
+
+FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
+FLAC_TAIL = 1 << 22  # bytes: more than any last frame takes
+
+
+def flac_parts(data: Bytes, start: int) -> tuple[list[Part], int]:
+    """Find the FLAC streams from a position on, each with its length in the header, and where they end."""
+    marks = [match.start() for match in FLAC_START.finditer(data, after_id3(data, start))]
+    begins = [start, *marks[1:]]
+    parts = []
+    for begin, end, mark in zip(begins, [*begins[1:], len(data)], marks or [after_id3(data, start)], strict=True):
+        head = data[mark : mark + 42]
+        unknown = len(head) == 42 and not int.from_bytes(head[21:26], "big") & (1 << 36) - 1
+        samples = _samples_of_flac(data, mark, end) if unknown else None
+        if samples:
+            numbers = int.from_bytes(head[18:26], "big") | samples
+            parts.append(Part(((mark + 26, end),), head[:18] + numbers.to_bytes(8, "big")))
+        else:
+            parts.append(_piece(data, begin, end))
+    return parts, len(data)
+
+
+def _samples_of_flac(data: Bytes, start: int, end: int) -> int | None:
+    """Read from the last frame how many samples a FLAC stream holds; None where no frame is found."""
+    info = data[start + 8 : start + 42]
+    first = max(start + 42, end - FLAC_TAIL)
+    tail = data[first:end]
+    for match in reversed(list(re.finditer(rb"(?=\xff[\xf8\xf9])", tail))):
+        found = _end_of_flac_frame(tail[match.start() : match.start() + 16], info)
+        if found is not None:
+            return found
+    return None
+
+
+def _end_of_flac_frame(head: bytes, info: bytes) -> int | None:
+    """Read a frame's header: the number of the sample after it; None where it is none of this stream."""
+    if len(head) < 16:
+        head = head.ljust(16, b"\0")
+    channels = (info[12] >> 1 & 7) + 1
+    layout, ones = head[3] >> 4, len(f"{head[4] ^ 0xFF:08b}".split("1")[0])  # how many bytes the number takes
+    if head[3] & 1 or layout > 10 or (layout + 1 if layout < 8 else 2) != channels or ones in (1, 8):
+        return None
+    length = max(1, ones)
+    number = head[4] & (0x7F >> ones)
+    for byte in head[5 : 4 + length]:
+        number = number << 6 | (byte & 0x3F)
+    place, code = 4 + length, head[2] >> 4
+    size, place = _flac_block_size(head, code, place)
+    rate = head[2] & 15
+    place += 1 if rate == 12 else 2 if rate in (13, 14) else 0
+    if not size or rate == 15 or _crc8(head[:place]) != head[place]:
+        return None
+    return number + size if head[1] & 1 else number * int.from_bytes(info[2:4], "big") + size
+
+
+def _flac_block_size(head: bytes, code: int, place: int) -> tuple[int, int]:
+    """Return the samples of a frame, and the place in its header after what says so."""
+    if code == 6:
+        return head[place] + 1, place + 1
+    if code == 7:
+        return int.from_bytes(head[place : place + 2], "big") + 1, place + 2
+    if code < 2:
+        return 192 * code, place
+    return (576 << code - 2 if code < 6 else 256 << code - 8), place
+
+
+def _crc8(data: bytes) -> int:
+    """The checksum of FLAC's frame headers: polynomial x^8 + x^2 + x + 1."""
+    value = 0
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = (value << 1 ^ (0x107 if value & 0x80 else 0)) & 0x1FF
+    return value
 
 
 # --- Ogg ---
 
 REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+FIRST_PAGE, LAST_PAGE = 2, 4  # flags of a page
 
 
-def ogg_fault(data: mmap.mmap) -> str | None:
-    """Say what is wrong with an Ogg file; None for nothing."""
-    position, ended = 0, False
-    while data[position : position + 4] == b"OggS" and position + 27 <= len(data):
-        ended = bool(data[position + 5] & 4)
-        header = 27 + data[position + 26]
-        page = data[position : position + header + sum(data[position + 27 : position + header])]
-        if len(page) < header + sum(page[27:header]):
-            return "cut short in its last page"
-        if _ogg_checksum(page) != int.from_bytes(page[22:26], "little"):
-            return f"damaged in the page at byte {position} (wrong checksum)"
-        position += len(page)
-    return None if ended else "cut short or damaged, the end of the stream is missing"
+def ogg_parts(data: Bytes, start: int) -> tuple[list[Part], int]:
+    """Find the chained streams of an Ogg file from a position on, and where they end."""
+    begins, position, flags = [start], start, FIRST_PAGE
+    while True:
+        if data[position : position + 4] != b"OggS" or position + 27 > len(data):
+            following = _next_stream(data, position) if flags & LAST_PAGE else -1
+            if following < 0:
+                break
+            position = following
+        before, flags = flags, data[position + 5]
+        if flags & FIRST_PAGE and not before & FIRST_PAGE:
+            if not before & LAST_PAGE:
+                raise FaultError("cut short or damaged, the end of a stream is missing")
+            begins.append(position)
+        position = _after_page(data, position)
+    if not flags & LAST_PAGE:
+        raise FaultError("cut short or damaged, the end of the stream is missing")
+    for begin in begins:
+        _check_codec(data, begin)
+    end = position if _reader_at(data, position) else len(data)
+    return [_piece(data, *ends) for ends in zip(begins, [*begins[1:], end], strict=True)], end
+
+
+def _next_stream(data: Bytes, position: int) -> int:
+    """Where another stream begins after foreign bytes; -1 for nowhere."""
+    if _reader_at(data, position) is not None:
+        return -1
+    match = re.compile(rb"OggS\x00\x02").search(data, position)
+    return match.start() if match else -1
+
+
+def _after_page(data: Bytes, position: int) -> int:
+    """Check the page at a position, and return the one after it."""
+    header = 27 + data[position + 26]
+    page = data[position : position + header + sum(data[position + 27 : position + header])]
+    if len(page) < header + sum(page[27:header]):
+        raise FaultError("cut short in its last page")
+    if _ogg_checksum(page) != int.from_bytes(page[22:26], "little"):
+        raise FaultError(f"damaged in the page at byte {position} (wrong checksum)")
+    return position + len(page)
+
+
+def _check_codec(data: Bytes, begin: int) -> None:
+    place = begin + 27 + data[begin + 26]
+    first = data[place : place + 8]
+    for start, name in CODEC_NAMES.items():
+        if first.startswith(start):
+            raise FaultError(f"an Ogg file with {name} inside, which cannot be read", CONVERT)
 
 
 def _ogg_checksum(page: bytes) -> int:
     """Ogg's checksum: zlib's with the bits of every byte and of the result in reverse, and no inversions."""
     blanked = (page[:22] + bytes(4) + page[26:]).translate(REVERSED_BITS)
     return int(f"{zlib.crc32(blanked, 0xFFFFFFFF) ^ 0xFFFFFFFF:032b}"[::-1], 2)
-
-
-# --- MP3 ---
-
-BIT_RATES_MPEG1 = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)  # kbit/s, layer III
-BIT_RATES_MPEG2 = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
-SAMPLE_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}  # Hz
-
-
-@dataclass(frozen=True)
-class Mp3Frame:
-    """Where an MP3 frame starts, how many bytes it takes, and what all frames of a file share."""
-
-    start: int
-    size: int
-    kind: tuple[int, int]  # MPEG version and sample rate
-    side_info: int  # bytes between the header and the place of a Xing header
-
-
-def _mp3_frame(data: mmap.mmap | bytearray, start: int) -> Mp3Frame | None:
-    """Read the frame header at `start`; None where there is none of layer III."""
-    header = int.from_bytes(data[start : start + 4], "big") if start + 4 <= len(data) else 0
-    version, layer, rate = header >> 19 & 3, header >> 17 & 3, header >> 10 & 3
-    bit_rate, mono = header >> 12 & 15, header >> 6 & 3 == 3
-    if header >> 21 != 0x7FF or version == 1 or layer != 1 or rate == 3 or not 1 <= bit_rate <= 14:
-        return None
-    mpeg1 = version == 3
-    sample_rate = SAMPLE_RATES[version][rate]
-    kilobits = (BIT_RATES_MPEG1 if mpeg1 else BIT_RATES_MPEG2)[bit_rate - 1]
-    size = (144 if mpeg1 else 72) * 1000 * kilobits // sample_rate + (header >> 9 & 1)
-    side_info = (17 if mono else 32) if mpeg1 else (9 if mono else 17)
-    return Mp3Frame(start, size, (version, sample_rate), side_info)
-
-
-def mp3_frames(data: mmap.mmap) -> Iterator[Mp3Frame]:
-    """Yield every frame; the first, and the first after foreign bytes, only if another one follows it."""
-    position, kind, in_step = _after_id3(data), None, False
-    while 0 <= position < len(data):
-        frame = _mp3_frame(data, position)
-        if frame and kind in (None, frame.kind) and (in_step or _is_followed(data, frame)):
-            yield frame
-            position, kind, in_step = position + frame.size, frame.kind, True
-        else:
-            position, in_step = data.find(b"\xff", position + 1), False
-
-
-def _is_followed(data: mmap.mmap, frame: Mp3Frame) -> bool:
-    follower = _mp3_frame(data, frame.start + frame.size)
-    return follower is not None and follower.kind == frame.kind
-
-
-def _after_id3(data: mmap.mmap) -> int:
-    """Return the position after the ID3v2 tags at the start of a file."""
-    position = 0
-    while data[position : position + 3] == b"ID3" and position + 10 <= len(data):
-        a, b, c, d = data[position + 6 : position + 10]
-        footer = 10 if data[position + 5] & 0x10 else 0
-        position += 10 + (a << 21 | b << 14 | c << 7 | d) + footer
-    return position
-
-
-def _promised_frames(data: mmap.mmap, first: Mp3Frame) -> int | None:
-    """Return the number of frames that a Xing or Info header states; None without one."""
-    start = first.start + 4 + first.side_info
-    header = data[start : start + 12]
-    if header[:4] not in (b"Xing", b"Info") or len(header) < 12 or not header[7] & 1:
-        return None
-    return int.from_bytes(header[8:12], "big")
-
-
-def mp3_fault(data: mmap.mmap) -> str | None:
-    """Say what is wrong with an MP3 file; None for nothing."""
-    end = len(data) - 128 if data[-128:-125] == b"TAG" else len(data)
-    frames = list(mp3_frames(data))
-    last_end = frames[-1].start + frames[-1].size
-    whole = len(frames) - (last_end > end)
-    cut_header = last_end < end < last_end + 4 and data[last_end] == 0xFF
-    last_is_cut = last_end > end or cut_header
-    promised = _promised_frames(data, frames[0])
-    if promised is None:
-        return "cut short in its last frame" if last_is_cut else None
-    # Most encoders leave the frame that holds the header uncounted, but not all: one frame less is no proof.
-    missing = promised - (whole - 1)
-    if missing > 1 or (missing == 1 and last_is_cut):
-        return f"cut short, {whole - 1} of {promised} frames are there"
-    return None
-
-
-def with_frame_count(data: mmap.mmap) -> BinaryIO:
-    """Return the MP3 with a Xing header: without, libsndfile guesses the length and drops the rest."""
-    frames = list(mp3_frames(data))
-    if _promised_frames(data, frames[0]) is not None:
-        return io.BytesIO(data[:])
-    header = bytearray(data[frames[0].start : frames[0].start + 4])
-    header[1] |= 1  # no checksum follows
-    header[2] = (header[2] & 0x0C) | 0x90  # a middling bit rate: room for the header at any sample rate
-    extra = _mp3_frame(header, 0)
-    assert extra is not None  # but for a permitted bit rate, it is the header of a frame
-    xing = bytes(header) + bytes(extra.side_info) + b"Xing" + struct.pack(">II", 1, len(frames))
-    return io.BytesIO(xing.ljust(extra.size, b"\0") + data[frames[0].start :])

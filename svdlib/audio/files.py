@@ -28,14 +28,18 @@ def load_audio(path: str | os.PathLike[str]) -> np.ndarray:
     Raises:
         AudioError: the file is missing, a folder, empty, not audio, damaged, cut short, or not finite.
     """
-    from svdlib.audio.decoding import decode
+    from svdlib.audio.decoding import decode, resample
 
-    samples, rate = decode(Path(path))
-    if rate != SAMPLE_RATE:
-        import librosa
-
-        samples = librosa.resample(samples, orig_sr=rate, target_sr=SAMPLE_RATE, res_type="soxr_hq")
+    samples = resample(*decode(_path(path)), SAMPLE_RATE)
     return np.ascontiguousarray(samples, dtype=np.float32)
+
+
+def _path(path: str | os.PathLike[str]) -> Path:
+    try:
+        return Path(path)
+    except TypeError as error:
+        kind = type(path).__name__
+        raise AudioError(f"a sound file is named by its path, not by a value of type {kind}; give the path") from error
 
 
 def load_song(path: str | os.PathLike[str]) -> np.ndarray:

@@ -10,7 +10,7 @@ from torch import nn
 from svdlib.audio.mel_axis import FRAME_LENGTH, HOP_LENGTH, SMALLEST_MAGNITUDE, mel_filterbank
 from svdlib.errors import AudioError
 
-FRONT_END_VERSION = "1"  # in the key of cached spectrograms: raise it when decoding or LogMel changes
+FRONT_END_VERSION = "2"  # in the key of cached spectrograms: raise it when decoding or LogMel changes
 
 CHUNK_FRAMES = 2048  # frames transformed at once: 16 MB in double precision
 
@@ -34,23 +34,32 @@ class LogMel(nn.Module):
         """Compute the log-mel spectrogram, without padding.
 
         Args:
-            samples: floating point (..., n), 22050 Hz, n >= 1024.
+            samples: floating point of any width (..., n), 22050 Hz, n >= 1024.
 
         Returns:
-            (..., frames, 80) with frames = (n - 1024) // 315 + 1: natural logarithm of mel magnitudes, at
-            least ln(1e-7) = -16.1, in the type of the samples, on the device of the module.
+            float32 (..., frames, 80) with frames = (n - 1024) // 315 + 1: natural logarithm of mel magnitudes, at
+            least ln(1e-7) = -16.1, on the device of the module. It is float32 whatever the samples are, since that is
+            what the networks take.
 
         Raises:
             AudioError: fewer than 1024 samples, or not floating point.
         """
-        samples = torch.as_tensor(samples)
+        try:
+            samples = torch.as_tensor(samples)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise AudioError(
+                f"samples of type {type(samples).__name__}: give an array of them, such as svdlib.load_audio returns"
+            ) from error
         if not samples.is_floating_point():
             raise AudioError(f"samples of type {samples.dtype}: scale them to floating point in [-1, 1]")
         if samples.ndim < 1 or samples.shape[-1] < FRAME_LENGTH:
-            raise AudioError(f"samples of shape {tuple(samples.shape)}: a frame takes {FRAME_LENGTH}")
+            raise AudioError(
+                f"samples of shape {tuple(samples.shape)}: a frame takes {FRAME_LENGTH} along the last axis; give a "
+                "longer sound, and of channels side by side the mean, samples.mean(axis=1)"
+            )
         frames = samples.to(self.window.device).unfold(-1, FRAME_LENGTH, HOP_LENGTH)
         chunk_frames = max(1, CHUNK_FRAMES // max(1, frames[..., 0, 0].numel()))
-        chunks = [self._log_mel(chunk).to(samples.dtype) for chunk in frames.split(chunk_frames, dim=-2)]
+        chunks = [self._log_mel(chunk).float() for chunk in frames.split(chunk_frames, dim=-2)]
         return torch.cat(chunks, dim=-2)
 
     def _log_mel(self, frames: torch.Tensor) -> torch.Tensor:

@@ -7,6 +7,7 @@ from svdlib.audio.files import within_full_scale
 from svdlib.audio.mel_axis import FRAME_LENGTH, HOP_LENGTH, N_BANDS, SMALLEST_MAGNITUDE, mel_filterbank
 from svdlib.errors import AudioError
 
+LOUDEST = 20.0  # natural-log magnitude: far beyond that of samples at full scale, 6.2
 INVERSION_STEPS = 30  # after as many, the mel magnitudes are within half a percent on music
 
 
@@ -56,7 +57,8 @@ def _mel_magnitudes(log_mel: np.ndarray | torch.Tensor) -> np.ndarray:
         raise AudioError(f"log-mel of shape {log_mel.shape}: it must be (frames, {N_BANDS})")
     if not np.isfinite(log_mel).all():
         raise AudioError("the log-mel holds NaN or infinity: check the reconstruction that it comes from")
-    return np.exp(log_mel)
+    # Beyond full scale only the shape counts, and single precision ends at 88.
+    return np.exp(log_mel - max(0.0, float(log_mel.max()) - LOUDEST))
 
 
 def _undo_mel_filters(mel: np.ndarray) -> np.ndarray:

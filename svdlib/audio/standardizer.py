@@ -58,8 +58,10 @@ class Standardizer(nn.Module):
         fitted.std.copy_(variance.sqrt())
         return fitted
 
-    def forward(self, log_mel: Tensor) -> Tensor:
+    def forward(self, log_mel: Tensor | np.ndarray) -> Tensor:
         """Standardise log-mels (..., 80)."""
+        if not isinstance(log_mel, Tensor):
+            log_mel = torch.as_tensor(log_mel, dtype=self.mean.dtype, device=self.mean.device)
         return (log_mel - self.mean) / self.std
 
     def inverse(self, standardised: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, LOG_SILENCE, N_BANDS
 from svdlib.audio.standardizer import Standardizer
 from svdlib.errors import LayerError
-from svdlib.inversion.encoder import Encoder
+from svdlib.inversion.encoder import Encoder, as_input, named_layers
 
 CENTRE_FRAME = EXCERPT_FRAMES // 2
 LEAKINESS = 0.01
@@ -153,12 +153,12 @@ class SVDNet(Encoder):
         """
         return self.out(self.features(x, ("fc8",))["fc8"])
 
-    def features(self, x: Tensor, layers: Iterable[str] = LAYERS) -> dict[str, Tensor]:
+    def features(self, x: Tensor, layers: str | Iterable[str] = LAYERS) -> dict[str, Tensor]:
         """Compute the features of several layers in one pass, after each layer's activation.
 
         Args:
             x: standardised excerpts (batch, 1, 115, 80).
-            layers: which layers to return.
+            layers: which layers to return, or the name of one.
 
         Returns:
             A tensor `(batch, *LAYER_SHAPES[layer])` per layer; nothing deeper than needed is computed.
@@ -166,11 +166,12 @@ class SVDNet(Encoder):
         Raises:
             LayerError: if a layer does not exist or `x` has another shape.
         """
+        x = as_input(x, self.standardizer.mean)
         if x.ndim != 4 or tuple(x.shape[1:]) != (1, EXCERPT_FRAMES, N_BANDS):
             raise LayerError(
                 f"The detector takes excerpts of shape (batch, 1, {EXCERPT_FRAMES}, {N_BANDS}), not {tuple(x.shape)}."
             )
-        wanted = {check_layer(layer) for layer in layers}
+        wanted = {check_layer(layer) for layer in named_layers(layers)}
         found: dict[str, Tensor] = {}
         for name, layer in self.layers.items():
             if len(found) == len(wanted):
@@ -219,6 +220,7 @@ class SVDNet(Encoder):
         Returns:
             Probabilities of singing (frames,).
         """
+        spectrogram = as_input(spectrogram, self.standardizer.mean)
         if spectrogram.ndim != 2 or spectrogram.shape[1] != N_BANDS or not len(spectrogram):
             raise LayerError(f"A song is a log-mel of shape (frames, {N_BANDS}), not {tuple(spectrogram.shape)}.")
         silence = self.standardizer(torch.full_like(spectrogram[:1], LOG_SILENCE)).expand(CENTRE_FRAME, -1)

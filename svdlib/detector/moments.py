@@ -7,7 +7,7 @@ import numpy as np
 
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, EXCERPT_SAMPLES, FRAME_RATE, HOP_LENGTH
 from svdlib.detector.model import CENTRE_FRAME
-from svdlib.errors import AudioError
+from svdlib.errors import AudioError, quoted
 
 QUIETEST_SHARE = 0.1
 """An excerpt below this share of the song's level (20 dB down) is near-silence, not worth inverting unasked."""
@@ -38,6 +38,10 @@ def excerpt_at(song: str | os.PathLike[str], frames: int, at: float) -> int:
     Raises:
         AudioError: no whole excerpt has its centre there.
     """
+    try:
+        at = float(at)
+    except (TypeError, ValueError) as error:
+        raise AudioError(f"{song}: {quoted(at)} is no time; give one number of seconds, such as 3.5") from error
     last = frames - EXCERPT_FRAMES
     start = round(at * FRAME_RATE) - CENTRE_FRAME if math.isfinite(at) else -1
     if not 0 <= start <= last:

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ class Encoder(nn.Module):
     comparator: str
 
     @abstractmethod
-    def features(self, x: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+    def features(self, x: Tensor, layers: str | Iterable[str]) -> dict[str, Tensor]:
         """Compute the features of several layers in one pass, after each layer's activation.
 
         Args:
@@ -40,19 +40,31 @@ class Encoder(nn.Module):
     def path(self, layer: str) -> list[nn.Module]:
         """The modules from the input to a layer, in the order in which they are run."""
 
-    def check_layers(self, layers: Iterable[str]) -> tuple[str, ...]:
+    def check_layers(self, layers: str | Iterable[str]) -> tuple[str, ...]:
         """Return the named layers, each once, shallow to deep.
 
         Raises:
             LayerError: if one of them does not exist, or none is named.
         """
-        named = list(layers)
+        named = named_layers(layers)
         unknown = [layer for layer in named if layer not in self.shapes]
         if unknown:
             raise LayerError(f"There is no layer {unknown[0]!r}. The layers are: {', '.join(self.shapes)}.")
         if not named:
             raise LayerError(f"No layer to invert was named. The layers are: {', '.join(self.shapes)}.")
         return tuple(layer for layer in self.shapes if layer in named)
+
+
+def named_layers(layers: str | Iterable[str]) -> list[str]:
+    """The names of layers as a list; a single one may stand alone, which is no series of letters."""
+    return [layers] if isinstance(layers, str) else list(layers)
+
+
+def as_input(x: Tensor | Any, like: Tensor) -> Tensor:
+    """What is fed to a network, in the type and place of its parameters: NumPy's float64 among others."""
+    if isinstance(x, Tensor) and (x.dtype == like.dtype or not x.is_floating_point()):
+        return x
+    return torch.as_tensor(x, dtype=like.dtype, device=like.device)
 
 
 class Bank(Protocol):

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from svdlib.errors import LayerError, WeightsError
+from svdlib.inversion.encoder import as_input
 from svdlib.inversion.mirror import Mirrored, Window, encoder_steps
 
 NORM_EPSILON = 1e-4
@@ -203,6 +204,7 @@ class FeatureInverter(nn.Module):
         Raises:
             LayerError: if the feature has another shape.
         """
+        feature = as_input(feature, next(self.parameters()))
         expected = self.spec.feature_shape
         if tuple(feature.shape[1:]) != expected or feature.ndim != len(expected) + 1:
             raise LayerError(

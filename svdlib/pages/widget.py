@@ -43,7 +43,7 @@ COMPARED_EXCERPTS = 16
 def explore(
     song: str | os.PathLike[str] | np.ndarray | None = None,
     *,
-    at: Sequence[float] = (),
+    at: float | Sequence[float] = (),
     detector: SVDNet | None = None,
     inverters: Mapping[str, nn.Module] | None = None,
     variant: str = "aligned",
@@ -55,8 +55,8 @@ def explore(
 
     Args:
         song: a sound file, or its samples (samples,) at 22050 Hz; None takes a synthetic song.
-        at: times in seconds, one excerpt is taken around each; none given takes the moment that most surely is sung and
-            the one that most surely is not.
+        at: a time in seconds or several, one excerpt is taken around each; none given takes the moment that most
+            surely is sung and the one that most surely is not.
         detector: a trained detector in eval mode; None takes the packaged one.
         inverters: an inverter per layer of that detector, shallow to deep; None takes the packaged ones.
         variant: the family of the packaged inverters.
@@ -75,7 +75,7 @@ def explore(
         layer: inverter.to(place).eval() for layer, inverter in (inverters or pretrained_inverters(variant)).items()
     }
     session = Session(network, chosen)
-    session.open(*_samples_of(song), at=at)
+    session.open(*_samples_of(song), at=[at] if isinstance(at, int | float | str | np.number) else at)
     return _widget_class()(session)
 
 
@@ -178,7 +178,10 @@ def _samples_of(song: str | os.PathLike[str] | np.ndarray | None) -> tuple[str, 
     if song is None:
         track = open_corpus("synthetic").split("test")[0]
         return track.name, track.load()
-    return ("your samples", song) if isinstance(song, np.ndarray) else (Path(song).name, load_song(song))
+    if isinstance(song, np.ndarray):
+        return "your samples", song
+    samples = load_song(song)  # first, for it says so when the song is named by no path
+    return Path(song).name, samples
 
 
 def _excerpt_name(start: int) -> str:

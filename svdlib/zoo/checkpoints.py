@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from svdlib.compute.storage import open_plain, write_atomically
 from svdlib.detector.model import LAYERS, SVDNet, check_layer
 from svdlib.errors import WeightsError, quoted
+from svdlib.inversion.encoder import named_layers
 from svdlib.inversion.inverters import NORM_EPSILON, FeatureInverter, check_belongs
 from svdlib.zoo.families import build_inverter
 
@@ -148,7 +149,7 @@ def family_in(weights: str | PathLike[str] | None) -> str:
 def open_inverters(
     weights: str | PathLike[str] | None,
     detector: SVDNet,
-    layers: Sequence[str] = LAYERS,
+    layers: str | Sequence[str] = LAYERS,
     variant: str = "published",
 ) -> dict[str, FeatureInverter]:
     """The inverters in a folder, or the packaged ones, where the detector computes.
@@ -158,7 +159,7 @@ def open_inverters(
     """
     device = detector.standardizer.mean.device
     inverters = {}
-    for layer in layers:
+    for layer in named_layers(layers):
         path = Path(weights) / weights_name(layer, variant) if weights else None
         inverter = load_inverter(path, layer, variant) if path else pretrained("inverter", layer=layer, variant=variant)
         check_belongs(layer, inverter, detector)

@@ -17,7 +17,7 @@ def fit_inverters(
     train: Bank,
     valid: Bank,
     *,
-    layers: Iterable[str] | None = None,
+    layers: str | Iterable[str] | None = None,
     variant: str = "published",
     objective: str = "joint",
     plan: TrainingPlan = TrainingPlan(),

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rights import needs_rights, not_root
 
-from svdlib.audio import containers, decoding
+from svdlib.audio import decoding, mp3
 from svdlib.audio.files import encode_mp3, load_audio, load_song, save_audio
 from svdlib.audio.log_mel import LogMel
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, EXCERPT_SAMPLES, FRAME_RATE, HOP_LENGTH, SAMPLE_RATE, mel_filterbank
@@ -96,8 +96,19 @@ def test_log_mel_takes_batches_and_gives_gradients(melody):
     assert torch.isfinite(batch.grad).all() and batch.grad.abs().sum() > 0
 
 
-def test_log_mel_keeps_double_precision(melody):
-    assert LogMel()(melody.astype(np.float64)).dtype == torch.float64
+@pytest.mark.parametrize("kind", [np.float64, np.float16])
+def test_log_mel_is_float32_whatever_the_samples_are(melody, kind):
+    samples = melody.astype(kind)
+    log_mel = LogMel()(samples)
+    assert log_mel.dtype == torch.float32
+    np.testing.assert_allclose(log_mel, slow_log_mel(samples), rtol=0, atol=1e-4)
+
+
+def test_log_mel_says_what_it_takes():
+    with pytest.raises(AudioError, match="give an array"):
+        LogMel()("song.wav")
+    with pytest.raises(AudioError, match="mean"):
+        LogMel()(np.zeros((5000, 2)))
 
 
 def test_log_mel_of_silence_is_the_floor():
@@ -173,7 +184,7 @@ def test_mp3_without_frame_count_is_read_to_its_end(tmp_path):
     samples = np.random.default_rng(0).standard_normal(5 * 44100).astype(np.float32) * 0.2
     samples[:22050] *= 1e-3
     data = mp3_of(samples, 44100)
-    first, second = list(containers.mp3_frames(data))[:2]
+    first, second = list(mp3.mp3_frames(data))[:2]
     path = tmp_path / "song.mp3"
     path.write_bytes(data)
     expected, _ = decoding.decode(path)
@@ -261,7 +272,7 @@ def test_length_of_a_cut_file_is_refused_too(song_file, suffix):
 def test_mp3_without_frame_count_cut_within_a_frame(song_file):
     path = song_file("song.mp3")
     data = path.read_bytes()
-    frames = list(containers.mp3_frames(data))
+    frames = list(mp3.mp3_frames(data))
     path.write_bytes(data[frames[1].start : frames[-1].start + frames[-1].size // 2])
     assert_refused(path, "cut short in its last frame")
 
@@ -375,6 +386,15 @@ def test_sonify_depends_on_the_seed_only(melody):
 def test_sonify_never_clips(melody):
     sound = sonify(LogMel()(melody[:10000] * 50))
     assert 0.99 < np.abs(sound).max() <= 1
+
+
+@pytest.mark.parametrize("level", [30.0, 100.0, 1000.0])
+def test_sonify_of_levels_beyond_all_sound_is_that_sound_at_full_scale(melody, level):
+    log_mel = LogMel()(melody[:10000]).double()
+    sound = sonify(log_mel - log_mel.max() + level)
+    assert np.isfinite(sound).all() and 0.99 < np.abs(sound).max() <= 1
+    as_loud = sonify(log_mel - log_mel.max() + 10)
+    assert np.corrcoef(sound, as_loud)[0, 1] > 0.99
 
 
 def test_sonify_of_silence_is_silent():

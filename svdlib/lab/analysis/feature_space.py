@@ -10,6 +10,7 @@ from torch import Tensor
 
 from svdlib.detector.model import SVDNet, check_layer
 from svdlib.errors import CorpusError
+from svdlib.inversion.encoder import named_layers
 
 
 @torch.no_grad()
@@ -34,12 +35,12 @@ def logits_from(detector: SVDNet, layer: str, feature: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def features_of(detector: SVDNet, x: Tensor, layers: Iterable[str], batch: int = 32) -> dict[str, Tensor]:
+def features_of(detector: SVDNet, x: Tensor, layers: str | Iterable[str], batch: int = 32) -> dict[str, Tensor]:
     """Features of many excerpts (n, 1, 115, 80): `(n, *LAYER_SHAPES[layer])` per layer. All are held in memory.
 
     An excerpt takes 2.3 MB at Conv1, 1.1 MB at Conv2, 0.7 MB at all other layers together.
     """
-    layers = list(layers)
+    layers = named_layers(layers)
     pieces = [detector.features(piece, layers) for piece in x.split(batch)]
     return {layer: torch.cat([piece[layer] for piece in pieces]) for layer in layers}
 

@@ -1,6 +1,7 @@
 """Corpora of songs with singing labels, each opened by its name."""
 
 import math
+import os
 from typing import Any
 
 from svdlib.errors import CorpusError, quoted
@@ -24,7 +25,7 @@ SYNTHETIC_NAMES = ("synthetic", "synthetic-b")  # keys of svdlib.songs.synthesis
 SYNTHETIC_OPTIONS = {"songs": int, "seconds": float, "seed": int}
 
 
-def open_corpus(name: str) -> Corpus:
+def open_corpus(name: str | os.PathLike[str]) -> Corpus:
     """Open a corpus by its name, without decoding or rendering any song.
 
     Args:
@@ -32,7 +33,7 @@ def open_corpus(name: str) -> Corpus:
             `synthetic:songs=6,seconds=20,seed=1`; `synthetic-b`, with the same options, songs by other singers with
             other instruments, genres and mixes; `folder:PATH`, a folder with `audio/` and `labels/`; or a corpus that
             others have published and that `svdlib corpus fetch` gets, `jamendo`, `rwc`, `jamendolyrics` or
-            `electrobyte`, with `:PATH` where it is not in the usual place.
+            `electrobyte`, with `:PATH` where it is not in the usual place. A path object is the folder that it names.
 
     Returns:
         The corpus; its songs are loaded when `Track.load` is called.
@@ -42,6 +43,10 @@ def open_corpus(name: str) -> Corpus:
         LabelError: a label file breaks the format.
         AudioError: a sound file cannot be read.
     """
+    if isinstance(name, os.PathLike):
+        name = f"folder:{os.fspath(name)}"
+    if not isinstance(name, str):
+        raise CorpusError(f"a corpus has a name, and {quoted(name)} is none: the corpora are {CORPUS_NAMES}")
     kind, separator, rest = name.strip().partition(":")
     if kind in SYNTHETIC_NAMES:
         from svdlib.songs.corpora.synthetic import open_synthetic
