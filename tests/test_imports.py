@@ -16,7 +16,7 @@ import sys, sysconfig, os
 import numpy, torch, torch._dynamo  # with all that they bring along themselves
 
 class Refuse:
-    allowed = {"torch", "numpy", "svdlib", "tiny", *sys.stdlib_module_names}
+    allowed = {"torch", "filelock", "numpy", "svdlib", "tiny", *sys.stdlib_module_names}  # torch requires filelock
 
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] not in self.allowed:
