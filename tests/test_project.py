@@ -340,3 +340,9 @@ def test_notebook_sources_have_the_four_parameters_and_no_outputs(build):
         defaults = build.notebook_defaults(jupytext.read(source), source.name)
         assert defaults["profile"] == "demo" and defaults["corpus"] == "synthetic"
     assert not [path for path in (ROOT / "notebooks").glob("*.ipynb")]
+
+
+def test_every_test_that_the_table_of_faults_names_is_there():
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", read("book/faults.md"))
+    assert len(named) > 20
+    assert not [f"{path}::{test}" for path, test in named if f"def {test}(" not in read(path)]
