@@ -14,13 +14,15 @@ PATIENCE = 120_000  # milliseconds, for the networks on a busy machine
 
 @pytest.fixture
 def offline(html, new_page):
-    """A page of a browser that is offline; `offline(name)` opens a page of the book from the disk."""
+    """A page of a browser that is offline; `offline(name)` opens a page of the book from the disk.
+
+    `navigator.onLine` tells only in some versions of Chromium. That nothing answers is shown by the first test below.
+    """
     page = new_page()
     page.context.set_offline(True)
 
     def open_one(name: str):
         page.goto(f"{html.as_uri()}/{name}")
-        assert page.evaluate("navigator.onLine") is False
         return page
 
     return open_one
