@@ -263,7 +263,7 @@ REPAIRS = (
     # Who speaks to the computer says what is written there, which these names are not.
     (re.compile('<summary aria-label="Toggle hidden content">'), "<summary>"),
     # The arrow that opens a section of the sidebar has no name otherwise.
-    (re.compile('<summary><span class="toctree-toggle"'), '<summary aria-label="Its pages"><span class="toctree-toggle"'),
+    (re.compile('<summary>(?=<span class="toctree-toggle")'), '<summary aria-label="Its pages">'),
     (re.compile('<div role="list" class="citation-list">'), '<div class="citation-list">'),  # it holds no list items
     (re.compile(r'(<button class="[^"]*search-button-field[^"]*") title="Search" aria-label="Search"'), r"\1"),
 )
