@@ -118,7 +118,8 @@ def test_the_benchmarks_need_only_torch_and_numpy():
     # Not installed means that no search finds it either.
     code = "import importlib.util\n" + code.replace(
         "torch.set_num_threads(1)",
-        "torch.set_num_threads(1)\nfor module in (scaling, log_mel): module.find_spec = lambda name: name == 'torch'",
+        "torch.set_num_threads(1)\n"
+        "for module in (scaling, log_mel, prediction): module.find_spec = lambda name: name == 'torch'",
     )
     child = run_code(code)
     assert child.returncode == 0, child.stderr
