@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -16,6 +17,8 @@ import torch
 from svdlib.audio.mel_axis import SAMPLE_RATE
 
 torch.set_num_threads(1)
+# Some tests press Ctrl-C, which shells make what they start in the background ignore.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
