@@ -7,6 +7,9 @@ in one thread and waits for all connections together: there is no queue between 
 loky, as joblib has it, starts the processes and packs what travels, so that a script needs no `if __name__ ==
 "__main__"`. Its pool is not used: told to stop with items waiting, its thread may die and leave everybody waiting for
 ever.
+
+What travels is pickled, as everywhere between Python's processes. It is read from a pipe that only a process and the
+child it has started can write to; nothing that comes from a file or from elsewhere is ever unpickled.
 """
 
 import os
