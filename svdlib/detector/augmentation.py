@@ -1,6 +1,6 @@
 """Changes to log-mel segments that keep their label (after Schlüter & Grill, ISMIR 2015, section 4).
 
-All three act on raw log-mels, batched, on whatever device the batch is on.
+All of them act on raw log-mels, batched, on whatever device the batch is on.
 """
 
 from dataclasses import dataclass
@@ -19,11 +19,16 @@ class Augmentation:
         loudness: largest change of level, in decibels.
         filtering: largest boost or cut of the random frequency response, in decibels.
         warping: largest scaling of the mel axis, as a share; it stands for a change of pitch and formants.
+        tilt: largest difference between the highest and the lowest band, in decibels, along a straight line between.
+        dynamics: largest stretching or squeezing of each band's course around its mean over the segment, as a share of
+            its decibels; it stands for expansion and compression.
     """
 
     loudness: float = 9.0
     filtering: float = 10.0
     warping: float = 0.07
+    tilt: float = 0.0
+    dynamics: float = 0.0
 
     def __call__(self, log_mels: Tensor, generator: torch.Generator) -> Tensor:
         """Change each segment in its own way.
@@ -33,9 +38,15 @@ class Augmentation:
             generator: the source of chance, a CPU generator.
         """
         batch, _, bands = log_mels.shape
-        warped = self._warp(log_mels, _uniform(batch, generator) * self.warping)
+        changed = self._warp(log_mels, _uniform(batch, generator) * self.warping)
         gain = _uniform(batch, generator)[:, None] * self.loudness + self._response(batch, bands, generator)
-        return warped + (gain * NEPER_PER_DECIBEL)[:, None].to(log_mels.device)
+        if self.tilt:
+            gain = gain + self.tilt * _uniform(batch, generator)[:, None] * torch.linspace(-0.5, 0.5, bands)
+        if self.dynamics:
+            mean = changed.mean(1, keepdim=True)
+            factor = 1 + self.dynamics * _uniform(batch, generator)[:, None, None].to(log_mels.device)
+            changed = mean + factor * (changed - mean)
+        return changed + (gain * NEPER_PER_DECIBEL)[:, None].to(log_mels.device)
 
     def _response(self, batch: int, bands: int, generator: torch.Generator) -> Tensor:
         """A Gaussian bump at a random band, of random width and height: (batch, bands) in decibels."""

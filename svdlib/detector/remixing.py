@@ -27,6 +27,10 @@ def mix(voice: Tensor, band: Tensor, gain: Tensor | float = 0.0) -> Tensor:
     return 0.5 * torch.logaddexp(2 * (voice + gain * NEPER_PER_DECIBEL), 2 * band)
 
 
+SECOND_BAND = -15.0
+"""Level of a second band at its softest, in decibels."""
+
+
 @dataclass(frozen=True)
 class Remixing:
     """How often segments are mixed anew, and how.
@@ -36,11 +40,14 @@ class Remixing:
         gain: smallest and largest change of the voice's level, in decibels. Mostly louder: a voice that nobody can
             hear, but that counts as sung, teaches a detector to hear voices everywhere.
         muted: of the remixed segments, the share in which the voice is left out.
+        doubled: of the remixed segments, the share in which the bands of two places play, the second one at any level
+            from `SECOND_BAND` decibels up to that of the first.
     """
 
     share: float = 1.0
     gain: tuple[float, float] = (-1.0, 11.0)
     muted: float = 0.25
+    doubled: float = 0.0
 
     def __call__(
         self, mixes: Tensor, voices: Tensor, bands: Tensor, generator: torch.Generator
@@ -58,7 +65,15 @@ class Remixing:
         """
         chances = torch.rand(3, len(mixes), generator=generator).to(mixes.device)
         remixed, muted = chances[0] < self.share, chances[1] < self.muted
+        if self.doubled:
+            bands = self._doubled(bands, generator)
         softest, loudest = self.gain
         gain = softest + chances[2] * (loudest - softest)
         new = torch.where(muted[:, None, None], bands, mix(voices, bands, gain[:, None, None]))
         return torch.where(remixed[:, None, None], new, mixes), remixed & muted
+
+    def _doubled(self, bands: Tensor, generator: torch.Generator) -> Tensor:
+        """Let the band of the next segment of the batch play along in some."""
+        chances = torch.rand(2, len(bands), generator=generator).to(bands.device)
+        together = mix(bands.roll(1, 0), bands, (SECOND_BAND * chances[1])[:, None, None])
+        return torch.where((chances[0] < self.doubled)[:, None, None], together, bands)

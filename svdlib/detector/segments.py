@@ -58,6 +58,10 @@ class Plan(Protocol):
     def batch_size(self) -> int:
         """Segments, or excerpts, per update, of all processes together."""
 
+    @property
+    def averaging(self) -> float:
+        """Share of the averaged weights that an update leaves; 0 averages nothing."""
+
     def optimiser(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Make the optimiser of a run."""
 

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 
 from svdlib.audio.mel_axis import EXCERPT_FRAMES
 from svdlib.audio.standardizer import Standardizer
-from svdlib.compute.devices import in_channels_last
+from svdlib.compute.devices import choose_precision, in_channels_last
 from svdlib.compute.distributed import add_up, as_the_leader, average, processes, rank, share_of
 from svdlib.compute.dropout import share_dropout
 from svdlib.compute.memory import keep_freed_memory
 from svdlib.compute.progress import progress
-from svdlib.compute.run_state import RunOptions, RunSettings, RunState, carry_on, mix_seeds, own_chance
+from svdlib.compute.run_state import RunOptions, RunSettings, RunState, carry_on, copy_of, mix_seeds, own_chance
 from svdlib.compute.storage import Tree, digest, pack_adam, restore_adam
 from svdlib.detector.augmentation import Augmentation
 from svdlib.detector.model import SVDNet
@@ -49,6 +49,8 @@ class DetectorPlan:
         learning_rate: Adam's step size at the start; it falls to nothing along a cosine.
         augmentation: how strongly segments are changed.
         remixing: how segments are mixed anew, where the training songs have stems.
+        averaging: how much of the averaged weights an update leaves: 0.999 averages over about the last thousand
+            updates. The averaged network is validated and kept. 0 keeps the network as it is.
     """
 
     epochs: int = 20
@@ -57,6 +59,7 @@ class DetectorPlan:
     learning_rate: float = 1e-3
     augmentation: Augmentation = Augmentation()
     remixing: Remixing = Remixing()
+    averaging: float = 0.0
 
     keeps_best: ClassVar[bool] = True
     needs_spectra: ClassVar[bool] = False
@@ -65,6 +68,8 @@ class DetectorPlan:
         for name in ("epochs", "steps_per_epoch", "batch_size", "learning_rate"):
             if not getattr(self, name) > 0:
                 raise PlanError(f"{name} must be positive, not {getattr(self, name)}.")
+        if not 0 <= self.averaging < 1:
+            raise PlanError(f"averaging is a share from 0 to below 1, not {self.averaging}.")
 
     def optimiser(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Make the optimiser of a run."""
@@ -90,12 +95,14 @@ class FittedDetector:
         history: per epoch, "training" and "validation" loss and validation "accuracy".
         finished: False if the run stopped at its time limit and can be resumed.
         keeps_best: False if the last network is kept, whatever its validation loss.
+        precision: of activations, "float32" or "bfloat16".
     """
 
     detector: SVDNet
     history: list[dict[str, float]]
     finished: bool
     keeps_best: bool = True
+    precision: str = "float32"
 
     @property
     def best_epoch(self) -> dict[str, float]:
@@ -112,6 +119,7 @@ def fit_detector(
     valid: Songs,
     *,
     plan: Plan = DetectorPlan(epochs=40, steps_per_epoch=250, batch_size=32),
+    start: SVDNet | None = None,
     options: RunOptions = RunOptions(),
     **settings: Unpack[RunSettings],
 ) -> FittedDetector:
@@ -121,16 +129,18 @@ def fit_detector(
         train: the training songs; they also give the standardisation. A published plan needs their spectra.
         valid: the validation songs; they choose the epoch to keep and the threshold.
         plan: how long and how fast; by default that of the profile "full".
-        options: seed, device, folder and time limit of the run; the precision is float32 in any case.
+        start: a trained detector to go on from, with its weights and its standardisation; None starts from chance.
+        options: seed, device, precision, folder and time limit of the run.
         settings: options one by one, such as `seed=1`.
 
     Raises:
         CorpusError: if a song is shorter than an excerpt, the labels know only one class, or spectra are missing.
+        DeviceError: if there is no such precision.
         TrainingError: if the state belongs to another run, the loss is no longer finite, or several processes cannot
             divide a batch evenly.
     """
     options = options.with_settings(**settings)
-    run = _Run(train, valid, plan, options)
+    run = _Run(train, valid, plan, start, options)
     if run.device.type == "cpu":
         keep_freed_memory()
     return run.result(finished=carry_on(run, plan.epochs, options))
@@ -139,20 +149,26 @@ def fit_detector(
 class _Run:
     """One training run: network, optimiser and how far it has come."""
 
-    def __init__(self, train: Songs, valid: Songs, plan: Plan, options: RunOptions) -> None:
+    def __init__(self, train: Songs, valid: Songs, plan: Plan, start: SVDNet | None, options: RunOptions) -> None:
         _check_songs(train)
-        self.plan, self.seed, self.valid = plan, options.seed, valid
+        self.plan, self.seed, self.valid, self.start = plan, options.seed, valid, start
         self.device = torch.device(options.device)
+        wanted = options.precision
+        self.precision = wanted if isinstance(wanted, torch.dtype) else choose_precision(wanted, self.device)
         self.share = share_of(plan.batch_size)
         self.detector = self._new_detector()
         self.detector.standardizer = Standardizer.fit(train.log_mels).to(self.device)
+        if start is not None:
+            self.detector.load_state_dict(start.state_dict())
         share_dropout(self.detector)
         as_the_leader(list(self.detector.state_dict().values()))
+        # What is judged and kept: the network itself, or the average of what it has been.
+        self.judged = copy.deepcopy(self.detector).eval() if plan.averaging else self.detector
         self.optimiser = plan.optimiser(self.detector.parameters())
         self.batches = plan.batches(train, self.device)
         self.epoch, self.step = 0, 0
         self.history: list[dict[str, float]] = []
-        self.best = copy.deepcopy(self.detector.state_dict())
+        self.best = copy_of(self.judged.state_dict())
         self.best_threshold = self.detector.threshold
         self.loss_sum = torch.zeros((), device=self.device)
         self.state = RunState(options.state_path, self._identify() | options.named)
@@ -176,19 +192,30 @@ class _Run:
             group["lr"] = self.plan.rate(self.epoch * self.plan.steps_per_epoch + self.step)
         # Each process draws the whole batch, so that how many there are does not matter, and scores its share.
         segments, sung = (part[self.share] for part in self.batches.draw(self.detector.standardizer, generator))
-        loss = F.binary_cross_entropy_with_logits(self.detector.segment_logits(segments), _soften(sung))
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision != torch.float32):
+            logits = self.detector.segment_logits(segments)
+        loss = F.binary_cross_entropy_with_logits(logits.float(), _soften(sung))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         gradients = [parameter.grad for parameter in self.detector.parameters() if parameter.grad is not None]
         average([loss.detach(), *gradients])
         self.optimiser.step()
+        if self.plan.averaging:
+            self._average()
         self.loss_sum += loss.detach()
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Move the averaged weights a little towards those of now; at first by more, to forget where it started."""
+        done = self.epoch * self.plan.steps_per_epoch + self.step + 1
+        share = 1 - min(self.plan.averaging, done / (done + 9))
+        torch._foreach_lerp_(list(self.judged.parameters()), list(self.detector.parameters()), share)
 
     def close_epoch(self) -> None:
         """Validate on whole songs and keep what is best so far."""
         training = float(self.loss_sum) / self.plan.steps_per_epoch
         self._stop_if_diverged(training, "training")
-        self.detector.eval()
+        self.judged.eval()
         scores = self._predict_validation()
         truth = [np.asarray(label, dtype=bool) for label in self.valid.labels]
         pooled = np.clip(np.concatenate(scores), 1e-6, 1 - 1e-6)
@@ -198,7 +225,7 @@ class _Run:
         threshold, accuracy = best_threshold([smooth(score) for score in scores], truth)
         lowest = min([epoch["validation"] for epoch in self.history], default=math.inf)
         if validation < lowest or not self.plan.keeps_best:
-            self.best = copy.deepcopy(self.detector.state_dict())
+            self.best = copy_of(self.judged.state_dict())
             self.best_threshold = threshold
         self.history.append({"training": training, "validation": validation, "accuracy": accuracy})
         self.loss_sum.zero_()
@@ -210,7 +237,7 @@ class _Run:
         pooled = torch.zeros(sum(map(len, log_mels)), device=self.device)
         scores = pooled.split([len(song) for song in log_mels])
         for number in range(rank(), len(log_mels), processes()):
-            scores[number].copy_(torch.from_numpy(predict(self.detector, log_mels[number])))
+            scores[number].copy_(torch.from_numpy(predict(self.judged, log_mels[number])))
         return [score.numpy() for score in add_up(pooled).cpu().split([len(song) for song in log_mels])]
 
     def _stop_if_diverged(self, loss: float, split: str) -> None:
@@ -226,9 +253,12 @@ class _Run:
 
     def _identify(self) -> dict[str, Any]:
         validation = (self.valid.log_mels, self.valid.labels)
-        return {
+        weights = [] if self.start is None else [value.float().flatten() for value in self.start.state_dict().values()]
+        started = {"start": digest(torch.cat(weights))} if weights else {}
+        return started | {
             "plan": asdict(self.plan),
             "seed": self.seed,
+            "precision": str(self.precision),
             "training_songs": self.batches.digests,
             "validation_songs": [digest(torch.as_tensor(np.concatenate(part))) for part in validation],
         }
@@ -237,6 +267,7 @@ class _Run:
         """All that the rest of the run depends on."""
         arrays: Tree = {
             "current": self.detector.state_dict(),
+            "average": self.judged.state_dict() if self.plan.averaging else {},
             "best": self.best,
             "adam": pack_adam(self.optimiser),
             "loss_sum": self.loss_sum,
@@ -247,6 +278,8 @@ class _Run:
     def unpack(self, arrays: Tree, meta: Mapping[str, Any]) -> None:
         """Go back to where `pack` was called."""
         self.detector.load_state_dict(arrays["current"])
+        if self.plan.averaging:
+            self.judged.load_state_dict(arrays["average"])
         self.best = {name: value.to(self.device) for name, value in arrays["best"].items()}
         # The step size follows from the number of updates done, whatever it was.
         restore_adam(self.optimiser, arrays.get("adam", {}), [self.plan.rate(0)])
@@ -259,7 +292,8 @@ class _Run:
         detector = self._new_detector()
         detector.load_state_dict(self.best)
         detector.threshold = self.best_threshold
-        return FittedDetector(detector.eval(), self.history, finished, self.plan.keeps_best)
+        precision = str(self.precision).removeprefix("torch.")
+        return FittedDetector(detector.eval(), self.history, finished, self.plan.keeps_best, precision)
 
 
 def _soften(sung: Tensor) -> Tensor:

@@ -48,6 +48,7 @@ class PublishedPlan:
     decay_every: int = 2000
     augmentation: PublishedAugmentation = PublishedAugmentation()
 
+    averaging: ClassVar[float] = 0.0
     keeps_best: ClassVar[bool] = False
     needs_spectra: ClassVar[bool] = True
 

@@ -55,6 +55,35 @@ def test_warping_moves_a_partial_within_its_limit():
     torch.testing.assert_close(warped[:, 0], expected, atol=1e-3, rtol=0)
 
 
+def test_tilt_is_a_straight_line_over_the_bands_within_its_limit(segments):
+    shift = changed(segments, tilt=12.0) - segments
+    torch.testing.assert_close(shift, shift[:, :1].expand_as(shift), atol=1e-5, rtol=0)
+    line = shift[:, 0]
+    assert torch.diff(line, n=2).abs().max() < 1e-5 and len(line[:, 0].unique()) == 5
+    # 12 dB from end to end: 6 dB up at one and 6 dB down at the other.
+    assert line.abs().max() <= np.log(10 ** (6 / 20)) + 1e-5
+    torch.testing.assert_close(line[:, 0], -line[:, -1])
+
+
+def test_dynamics_stretch_or_squeeze_each_band_around_its_mean(segments):
+    result = changed(segments, dynamics=0.4)
+    torch.testing.assert_close(result.mean(1), segments.mean(1), atol=1e-5, rtol=0)
+    factors = result.std(1) / segments.std(1)
+    torch.testing.assert_close(factors, factors[:, :1].expand_as(factors), atol=1e-4, rtol=0)
+    assert (factors - 1).abs().max() <= 0.4 + 1e-4 and factors[:, 0].std() > 0.05
+
+
+def test_changes_that_are_off_draw_nothing(segments):
+    """So that a seed gives the same run, whatever else there is to choose from."""
+    plain, other = torch.Generator().manual_seed(1), torch.Generator().manual_seed(1)
+    Augmentation()(segments, plain)
+    Augmentation(tilt=6.0, dynamics=0.1)(segments, other)
+    assert not torch.equal(plain.get_state(), other.get_state())
+    again = torch.Generator().manual_seed(1)
+    Augmentation(tilt=0.0, dynamics=0.0)(segments, again)
+    assert torch.equal(plain.get_state(), again.get_state())
+
+
 def test_what_is_changed_is_a_copy(segments):
     before = segments.clone()
     Augmentation()(segments, torch.Generator().manual_seed(0))

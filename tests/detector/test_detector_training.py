@@ -14,7 +14,7 @@ from svdlib.detector.augmentation import Augmentation
 from svdlib.detector.prediction import predict
 from svdlib.detector.scores import area_under_curve, best_threshold, smooth
 from svdlib.detector.training import DetectorPlan, fit_detector
-from svdlib.errors import CorpusError, OutputError, TrainingError
+from svdlib.errors import CorpusError, OutputError, PlanError, TrainingError
 from svdlib.songs.loading import Songs
 
 PLAN = DetectorPlan(epochs=3, steps_per_epoch=2, batch_size=2)
@@ -91,6 +91,85 @@ def test_training_leaves_torchs_own_chance_alone():
     torch.manual_seed(5)
     fit(plan=dataclasses.replace(PLAN, epochs=1))
     assert torch.equal(torch.rand(3), expected)
+
+
+# --- averaging, precision, and where a run starts ---
+
+
+def weights_after_each_update(monkeypatch, **options):
+    """The learning network's first weights after each update, and the averaged network's."""
+    seen, averaged = [], []
+    update = detector_training._Run._update
+
+    def watched(run, generator):
+        update(run, generator)
+        seen.append(next(run.detector.parameters()).detach().clone())
+        averaged.append(next(run.judged.parameters()).detach().clone())
+
+    with monkeypatch.context() as patched:
+        patched.setattr(detector_training._Run, "_update", watched)
+        fit(**options)
+    return seen, averaged
+
+
+def test_averaged_weights_are_the_running_mean_of_the_updates(monkeypatch):
+    plan = dataclasses.replace(PLAN, averaging=0.2)
+    seen, averaged = weights_after_each_update(monkeypatch, plan=plan)
+    expected = None
+    for number, weights in enumerate(seen, start=1):
+        kept = min(0.2, number / (number + 9))
+        if expected is not None:
+            expected = kept * expected + (1 - kept) * weights
+            torch.testing.assert_close(averaged[number - 1], expected, atol=1e-6, rtol=0)
+        else:
+            expected = averaged[0]
+    assert not torch.equal(seen[-1], averaged[-1])
+
+
+def test_without_averaging_the_network_itself_is_judged(monkeypatch):
+    seen, judged = weights_after_each_update(monkeypatch)
+    assert all(torch.equal(one, other) for one, other in zip(seen, judged, strict=True))
+
+
+def test_an_averaged_run_that_is_broken_off_goes_on_to_the_same_result(tmp_path):
+    plan = dataclasses.replace(PLAN, averaging=0.9)
+    unbroken = fit(plan=plan)
+    assert not fit(tmp_path, plan=plan, minutes=0).finished
+    assert_same_run(fit(tmp_path, plan=plan, resume=True), unbroken)
+
+
+@pytest.mark.parametrize("averaging", [-0.1, 1.0])
+def test_averaging_must_be_a_share(averaging):
+    with pytest.raises(PlanError, match="from 0 to below 1"):
+        dataclasses.replace(PLAN, averaging=averaging)
+
+
+def test_bfloat16_learns_nearly_the_same_and_says_so(unbroken):
+    fitted = fit(precision="bfloat16")
+    assert fitted.precision == "bfloat16" and unbroken[0].precision == "float32"
+    assert not tiny.same_weights(fitted.detector, unbroken[0].detector)
+    for exact, rounded in zip(unbroken[0].history, fitted.history, strict=True):
+        assert rounded["training"] == pytest.approx(exact["training"], rel=0.05)
+    assert all(value.dtype == torch.float32 for value in fitted.detector.parameters())
+
+
+def test_a_run_of_another_precision_is_another_run(tmp_path):
+    fit(tmp_path, plan=dataclasses.replace(PLAN, epochs=1))
+    with pytest.raises(TrainingError, match="precision"):
+        fit(tmp_path, plan=dataclasses.replace(PLAN, epochs=1), precision="bfloat16", resume=True)
+
+
+def test_a_run_can_start_from_a_trained_detector(unbroken, tmp_path):
+    """Its standardisation comes along: other songs would shift what it has learnt to hear."""
+    trained = unbroken[0].detector
+    still = dataclasses.replace(PLAN, epochs=1, steps_per_epoch=1, learning_rate=1e-12)
+    other = tiny.songs(8, count=2, frames=150)
+    started = fit_detector(other, tiny.songs(1, frames=130), plan=still, start=trained, folder=tmp_path).detector
+    torch.testing.assert_close(started.standardizer.mean, trained.standardizer.mean, atol=0, rtol=0)
+    for one, two in zip(started.parameters(), trained.parameters(), strict=True):
+        torch.testing.assert_close(one, two, atol=1e-6, rtol=0)
+    with pytest.raises(TrainingError, match="start"):
+        fit_detector(other, tiny.songs(1, frames=130), plan=still, start=started, folder=tmp_path, resume=True)
 
 
 # --- stopping and going on ---

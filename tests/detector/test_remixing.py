@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from svdlib.audio.log_mel import LogMel
 from svdlib.audio.mel_axis import SAMPLE_RATE
-from svdlib.detector.remixing import Remixing, mix
+from svdlib.detector.remixing import SECOND_BAND, Remixing, mix
 from svdlib.errors import CorpusError
 from svdlib.songs.corpora import open_corpus
 from svdlib.songs.loading import Songs, load_songs
@@ -68,6 +68,17 @@ def test_shares_are_kept_and_only_remixed_segments_can_be_silent():
     assert abs(float(silent.float().mean()) - 0.15) < 0.02
     assert not (untouched & silent).any()
     assert torch.equal(remixed[silent], bands[silent])
+
+
+def test_a_second_band_plays_along_in_its_share_and_never_louder_than_the_first():
+    mixes, voices, bands = segments(6, batch=2000, frames=1)
+    doubled, silent = Remixing(muted=1.0, doubled=0.5)(mixes, voices, bands, torch.Generator().manual_seed(0))
+    alone = (doubled == bands).all(dim=(1, 2))
+    assert silent.all() and abs(float(alone.float().mean()) - 0.5) < 0.05
+    other = bands.roll(1, 0)
+    assert (doubled >= bands - 1e-6).all()
+    assert (doubled <= mix(other, bands) + 1e-6).all()
+    assert (doubled[~alone] >= mix(other, bands, SECOND_BAND)[~alone] - 1e-6).all()
 
 
 def test_same_generator_same_mixes():
