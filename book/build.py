@@ -34,7 +34,8 @@ from house import write_house
 from launch import LaunchError, with_buttons
 from svdlib.pages.explorer import move_data_out
 from svdlib.pages.export_web import as_script, export_web
-from svdlib.songs.corpora import FOLDER_KINDS
+from svdlib.songs.corpora import FOLDER_KINDS, KINDS
+from svdlib.songs.corpora.joined import each_part
 from teaching import mark_figures, take_slides, write_generated
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,8 +65,12 @@ class BuildError(Exception):
 
 def absolute_corpus(name: str) -> str:
     """Resolve the path in `folder:PATH` or `jamendo:PATH`: notebooks run in another folder."""
-    kind, separator, path = name.partition(":")
-    return f"{kind}:{Path(path).expanduser().resolve()}" if kind in FOLDER_KINDS and separator else name
+
+    def absolute(part: str) -> str:
+        kind, separator, path = part.partition(":")
+        return f"{kind}:{Path(path).expanduser().resolve()}" if kind in FOLDER_KINDS and separator else part
+
+    return each_part(name, KINDS, absolute)
 
 
 def notebook_defaults(notebook: nbformat.NotebookNode, name: str) -> dict[str, object]:

@@ -32,15 +32,16 @@ from svdlib.inversion.nre import EvaluationPlan, evaluate_inverters
 from svdlib.inversion.plans import TrainingPlan
 from svdlib.inversion.training import FittedInverters
 from svdlib.paper.scores import published_auc
-from svdlib.songs.corpora import FOLDER_KINDS, open_corpus
+from svdlib.songs.corpora import FOLDER_KINDS, KINDS, open_corpus
 from svdlib.songs.corpora.base import Corpus, Track, frame_labels
+from svdlib.songs.corpora.joined import each_part
 from svdlib.songs.loading import Songs, load_songs, with_spectra
 from svdlib.zoo.checkpoints import DETECTOR_FILE, holds, open_detector, open_inverters, save_weights, weights_name
 from svdlib.zoo.fitting import fit_inverters
 from svdlib.zoo.objectives import find_objective
 from svdlib.zoo.profiles import DETECTOR_PROFILES, PROFILES, find_profile
 
-DETECTOR_OPTIONS = RunOptions(device="auto", folder=Path("runs", "detector"))
+DETECTOR_OPTIONS = RunOptions(device="auto", precision="auto", folder=Path("runs", "detector"))
 INVERTER_OPTIONS = RunOptions(device="auto", precision="auto", folder=Path("runs", "inverters"))
 """How runs are carried out if nothing else is said."""
 
@@ -52,33 +53,47 @@ STANDARDISATIONS = ("training", "own")
 
 
 def train_detector(
-    corpus: str = "synthetic", *, profile: str = "demo", options: RunOptions = DETECTOR_OPTIONS
+    corpus: str = "synthetic",
+    *,
+    valid: str | None = None,
+    profile: str = "demo",
+    start: str | PathLike[str] | None = None,
+    options: RunOptions = DETECTOR_OPTIONS,
 ) -> Path | None:
-    """Train a detector on the training songs of a corpus, choosing epoch and threshold on the validation songs.
+    """Train a detector on the training songs of a corpus, choosing epoch and threshold on validation songs.
 
     Started by torchrun, several processes train it together.
 
     Args:
         corpus: a name that `open_corpus` knows.
+        valid: a corpus all of whose songs are the validation songs, such as one of another kind, to choose what
+            carries over; None takes the validation songs of `corpus`.
         profile: how to train: "demo", "laptop", "full" or "published".
-        options: seed, device and time limit, and the folder where state and weights go.
+        start: weights of a detector to go on from; None starts from chance.
+        options: seed, device, precision and time limit, and the folder where state and weights go.
 
     Returns:
         The weights file, or None if the time ran out first.
     """
     plan, folder = find_profile(DETECTOR_PROFILES, profile), _folder_of(options)
     options = replace(options, corpus=public_name(corpus))
+    trained = None if start is None else open_detector(start)
     with team(str(options.device)) as device:
         with leader_first():
             opened = open_corpus(corpus)
             train = load_songs(opened.split("train"), stems=not plan.needs_spectra)
-            valid = load_songs(opened.split("valid"))
+            held_out = load_songs(opened.split("valid") if valid is None else open_corpus(valid).tracks)
             if plan.needs_spectra:
                 train = with_spectra(train, opened.split("train"))
-        fitted = fit_detector(train, valid, plan=plan, options=replace(options, device=device))
+        fitted = fit_detector(train, held_out, plan=plan, start=trained, options=replace(options, device=device))
         if not fitted.finished:
             return None
         origin = make_provenance(corpus, len(opened.tracks), options.seed, profile, device_name(device))
+        origin["precision"] = fitted.precision
+        if valid is not None:
+            origin["validation_corpus"] = public_name(valid)
+        if trained is not None:
+            origin["start"] = trained.provenance
         return save_detector(folder, fitted, plan, origin, resumed=options.resume)
 
 
@@ -372,8 +387,12 @@ def make_provenance(corpus: str, songs: int, seed: int, profile: str, device: st
 
 def public_name(corpus: str) -> str:
     """What a corpus is called where others read it: of a folder only the name, not where it lies on somebody's disk."""
-    kind, _, place = corpus.partition(":")
-    return f"{kind}:{Path(place).name}" if place and kind in FOLDER_KINDS else corpus
+
+    def named(part: str) -> str:
+        kind, _, place = part.partition(":")
+        return f"{kind}:{Path(place).name}" if place and kind in FOLDER_KINDS else part
+
+    return each_part(corpus, KINDS, named)
 
 
 def _commit() -> str:

@@ -152,7 +152,8 @@ def train_detector(options: Namespace) -> None:
     _check_device(options)
     make_folder(options.folder)
     with team(options.device) as device:
-        path = train_detector(options.corpus, profile=options.profile, options=_run_options(options))
+        named = {name: getattr(options, name) for name in ("valid", "profile", "start")}
+        path = train_detector(options.corpus, **named, options=_run_options(options))
         _print_weights(options, device, [path] if path else [])
 
 
@@ -321,7 +322,7 @@ def _run_options(options: Namespace) -> "RunOptions":
     from svdlib.compute.run_state import RunOptions
 
     names = ("seed", "device", "precision", "folder", "resume", "minutes")
-    return RunOptions(**{name: getattr(options, name) for name in names if hasattr(options, name)})
+    return RunOptions(**{name: getattr(options, name) for name in names})
 
 
 def _print_weights(options: Namespace, device: "torch.device", paths: list[Path]) -> None:

@@ -104,6 +104,8 @@ def _add_train(verbs: Verbs) -> None:
     ):
         part = parts.add_parser(name, help=text, description=f"{text.capitalize()}.", epilog=TRAIN_EXAMPLES)
         _add_training_options(part, folder=Path("runs", name), laptop=laptop)
+        if name == "detector":
+            _add_start(part)
         part.set_defaults(act=act)
     _add_layers(part)
     part.add_argument(
@@ -113,13 +115,18 @@ def _add_train(verbs: Verbs) -> None:
         help="joint: input and feature loss, as in the paper (default); input: input loss alone; released: the step of "
         "the released code, whose feature loss has no gradient; adversarial: joint, and a discriminator to deceive",
     )
-    part.add_argument(
-        "--precision",
-        choices=PRECISIONS,
-        default=PRECISIONS[0],
-        help="of activations: bfloat16 is half as wide and faster where the device has units for it (auto, default)",
-    )
     _add_detector(part)
+
+
+def _add_start(parser: Parser) -> None:
+    parser.add_argument(
+        "--valid",
+        metavar="NAME",
+        help="a corpus all of whose songs choose epoch and threshold (default: the validation songs of --corpus)",
+    )
+    parser.add_argument(
+        "--start", type=Path, metavar="FILE", help="weights of a detector to go on from (default: from chance)"
+    )
 
 
 def _add_training_options(parser: Parser, folder: Path, laptop: str) -> None:
@@ -135,6 +142,12 @@ def _add_training_options(parser: Parser, folder: Path, laptop: str) -> None:
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of everything random (default 0)")
     parser.add_argument(
         "--folder", type=Path, default=folder, help=f"where state and weights are kept (default {folder})"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default=PRECISIONS[0],
+        help="of activations: bfloat16 is half as wide and faster where the device has units for it (auto, default)",
     )
     parser.add_argument("--resume", action="store_true", help="go on from where a run in the folder stopped")
     parser.add_argument(
@@ -363,12 +376,14 @@ CORPUS_NAMES = """corpora:
   jamendo, rwc, jamendolyrics, electrobyte
                                       published by others, with licences of their own: `svdlib corpus
                                       fetch NAME` gets them; NAME:PATH where they lie in a folder of yours
+  synthetic+folder:PATH               several as one, joined by plus signs
 
 Fetched corpora are kept in the user's data folder, or where the environment variable SVDLIB_DATA says.
 Spectrograms are kept in the user's cache folder, or where the environment variable SVDLIB_CACHE says."""
 
 TRAIN_EXAMPLES = """examples:
   svdlib train detector --profile laptop --corpus folder:my_songs
+  svdlib train detector --corpus synthetic+folder:my_songs --valid synthetic-b --start my_detector.safetensors
   svdlib train inverters --variant aligned --resume
   svdlib train inverters --layers fc7 fc8 --detector runs/detector/detector.safetensors
   svdlib train inverters --profile full --minutes 9 --resume

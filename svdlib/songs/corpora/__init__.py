@@ -7,12 +7,14 @@ from typing import Any
 from svdlib.errors import CorpusError, quoted
 from svdlib.songs.corpora.base import SPLITS, Corpus, Segment, Track, frame_labels
 from svdlib.songs.corpora.export import export_corpus
+from svdlib.songs.corpora.joined import join, part_names
 
 __all__ = ["SPLITS", "Corpus", "Segment", "Track", "export_corpus", "frame_labels", "open_corpus"]
 
 CORPUS_NAMES = (
     "'synthetic', 'synthetic:songs=6,seconds=20,seed=1', 'synthetic-b' (same options), 'folder:PATH', and, when they "
-    "are fetched, 'jamendo', 'rwc', 'jamendolyrics' and 'electrobyte' (with ':PATH' where they lie elsewhere)"
+    "are fetched, 'jamendo', 'rwc', 'jamendolyrics' and 'electrobyte' (with ':PATH' where they lie elsewhere); "
+    "a plus sign joins several"
 )
 PUBLISHED_NAMES = (
     "jamendo",
@@ -22,6 +24,7 @@ PUBLISHED_NAMES = (
 )  # keys of svdlib.songs.corpora.published.PUBLICATIONS
 FOLDER_KINDS = ("folder", *PUBLISHED_NAMES)  # what may stand before a path, as in folder:PATH
 SYNTHETIC_NAMES = ("synthetic", "synthetic-b")  # keys of svdlib.songs.synthesis.WORLDS, repeated so that SciPy can wait
+KINDS = (*SYNTHETIC_NAMES, *FOLDER_KINDS)
 SYNTHETIC_OPTIONS = {"songs": int, "seconds": float, "seed": int}
 
 
@@ -33,7 +36,8 @@ def open_corpus(name: str | os.PathLike[str]) -> Corpus:
             `synthetic:songs=6,seconds=20,seed=1`; `synthetic-b`, with the same options, songs by other singers with
             other instruments, genres and mixes; `folder:PATH`, a folder with `audio/` and `labels/`; or a corpus that
             others have published and that `svdlib corpus fetch` gets, `jamendo`, `rwc`, `jamendolyrics` or
-            `electrobyte`, with `:PATH` where it is not in the usual place. A path object is the folder that it names.
+            `electrobyte`, with `:PATH` where it is not in the usual place. A plus sign joins several, as in
+            `synthetic+folder:my_songs`. A path object is the folder that it names.
 
     Returns:
         The corpus; its songs are loaded when `Track.load` is called.
@@ -44,9 +48,14 @@ def open_corpus(name: str | os.PathLike[str]) -> Corpus:
         AudioError: a sound file cannot be read.
     """
     if isinstance(name, os.PathLike):
-        name = f"folder:{os.fspath(name)}"
+        return _open_one(f"folder:{os.fspath(name)}")
     if not isinstance(name, str):
         raise CorpusError(f"a corpus has a name, and {quoted(name)} is none: the corpora are {CORPUS_NAMES}")
+    parts = part_names(name, KINDS)
+    return join(name, [_open_one(part) for part in parts]) if len(parts) > 1 else _open_one(name)
+
+
+def _open_one(name: str) -> Corpus:
     kind, separator, rest = name.strip().partition(":")
     if kind in SYNTHETIC_NAMES:
         from svdlib.songs.corpora.synthetic import open_synthetic
