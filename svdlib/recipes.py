@@ -104,7 +104,9 @@ def train_inverters(
     layers: str | Sequence[str] = LAYERS,
     variant: str = "published",
     objective: str = "joint",
+    lambda_feature: float | None = None,
     detector: str | PathLike[str] | None = None,
+    start: str | PathLike[str] | None = None,
     options: RunOptions = INVERTER_OPTIONS,
 ) -> dict[str, Path]:
     """Train the inverters of several layers in one run.
@@ -116,8 +118,10 @@ def train_inverters(
         profile: how long to train: "demo", "laptop", "full" or "published".
         layers: which layers to invert.
         variant: which family of inverters.
-        objective: "joint", "input", "released" or "adversarial", see `svdlib.zoo.objectives`.
+        objective: "joint", "balanced", "input", "released" or "adversarial", see `svdlib.zoo.objectives`.
+        lambda_feature: weight of the feature loss; None leaves it at 1.
         detector: weights of the detector to invert; None takes the packaged one.
+        start: a folder with trained inverters of this family to go on from; None starts from chance.
         options: seed, device, precision and time limit, and the folder where state and weights go.
 
     Returns:
@@ -125,13 +129,22 @@ def train_inverters(
     """
     plan, folder, network = find_profile(PROFILES, profile), _folder_of(options), open_detector(detector)
     options = replace(options, corpus=public_name(corpus))
+    trained = None if start is None else open_inverters(start, network, layers, variant)
     with team(str(options.device)) as device:
         with leader_first():
             opened = open_corpus(corpus)
             banks = [bank_of(load_songs(opened.split(name)), network, device) for name in ("train", "valid")]
         plan = find_objective(objective).plan(fit_to_corpus(plan, len(banks[0])))
         fitted = fit_inverters(
-            network, *banks, layers=layers, variant=variant, objective=objective, plan=plan, options=options
+            network,
+            *banks,
+            layers=layers,
+            variant=variant,
+            objective=objective,
+            lambda_feature=lambda_feature,
+            plan=plan,
+            start=trained,
+            options=options,
         )
         if not fitted.finished:
             return {}

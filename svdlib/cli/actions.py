@@ -165,7 +165,7 @@ def train_inverters(options: Namespace) -> None:
     _check_device(options)
     _check_inverters(options)
     make_folder(options.folder)
-    names = ("profile", "layers", "variant", "objective", "detector")
+    names = ("profile", "layers", "variant", "objective", "lambda_feature", "detector", "start")
     chosen = {name: getattr(options, name) for name in names}
     with team(options.device) as device:
         paths = train_inverters(options.corpus, **chosen, options=_run_options(options))
@@ -312,7 +312,8 @@ def _check_inverters(options: Namespace) -> None:
         raise LayerError(f"No layer is named. Name one or more of {', '.join(LAYERS)}.")
     for layer in options.layers:
         build_inverter(layer, options.variant)
-    find_objective(getattr(options, "objective", "joint"))
+    if "objective" in options:
+        find_objective(options.objective, options.lambda_feature)
 
 
 # --- helpers -------------------------------------------------------------------------------------------------------

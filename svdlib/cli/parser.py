@@ -113,7 +113,17 @@ def _add_train(verbs: Verbs) -> None:
         default="joint",
         metavar="NAME",
         help="joint: input and feature loss, as in the paper (default); input: input loss alone; released: the step of "
-        "the released code, whose feature loss has no gradient; adversarial: joint, and a discriminator to deceive",
+        "the released code, whose feature loss has no gradient; adversarial: joint, and a discriminator to deceive; "
+        "balanced: input and feature loss, each as a share of the mean predictor's",
+    )
+    part.add_argument(
+        "--lambda-feature",
+        type=number_type(float, 0),
+        metavar="X",
+        help="weight of the feature loss (default 1)",
+    )
+    part.add_argument(
+        "--start", type=Path, metavar="DIR", help="a folder of inverters to go on from (default: from chance)"
     )
     _add_detector(part)
 

@@ -223,8 +223,8 @@ class Adversarial(Objective):
     can_be_recorded: ClassVar[bool] = False  # its losses decide who learns
 
     def settings(self) -> dict[str, Any]:
-        """The weight of the term."""
-        return {"adversarial_weight": ADVERSARIAL_WEIGHT}
+        """The weight of the term, beside that of the feature loss."""
+        return super().settings() | {"adversarial_weight": ADVERSARIAL_WEIGHT}
 
     def companion(self, encoder: Encoder, layers: Sequence[str], device: torch.device, seed: int) -> Adversary:
         """A discriminator per layer."""

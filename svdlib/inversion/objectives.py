@@ -1,13 +1,15 @@
 """What an inverter is trained to make small (paper equations 2 and 3), and what goes with it.
 
 Both losses are squared Euclidean distances, averaged over all values of a batch as in the released code, so that they
-do not depend on the size of a batch or a feature. `lambda_input` and `lambda_feature` are 1, as published.
+do not depend on the size of a batch or a feature. `lambda_input` is 1, as published; so is `lambda_feature`, unless
+another is asked for.
 
 An objective is a class. It says which losses there are, what is done to an inverter before it learns, which optimiser
 moves it, which plan is followed, and what learns beside it. The training loop (`svdlib.inversion.training`) knows none
 by name; `svdlib.zoo.objectives` lists those that can be asked for.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -17,7 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from svdlib.compute.storage import Tree
-from svdlib.inversion.encoder import Encoder
+from svdlib.errors import PlanError
+from svdlib.inversion.encoder import Bank, Encoder
 from svdlib.inversion.plans import TrainingPlan
 
 WEIGHT_DECAY = 1e-4
@@ -38,7 +41,11 @@ def feature_loss(theta_x: Tensor, theta_x_hat: Tensor) -> Tensor:
 
 
 def reconstruction_losses(
-    x: Tensor, theta_x: Tensor | None, reconstructions: Mapping[str, Tensor], comparator: Comparator
+    x: Tensor,
+    theta_x: Tensor | None,
+    reconstructions: Mapping[str, Tensor],
+    comparator: Comparator,
+    weights: tuple[float, float] = (1.0, 1.0),
 ) -> dict[str, Tensor]:
     """Loss of each layer's reconstruction, the gradient of the feature loss flowing through the comparator.
 
@@ -49,16 +56,18 @@ def reconstruction_losses(
         theta_x: the comparator's feature of `x`, or None to use the input loss alone.
         reconstructions: per layer, of the shape of `x`.
         comparator: maps inputs to the feature space in which they are compared.
+        weights: of the input loss and of the feature loss.
 
     Returns:
         A scalar per layer.
     """
-    losses = {layer: input_loss(x, x_hat.float()) for layer, x_hat in reconstructions.items()}
+    of_input, of_feature = weights
+    losses = {layer: of_input * input_loss(x, x_hat.float()) for layer, x_hat in reconstructions.items()}
     if theta_x is None:
         return losses
     compared = comparator(torch.cat(list(reconstructions.values()))).float().split(len(x))
     for layer, theta_x_hat in zip(reconstructions, compared, strict=True):
-        losses[layer] = losses[layer] + feature_loss(theta_x.float(), theta_x_hat)
+        losses[layer] = losses[layer] + of_feature * feature_loss(theta_x.float(), theta_x_hat)
     return losses
 
 
@@ -114,11 +123,22 @@ class Objective:
         is_exact: whether to go for exactness, not speed: single precision unless another is asked for by name, and the
             plain memory layout, since on a CPU batch normalisation adds up less exactly in the fast one (errors of
             1e-4 in the output).
+        lambda_feature: weight of the feature loss.
     """
 
     name: ClassVar[str] = "joint"
     can_be_recorded: ClassVar[bool] = True
     is_exact: ClassVar[bool] = False
+
+    lambda_feature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.lambda_feature < math.inf:
+            raise PlanError(f"lambda_feature must be a number of 0 or more, not {self.lambda_feature}.")
+
+    def tuned(self, encoder: Encoder, train: Bank) -> "Objective":
+        """The objective of one run, with what it must know of the network and its training inputs."""
+        return self
 
     def plan(self, plan: TrainingPlan) -> TrainingPlan:
         """The plan that a run with this objective follows when asked to follow `plan`."""
@@ -126,7 +146,7 @@ class Objective:
 
     def settings(self) -> dict[str, Any]:
         """What tells a run with this objective from others, beside its name."""
-        return {}
+        return {"lambda_feature": self.lambda_feature} if self.lambda_feature != 1 else {}
 
     def prepare(self, inverter: nn.Module) -> None:
         """Change an inverter for training, in place; its stored values must fit one that was not changed."""
@@ -147,7 +167,7 @@ class Objective:
         self, x: Tensor, theta_x: Tensor | None, reconstructions: Mapping[str, Tensor], comparator: Comparator
     ) -> dict[str, Tensor]:
         """Loss of each layer's reconstruction; arguments as for `reconstruction_losses`."""
-        return reconstruction_losses(x, theta_x, reconstructions, comparator)
+        return reconstruction_losses(x, theta_x, reconstructions, comparator, (1.0, self.lambda_feature))
 
     def reported(self, losses: Tensor, inverters: Iterable[nn.Module]) -> Tensor:
         """What the history says of an update, given its losses (layers,): the same, for most."""

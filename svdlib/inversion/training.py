@@ -23,7 +23,7 @@ from svdlib.compute.memory import PeakMemory, keep_freed_memory, peak_memory
 from svdlib.compute.progress import progress
 from svdlib.compute.run_state import RunOptions, RunState, carry_on, copy_of, mix_seeds, own_chance
 from svdlib.compute.storage import Tree, digest, pack_adam, restore_adam
-from svdlib.errors import TrainingError
+from svdlib.errors import LayerError, TrainingError
 from svdlib.inversion.encoder import Bank, Encoder
 from svdlib.inversion.inverters import FeatureInverter, InverterSpec
 from svdlib.inversion.objectives import WEIGHT_DECAY, Objective, decayed_parameters
@@ -62,6 +62,7 @@ class FittedInverters:
         settings: of the objective.
         memory: the most that this process has held, so far.
         last: per layer the network after the last update, in eval mode; none where only the kept ones were stored.
+        started: per layer where the inverter comes from that its training went on from; empty if it began with chance.
     """
 
     inverters: dict[str, FeatureInverter]
@@ -72,6 +73,7 @@ class FittedInverters:
     settings: dict[str, Any] = field(default_factory=dict)
     memory: PeakMemory | None = None
     last: dict[str, FeatureInverter] = field(default_factory=dict)
+    started: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def record(self, layer: str) -> dict[str, Any]:
         """How the training of one layer went, for its provenance."""
@@ -85,7 +87,8 @@ class FittedInverters:
             "validation_losses": validation,
             "training_losses": [epoch.training[layer] for epoch in self.history],
         }
-        return record | self.settings | ({"discriminator_losses": judged} if judged else {})
+        start = {"start": self.started[layer]} if layer in self.started else {}
+        return record | self.settings | start | ({"discriminator_losses": judged} if judged else {})
 
 
 def fit_inverters(
@@ -97,6 +100,7 @@ def fit_inverters(
     variant: str = "",
     objective: Objective = Objective(),
     plan: TrainingPlan = TrainingPlan(),
+    start: Mapping[str, FeatureInverter] | None = None,
     options: RunOptions = RunOptions(),
 ) -> FittedInverters:
     """Train the inverters of any set of layers in one run.
@@ -110,6 +114,7 @@ def fit_inverters(
         variant: what the family of inverters is called.
         objective: what is made small, and how.
         plan: how long and how fast; an objective may bring rules of its own.
+        start: trained inverters to go on from, of the same specification, per layer; None starts from chance.
         options: seed, precision, folder and time limit. The device is that of `train`.
 
     Raises:
@@ -121,7 +126,7 @@ def fit_inverters(
     """
     if train.device.type == "cpu":
         keep_freed_memory()
-    run = _Run(encoder, train, valid, specs, variant, objective, plan, options)
+    run = _Run(encoder, train, valid, specs, variant, objective, plan, start or {}, options)
     return run.result(finished=carry_on(run, run.plan.epochs, options))
 
 
@@ -137,18 +142,22 @@ class _Run:
         variant: str,
         objective: Objective,
         plan: TrainingPlan,
+        start: Mapping[str, FeatureInverter],
         options: RunOptions,
     ) -> None:
         self.layers = encoder.check_layers(specs)
-        self.specs, self.variant, self.objective, self.seed = specs, variant, objective, options.seed
+        self.specs, self.variant, self.seed = specs, variant, options.seed
         self.plan = plan = objective.plan(plan)
         self.train, self.valid, self.device = train, valid, train.device
+        self.is_exact = objective.is_exact
         self.precision = self._choose_precision(options.precision)
         self.steps = self._steps_per_epoch()
         self.share = share_of(plan.batch_size)
         self.encoder = copy.deepcopy(encoder).eval().requires_grad_(False)
         self._place(self.encoder)
+        self.objective = objective = objective.tuned(self.encoder, train)
         self.inverters = self._new_inverters()
+        self.started = self._start_from(start)
         for inverter in self.inverters.values():
             share_batches(inverter)
         for network in (self.encoder, *self.inverters.values()):
@@ -280,7 +289,7 @@ class _Run:
     def _choose_precision(self, wanted: torch.dtype | str) -> torch.dtype:
         if isinstance(wanted, torch.dtype):
             return wanted
-        exact = wanted == "auto" and self.objective.is_exact
+        exact = wanted == "auto" and self.is_exact
         return choose_precision("float32" if exact else wanted, self.device)
 
     def _steps_per_epoch(self) -> int:
@@ -293,9 +302,20 @@ class _Run:
             )
         return steps
 
+    def _start_from(self, start: Mapping[str, FeatureInverter]) -> dict[str, dict[str, Any]]:
+        """Take over the weights of trained inverters, and return where they come from."""
+        missing = [layer for layer in self.layers if layer not in start] if start else []
+        if missing:
+            raise LayerError(f"There is no inverter of {', '.join(missing)} to start from.")
+        for layer in self.layers if start else ():
+            if start[layer].spec != self.specs[layer]:
+                raise LayerError(f"The inverter of {layer} to start from is built otherwise than the one to train.")
+            self.inverters[layer].load_state_dict(start[layer].state_dict())
+        return {layer: start[layer].provenance | {"weights": digest(_all_weights(start[layer]))} for layer in start}
+
     def _place(self, network: nn.Module) -> None:
         """Move a network to the device, in the layout that suits the objective."""
-        if self.objective.is_exact:
+        if self.is_exact:
             network.to(self.device)
         else:
             in_channels_last(network, self.device)
@@ -331,18 +351,22 @@ class _Run:
     # --- its state ---
 
     def _identify(self) -> dict[str, Any]:
-        weights = torch.cat([value.flatten().float() for value in self.encoder.state_dict().values()])
-        return {
-            "layers": list(self.layers),
-            "variant": self.variant,
-            "objective": self.objective.name,
-            "plan": asdict(self.plan),
-            "seed": self.seed,
-            "precision": str(self.precision),
-            "detector": digest(weights),
-            "training_excerpts": self.train.digest,
-            "validation_excerpts": self.valid.digest,
-        } | self.objective.settings()
+        start = {layer: origin["weights"] for layer, origin in self.started.items()}
+        return (
+            ({"start": start} if start else {})
+            | {
+                "layers": list(self.layers),
+                "variant": self.variant,
+                "objective": self.objective.name,
+                "plan": asdict(self.plan),
+                "seed": self.seed,
+                "precision": str(self.precision),
+                "detector": digest(_all_weights(self.encoder)),
+                "training_excerpts": self.train.digest,
+                "validation_excerpts": self.valid.digest,
+            }
+            | self.objective.settings()
+        )
 
     def pack(self) -> tuple[Tree, dict[str, Any]]:
         """All that the rest of the run depends on."""
@@ -385,6 +409,7 @@ class _Run:
             settings=self.objective.settings(),
             memory=peak_memory(self.device),
             last=self._inverters_with({layer: inverter.state_dict() for layer, inverter in self.inverters.items()}),
+            started=self.started,
         )
 
     def _inverters_with(self, weights: Mapping[str, Mapping[str, Tensor]]) -> dict[str, FeatureInverter]:
@@ -394,3 +419,7 @@ class _Run:
             inverter.load_state_dict(weights[layer])
             inverter.eval()
         return inverters
+
+
+def _all_weights(network: nn.Module) -> Tensor:
+    return torch.cat([value.flatten().float() for value in network.state_dict().values()])

@@ -161,7 +161,8 @@ class Released(Objective):
         self, x: Tensor, theta_x: Tensor | None, reconstructions: Mapping[str, Tensor], comparator: Comparator
     ) -> dict[str, Tensor]:
         """Both losses; the inverter learns from the input loss alone."""
-        return reconstruction_losses(x, theta_x, reconstructions, without_gradient(comparator))
+        weights = 1.0, self.lambda_feature
+        return reconstruction_losses(x, theta_x, reconstructions, without_gradient(comparator), weights)
 
     def reported(self, losses: Tensor, inverters: Iterable[nn.Module]) -> Tensor:
         """The losses with the penalty of the weights: the rule for the rate looks at all terms."""

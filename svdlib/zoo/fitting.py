@@ -1,11 +1,12 @@
 """Training inverters of the detector, family and objective asked for by name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Unpack
 
 from svdlib.compute.run_state import RunOptions, RunSettings
 from svdlib.inversion import training
 from svdlib.inversion.encoder import Bank, Encoder
+from svdlib.inversion.inverters import FeatureInverter
 from svdlib.inversion.plans import TrainingPlan
 from svdlib.inversion.training import FittedInverters
 from svdlib.zoo.families import inverter_spec
@@ -20,7 +21,9 @@ def fit_inverters(
     layers: str | Iterable[str] | None = None,
     variant: str = "published",
     objective: str = "joint",
+    lambda_feature: float | None = None,
     plan: TrainingPlan = TrainingPlan(),
+    start: Mapping[str, FeatureInverter] | None = None,
     options: RunOptions = RunOptions(),
     **settings: Unpack[RunSettings],
 ) -> FittedInverters:
@@ -33,8 +36,10 @@ def fit_inverters(
             the plan keeps the best.
         layers: which layers to invert; None takes all.
         variant: which family of inverters, see `svdlib.zoo.families`.
-        objective: "joint", "input", "released" or "adversarial", see `svdlib.zoo.objectives`.
+        objective: "joint", "balanced", "input", "released" or "adversarial", see `svdlib.zoo.objectives`.
+        lambda_feature: weight of the feature loss; None leaves it at 1.
         plan: how long and how fast; by default that of the profile "full". "released" has rules of its own.
+        start: trained inverters of this family to go on from, per layer; None starts from chance.
         options: seed, precision, folder and time limit of the run.
         settings: options one by one, such as `seed=1`.
 
@@ -48,7 +53,7 @@ def fit_inverters(
     chosen = encoder.check_layers(encoder.shapes if layers is None else layers)
     specs = {layer: inverter_spec(layer, variant) for layer in chosen}
     run = options.with_settings(**settings)
-    named = find_objective(objective)
+    named = find_objective(objective, lambda_feature)
     return training.fit_inverters(
-        encoder, train, valid, specs, variant=variant, objective=named, plan=plan, options=run
+        encoder, train, valid, specs, variant=variant, objective=named, plan=plan, start=start, options=run
     )
