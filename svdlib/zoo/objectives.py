@@ -9,11 +9,12 @@ from svdlib.inversion.objectives import InputOnly, Objective
 from svdlib.paper.released import Released
 
 OBJECTIVES: dict[str, Objective] = {
-    each.name: each for each in (Objective(), Balanced(), InputOnly(), Released(), Adversarial())
+    each.name: each for each in (Objective(), InputOnly(), Released(), Adversarial(), Balanced())
 }
-"""joint: input loss plus feature loss, the paper's method; balanced: both, each as a share of the mean predictor's;
-input: input loss alone, the paper's baseline; released: the step of the released code, whose feature loss has no
-gradient; adversarial: joint, and a term that asks for reconstructions that a discriminator takes for originals."""
+"""joint: input loss plus feature loss, the paper's method; input: input loss alone, the paper's baseline; released: the
+step of the released code, whose feature loss has no gradient; adversarial: joint, and a term that asks for
+reconstructions that a discriminator takes for originals; balanced: input loss and feature loss, each as a share of the
+mean predictor's."""
 
 
 def find_objective(name: str, lambda_feature: float | None = None) -> Objective:
