@@ -16,20 +16,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from svdlib.songs.synthesis.band import band_pass, lead_envelope, low_pass
-from svdlib.songs.synthesis.leads_b import ResonantLead, resonate
-from svdlib.songs.synthesis.voice import (
-    CONTROL_HOP,
-    SAMPLE_RATE,
-    TRACT_HOP,
-    Gestures,
-    Note,
-    filter_by_tract,
-    hertz,
-    oscillate,
-    pitch_contour,
-    to_samples,
-)
+from svdlib.songs.synthesis.band import band_pass, low_pass
+from svdlib.songs.synthesis.leads_b import ResonantLead, bare_tone, resonate
+from svdlib.songs.synthesis.voice import SAMPLE_RATE, TRACT_HOP, Gestures, Note, filter_by_tract
 from svdlib.songs.synthesis.world import Range
 
 
@@ -135,20 +124,13 @@ def sweep_down(tone: np.ndarray, notes: Sequence[Note], edges: Range) -> np.ndar
 
 def play_lead(notes: Sequence[Note], lead: SingingLead, rng: np.random.Generator) -> tuple[float, np.ndarray]:
     """Play one phrase; arguments and result as of `band.play_lead`."""
-    start = notes[0].start
     notes = ornament(notes, lead.grace, rng)
-    n_samples = round((notes[-1].end - start + 0.1) * SAMPLE_RATE)
-    n_controls = n_samples // CONTROL_HOP + 2
-    level = to_samples(lead_envelope(notes, lead, start, n_controls), n_samples)
-    frequency = to_samples(hertz(pitch_contour(notes, start, n_controls, lead.gestures, rng)), n_samples)
-    tone = oscillate(frequency, np.array(lead.spectrum), phase=rng.random()).astype(float)
-    if lead.beating:
-        tone += oscillate(frequency * 2 ** (lead.beating / 12), np.array(lead.spectrum), phase=rng.random())
+    tone, level, _ = bare_tone(notes, lead, rng)
     if lead.noise:
-        tone += 3 * lead.noise * band_pass(rng.standard_normal(n_samples), *lead.breath)
+        tone += 3 * lead.noise * band_pass(rng.standard_normal(len(tone)), *lead.breath)
     if lead.sweep:
         tone = sweep_down(tone, notes, lead.sweep)
     tone = tone * level
     if lead.drive:
         tone = np.tanh(lead.drive * tone)
-    return start, low_pass(resonate(tone, lead), lead.cutoff)
+    return notes[0].start, low_pass(resonate(tone, lead), lead.cutoff)
