@@ -378,8 +378,8 @@ def _add_json(parser: Parser) -> None:
 CORPUS_NAMES = """corpora:
   synthetic                           93 songs of a minute, made by procedure
   synthetic:songs=6,seconds=20,seed=1 as many and as long as you like
-  synthetic-b                         other singers, instruments and mixes, to test on what no training
-                                      has met; with the same options
+  synthetic-b, synthetic-c            other singers, instruments and mixes, to choose and to test on what
+                                      no training has met; with the same options
   folder:PATH                         your own: PATH/audio/NAME.mp3 (or ogg, flac, wav, aiff),
                                       PATH/labels/NAME.lab with lines "start end sing|nosing" in seconds,
                                       and, if you like, PATH/splits.csv with the columns file,split

@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+from itertools import combinations
 
 import numpy as np
 import pyloudnorm
@@ -10,15 +11,32 @@ import pytest
 
 from svdlib.audio import mel_axis
 from svdlib.songs.corpora.synthetic import load_samples
-from svdlib.songs.synthesis import GENRES, WORLDS, leads_b, notes_b, percussion_b, plan_song, render_song
+from svdlib.songs.synthesis import (
+    GENRES,
+    WORLDS,
+    bass_c,
+    leads_b,
+    leads_c,
+    notes_b,
+    notes_c,
+    percussion_b,
+    percussion_c,
+    plan_song,
+    render_song,
+)
 from svdlib.songs.synthesis import band as band_module
 from svdlib.songs.synthesis import song as song_module
 from svdlib.songs.synthesis import voice as voice_module
 from svdlib.songs.synthesis.voice import SAMPLE_RATE, Note, Syllable
 
 SECONDS = 9.0
-WORLD_A, WORLD_B = WORLDS["synthetic"], WORLDS["synthetic-b"]
-ELSEWHERE = {"synthetic-b": (3, 0, 2, 1), "synthetic": (5, 2)}  # what a fresh process renders, in this order
+WORLD_A, WORLD_B, WORLD_C = WORLDS["synthetic"], WORLDS["synthetic-b"], WORLDS["synthetic-c"]
+PAIRS = list(combinations(WORLDS.values(), 2))
+ELSEWHERE = {
+    "synthetic-b": (3, 0, 2, 1),
+    "synthetic-c": (6, 1),
+    "synthetic": (5, 2),
+}  # what a fresh process renders, in this order
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +52,16 @@ def songs_b():
     return [render_song(index, seed=0, seconds=SECONDS, world="synthetic-b") for index in genres]
 
 
-@pytest.fixture(params=["songs_a", "songs_b"])
+@pytest.fixture(scope="module")
+def songs_c():
+    """One short song of each genre of `synthetic-c`."""
+    genres = range(len(WORLD_C.genres))
+    return [render_song(index, seed=0, seconds=SECONDS, world="synthetic-c") for index in genres]
+
+
+@pytest.fixture(params=["songs_a", "songs_b", "songs_c"])
 def songs(request):
-    """The short songs of either world."""
+    """The short songs of one world."""
     return request.getfixturevalue(request.param)
 
 
@@ -64,7 +89,7 @@ def test_sample_rate_is_the_front_ends():
 
 @pytest.fixture(scope="module")
 def elsewhere():
-    """Digests of songs of both worlds that a fresh process has rendered, by world and index, in another order."""
+    """Digests of songs of all worlds that a fresh process has rendered, by world and index, in another order."""
     code = (
         "import hashlib; from svdlib.songs.synthesis import render_song\n"
         f"for world, indices in {ELSEWHERE}.items():\n"
@@ -99,9 +124,10 @@ def test_length_is_exact_and_everything_float32(seconds):
         assert np.isfinite(sound).all()
 
 
-def test_genres_come_in_turn(songs_a, songs_b):
+def test_genres_come_in_turn(songs_a, songs_b, songs_c):
     assert [song.genre for song in songs_a] == list(WORLD_A.genres)
     assert [song.genre for song in songs_b] == list(WORLD_B.genres)
+    assert [song.genre for song in songs_c] == list(WORLD_C.genres)
 
 
 def test_stems_add_up(songs):
@@ -109,9 +135,9 @@ def test_stems_add_up(songs):
         np.testing.assert_allclose(song.voice.astype(float) + song.band, song.samples, atol=1e-6)
 
 
-@pytest.mark.parametrize("world", [WORLD_A, WORLD_B], ids=lambda world: world.name)
-def test_nothing_clips_and_loudness_is_near_the_target(songs_a, songs_b, world):
-    songs = {"synthetic": songs_a, "synthetic-b": songs_b}[world.name]
+@pytest.mark.parametrize("world", WORLDS.values(), ids=lambda world: world.name)
+def test_nothing_clips_and_loudness_is_near_the_target(songs_a, songs_b, songs_c, world):
+    songs = {"synthetic": songs_a, "synthetic-b": songs_b, "synthetic-c": songs_c}[world.name]
     assert max(np.abs(song.samples).max() for song in songs) < 0.98
     meter = pyloudnorm.Meter(SAMPLE_RATE)
     levels = [meter.integrated_loudness(song.samples.astype(float)) for song in songs]
@@ -285,7 +311,9 @@ def test_every_consonant_can_be_sung(consonant):
 # --- band ---
 
 
-@pytest.mark.parametrize("make", [*band_module.NOTE_MAKERS.values(), *notes_b.NOTE_MAKERS.values()])
+@pytest.mark.parametrize(
+    "make", [make for module in (band_module, notes_b, notes_c) for make in module.NOTE_MAKERS.values()]
+)
 @pytest.mark.parametrize("pitch", [45, 69])
 def test_instruments_are_in_tune(make, pitch):
     sound = make(pitch, 1.0, np.random.default_rng(0))
@@ -299,7 +327,7 @@ def test_instruments_are_in_tune(make, pitch):
 
 
 @pytest.mark.parametrize(
-    ("module", "family"), [(module, family) for module in (band_module, leads_b) for family in module.LEADS]
+    ("module", "family"), [(module, family) for module in (band_module, leads_b, leads_c) for family in module.LEADS]
 )
 def test_every_lead_plays_a_phrase(module, family):
     rng = np.random.default_rng(0)
@@ -317,9 +345,9 @@ def test_add_cuts_what_lies_outside_the_track():
     np.testing.assert_array_equal(track, [1, 1, 0, 0, 0, 0, 0, 0, 2, 2])
 
 
-@pytest.mark.parametrize("name", percussion_b.KIT)
-def test_every_drum_sounds_and_dies_away(name):
-    sound = percussion_b.KIT[name](np.random.default_rng(0))
+@pytest.mark.parametrize("drum", [*percussion_b.KIT.items(), *percussion_c.KIT.items()], ids=lambda drum: drum[0])
+def test_every_drum_sounds_and_dies_away(drum):
+    sound = drum[1](np.random.default_rng(0))
     assert np.isfinite(sound).all() and 0.05 < np.abs(sound).max() < 10
     assert np.abs(sound[-100:]).max() < 0.1 * np.abs(sound).max()
 
@@ -341,6 +369,54 @@ def test_plucking_a_string_in_the_middle_leaves_out_even_harmonics():
     assert max(spectrum[400], spectrum[800]) < 0.01 * min(spectrum[200], spectrum[600])
 
 
+@pytest.mark.parametrize("make", dict.fromkeys(line[0] for line in bass_c.BASS_LINES.values()))
+def test_basses_of_the_third_world_play_their_note(make):
+    sound = make(36, 1.0, np.random.default_rng(0))
+    spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound))))
+    assert len(sound) == SAMPLE_RATE
+    assert spectrum[62:70].max() > 0.1 * spectrum.max()  # 65.4 Hz
+
+
+def test_tubular_bells_have_the_upper_modes_of_a_free_bar():
+    sound = notes_c.tubular_bells(69, 1.0, np.random.default_rng(0))
+    spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound))))
+    for mode in (9, 11, 13, 15):
+        near = round(440 * mode**2 / 81)
+        assert spectrum[near - 8 : near + 9].max() > 0.05 * spectrum.max()
+    assert spectrum[870:890].max() < 0.01 * spectrum.max()  # no octave
+
+
+def test_a_curved_bridge_sends_a_peak_down_through_the_harmonics():
+    """Raman's jawari: the centre of the spectrum falls while the note rings; without the peak it stays."""
+
+    def centroid(sound):
+        energy = np.abs(np.fft.rfft(sound * np.hanning(len(sound)))) ** 2
+        return np.sum(energy * np.arange(len(energy))) / energy.sum() * SAMPLE_RATE / len(sound)
+
+    how = {"slope": 1.2, "fall": 0.15, "half_life": 0.5}
+    buzzing, plain = (notes_c.jawari(220.0, 1.0, buzz=buzz, **how) for buzz in (1.0, 0.0))
+    early, late = slice(0, 2205), slice(15000, 17205)
+    assert centroid(buzzing[early]) > 4 * centroid(buzzing[late])
+    assert centroid(plain[early]) == pytest.approx(centroid(plain[late]), rel=0.05)
+
+
+def test_ornaments_keep_the_time_of_their_phrase():
+    notes = [Note(0.5, 0.4, 60.0), Note(0.9, 0.1, 62.0), Note(1.0, 0.5, 64.0)]
+    played = leads_c.ornament(notes, 1.0, np.random.default_rng(0))
+    assert [note.pitch for note in played] == [62.0, 60.0, 62.0, 66.0, 64.0]
+    assert played[0].start == 0.5 and played[-1].end == pytest.approx(1.5)
+    assert sum(note.duration for note in played) == pytest.approx(1.0)
+
+
+def test_the_sweeping_filter_shuts_on_every_note():
+    notes = [Note(0.0, 0.5, 60.0), Note(0.5, 0.5, 60.0)]
+    noise = np.random.default_rng(0).standard_normal(SAMPLE_RATE)
+    swept = leads_c.sweep_down(noise, notes, (4000.0, 300.0))
+    high = band_module.band_pass(swept, 3000, 9000)
+    for onset in (0, SAMPLE_RATE // 2):
+        assert power(high[onset + 200 : onset + 1500]) > 10 * power(high[onset + 8000 : onset + 10500])
+
+
 def test_bars_of_three_beats_keep_the_length_of_a_sixteenth():
     four = band_module.Bar(1.0, 2.0, 0, (0, 4, 7), "verse", 1.0, False)
     three = band_module.Bar(1.0, 1.5, 0, (0, 4, 7), "verse", 1.0, False, beats=3)
@@ -358,6 +434,21 @@ def test_patterns_have_one_bar_each():
             assert all(len(pattern) == 4 * genre.beats for _, pattern in percussion_b.DRUM_PATTERNS[style])
         assert all(len(notes_b.CHORD_PATTERNS[name]) == 4 * genre.beats for name in genre.patterns)
     assert all(len(notes_b.BASS_LINES[name][1]) == 4 * genre.beats for name, genre in WORLD_B.genres.items())
+    for name, genre in WORLD_C.genres.items():
+        for style in genre.drums:
+            assert all(len(pattern) == 4 * genre.beats for _, pattern in percussion_c.DRUM_PATTERNS[style])
+        assert all(len(notes_c.CHORD_PATTERNS[name]) == 4 * genre.beats for name in genre.patterns)
+        assert len(bass_c.BASS_LINES[name][1]) == 4 * genre.beats
+        assert len(notes_c.CHORD_PATTERNS[WORLD_C.instruments.broken]) >= 4 * genre.beats
+
+
+def test_no_instrument_of_the_third_world_is_idle():
+    genres, known = WORLD_C.genres.values(), WORLD_C.instruments
+    assert {name for genre in genres for name in genre.chords} == set(known.note_makers)
+    assert {name for genre in genres for name in genre.leads} == set(known.leads)
+    assert {style for genre in genres for style in genre.drums} == set(known.drum_patterns)
+    assert {name for genre in genres for name in genre.patterns} == set(known.chord_patterns) - {known.broken}
+    assert {name for pattern in known.drum_patterns.values() for name, _ in pattern} == set(percussion_c.KIT)
 
 
 @pytest.mark.parametrize("world", WORLDS.values(), ids=lambda world: world.name)
@@ -392,6 +483,8 @@ def names_of(world):
         "drum styles": {repr(pattern) for pattern in known.drum_patterns.values()},
         "leads": set(known.leads),
         "bass": {known.play_bass},
+        "drums": {known.play_drums},
+        "voices": set(world.voices.kinds),
         "scales": {scale.melody or scale.degrees for scale in harmony.scales.values()},
         "chord scales": {scale.degrees for scale in harmony.scales.values()},
         "progressions": set(harmony.progressions),
@@ -403,9 +496,15 @@ def names_of(world):
     }
 
 
+def pair_name(pair):
+    return f"{pair[0].name} and {pair[1].name}"
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=pair_name)
 @pytest.mark.parametrize("what", names_of(WORLD_A))
-def test_worlds_share_nothing(what):
-    assert not names_of(WORLD_A)[what] & names_of(WORLD_B)[what]
+def test_worlds_share_nothing(what, pair):
+    one, other = pair
+    assert not names_of(one)[what] & names_of(other)[what]
 
 
 def ranges_of(world):
@@ -417,11 +516,29 @@ def ranges_of(world):
     }
 
 
+@pytest.mark.parametrize("pair", PAIRS, ids=pair_name)
 @pytest.mark.parametrize("what", ranges_of(WORLD_A))
-def test_ranges_of_worlds_do_not_touch(what):
-    for low, high in ranges_of(WORLD_A)[what]:
-        for other_low, other_high in ranges_of(WORLD_B)[what]:
+def test_ranges_of_worlds_do_not_touch(what, pair):
+    one, another = pair
+    for low, high in ranges_of(one)[what]:
+        for other_low, other_high in ranges_of(another)[what]:
             assert high < other_low or other_high < low
+
+
+def test_drums_of_worlds_b_and_c_are_others():
+    assert not set(percussion_b.KIT) & set(percussion_c.KIT)
+    assert not {line[0] for line in notes_b.BASS_LINES.values()} & {line[0] for line in bass_c.BASS_LINES.values()}
+
+
+def test_third_world_has_the_slowest_and_the_fastest_songs_and_the_longest_and_shortest_tracts():
+    def extremes(world):
+        tempos = [genre.tempo for genre in world.genres.values()]
+        tracts = ranges_of(world)["tract scale"]
+        return [(min(low for low, _ in pairs), max(high for _, high in pairs)) for pairs in (tempos, tracts)]
+
+    for other in (WORLD_A, WORLD_B):
+        for (low, high), (other_low, other_high) in zip(extremes(WORLD_C), extremes(other), strict=True):
+            assert low < other_low and other_high < high
 
 
 def test_second_world_is_slower_and_faster_than_the_first():
@@ -433,7 +550,7 @@ def test_second_world_is_slower_and_faster_than_the_first():
 
 
 def test_drawn_singers_stay_in_their_worlds_ranges():
-    for world in (WORLD_A, WORLD_B):
+    for world in WORLDS.values():
         rng = np.random.default_rng(0)
         for singer in (voice_module.draw_singer(rng, world.voices) for _ in range(200)):
             assert any(low <= singer.tract_scale <= high for low, high in ranges_of(world)["tract scale"])
@@ -442,11 +559,21 @@ def test_drawn_singers_stay_in_their_worlds_ranges():
             assert singer.language in world.voices.languages
 
 
-def test_worlds_share_no_song(songs_a, songs_b):
-    for one, other in zip(songs_a, songs_b, strict=True):
+def test_worlds_share_no_song(songs_a, songs_b, songs_c):
+    pairs = [
+        *zip(songs_a, songs_b, strict=True),
+        *zip(songs_c, songs_a, strict=False),
+        *zip(songs_c, songs_b, strict=False),
+    ]
+    for one, other in pairs:
         assert abs(np.corrcoef(one.samples, other.samples)[0, 1]) < 0.2
 
 
 def test_second_world_is_the_same_twice_and_in_a_fresh_process(songs_b, elsewhere):
     np.testing.assert_array_equal(load_samples(0, seed=0, seconds=SECONDS, world="synthetic-b"), songs_b[0].samples)
     assert elsewhere["synthetic-b"] == {index: digest(songs_b[index]) for index in range(4)}
+
+
+def test_third_world_is_the_same_twice_and_in_a_fresh_process(songs_c, elsewhere):
+    np.testing.assert_array_equal(load_samples(0, seed=0, seconds=SECONDS, world="synthetic-c"), songs_c[0].samples)
+    assert elsewhere["synthetic-c"] == {index: digest(songs_c[index]) for index in (1, 6)}

@@ -114,6 +114,15 @@ def test_second_corpus_loads_the_rendered_song_with_its_labels():
     assert track.segments == tuple(Segment(start, end, True) for start, end in song.segments)
 
 
+def test_third_corpus_has_its_own_songs_with_their_labels():
+    corpus = corpora.open_corpus("synthetic-c:songs=12,seconds=6,seed=2")
+    song = synthesis.render_song(8, seed=2, seconds=6.0, world="synthetic-c")
+    track = corpus.tracks[8]
+    np.testing.assert_array_equal(track.load(), song.samples)
+    assert track.segments == tuple(Segment(start, end, True) for start, end in song.segments)
+    assert f"synthetic-c-v{synthesis.GENERATOR_VERSION}-" in track.fingerprint
+
+
 def test_every_world_can_be_opened_by_its_name():
     assert set(corpora.SYNTHETIC_NAMES) == set(synthesis.WORLDS)
     for name in corpora.SYNTHETIC_NAMES:
@@ -121,16 +130,18 @@ def test_every_world_can_be_opened_by_its_name():
         assert corpus.name == name and all(track.name.startswith(f"{name}-0-") for track in corpus.tracks)
 
 
-@pytest.mark.parametrize("name", ["synthetic-c", "synthetic-", "synthetic_b", "syntheticb", "synthetic-b2"])
+@pytest.mark.parametrize(
+    "name", ["synthetic-d", "synthetic-", "synthetic_b", "syntheticb", "synthetic-b2", "synthetic_c", "synthetic-C"]
+)
 def test_names_close_to_the_second_corpus_are_refused_with_the_known_ones(name):
     with pytest.raises(CorpusError) as caught:
         corpora.open_corpus(name)
-    assert repr(name) in str(caught.value) and "'synthetic-b'" in str(caught.value)
+    assert repr(name) in str(caught.value) and "'synthetic-b' and 'synthetic-c'" in str(caught.value)
 
 
 def test_unknown_world_is_refused_with_the_known_ones():
-    with pytest.raises(CorpusError, match="'synthetic-c': there are synthetic, synthetic-b"):
-        open_synthetic(songs=3, world="synthetic-c")
+    with pytest.raises(CorpusError, match="'synthetic-d': there are synthetic, synthetic-b, synthetic-c"):
+        open_synthetic(songs=3, world="synthetic-d")
 
 
 @pytest.mark.parametrize(

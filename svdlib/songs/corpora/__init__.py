@@ -12,9 +12,9 @@ from svdlib.songs.corpora.joined import join, part_names
 __all__ = ["SPLITS", "Corpus", "Segment", "Track", "export_corpus", "frame_labels", "open_corpus"]
 
 CORPUS_NAMES = (
-    "'synthetic', 'synthetic:songs=6,seconds=20,seed=1', 'synthetic-b' (same options), 'folder:PATH', and, when they "
-    "are fetched, 'jamendo', 'rwc', 'jamendolyrics' and 'electrobyte' (with ':PATH' where they lie elsewhere); "
-    "a plus sign joins several"
+    "'synthetic', 'synthetic:songs=6,seconds=20,seed=1', 'synthetic-b' and 'synthetic-c' (same options), "
+    "'folder:PATH', and, when they are fetched, 'jamendo', 'rwc', 'jamendolyrics' and 'electrobyte' (with ':PATH' "
+    "where they lie elsewhere); a plus sign joins several"
 )
 PUBLISHED_NAMES = (
     "jamendo",
@@ -23,7 +23,7 @@ PUBLISHED_NAMES = (
     "electrobyte",
 )  # keys of svdlib.songs.corpora.published.PUBLICATIONS
 FOLDER_KINDS = ("folder", *PUBLISHED_NAMES)  # what may stand before a path, as in folder:PATH
-SYNTHETIC_NAMES = ("synthetic", "synthetic-b")  # keys of svdlib.songs.synthesis.WORLDS, repeated so that SciPy can wait
+SYNTHETIC_NAMES = ("synthetic", "synthetic-b", "synthetic-c")  # keys of svdlib.songs.synthesis.WORLDS: SciPy can wait
 KINDS = (*SYNTHETIC_NAMES, *FOLDER_KINDS)
 SYNTHETIC_OPTIONS = {"songs": int, "seconds": float, "seed": int}
 
@@ -33,11 +33,11 @@ def open_corpus(name: str | os.PathLike[str]) -> Corpus:
 
     Args:
         name: `synthetic`, songs made by procedure, optionally with number, length and seed as in
-            `synthetic:songs=6,seconds=20,seed=1`; `synthetic-b`, with the same options, songs by other singers with
-            other instruments, genres and mixes; `folder:PATH`, a folder with `audio/` and `labels/`; or a corpus that
-            others have published and that `svdlib corpus fetch` gets, `jamendo`, `rwc`, `jamendolyrics` or
-            `electrobyte`, with `:PATH` where it is not in the usual place. A plus sign joins several, as in
-            `synthetic+folder:my_songs`. A path object is the folder that it names.
+            `synthetic:songs=6,seconds=20,seed=1`; `synthetic-b` and `synthetic-c`, with the same options, songs by
+            other singers with other instruments, genres and mixes; `folder:PATH`, a folder with `audio/` and
+            `labels/`; or a corpus that others have published and that `svdlib corpus fetch` gets, `jamendo`, `rwc`,
+            `jamendolyrics` or `electrobyte`, with `:PATH` where it is not in the usual place. A plus sign joins
+            several, as in `synthetic+folder:my_songs`. A path object is the folder that it names.
 
     Returns:
         The corpus; its songs are loaded when `Track.load` is called.
@@ -75,7 +75,7 @@ def _open_one(name: str) -> Corpus:
 
 
 def _synthetic_options(name: str, text: str | None) -> dict[str, Any]:
-    """Read the options after `synthetic:` or `synthetic-b:`; None where the name has no colon."""
+    """Read the options after `synthetic:` and the like; None where the name has no colon."""
     options: dict[str, Any] = {}
     for item in text.split(",") if text is not None else []:
         key, _, value = (part.strip() for part in item.partition("="))

@@ -20,7 +20,7 @@ def open_synthetic(songs: int = 93, seconds: float = 60.0, seed: int = 0, *, wor
         songs: how many songs, 3 to 100000.
         seconds: length of each song, 5 to 3600.
         seed: 0 or more; other seeds give other songs.
-        world: `synthetic`, or `synthetic-b` with other singers, instruments, genres and mixes.
+        world: `synthetic`, `synthetic-b` or `synthetic-c`, each with its own singers, instruments, genres and mixes.
 
     Returns:
         The corpus, split 61:16:16, every genre in every split as far as the number of songs allows.

@@ -3,8 +3,8 @@
 `voice` sings (a glottal source through moving formants), `band` plays (drums, bass, chords and the lead instruments
 that imitate the voice's gestures), `song` composes, mixes and labels. What differs between two corpora stands in
 `worlds`, in the tables that `world` defines; the second corpus has its own instruments in `notes_b`, `percussion_b`
-and `leads_b`. NumPy, SciPy and, for the
-loudness, pyloudnorm.
+and `leads_b`, the third in `notes_c`, `bass_c`, `percussion_c` and `leads_c`. NumPy, SciPy and, for the loudness,
+pyloudnorm.
 """
 
 from svdlib.songs.synthesis.song import GENERATOR_VERSION, Plan, Song, plan_song, render_song

@@ -88,6 +88,19 @@ def draw_lead(name: str, gestures: Gestures, rng: np.random.Generator) -> Resona
 
 def play_lead(notes: Sequence[Note], lead: ResonantLead, rng: np.random.Generator) -> tuple[float, np.ndarray]:
     """Play one phrase; arguments and result as of `band.play_lead`."""
+    tone, level, frequency = bare_tone(notes, lead, rng)
+    if lead.ring:
+        tone *= 0.3 + np.sin(2 * np.pi * lead.ring * np.cumsum(frequency) / SAMPLE_RATE)
+    if lead.tremolo:
+        level = level * tremolo_strokes(notes, lead.tremolo, len(tone))
+    tone = (tone + lead.noise * 3 * rng.standard_normal(len(tone))) * level
+    return notes[0].start, low_pass(resonate(tone, lead), lead.cutoff)
+
+
+def bare_tone(
+    notes: Sequence[Note], lead: ResonantLead, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What reeds or strings give to the body: the tone, its level and its frequency in Hz, (samples,) each."""
     start = notes[0].start
     n_samples = round((notes[-1].end - start + 0.1) * SAMPLE_RATE)
     n_controls = n_samples // CONTROL_HOP + 2
@@ -96,12 +109,7 @@ def play_lead(notes: Sequence[Note], lead: ResonantLead, rng: np.random.Generato
     tone = oscillate(frequency, np.array(lead.spectrum), phase=rng.random()).astype(float)
     if lead.beating:
         tone += oscillate(frequency * 2 ** (lead.beating / 12), np.array(lead.spectrum), phase=rng.random())
-    if lead.ring:
-        tone *= 0.3 + np.sin(2 * np.pi * lead.ring * np.cumsum(frequency) / SAMPLE_RATE)
-    if lead.tremolo:
-        level = level * tremolo_strokes(notes, lead.tremolo, n_samples)
-    tone = (tone + lead.noise * 3 * rng.standard_normal(n_samples)) * level
-    return start, low_pass(resonate(tone, lead), lead.cutoff)
+    return tone, level, frequency
 
 
 def resonate(tone: np.ndarray, lead: ResonantLead) -> np.ndarray:

@@ -10,7 +10,7 @@ Sources:
 Times in seconds, pitches in MIDI note numbers; all sounds at 22050 Hz. Half-lives are of amplitudes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -210,7 +210,10 @@ def beating_bass(pitch: float, seconds: float, rng: np.random.Generator) -> np.n
     return low_pass(sound, rng.uniform(300, 900)) * np.clip(np.arange(n_samples) / 300, 0, 1)
 
 
-BASS_LINES = {  # instrument, strokes, semitones above the root for each stroke in turn (0 root, 7 fifth, 12 octave)
+BassLine = tuple[Callable[[float, float, np.random.Generator], np.ndarray], str, tuple[int, ...]]
+BASS_LINES: dict[
+    str, BassLine
+] = {  # instrument, strokes, semitones above the root for each stroke in turn (0 root, 7 fifth, 12 octave)
     "bossa": (double_bass, "X-----x-x-----x-", (0, 7, 7, 0)),
     "waltz": (double_bass, "X---........", (0,)),
     "swing": (double_bass, "X---x---x---x---", (0, 4, 7, 9)),
@@ -223,11 +226,16 @@ BASS_LINES = {  # instrument, strokes, semitones above the root for each stroke 
 
 
 def bass_line(bars: Sequence[Bar], n_samples: int, style: str, rng: np.random.Generator) -> np.ndarray:
-    """A bass line in the manner of a genre, roots, fifths and steps in between: (n_samples,)."""
+    """A bass line in the manner of a genre of `BASS_LINES`: (n_samples,)."""
+    return play_line(bars, n_samples, BASS_LINES[style], rng)
+
+
+def play_line(bars: Sequence[Bar], n_samples: int, line: BassLine, rng: np.random.Generator) -> np.ndarray:
+    """Play a bass line on the chords, roots, fifths and steps in between: (n_samples,)."""
     track = np.zeros(n_samples)
     if not bars:
         return track
-    make, pattern, intervals = BASS_LINES[style]
+    make, pattern, intervals = line
     instrument, low = Instrument(make, min(3.0, bars[0].duration), rng), int(rng.integers(28, 34))
     for bar in bars:
         root = low + (bar.root - low) % 12

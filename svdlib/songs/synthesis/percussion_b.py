@@ -9,7 +9,7 @@ Sources:
 Times in seconds, frequencies in Hz; all sounds at 22050 Hz.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from scipy import signal
@@ -115,7 +115,9 @@ def tambourine(rng: np.random.Generator) -> np.ndarray:
     return sound
 
 
-KIT: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
+Kit = Mapping[str, Callable[[np.random.Generator], np.ndarray]]
+Levels = Mapping[str, tuple[float, float]]
+KIT: Kit = {
     "conga": lambda rng: hand_drum(rng, 170, 240, 0.06),
     "bongo": lambda rng: hand_drum(rng, 320, 460, 0.03),
     "surdo": lambda rng: hand_drum(rng, 60, 85, 0.1),
@@ -124,7 +126,7 @@ KIT: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     "clap": clap, "boom": boom, "metal hat": metal_hat, "crack": crack, "kettledrum": kettledrum,
     "tambourine": tambourine,
 }  # fmt: skip
-LEVELS = {  # lowest and highest gain; 0.5 to 1 unless named
+LEVELS: Levels = {  # lowest and highest gain; 0.5 to 1 unless named
     "shaker": (0.15, 0.5), "brush": (0.2, 0.5), "ride": (0.1, 0.3), "metal hat": (0.1, 0.35), "wood": (0.15, 0.4),
     "cowbell": (0.1, 0.3), "tambourine": (0.1, 0.3), "boom": (0.8, 1.3),
 }  # fmt: skip
@@ -149,13 +151,37 @@ DRUM_PATTERNS = {  # style: (instrument of `KIT`, strokes of one bar), sixteenth
 def percussion_track(
     bars: Sequence[Bar], style: str, n_samples: int, swing: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Play a pattern of `DRUM_PATTERNS` with human levels and timing; some strokes are left out: (n_samples,)."""
-    track = np.zeros(n_samples)
-    for name, pattern in DRUM_PATTERNS[style]:
-        strokes = [KIT[name](rng) for _ in range(3)]  # no two strokes of a hand are the same
-        level, leaves_out = rng.uniform(*LEVELS.get(name, (0.5, 1.0))), rng.uniform(0.0, 0.08)
+    """Play a pattern of `DRUM_PATTERNS`: (n_samples,)."""
+    return play_pattern(bars, DRUM_PATTERNS[style], (KIT, LEVELS), n_samples, swing, rng)
+
+
+def play_pattern(
+    bars: Sequence[Bar],
+    pattern: Sequence[tuple[str, str]],
+    drums: tuple[Kit, Levels],
+    n_samples: int,
+    swing: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Play a pattern with human levels and timing; some strokes are left out.
+
+    Args:
+        bars: where it is played.
+        pattern: (instrument, strokes of one bar) pairs.
+        drums: the instruments, and the lowest and highest gain of those that are not played at 0.5 to 1.
+        n_samples: length.
+        swing: delay of off-beats, in sixteenths.
+        rng: source of randomness.
+
+    Returns:
+        (n_samples,).
+    """
+    track, (kit, levels) = np.zeros(n_samples), drums
+    for name, strokes_of_bar in pattern:
+        strokes = [kit[name](rng) for _ in range(3)]  # no two strokes of a hand are the same
+        level, leaves_out = rng.uniform(*levels.get(name, (0.5, 1.0))), rng.uniform(0.0, 0.08)
         for bar in bars:
-            for step, stroke in enumerate(pattern):
+            for step, stroke in enumerate(strokes_of_bar):
                 if stroke == "." or (stroke == "o" and bar.intensity < 0.35) or rng.random() < leaves_out:
                     continue
                 gain = level * STROKES[stroke] * rng.uniform(0.7, 1.1)

@@ -5,6 +5,9 @@ Sources:
     G. Fant, J. Liljencrants & Q. Lin, "A four-parameter model of glottal flow", STL-QPSR 26(4), 1985: the LF pulse.
     G. Fant, "The LF-model revisited", STL-QPSR 36(2-3), 1995: its single shape parameter Rd.
     G. E. Peterson & H. L. Barney, "Control methods used in a study of the vowels", JASA 24(2), 1952: vowel formants.
+    L. C. W. Pols, H. R. C. Tromp & R. Plomp, "Frequency analysis of Dutch vowels from 50 male speakers", JASA 53(4),
+        1973, and J. Hillenbrand, L. A. Getty, M. J. Clark & K. Wheeler, "Acoustic characteristics of American English
+        vowels", JASA 97(5), 1995: averages of vowels as men speak them today.
     J. C. Catford, "A Practical Introduction to Phonetics", 1988: formants of the cardinal vowels.
     J. Sundberg, "The Science of the Singing Voice", 1987: vibrato, singer's formant, F1 tracking the pitch.
 
@@ -47,6 +50,14 @@ VOWELS |= {
     "c5": (750, 940, 2600), "c6": (500, 700, 2550), "c7": (360, 640, 2500), "c8": (250, 595, 2400),
     "c9": (235, 2100, 2450), "c10": (370, 1900, 2400), "c11": (585, 1710, 2450), "c12": (820, 1530, 2500),
     "c13": (700, 760, 2550), "c14": (600, 1170, 2550), "c15": (460, 1310, 2500), "c16": (300, 1390, 2400),
+}  # fmt: skip
+# Vowels as men were measured saying them: after Pols, Tromp & Plomp 1973, and after Hillenbrand et al. 1995 those that
+# have no name in the former. Less extreme than either of the tables above, and none of them is in those.
+VOWELS |= {
+    "m-i": (294, 2208, 2766), "m-ɪ": (388, 2003, 2571), "m-e": (407, 2017, 2553), "m-ɛ": (583, 1725, 2471),
+    "m-a": (795, 1301, 2565), "m-ɑ": (679, 1051, 2619), "m-ɔ": (523, 866, 2692), "m-o": (487, 911, 2481),
+    "m-u": (339, 810, 2323), "m-y": (305, 1730, 2208), "m-ø": (443, 1497, 2260), "m-ʏ": (438, 1498, 2354),
+    "m-æ": (588, 1952, 2601), "m-ʌ": (623, 1200, 2550), "m-ʊ": (469, 1122, 2434), "m-ɝ": (474, 1379, 1710),
 }  # fmt: skip
 
 
@@ -108,6 +119,16 @@ CONSONANTS |= {
     "ts": Consonant(0.13, (300, 1700, 2600), 0.0, "s", 0.55, 0.0, True),
     "q": Consonant(0.08, (400, 1200, 2400), 0.0, "uvular", 0.45, 0.3, True),
 }
+CONSONANTS |= {
+    "th": Consonant(0.1, (300, 1400, 2500), 0.0, "flat", 0.09, 0.05),
+    "dh": Consonant(0.06, (300, 1400, 2500), 0.4, "flat", 0.06),
+    "retroflex": Consonant(0.07, (350, 1500, 1900), 0.1, "sh", 0.3, 0.2, True),
+    "bh": Consonant(0.1, (250, 800, 2200), 0.25, "flat", 0.15, 0.4, True),
+    "kh": Consonant(0.12, (300, 2000, 2300), 0.0, "k", 0.5, 0.6, True),
+    "uvular": Consonant(0.08, (400, 1150, 2400), 0.4, "uvular", 0.12),
+    "ny": Consonant(0.08, (250, 2050, 2800), 0.35),
+    "tsh": Consonant(0.12, (300, 1900, 2600), 0.0, "sh", 0.55, 0.0, True),
+}
 
 
 @dataclass(frozen=True)
@@ -130,6 +151,11 @@ def cardinal(numbers: str, consonants: str) -> Language:
     return Language(tuple(f"c{number}" for number in numbers.split()), tuple(consonants.split()), ("c1", "c8"))
 
 
+def measured(vowels: str, consonants: str) -> Language:
+    """A language of the third corpus: vowels as men were measured saying them, gliding to i, ʊ and ɑ."""
+    return Language(tuple(f"m-{vowel}" for vowel in vowels.split()), tuple(consonants.split()), ("m-i", "m-ʊ", "m-ɑ"))
+
+
 LANGUAGES = {
     "english": Language(tuple("iɪɛæɑɔʊuʌə")), "spanish": Language(tuple("aaeeioou")),
     "french": Language(tuple("aaeɛioɔuyøœə")), "german": Language(tuple("aaeɛɪioɔuʊyøə")),
@@ -140,6 +166,14 @@ LANGUAGES = {
     "turkish": cardinal("4 5 2 1 16 7 8 9 10", "m n l tap j s z sh zh f v h p t k b d g"),
     "mandarin": cardinal("4 4 15 15 1 8 9 3", "m n ng l w j s sh f x p t k ts"),
     "arabic": cardinal("4 4 12 1 8 5", "m n l tap w j s z sh f h x t k b d q"),
+    "dutch": measured("a a ɑ ɛ e ɪ i ɔ o u y ø ʏ", "m n ng l uvular w j s z f v x h p t k b d"),
+    "polish": measured("a a ɛ ɛ ɔ i u ɪ", "m n ny l r w j s z sh zh f v x p t k b d g ts tsh"),
+    "greek": measured("a a ɛ i i ɔ u", "m n l r j s z f v x th dh p t k ts"),
+    "korean": measured("a ʌ ɔ u ʊ i ɛ", "m n ng l tap w j s h tsh p t k kh b d g"),
+    "hindi": measured("ʌ ʌ a a ɪ i ʊ u e ɔ", "m n l r v j s sh h p t k b d g bh kh retroflex tsh"),
+    "finnish": measured("ɑ ɑ æ ɛ i i o u y ø", "m n l r j s h v p t k d"),
+    "georgian": measured("a a ɛ ɛ i ɔ u", "m n l r s z sh zh v x q p t k b d g ts tsh kh"),
+    "scots": measured("a ɑ e ɛ ɪ i ɔ o ʏ ʌ ɝ", "m n l r w j s z sh f v th dh x h p t k b d g"),
 }  # fmt: skip
 
 

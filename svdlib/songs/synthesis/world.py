@@ -35,7 +35,7 @@ class Genre:
         roughness: how rough the voices are, 0 to 1.
         swing: largest delay of off-beats, in sixteenths.
         leads: families of lead instruments, of `Instruments.leads`.
-        beats: beats in a bar, of four sixteenths each: 4, or 3 for waltzes and (with accents on every sixth) for 6/8.
+        beats: beats in a bar, of four sixteenths each: 4, or 7, or 3 for waltzes and (accented on every sixth) for 6/8.
     """
 
     tempo: Range

@@ -1,6 +1,6 @@
 """The worlds of the synthetic corpora: every table in which they differ."""
 
-from svdlib.songs.synthesis import band, leads_b, notes_b, percussion_b
+from svdlib.songs.synthesis import band, bass_c, leads_b, leads_c, notes_b, notes_c, percussion_b, percussion_c
 from svdlib.songs.synthesis.world import Genre, Habits, Harmony, Instruments, Kind, Mix, Scale, Voices, World
 
 # ------------------------------------------------------------------------------------------------------- synthetic
@@ -190,4 +190,116 @@ SYNTHETIC_B = World(
     "synthetic-b", (2,), GENRES_B, VOICES_B, Harmony(SCALES_B, PROGRESSIONS_B, FORMS_B), INSTRUMENTS_B, MIX_B
 )
 
-WORLDS = {world.name: world for world in (SYNTHETIC, SYNTHETIC_B)}
+# ----------------------------------------------------------------------------------------------------- synthetic-c
+# Disjoint from both worlds above in the same things. Tracts lie in the gaps that those leave, and beyond them.
+
+SCALES_C = {
+    "phrygian dominant": Scale(0.2, (0, 1, 4, 5, 7, 8, 10)),
+    "double harmonic": Scale(0.1, (0, 1, 4, 5, 7, 8, 11)),
+    "melodic minor": Scale(0.18, (0, 2, 3, 5, 7, 9, 11)),
+    "mixolydian with a flat sixth": Scale(0.16, (0, 2, 4, 5, 7, 8, 10)),
+    "lydian dominant": Scale(0.12, (0, 2, 4, 6, 7, 9, 10)),
+    "scottish hexatonic": Scale(0.12, (0, 2, 4, 6, 7, 9, 10), (0, 2, 4, 7, 9, 10)),
+    "blues hexatonic": Scale(0.12, (0, 2, 3, 6, 7, 8, 10), (0, 3, 6, 7, 10)),
+}
+PROGRESSIONS_C = (
+    (0, 1, 2, 1), (3, 2, 1, 0), (0, 0, 0, 0), (0, 6, 0, 6), (0, 3, 6, 3), (0, 6, 3, 0), (5, 6, 0, 0), (0, 5, 6, 0),
+    (0, 0, 6, 6, 5, 5, 4, 4), (0, 3, 0, 6, 0, 3, 4, 0),
+)  # fmt: skip
+FORMS_C = (
+    ("verse", "break", "verse", "solo", "chorus", "chorus", "outro"),
+    ("intro", "verse", "solo", "verse", "chorus", "break", "chorus"),
+    ("chorus", "break", "verse", "chorus", "solo", "verse"),
+    ("intro", "solo", "verse", "chorus", "verse", "solo", "chorus"),
+    ("verse", "chorus", "solo", "verse", "chorus", "break", "outro"),
+)
+GENRES_C = {
+    "soul": Genre((68, 116), ("backbeat", "stomp"), ("clavinet", "string machine", "kalimba", "glass"),
+                  ("chop", "sixteenths", "pushed"), 0.0, 1.0, (1, 10), 0.03, 0.6, 0.35,
+                  ("soprano saxophone", "slide guitar", "vowel synth", "cello")),
+    "punk": Genre((158, 214), ("fast two", "d-beat"), ("fuzz guitar", "fuzz guitar", "clavinet"),
+                  ("downstrokes", "pushed"), 0.0, 1.0, (0, 9), 0.1, 1.3, 0.0,
+                  ("slide guitar", "acid synth", "soprano saxophone")),
+    "trap": Genre((62, 82), ("half time", "rolling hats"), ("music box", "tubular bells", "kalimba", "glass"),
+                  ("pushed", "late", "sighs"), 0.0, 1.0, (2, 11), 0.5, 0.3, 0.1,
+                  ("theremin", "vowel synth", "bansuri", "acid synth")),
+    "flamenco": Genre((118, 186), ("palms of twelve", "palms alone"), ("nylon guitar", "nylon guitar", "koto"),
+                      ("rasgueado", "buleria", "vamp"), 0.0, 0.8, (2, 11), 0.0, 0.9, 0.0,
+                      ("duduk", "cello", "bansuri"), beats=3),
+    "raga": Genre((46, 84), ("tala", "slow tala"), ("tanpura", "sitar", "harmonium"), ("drone", "tal", "sixteenths"),
+                  0.0, 0.8, (2, 11), 0.0, 0.2, 0.0, ("bansuri", "erhu", "duduk", "soprano saxophone")),
+    "celtic": Genre((98, 168), ("reel drum", "jig drum"), ("bagpipe", "dulcimer", "harmonium"), ("jig", "vamp"),
+                    0.0, 0.75, (2, 11), 0.0, 0.3, 0.0, ("tin whistle", "chanter", "tin whistle", "cello"), beats=3),
+    "techno": Genre((118, 148), ("four floor", "broken floor"), ("supersaw", "string machine", "tubular bells"),
+                    ("pulse", "late", "chop", "pushed"), 0.0, 1.0, (0, 9), 0.15, 0.1, 0.0,
+                    ("acid synth", "vowel synth", "theremin")),
+    "balkan": Genre((188, 268), ("seven", "seven rolled"), ("dulcimer", "harmonium", "nylon guitar"),
+                    ("after three", "three two two"), 0.0, 0.95, (0, 8), 0.0, 0.6, 0.0,
+                    ("chanter", "duduk", "erhu", "soprano saxophone"), beats=7),
+    "aria": Genre((42, 78), ("procession", "parade"), ("glass", "koto", "harmonium", "string machine"),
+                  ("arco", "sighs", "drone"), 0.0, 0.5, (2, 11), 0.0, 0.0, 0.0,
+                  ("musical saw", "cello", "theremin", "erhu")),
+}  # fmt: skip
+HABITS_C = Habits(
+    hard_tuned=0.16,
+    glide=(0.02, 0.25),
+    scoop=(0.1, 0.7),
+    fall=(0.0, 0.5),
+    arch=(0.15, 1.0),
+    # A slow wobble, the two gaps between the other worlds' rates, twice each, and a bleat.
+    vibrato_rates=((2.8, 3.5), (4.42, 4.48), (4.42, 4.48), (6.82, 6.88), (6.82, 6.88), (7.9, 9.0)),
+    vibrato_depths=(0.0, 0.15, 0.4, 0.7),
+    depth_probabilities=(0.25, 0.3, 0.3, 0.15),
+    vibrato_delay=(0.08, 0.9),
+    drift=(0.06, 0.35),
+)
+VOICES_C = Voices(
+    # Tracts of 21.2, 18.9, 16.3, 16.1, 12.5 and 11.7 cm.
+    kinds={
+        "giant": Kind(0.1, 0.825, (0.97, 1.03), 46.0, (-2.0, 4.0)),
+        "baritone": Kind(0.26, 0.9282, (0.9987, 1.0013), 51.5, (-4.0, 5.0)),
+        "countertenor": Kind(0.24, 1.0715, (0.9989, 1.0011), 60.0, (-4.0, 5.0)),
+        "mezzo": Kind(0.28, 1.08705, (0.9995, 1.0005), 64.5, (-4.0, 6.0)),
+        "treble": Kind(0.08, 1.396, (0.9975, 1.0025), 69.0, (-3.0, 4.0)),
+        "little one": Kind(0.04, 1.5, (0.982, 1.018), 71.0, (-2.0, 3.0)),
+    },
+    formant_offset=(0.91, 1.09),
+    rd=(0.45, 2.3),
+    breath=(-1.9, -0.55),
+    singers_formants=(0.0, 0.55, 0.9),
+    formant_probabilities=(0.45, 0.3, 0.25),
+    diction=(0.6, 2.8),
+    languages=("dutch", "polish", "greek", "korean", "hindi", "finnish", "georgian", "scots"),
+    habits=HABITS_C,
+)
+INSTRUMENTS_C = Instruments(
+    note_makers=notes_c.NOTE_MAKERS,
+    sustained=notes_c.SUSTAINED,
+    strummed=notes_c.STRUMMED,
+    chord_patterns=notes_c.CHORD_PATTERNS,
+    broken="ripple",
+    drum_patterns=percussion_c.DRUM_PATTERNS,
+    play_drums=percussion_c.percussion_track,
+    play_bass=bass_c.bass_line,
+    leads=leads_c.LEADS,
+    draw_lead=leads_c.draw_lead,
+    play_lead=leads_c.play_lead,
+)
+MIX_C = Mix(
+    equaliser=3.0,
+    tilt=(-1.0, 1.2),
+    presence=(0, 7),
+    decay_times=((0.04, 0.07), (0.26, 0.29), (1.81, 1.89), (3.3, 4.2)),  # a car, a small room, a theatre, a church
+    wet=(-1.7, -0.75),
+    room_pole=0.2,
+    hiss=(-72, -46),
+    loudness=(-15, 1.5),  # as streamed: limited rather than driven
+    compression=(0.45, 0.55),
+    drive=(0.15, 0.35),
+    section_span=(0, 9),
+)
+SYNTHETIC_C = World(
+    "synthetic-c", (3,), GENRES_C, VOICES_C, Harmony(SCALES_C, PROGRESSIONS_C, FORMS_C), INSTRUMENTS_C, MIX_C
+)
+
+WORLDS = {world.name: world for world in (SYNTHETIC, SYNTHETIC_B, SYNTHETIC_C)}
