@@ -19,7 +19,7 @@ from svdlib.compute.devices import in_channels_last
 from svdlib.compute.distributed import as_the_leader, average
 from svdlib.compute.run_state import mix_seeds, own_chance
 from svdlib.compute.storage import Tree, pack_adam, restore_adam
-from svdlib.inversion.encoder import Encoder
+from svdlib.inversion.listener import Listener
 from svdlib.inversion.objectives import Companion, Objective
 
 ADVERSARIAL_WEIGHT = 0.01
@@ -129,7 +129,7 @@ class Adversary(Companion):
         discriminators: the network of each layer.
     """
 
-    def __init__(self, encoder: Encoder, layers: Sequence[str], device: torch.device, seed: int) -> None:
+    def __init__(self, encoder: Listener, layers: Sequence[str], device: torch.device, seed: int) -> None:
         """Build the discriminators.
 
         Args:
@@ -226,6 +226,6 @@ class Adversarial(Objective):
         """The weight of the term."""
         return {"adversarial_weight": ADVERSARIAL_WEIGHT}
 
-    def companion(self, encoder: Encoder, layers: Sequence[str], device: torch.device, seed: int) -> Adversary:
+    def companion(self, encoder: Listener, layers: Sequence[str], device: torch.device, seed: int) -> Adversary:
         """A discriminator per layer."""
         return Adversary(encoder, layers, device, seed)

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from svdlib.errors import LayerError
-from svdlib.inversion.encoder import Encoder
 from svdlib.inversion.inverters import FeatureInverter
+from svdlib.inversion.listener import Listener
 from svdlib.inversion.mirror import Mirrored
 
 Interval = tuple[int, int]
@@ -35,7 +35,7 @@ class ReceptiveField:
         return first, min(n_cells - 1, frame // self.stride)
 
 
-def receptive_field(encoder: Encoder, layer: str) -> ReceptiveField:
+def receptive_field(encoder: Listener, layer: str) -> ReceptiveField:
     """Work out what the cells of a convolutional or pooling layer see.
 
     Args:
@@ -79,7 +79,7 @@ def cells_read(inverter: FeatureInverter) -> list[Interval | None]:
     return [_trace_back(inverter, lengths, frame - border) for frame in range(frames)]
 
 
-def blind_frames(encoder: Encoder, inverter: FeatureInverter) -> list[int]:
+def blind_frames(encoder: Listener, inverter: FeatureInverter) -> list[int]:
     """Find the frames that are painted from no cell that has seen them.
 
     Args:

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from svdlib.errors import LayerError, WeightsError
-from svdlib.inversion.encoder import as_input
+from svdlib.inversion.listener import as_input
 from svdlib.inversion.mirror import Mirrored, Window, encoder_steps
 
 NORM_EPSILON = 1e-4
@@ -92,7 +92,7 @@ def aligned_spec(
 
     Args:
         name: of the layer that is inverted.
-        modules: the encoder from its input to that layer, such as `Encoder.path` gives.
+        modules: the encoder from its input to that layer, such as `Listener.path` gives.
         shape: of one input, (channels, time, frequency).
         widths: units of each stage but the last one; channels, where a dense layer leads back to a map.
         leakiness: slope of the leaky ReLU that the layer ends in, which is undone; None takes the feature as it is.

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from svdlib.compute.bootstrap import bootstrap
 from svdlib.errors import InputError
-from svdlib.inversion.encoder import Bank, Encoder
+from svdlib.inversion.bank import Bank
 from svdlib.inversion.inverters import check_belongs
+from svdlib.inversion.listener import Listener
 
 
 def mean_pairwise_distance(x: Tensor) -> float:
@@ -107,7 +108,7 @@ class LayerScore:
 
 
 @torch.no_grad()
-def reconstruct(encoder: Encoder, inverters: Mapping[str, nn.Module], x: Tensor, batch: int = 32) -> dict[str, Tensor]:
+def reconstruct(encoder: Listener, inverters: Mapping[str, nn.Module], x: Tensor, batch: int = 32) -> dict[str, Tensor]:
     """Invert the features of inputs at several layers.
 
     Args:
@@ -133,7 +134,7 @@ def reconstruct(encoder: Encoder, inverters: Mapping[str, nn.Module], x: Tensor,
 
 
 def evaluate_inverters(
-    encoder: Encoder, inverters: Mapping[str, nn.Module], bank: Bank, plan: EvaluationPlan = EvaluationPlan()
+    encoder: Listener, inverters: Mapping[str, nn.Module], bank: Bank, plan: EvaluationPlan = EvaluationPlan()
 ) -> dict[str, LayerScore]:
     """NRE of each inverter on random inputs of every song or other group (paper section 3.4, figure 5).
 

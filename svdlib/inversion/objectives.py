@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from svdlib.compute.storage import Tree
-from svdlib.inversion.encoder import Encoder
+from svdlib.inversion.listener import Listener
 from svdlib.inversion.plans import TrainingPlan
 
 WEIGHT_DECAY = 1e-4
@@ -135,7 +135,7 @@ class Objective:
         """Make the optimiser of all inverters, from groups of parameters."""
         return torch.optim.Adam(groups, lr=rate, fused=True, capturable=device.type == "cuda")
 
-    def companion(self, encoder: Encoder, layers: Sequence[str], device: torch.device, seed: int) -> Companion:
+    def companion(self, encoder: Listener, layers: Sequence[str], device: torch.device, seed: int) -> Companion:
         """What learns beside the inverters of these layers."""
         return Companion()
 

@@ -24,8 +24,9 @@ from svdlib.compute.progress import progress
 from svdlib.compute.run_state import RunOptions, RunState, carry_on, copy_of, mix_seeds, own_chance
 from svdlib.compute.storage import Tree, digest, pack_adam, restore_adam
 from svdlib.errors import TrainingError
-from svdlib.inversion.encoder import Bank, Encoder
+from svdlib.inversion.bank import Bank
 from svdlib.inversion.inverters import FeatureInverter, InverterSpec
+from svdlib.inversion.listener import Listener
 from svdlib.inversion.objectives import WEIGHT_DECAY, Objective, decayed_parameters
 from svdlib.inversion.plans import TrainingPlan
 
@@ -89,7 +90,7 @@ class FittedInverters:
 
 
 def fit_inverters(
-    encoder: Encoder,
+    encoder: Listener,
     train: Bank,
     valid: Bank,
     specs: Mapping[str, InverterSpec],
@@ -130,7 +131,7 @@ class _Run:
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: Listener,
         train: Bank,
         valid: Bank,
         specs: Mapping[str, InverterSpec],

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from svdlib.compute.storage import open_plain, write_atomically
 from svdlib.detector.model import LAYERS, SVDNet, check_layer
 from svdlib.errors import WeightsError, quoted
-from svdlib.inversion.encoder import named_layers
 from svdlib.inversion.inverters import NORM_EPSILON, FeatureInverter, check_belongs
+from svdlib.inversion.listener import named_layers
 from svdlib.zoo.families import build_inverter
 
 FORMAT = "svdlib-weights-1"

@@ -5,7 +5,8 @@ from typing import Unpack
 
 from svdlib.compute.run_state import RunOptions, RunSettings
 from svdlib.inversion import training
-from svdlib.inversion.encoder import Bank, Encoder
+from svdlib.inversion.bank import Bank
+from svdlib.inversion.listener import Listener
 from svdlib.inversion.plans import TrainingPlan
 from svdlib.inversion.training import FittedInverters
 from svdlib.zoo.families import inverter_spec
@@ -13,7 +14,7 @@ from svdlib.zoo.objectives import find_objective
 
 
 def fit_inverters(
-    encoder: Encoder,
+    encoder: Listener,
     train: Bank,
     valid: Bank,
     *,
