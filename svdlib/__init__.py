@@ -28,6 +28,7 @@ _HOMES = {
     "invert_song": "invert",
     "load_audio": "audio.files",
     "load_detector": "zoo.checkpoints",
+    "load_inverters": "zoo.checkpoints",
     "load_lasagne": "paper.lasagne",
     "load_songs": "songs.loading",
     "nre": "inversion.nre",
@@ -64,6 +65,7 @@ if TYPE_CHECKING:  # written twice, a name is one that users may take from here
     from svdlib.songs.corpora import open_corpus as open_corpus
     from svdlib.songs.loading import load_songs as load_songs
     from svdlib.zoo.checkpoints import load_detector as load_detector
+    from svdlib.zoo.checkpoints import load_inverters as load_inverters
     from svdlib.zoo.checkpoints import pretrained as pretrained
     from svdlib.zoo.checkpoints import pretrained_inverters as pretrained_inverters
     from svdlib.zoo.families import build_inverter as build_inverter

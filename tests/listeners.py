@@ -73,7 +73,7 @@ class WaveNet(nn.Module):
 
 
 def spectrograms(count, seed=0):
-    """Standardised pictures (count, 1, 96, 64) of a few harmonics that glide, with onsets; no two alike."""
+    """Standardised pictures (count, 1, 96, 64) of a few harmonics that glide, soft or loud, bright or dull."""
     generator = torch.Generator().manual_seed(seed)
 
     def drawn(low, high):
@@ -83,7 +83,7 @@ def spectrograms(count, seed=0):
     base = drawn(4, 14) + drawn(-4, 8) * time / 96 + 1.5 * torch.sin(time / drawn(3, 9))
     x = sum(drawn(0.4, 1) * torch.exp(-0.5 * ((band - step * base) / 1.5) ** 2) for step in (1, 2, 3, 4))
     x = x * (torch.sin(time / drawn(5, 15) + drawn(0, 6)) > -0.3)
-    x = x + 0.3 * torch.exp(-0.5 * ((time - drawn(0, 96)) / 2) ** 2)
+    x = x + drawn(-0.5, 0.5) + drawn(-0.5, 0.5) * (band / 32 - 1)
     return ((x - x.mean()) / x.std())[:, None]
 
 

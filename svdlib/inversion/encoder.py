@@ -1,7 +1,7 @@
 """Any network as a listener: its features are caught by hooks while it runs.
 
-A hook is called by PyTorch when a module has been run. Ours stay only for one pass, and are taken away even if it fails.
-All layers share a pass, and it ends where the last wanted one has been run.
+A hook is called by PyTorch when a module has been run. Ours stay for one pass, and are taken away even if it fails. All
+layers share a pass, and it ends where the last wanted one has been run.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -208,8 +208,8 @@ def _check_batch(layer: str, together: Tensor, alone: Tensor) -> None:
         )
     if (together[:1] - alone).norm() > ALIKE * alone.norm() + ALIKE**2:
         raise LayerError(
-            f"The feature of {layer} is another one when an input comes alone, not in a batch of two: the network draws "
-            "at random in eval mode, or mixes the inputs of a batch (recurrent layers need batch_first=True)."
+            f"The feature of {layer} is another one when an input comes alone, not in a batch of two: the network "
+            "draws at random in eval mode, or mixes the inputs of a batch (recurrent layers need batch_first=True)."
         )
 
 
