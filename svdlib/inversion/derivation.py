@@ -1,9 +1,9 @@
 """Inverters planned from nothing but the network: which family suits a layer, and how wide its stages are.
 
 The aligned family is taken where the path to a layer can be mirrored, as traced from an example
-(`svdlib.inversion.tracing`). Otherwise the general family is: its first stage gives the feature the axes that it lacks,
-the others resize and convolve until the map is as large as an input. Of a feature without a known path, such as a
-recurrent layer's, it is asked which of its axes goes along with which of the input's.
+(`svdlib.inversion.tracing`), and no dense layer lies on it. Otherwise the general family is: its first stage gives the
+feature the axes that it lacks, the others resize and convolve until the map is as large as an input. Of a feature
+without a known path, such as a recurrent layer's, it is asked which of its axes goes along with which of the input's.
 """
 
 import itertools
@@ -18,7 +18,7 @@ from svdlib.errors import LayerError, PlanError
 from svdlib.inversion.encoder import example_of
 from svdlib.inversion.inverters import Axes, FeatureInverter, InverterSpec, Stage, mirrored_spec
 from svdlib.inversion.listener import Listener
-from svdlib.inversion.mirror import Window
+from svdlib.inversion.mirror import Dense, Window
 from svdlib.inversion.tracing import Path, trace
 
 INVERTERS = ("auto", "aligned", "general")
@@ -93,16 +93,27 @@ def _choose(listener: Listener, layer: str, path: Path, inverter: str, parameter
             f"There is no aligned inverter of {layer}: {path.reason}. Take inverter='general', or 'auto' to let each "
             "layer have what suits it."
         )
-    if path.reason or inverter == "general":
-        reason = f"the path to it cannot be mirrored: {path.reason}" if path.reason else "asked for"
+    reason = _against_aligned(path) if inverter == "auto" or path.reason else ""
+    if reason or inverter == "general":
         make, cells = _general(listener, layer, path)
     else:
-        windows = sum(isinstance(step, Window) for step in path.steps)
-        dense = len(path.steps) - windows
-        reason = f"it mirrors the path to the layer, {windows} convolutions or poolings and {dense} dense layers"
         make, cells = _aligned(listener, layer, path)
+        reason = f"it mirrors the {len(path.steps)} steps on the path to the layer"
     spec, found = widest(make, cells, parameters)
-    return Choice(spec, found, reason)
+    return Choice(spec, found, reason or "asked for")
+
+
+def _against_aligned(path: Path) -> str:
+    """Why the general family suits a layer better; empty if the aligned one does.
+
+    Each channel that a mirrored dense layer leads to costs as many weights as it has units times the cells of its map.
+    A general inverter grows from a small map instead, and has these weights for something else.
+    """
+    if path.reason:
+        return f"the path to it cannot be mirrored: {path.reason}"
+    if any(isinstance(step, Dense) for step in path.steps):
+        return "a dense layer on the path to it mixes all positions, so nothing is left to be aligned"
+    return ""
 
 
 # --- the two families ----------------------------------------------------------------------------------------------

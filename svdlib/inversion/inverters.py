@@ -323,6 +323,8 @@ def as_map(x: Tensor, axes: Axes) -> Tensor:
 
 def from_map(x: Tensor, axes: Axes) -> Tensor:
     """The reverse of `as_map`."""
+    if axes == (0, 1, 2):
+        return x
     for place in reversed(range(3)):
         x = x if axes[place] is not None else x.squeeze(place + 1)
     there = [axis for axis in axes if axis is not None]

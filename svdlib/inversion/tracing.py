@@ -26,7 +26,8 @@ PLAIN = frozenset(
     "sigmoid_ tanh tanh_ softplus softsign prelu rrelu threshold clamp clamp_ clamp_min batch_norm group_norm "
     "layer_norm rms_norm instance_norm dropout dropout1d dropout2d alpha_dropout feature_alpha_dropout contiguous "
     "clone detach to float type_as abs neg square pow exp log log1p sqrt add add_ sub sub_ mul mul_ div div_ "
-    "true_divide __add__ __radd__ __iadd__ __sub__ __isub__ __mul__ __rmul__ __imul__ __truediv__ __itruediv__ __pow__ __neg__".split()
+    "true_divide __add__ __radd__ __iadd__ __sub__ __isub__ __mul__ __rmul__ __imul__ __truediv__ __itruediv__ "
+    "__pow__ __neg__".split()
 )
 """Operations that keep every cell in its place."""
 

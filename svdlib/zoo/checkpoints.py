@@ -82,11 +82,12 @@ def load_inverter(path: str | PathLike[str], layer: str, variant: str = "publish
         LayerError: if the layer or variant does not exist.
         WeightsError: if the file is missing, damaged, or holds something else.
     """
+    check_layer(layer)
     named = None if variant in DERIVED else build_inverter(layer, variant)
     metadata, _ = read_weights(Path(path))
     if named is not None and SPECIFICATION not in metadata:
         return _load(Path(path), named)
-    found, expected = metadata.get("network"), f"{variant} inverter of {check_layer(layer)}"
+    found, expected = metadata.get("network"), f"{variant} inverter of {layer}"
     if found != expected:
         raise WeightsError(f"{path} holds the weights of a {found}, not of a {expected}.")
     return files.load_inverter(Path(path))

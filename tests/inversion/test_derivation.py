@@ -243,9 +243,9 @@ def test_whatever_is_derived_covers_what_has_seen(net):
 
 def test_families_and_shapes_of_three_networks():
     cases = [
-        (PlainCNN(), {"pool1": "aligned", "conv3": "aligned", "fc": "aligned", "out": "aligned"}, (1, 96, 64)),
+        (PlainCNN(), {"pool1": "aligned", "conv3": "aligned", "fc": "general", "out": "general"}, (1, 96, 64)),
         (ResidualGRU(), {"res1": "aligned", "res2": "aligned", "gru": "general", "out": "general"}, (1, 96, 64)),
-        (WaveNet(), {"conv1": "aligned", "conv3": "aligned", "pool": "aligned", "out": "aligned"}, (1, 512)),
+        (WaveNet(), {"conv1": "aligned", "conv3": "aligned", "pool": "aligned", "out": "general"}, (1, 512)),
     ]
     for net, families, shape in cases:
         x = torch.randn(3, *shape)
@@ -260,10 +260,21 @@ def test_families_and_shapes_of_three_networks():
 
 
 def test_the_detectors_own_plan_is_found_again():
-    for layer, choice in derive_inverters(svdlib.SVDNet()).items():
+    assert derive_inverters(svdlib.SVDNet(), "fc8")["fc8"].spec.family == "general"
+    for layer, choice in derive_inverters(svdlib.SVDNet(), inverter="aligned").items():
         ours = ALIGNED[layer]
         assert [stage.window for stage in choice.spec.stages] == [stage.window for stage in ours.stages]
         assert choice.spec.leakiness == pytest.approx(ours.leakiness) and choice.spec.excerpt_shape == (115, 80)
+
+
+def test_dense_layers_are_mirrored_where_that_is_asked_for():
+    torch.manual_seed(0)
+    for net, layers, shape in ((PlainCNN(), ["fc", "out"], (1, 96, 64)), (WaveNet(), ["out"], (1, 512))):
+        x = torch.randn(3, *shape)
+        encoder = svdlib.Encoder(net, layers=layers, example=x)
+        for layer, choice in derive_inverters(encoder, inverter="aligned").items():
+            assert choice.spec.family == "aligned"
+            assert FeatureInverter(choice.spec).eval()(encoder.features(x)[layer]).shape == x.shape
 
 
 def test_a_budget_is_used_and_kept():
