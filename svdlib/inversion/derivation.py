@@ -74,7 +74,8 @@ def derive_inverters(
         A choice per layer, shallow to deep.
 
     Raises:
-        LayerError: if a layer does not exist, or has no aligned inverter, and that is asked for.
+        LayerError: if a layer does not exist, has a feature of another shape than the network says, or has no aligned
+            inverter, and that is asked for.
         PlanError: if there is no such family, or no room for any weights.
     """
     if inverter not in INVERTERS:

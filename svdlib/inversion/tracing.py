@@ -8,7 +8,7 @@ most, if it has seen all that the others have. Anything else ends the path, with
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from svdlib.errors import LayerError
 from svdlib.inversion.encoder import example_of
 from svdlib.inversion.inverters import Axes
 from svdlib.inversion.listener import Listener, frozen
@@ -114,7 +115,7 @@ class _UnknownError(Exception):
     """Says why a path ends."""
 
 
-def trace(listener: Listener, layers: Iterable[str]) -> dict[str, Path]:
+def trace(listener: Listener, layers: Sequence[str]) -> dict[str, Path]:
     """Follow an example to several layers.
 
     Args:
@@ -123,6 +124,9 @@ def trace(listener: Listener, layers: Iterable[str]) -> dict[str, Path]:
 
     Returns:
         The path to each layer; where it cannot be mirrored it has a reason.
+
+    Raises:
+        LayerError: if a feature has not the shape that the network says it has.
     """
     x = example_of(listener)
     weights = next(listener.parameters(), x)
@@ -130,7 +134,14 @@ def trace(listener: Listener, layers: Iterable[str]) -> dict[str, Path]:
     recorder = _Recorder(x)
     with torch.inference_mode(False), torch.no_grad(), frozen(listener), recorder:
         features = listener.features(x, layers)
-    return {layer: recorder.path_of(features[layer]) for layer in features}
+    for layer in layers:
+        found = tuple(features[layer].shape[1:]) if layer in features else None
+        if found != tuple(listener.shapes[layer]):
+            raise LayerError(
+                f"{type(listener).__name__} gives the feature of {layer} in the shape {found}, but says that it has "
+                f"{tuple(listener.shapes[layer])}. Correct its features() or its shapes."
+            )
+    return {layer: recorder.path_of(features[layer]) for layer in layers}
 
 
 class _Recorder(TorchFunctionMode):

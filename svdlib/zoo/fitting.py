@@ -6,6 +6,7 @@ from typing import Unpack
 
 from svdlib.compute.distributed import leads
 from svdlib.compute.run_state import RunOptions, RunSettings
+from svdlib.detector.model import LAYER_SHAPES
 from svdlib.errors import LayerError, PlanError
 from svdlib.inversion import training
 from svdlib.inversion.bank import Bank
@@ -70,7 +71,7 @@ def fit_inverters(
     named = find_objective(objective)
     length = fit_to_corpus(find_profile(PROFILES, plan), len(train)) if isinstance(plan, str) else plan
     specs: Mapping[str, InverterSpec]
-    if inverter is None and not isinstance(encoder, Encoder):
+    if inverter is None and _is_like_the_detector(encoder):
         family = variant or "published"
         specs, choices = {layer: inverter_spec(layer, family) for layer in chosen}, {}
     else:
@@ -95,9 +96,10 @@ def _derive(
         LayerError: if a family is named that only the detector has, or a layer has no aligned inverter.
         PlanError: if a family is named twice.
     """
-    if variant is not None and isinstance(encoder, Encoder):
+    if variant is not None and not _is_like_the_detector(encoder):
+        name = type(encoder.net if isinstance(encoder, Encoder) else encoder).__name__
         raise LayerError(
-            f"The family {variant!r} is made for the detector, not for {type(encoder.net).__name__}. "
+            f"The family {variant!r} is made for the detector, not for {name}. "
             "Take inverter='auto', 'aligned' or 'general'."
         )
     if variant is not None:
@@ -106,3 +108,8 @@ def _derive(
     for choice in choices.values() if leads() else ():
         print(choice, file=sys.stderr)
     return choices
+
+
+def _is_like_the_detector(encoder: Listener) -> bool:
+    """Whether a network has the detector's layers, for which there are families by name."""
+    return dict(encoder.shapes) == LAYER_SHAPES

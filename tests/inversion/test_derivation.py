@@ -18,6 +18,7 @@ from svdlib.detector.inverters import ALIGNED
 from svdlib.errors import LayerError, PlanError
 from svdlib.inversion.derivation import axes_followed, count_weights, derive_inverters, map_shape
 from svdlib.inversion.inverters import FeatureInverter, as_map, count_parameters, from_map
+from svdlib.inversion.listener import Listener
 
 
 @torch.no_grad()
@@ -297,6 +298,28 @@ def test_wrong_requests_are_told():
         derive_inverters(encoder, parameters=0)
     with pytest.raises(LayerError, match="no layer 'conv9'"):
         derive_inverters(encoder, "conv9")
+
+
+class Claims(Listener):
+    """A listener of a stranger's that says of itself what is not so."""
+
+    input_shape, comparator = (1, 12, 12), "conv"
+
+    def __init__(self, shape, given="conv"):
+        super().__init__()
+        self.shapes, self.given = {"conv": shape}, given
+        self.net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU())
+
+    def features(self, x, layers):
+        return {self.given: self.net(x)}
+
+
+def test_a_listener_that_is_wrong_about_its_features_is_told():
+    assert derive_inverters(Claims((4, 10, 10)))["conv"].spec.family == "aligned"
+    with pytest.raises(LayerError, match=r"Claims gives the feature of conv in the shape \(4, 10, 10\), but says"):
+        derive_inverters(Claims((8, 10, 10)))
+    with pytest.raises(LayerError, match="Claims gives the feature of conv in the shape None"):
+        derive_inverters(Claims((4, 10, 10), given="other"))
 
 
 class Axes(nn.Module):
