@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from svdlib.compute.version import __version__ as __version__
 
 _HOMES = {
+    "Encoder": "inversion.encoder",
     "ExcerptBank": "detector.excerpts",
     "LAYERS": "detector.model",
     "LogMel": "audio.log_mel",
@@ -16,14 +17,18 @@ _HOMES = {
     "DetectorPlan": "detector.training",
     "Standardizer": "audio.standardizer",
     "SvdlibError": "errors",
+    "TensorBank": "inversion.bank",
     "TrainingPlan": "inversion.plans",
     "build_inverter": "zoo.families",
     "evaluate_inverters": "inversion.nre",
     "explore": "pages.widget",
     "fit_detector": "detector.training",
     "fit_inverters": "zoo.fitting",
+    "invert_by_optimisation": "inversion.optimisation",
     "invert_song": "invert",
     "load_audio": "audio.files",
+    "load_detector": "zoo.checkpoints",
+    "load_inverters": "zoo.checkpoints",
     "load_lasagne": "paper.lasagne",
     "load_songs": "songs.loading",
     "nre": "inversion.nre",
@@ -48,14 +53,19 @@ if TYPE_CHECKING:  # written twice, a name is one that users may take from here
     from svdlib.detector.training import DetectorPlan as DetectorPlan
     from svdlib.detector.training import fit_detector as fit_detector
     from svdlib.errors import SvdlibError as SvdlibError
+    from svdlib.inversion.bank import TensorBank as TensorBank
+    from svdlib.inversion.encoder import Encoder as Encoder
     from svdlib.inversion.nre import evaluate_inverters as evaluate_inverters
     from svdlib.inversion.nre import nre as nre
+    from svdlib.inversion.optimisation import invert_by_optimisation as invert_by_optimisation
     from svdlib.inversion.plans import TrainingPlan as TrainingPlan
     from svdlib.invert import invert_song as invert_song
     from svdlib.pages.widget import explore as explore
     from svdlib.paper.lasagne import load_lasagne as load_lasagne
     from svdlib.songs.corpora import open_corpus as open_corpus
     from svdlib.songs.loading import load_songs as load_songs
+    from svdlib.zoo.checkpoints import load_detector as load_detector
+    from svdlib.zoo.checkpoints import load_inverters as load_inverters
     from svdlib.zoo.checkpoints import pretrained as pretrained
     from svdlib.zoo.checkpoints import pretrained_inverters as pretrained_inverters
     from svdlib.zoo.families import build_inverter as build_inverter

@@ -7,7 +7,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from svdlib.compute.devices import choose_device
 from svdlib.compute.progress import progress
 from svdlib.compute.storage import write_atomically
 from svdlib.compute.version import __version__
-from svdlib.detector.model import CENTRE_FRAME, SVDNet
+from svdlib.detector.model import CENTRE_FRAME, LAYERS, SVDNet
 from svdlib.detector.moments import excerpt_at, surest_singing
 from svdlib.detector.prediction import predict
 from svdlib.detector.scores import smooth
@@ -41,7 +41,7 @@ DOTS_PER_INCH = 150
 
 @dataclass(frozen=True)
 class SongInversion:
-    """One excerpt of a song, inverted from all eight layers, and the detector's view of the whole song.
+    """One excerpt of a song, inverted from the detector's layers, and the detector's view of the whole song.
 
     Attributes:
         song: the sound file.
@@ -104,19 +104,21 @@ def invert_song(
     detector: str | os.PathLike[str] | None = None,
     weights: str | os.PathLike[str] | None = None,
     variant: str | None = None,
+    layers: str | Sequence[str] | None = None,
 ) -> SongInversion:
-    """Invert one excerpt of a song from all eight layers.
+    """Invert one excerpt of a song from the detector's layers.
 
     Args:
         song: a sound file.
         at: time of the excerpt's centre in seconds; None takes the one that most surely holds singing.
         device: where to compute, see `svdlib.compute.devices.choose_device`.
         detector: weights of the detector; None takes the packaged one.
-        weights: a folder with the weights of its eight inverters; None takes the packaged ones.
-        variant: which family of inverters; None takes "aligned", unless the folder holds only "published" ones.
+        weights: a folder with the weights of its inverters; None takes the packaged ones.
+        variant: which family of inverters; None takes "aligned", unless the folder holds another one.
+        layers: which layers, one or more of `svdlib.LAYERS`; None takes all that there are inverters for.
 
     Raises:
-        LayerError: there is no such family.
+        LayerError: there is no such family or layer.
         AudioError: the song cannot be used, or no excerpt has its centre at `at`.
         DeviceError: the device is not there.
         WeightsError: weights are missing or damaged, or the inverters were trained for another detector.
@@ -126,8 +128,9 @@ def invert_song(
     log_mel = LogMel()(samples)
     start = None if at is None else excerpt_at(song, len(log_mel), at)
     network = open_detector(detector).to(chosen)
-    variant = variant or family_in(weights)
-    inverters = open_inverters(weights, network, variant=variant)
+    chosen_layers = None if layers is None else network.check_layers(layers)
+    variant = variant or family_in(weights, chosen_layers or LAYERS)
+    inverters = open_inverters(weights, network, chosen_layers, variant)
     probabilities = smooth(predict(network, log_mel.numpy()))
     start = surest_singing(samples, probabilities) if start is None else start
     standardised = network.standardizer(log_mel.to(chosen))
@@ -167,8 +170,8 @@ def _typical_distance(standardised: Tensor) -> float:
 def write_inversion(inversion: SongInversion, folder: str | os.PathLike[str]) -> dict[str, Any]:
     """Write the figures, sounds and numbers of an inversion.
 
-    `inversions.png` shows the excerpt and its eight inversions, `detector.png` the song's probability of singing;
-    `input.wav` is the excerpt itself, `conv1.wav` to `fc8.wav` the inversions made audible at its level. The numbers,
+    `inversions.png` shows the excerpt and its inversions, `detector.png` the song's probability of singing;
+    `input.wav` is the excerpt itself, `conv1.wav` to `fc8.wav` its inversions made audible, at its level. The numbers,
     `inversions.json`, come last: where they are, the rest is complete.
 
     Args:

@@ -36,10 +36,18 @@ from svdlib.songs.corpora import FOLDER_KINDS, KINDS, open_corpus
 from svdlib.songs.corpora.base import Corpus, Track, frame_labels
 from svdlib.songs.corpora.joined import each_part
 from svdlib.songs.loading import Songs, load_songs, with_spectra
-from svdlib.zoo.checkpoints import DETECTOR_FILE, holds, open_detector, open_inverters, save_weights, weights_name
+from svdlib.zoo.checkpoints import (
+    DETECTOR_FILE,
+    family_in,
+    holds,
+    open_detector,
+    open_inverters,
+    save_weights,
+    weights_name,
+)
 from svdlib.zoo.fitting import fit_inverters
 from svdlib.zoo.objectives import find_objective
-from svdlib.zoo.profiles import DETECTOR_PROFILES, PROFILES, find_profile
+from svdlib.zoo.profiles import DETECTOR_PROFILES, PROFILES, find_profile, fit_to_corpus
 
 DETECTOR_OPTIONS = RunOptions(device="auto", precision="auto", folder=Path("runs", "detector"))
 INVERTER_OPTIONS = RunOptions(device="auto", precision="auto", folder=Path("runs", "inverters"))
@@ -299,7 +307,7 @@ def evaluate_nre(
     corpus: str = "synthetic",
     *,
     layers: str | Sequence[str] = LAYERS,
-    variant: str = "published",
+    variant: str | None = None,
     weights: str | PathLike[str] | None = None,
     detector: str | PathLike[str] | None = None,
     device: str = "auto",
@@ -312,7 +320,7 @@ def evaluate_nre(
     Args:
         corpus: a name that `open_corpus` knows.
         layers: which layers.
-        variant: which family of inverters.
+        variant: which family of inverters; None takes the published one, unless the folder holds another.
         weights: a folder with their weights; None takes the packaged ones.
         detector: weights of the detector; None takes the packaged ones.
         device: where to compute.
@@ -325,16 +333,23 @@ def evaluate_nre(
         InputError: if there is no such standardisation.
 
     Returns:
-        Per layer, "nre", its 95 % interval "ci95", and how the songs were "standardised".
+        Per layer, "nre", its 95 % interval "ci95", how the songs were "standardised", and "mean_predictor", the NRE of
+        painting the mean of these songs' excerpts whatever the feature, the line to beat.
     """
     check_standardisation(standardise)
     chosen = choose_device(device)
     network = open_detector(detector).to(chosen)
-    inverters = open_inverters(weights, network, layers, variant)
+    family = variant or family_in(weights, layers, usual="published")
+    inverters = open_inverters(weights, network, layers, family)
     bank = bank_of(load_songs(tracks_of(open_corpus(corpus), split)), network, chosen, standardise)
     scores = evaluate_inverters(network, inverters, bank, plan)
     return {
-        layer: {"nre": score.nre, "ci95": list(score.ci95), "standardised": standardise}
+        layer: {
+            "nre": score.nre,
+            "ci95": list(score.ci95),
+            "standardised": standardise,
+            "mean_predictor": score.mean_predictor,
+        }
         for layer, score in scores.items()
     }
 
@@ -342,13 +357,6 @@ def evaluate_nre(
 def tracks_of(corpus: Corpus, split: str) -> tuple[Track, ...]:
     """The songs of a split, or with "all" those of the whole corpus."""
     return corpus.tracks if split == "all" else corpus.split(split)
-
-
-def fit_to_corpus(plan: TrainingPlan, excerpts: int) -> TrainingPlan:
-    """Shorten the epochs, and if need be the batches, of a plan to what a small corpus has."""
-    batch_size = max(2, min(plan.batch_size, excerpts))
-    steps = plan.steps_per_epoch and max(1, min(plan.steps_per_epoch, excerpts // batch_size))
-    return replace(plan, batch_size=batch_size, steps_per_epoch=steps)
 
 
 def bank_of(

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import torch
+
 import svdlib
 
 samples = svdlib.load_audio("song.mp3")
@@ -21,3 +23,15 @@ plan = svdlib.TrainingPlan(epochs=2, steps_per_epoch=20)
 run = svdlib.fit_inverters(fitted.detector, banks["train"], banks["valid"], layers=["fc8"], plan=plan, resume=True)
 scores = svdlib.evaluate_inverters(fitted.detector, run.inverters, banks["test"])
 text: str = f"{scores['fc8'].nre:.3f} {svdlib.invert_song('song.mp3', at=3.0).probability:.2f} {singing.sum().item()}"
+
+network = torch.nn.Sequential(torch.nn.Conv2d(1, 8, 3), torch.nn.ReLU(), torch.nn.Conv2d(8, 4, 3))
+x = torch.zeros(40, 1, 32, 16)
+encoder = svdlib.Encoder(network, layers=["0", "2"], example=x[:2])
+shape: tuple[int, ...] = encoder.shapes["2"]
+bank = svdlib.TensorBank(x, groups=[index // 4 for index in range(40)])
+own = svdlib.fit_inverters(encoder, bank, bank, inverter="auto", compare="2", plan="demo", folder="own", resume=True)
+paths: dict[str, Path] = own.save("own")
+found = svdlib.evaluate_inverters(encoder, svdlib.load_inverters("own"), bank)
+line: float = found["2"].mean_predictor
+pictures = svdlib.invert_by_optimisation(encoder["2"], encoder.features(x)["2"], x.shape).pictures
+again = svdlib.load_detector("runs/mine/detector.safetensors")

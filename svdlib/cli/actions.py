@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -199,6 +199,9 @@ def evaluate_nre(options: Namespace) -> None:
         interval = f"{low:.3f} to {high:.3f}" if math.isfinite(low) else "unknown with a single song"
         lines.append(f"{layer:5}  {score['nre']:.3f}  {interval}")
     source = "these songs themselves" if options.standardise == "own" else "the detector's training songs"
+    line = next(iter(result.values())).get("mean_predictor")
+    if line is not None:
+        lines.append(f"always the mean of these songs: {line:.3f}")
     lines.append(f"standardised with mean and deviation of {source}")
     _print_result(options, result, "\n".join(lines))
 
@@ -209,19 +212,17 @@ def invert(options: Namespace) -> None:
 
     choose_device(options.device)
     check_folder(options.out)
-    from svdlib.zoo.families import build_inverter
-
-    if options.variant is not None:
-        build_inverter("fc8", options.variant)
+    _check_family(options)
     from svdlib.invert import invert_song, write_inversion
 
-    networks = {"detector": options.detector, "weights": options.weights, "variant": options.variant}
+    layers = None if options.layers is None else _checked_layers(options.layers)
+    networks = {name: getattr(options, name) for name in ("detector", "weights", "variant")} | {"layers": layers}
     inversion = invert_song(options.song, at=options.at, device=options.device, **networks)
     make_folder(options.out)
     result = write_inversion(inversion, options.out)
     text = (
         f"{options.out}: the excerpt from {inversion.start:.2f} to {inversion.end:.2f} s "
-        f"(probability of singing {inversion.probability:.2f}) and its eight inversions"
+        f"(probability of singing {inversion.probability:.2f}), and its inversions: {', '.join(inversion.inversions)}"
     )
     _print_result(options, result, text)
 
@@ -237,27 +238,26 @@ def convert(options: Namespace) -> None:
 
 
 def export_onnx(options: Namespace) -> None:
-    """Write the packaged networks as ONNX files and print their paths."""
+    """Write the networks as ONNX files and print their paths."""
     from svdlib.pages.export_onnx import export_onnx
 
     _export(options, export_onnx)
 
 
 def export_web(options: Namespace) -> None:
-    """Write the packaged networks as scripts for pages and print their paths."""
+    """Write the networks as scripts for pages and print their paths."""
     from svdlib.pages.export_web import export_web
 
     _export(options, export_web)
 
 
-def _export(options: Namespace, write: Callable[[Path, str], list[Path]]) -> None:
+def _export(options: Namespace, write: Callable[..., list[Path]]) -> None:
     from svdlib.pages.export_onnx import require_onnx
-    from svdlib.zoo.families import build_inverter
 
-    build_inverter("fc8", options.variant)
+    _check_family(options)
     require_onnx()
     make_folder(options.out)
-    for path in write(options.out, options.variant):
+    for path in write(options.out, options.variant, detector=options.detector, weights=options.weights):
         _print(str(path))
 
 
@@ -303,17 +303,31 @@ def _check_device(options: Namespace) -> None:
 
 def _check_inverters(options: Namespace) -> None:
     """Check the names of layers, variant and objective before a corpus is read; layers may have commas between."""
-    from svdlib.detector.model import LAYERS
-    from svdlib.zoo.families import build_inverter
     from svdlib.zoo.objectives import find_objective
 
-    options.layers = [layer for word in options.layers for layer in word.split(",") if layer]
-    if not options.layers:
-        raise LayerError(f"No layer is named. Name one or more of {', '.join(LAYERS)}.")
-    for layer in options.layers:
-        build_inverter(layer, options.variant)
+    options.layers = _checked_layers(options.layers)
+    _check_family(options)
     if "objective" in options:
         find_objective(options.objective, options.lambda_feature)
+
+
+def _checked_layers(words: Sequence[str]) -> list[str]:
+    from svdlib.detector.model import LAYERS, check_layer
+
+    layers = [check_layer(layer) for word in words for layer in word.split(",") if layer]
+    if not layers:
+        raise LayerError(f"No layer is named. Name one or more of {', '.join(LAYERS)}.")
+    return layers
+
+
+def _check_family(options: Namespace) -> None:
+    """Make sure that there is such a family of inverters; a folder of weights may hold one without a plan of ours."""
+    from svdlib.zoo.checkpoints import DERIVED
+    from svdlib.zoo.families import build_inverter
+
+    in_folder = getattr(options, "weights", None) is not None and options.variant in DERIVED
+    if options.variant is not None and not in_folder:
+        build_inverter("fc8", options.variant)
 
 
 # --- helpers -------------------------------------------------------------------------------------------------------

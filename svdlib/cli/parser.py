@@ -191,7 +191,7 @@ def _add_evaluate(verbs: Verbs) -> None:
         _add_detector(part)
         _add_json(part)
         part.set_defaults(act=act)
-    _add_layers(part)
+    _add_layers(part, variant=None)
     _add_weights(part)
     part.add_argument(
         "--sets", type=number_type(int, 1), default=10, metavar="N", help="evaluation sets to average over (default 10)"
@@ -246,7 +246,13 @@ def _add_invert(verbs: Verbs) -> None:
     parser.add_argument(
         "--variant",
         metavar="NAME",
-        help="family of inverters: aligned (default) or published (default where FOLDER has no others)",
+        help="family of inverters: aligned or published (default aligned, unless FOLDER holds another family)",
+    )
+    parser.add_argument(
+        "--layers",
+        nargs="+",
+        metavar="LAYER",
+        help=f"which layers (default all that there are inverters for: {LAYER_NAMES})",
     )
     _add_json(parser)
     parser.set_defaults(act=actions.invert)
@@ -286,10 +292,13 @@ def _add_export(verbs: Verbs) -> None:
         "onnx",
         help="detector and inverters as ONNX files",
         description=EXPORT_DESCRIPTION,
-        epilog="example:\n  svdlib export onnx --out onnx",
+        epilog="examples:\n  svdlib export onnx --out onnx\n"
+        "  svdlib export onnx --out mine --detector runs/detector/detector.safetensors --weights runs/inverters",
     )
     _add_out(part)
-    _add_variant(part)
+    _add_variant(part, default=None)
+    _add_detector(part)
+    _add_weights(part)
     part.set_defaults(act=actions.export_onnx)
     part = parts.add_parser(
         "web",
@@ -298,7 +307,9 @@ def _add_export(verbs: Verbs) -> None:
         epilog="example:\n  svdlib export web --out networks",
     )
     _add_out(part)
-    _add_variant(part, default="aligned")
+    _add_variant(part, default=None, usual="aligned")
+    _add_detector(part)
+    _add_weights(part)
     part.set_defaults(act=actions.export_web)
 
 
@@ -336,7 +347,7 @@ def _add_weights(parser: Parser) -> None:
     )
 
 
-def _add_layers(parser: Parser) -> None:
+def _add_layers(parser: Parser, variant: str | None = "published") -> None:
     parser.add_argument(
         "--layers",
         nargs="+",
@@ -344,15 +355,13 @@ def _add_layers(parser: Parser) -> None:
         metavar="LAYER",
         help=f"which layers (default all: {LAYER_NAMES})",
     )
-    _add_variant(parser)
+    _add_variant(parser, variant)
 
 
-def _add_variant(parser: Parser, default: str = "published") -> None:
+def _add_variant(parser: Parser, default: str | None = "published", usual: str = "published") -> None:
+    text = f"default {default}" if default else f"default {usual}, unless FOLDER holds another family"
     parser.add_argument(
-        "--variant",
-        default=default,
-        metavar="NAME",
-        help=f"family of inverters: published or aligned (default {default})",
+        "--variant", default=default, metavar="NAME", help=f"family of inverters: published or aligned ({text})"
     )
 
 
@@ -411,15 +420,16 @@ EVALUATE_EXAMPLES = """examples:
 INVERT_EXAMPLES = """examples:
   svdlib invert song.mp3 --out inversions
   svdlib invert song.mp3 --out inversions --at 61.5
+  svdlib invert song.mp3 --out two --layers conv2 fc8
   svdlib invert song.mp3 --out as-in-the-paper --variant published
   svdlib invert song.mp3 --out inversions --detector authors/detector.safetensors --weights authors"""
 
-INVERT_DESCRIPTION = """Choose an excerpt of about 1.6 s, invert it from each of the detector's eight layers, and write:
+INVERT_DESCRIPTION = """Choose an excerpt of about 1.6 s, invert it from the detector's layers, and write:
 
-  inversions.png   the excerpt and its eight inversions
+  inversions.png   the excerpt and its inversions
   detector.png     the probability of singing over the song
   input.wav        the excerpt itself
-  conv1.wav ...    what each layer keeps of it, made audible: eight files
+  conv1.wav ...    what each layer keeps of it, made audible
   inversions.json  the numbers"""
 
 CONVERT_DESCRIPTION = """Write weights in .npz files of Lasagne, the library that the paper's models were built with, to
@@ -430,10 +440,10 @@ CONVERT_EXAMPLES = """examples:
   svdlib convert detector.npz inverters/*.npz --out authors --standardizer jamendo_meanstd.npz --threshold 0.5
   svdlib evaluate nre --detector authors/detector.safetensors --weights authors --corpus folder:my_songs"""
 
-EXPORT_DESCRIPTION = """Write the packaged detector and inverters to DIR as ONNX files that take and give raw log-mels
-(natural logarithm, not standardised). Needs the package onnx."""
+EXPORT_DESCRIPTION = """Write a detector and its inverters, the packaged ones or your own, to DIR as ONNX files that
+take and give raw log-mels (natural logarithm, not standardised). Needs the package onnx."""
 
-EXPORT_WEB_DESCRIPTION = """Write the packaged detector and inverters to DIR for pages in a browser:
+EXPORT_WEB_DESCRIPTION = """Write a detector and its inverters, the packaged ones or your own, to DIR for pages:
 
   constants.js   constants.json: mean and deviation of each mel band, the threshold
   detector.js    piece.onnx scores every frame of a piece of a song, excerpt.onnx gives all features of

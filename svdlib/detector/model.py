@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, LOG_SILENCE, N_BANDS
 from svdlib.audio.standardizer import Standardizer
 from svdlib.errors import LayerError
-from svdlib.inversion.encoder import Encoder, as_input, named_layers
+from svdlib.inversion.listener import Listener, as_input, named_layers
 
 CENTRE_FRAME = EXCERPT_FRAMES // 2
 LEAKINESS = 0.01
@@ -110,7 +110,7 @@ def detector_layers() -> nn.ModuleDict:
     )
 
 
-class SVDNet(Encoder):
+class SVDNet(Listener):
     """The eight-layer singing-voice detector.
 
     The network takes standardised excerpts.

@@ -19,7 +19,8 @@ from svdlib.compute.devices import in_channels_last
 from svdlib.compute.distributed import as_the_leader, average
 from svdlib.compute.run_state import mix_seeds, own_chance
 from svdlib.compute.storage import Tree, pack_adam, restore_adam
-from svdlib.inversion.encoder import Encoder
+from svdlib.errors import PlanError
+from svdlib.inversion.listener import Listener
 from svdlib.inversion.objectives import Companion, Objective
 
 ADVERSARIAL_WEIGHT = 0.01
@@ -129,7 +130,7 @@ class Adversary(Companion):
         discriminators: the network of each layer.
     """
 
-    def __init__(self, encoder: Encoder, layers: Sequence[str], device: torch.device, seed: int) -> None:
+    def __init__(self, encoder: Listener, layers: Sequence[str], device: torch.device, seed: int) -> None:
         """Build the discriminators.
 
         Args:
@@ -226,6 +227,15 @@ class Adversarial(Objective):
         """The weight of the term, beside that of the feature loss."""
         return super().settings() | {"adversarial_weight": ADVERSARIAL_WEIGHT}
 
-    def companion(self, encoder: Encoder, layers: Sequence[str], device: torch.device, seed: int) -> Adversary:
-        """A discriminator per layer."""
+    def companion(self, encoder: Listener, layers: Sequence[str], device: torch.device, seed: int) -> Adversary:
+        """A discriminator per layer.
+
+        Raises:
+            PlanError: if inputs are no pictures with one channel, which the discriminators judge.
+        """
+        if len(encoder.input_shape) != 3 or encoder.input_shape[0] != 1:
+            raise PlanError(
+                f"The objective {self.name!r} judges pictures (1, time, frequency), and inputs have the shape "
+                f"{tuple(encoder.input_shape)}. Take the objective 'joint' or 'input'."
+            )
         return Adversary(encoder, layers, device, seed)

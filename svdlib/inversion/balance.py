@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from svdlib.errors import TrainingError
-from svdlib.inversion.encoder import Bank, Encoder
+from svdlib.inversion.bank import Bank
+from svdlib.inversion.listener import Listener
 from svdlib.inversion.objectives import Comparator, Objective, reconstruction_losses
 
 MEASURED = 1024
@@ -38,15 +39,15 @@ class Balanced(Objective):
     input_variance: float = 1.0
     feature_variance: float = 1.0
 
-    def tuned(self, encoder: Encoder, train: Bank) -> "Balanced":
+    def tuned(self, encoder: Listener, comparator: str, train: Bank) -> "Balanced":
         """The same objective with the variances of the training inputs and of their features.
 
         Raises:
             TrainingError: if all inputs, or all their features, are alike.
         """
-        inputs, features = _variances(encoder, train)
+        inputs, features = _variances(encoder, comparator, train)
         if not inputs > 0 or not features > 0:
-            what = "inputs" if not inputs > 0 else f"features at {encoder.comparator}"
+            what = "inputs" if not inputs > 0 else f"features at {comparator}"
             raise TrainingError(f"All training {what} are alike, so there is nothing to weigh a loss by.")
         return replace(self, input_variance=inputs, feature_variance=features)
 
@@ -64,9 +65,8 @@ class Balanced(Objective):
 
 
 @torch.no_grad()
-def _variances(encoder: Encoder, train: Bank) -> tuple[float, float]:
+def _variances(encoder: Listener, layer: str, train: Bank) -> tuple[float, float]:
     """Mean over cells of the variance over the inputs of a bank: of the inputs, and of the comparator's features."""
-    layer = encoder.comparator
     chosen = train.spread(MEASURED)
     moments: list[Tensor] = []
     for indices in chosen.split(PIECE):

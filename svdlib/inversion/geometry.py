@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from svdlib.errors import LayerError
-from svdlib.inversion.encoder import Encoder
 from svdlib.inversion.inverters import FeatureInverter
+from svdlib.inversion.listener import Listener
 from svdlib.inversion.mirror import Mirrored
 
 Interval = tuple[int, int]
@@ -35,7 +35,7 @@ class ReceptiveField:
         return first, min(n_cells - 1, frame // self.stride)
 
 
-def receptive_field(encoder: Encoder, layer: str) -> ReceptiveField:
+def receptive_field(encoder: Listener, layer: str) -> ReceptiveField:
     """Work out what the cells of a convolutional or pooling layer see.
 
     Args:
@@ -71,6 +71,8 @@ def cells_read(inverter: FeatureInverter) -> list[Interval | None]:
     """
     shape, frames = inverter.spec.feature_shape, inverter.spec.excerpt_shape[0]
     _check_has_time(inverter.layer, shape)
+    if any(stage.size for stage in inverter.spec.stages):
+        raise LayerError(f"The inverter of {inverter.layer} resizes its maps: what it reads is not known cell by cell.")
     training = inverter.training
     outputs = inverter.eval().stage_outputs(torch.zeros(1, *shape))
     inverter.train(training)
@@ -79,7 +81,7 @@ def cells_read(inverter: FeatureInverter) -> list[Interval | None]:
     return [_trace_back(inverter, lengths, frame - border) for frame in range(frames)]
 
 
-def blind_frames(encoder: Encoder, inverter: FeatureInverter) -> list[int]:
+def blind_frames(encoder: Listener, inverter: FeatureInverter) -> list[int]:
     """Find the frames that are painted from no cell that has seen them.
 
     Args:
@@ -104,12 +106,14 @@ def _trace_back(inverter: FeatureInverter, lengths: list[int], frame: int) -> In
     first = last = frame
     for stage, length in zip(reversed(list(inverter.stages.children())), reversed(lengths[:-1]), strict=True):
         first_part = next(stage.children())
+        mirrored = first_part.window if isinstance(first_part, Mirrored) else None
         core: Any = first_part.core if isinstance(first_part, Mirrored) else first_part
-        kernel, stride, padding = (_along_time(value) for value in (core.kernel_size, core.stride, core.padding))
+        kernel, stride = _along_time(core.kernel_size), _along_time(core.stride)
+        padding = mirrored.padding[0] if mirrored else _along_time(core.padding)
         reach = _along_time(core.dilation) * (kernel - 1)
         if isinstance(core, nn.ConvTranspose2d):
             # Output o receives input i through kernel tap k where o = stride * i - padding + dilation * k.
-            grown = stride * (length - 1) - 2 * padding + reach + _along_time(core.output_padding) + 1
+            grown = stride * (length - 1) + reach + 1 - (padding if mirrored else 2 * padding)
             first, last = min(first, grown - 1), min(last, grown - 1)  # what is missing repeats the last cell
             first, last = -((reach - padding - first) // stride), (last + padding) // stride
         else:

@@ -4,11 +4,12 @@ An inverter turns one layer's feature back into the network's input. A specifica
 builder makes the network. Stages are written as in the paper: FC (dense), Conv (3x3, padding 1) and Uconv (a transposed
 convolution). Every stage is a linear map, batch normalisation and ELU.
 
-There are two kinds. *Published* (`svdlib.paper.inverters`): each Uconv is 4x4 with stride 2, which doubles time and
+There are three kinds. *Published* (`svdlib.paper.inverters`): each Uconv is 4x4 with stride 2, which doubles time and
 frequency, whatever the encoder did; the ELU stands at the output too, so no output lies below -1. *Aligned*, our own:
 each Uconv mirrors one convolution or pooling of the encoder, so that every cell of the input is computed from exactly
 those features that have seen it; it first undoes the encoder's leaky ReLU, which loses nothing, and its output is
-linear.
+linear. *General*: each stage resizes the map and convolves it (`svdlib.inversion.resize`), for features of any shape.
+`svdlib.inversion.derivation` plans the last two for any network.
 """
 
 import math
@@ -17,15 +18,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from svdlib.errors import LayerError, WeightsError
-from svdlib.inversion.encoder import as_input
-from svdlib.inversion.mirror import Mirrored, Window, encoder_steps
+from svdlib.inversion.listener import as_input
+from svdlib.inversion.mirror import Dense, Mirrored, Window, encoder_steps
+from svdlib.inversion.resize import Grow, Spread
+
+Axes = tuple[int | None, int | None, int | None]
+"""Which axis of a tensor, its batch left out, holds the channels, the first axis of positions and the second one; None
+where it has none."""
 
 NORM_EPSILON = 1e-4
 NORM_MOMENTUM = 0.1
+FIRST_STEP = 0.1
+"""How far a new inverter that starts from the mean input is from it, as a share of what it would paint otherwise."""
 SEED_SHAPE = (16, 4, 4)
 """What a dense feature is reshaped to before it grows: (channels, time, frequency)."""
 
@@ -35,14 +44,16 @@ class Stage:
     """One stage of an inverter.
 
     Attributes:
-        kind: "FC", "Conv" or "Uconv".
-        units: neurons (FC) or filters (Conv, Uconv).
+        kind: "FC", "Conv", "Uconv", "Spread" or "Grow".
+        units: neurons (FC) or filters.
         window: the encoder's step that a Uconv mirrors; None doubles time and frequency.
+        size: how many cells, along both axes, a Spread makes of each cell, or a Grow's map has.
     """
 
     kind: str
     units: int
     window: Window | None = None
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,10 @@ class InverterSpec:
         linear_output: whether the last stage is a linear map and nothing else.
         leakiness: slope of the leaky ReLU that is undone before the first stage; None takes the feature as it is.
         seed_shape: what a dense feature is reshaped to before it grows, (channels, time, frequency).
+        family: what such inverters are called; empty where whoever builds one says it.
+        feature_axes: which axes of a feature hold channels, time and frequency; None takes it as it is.
+        input_axes: the same of an input, which has the shape (channels, *excerpt_shape) where it has all three.
+        from_mean: whether the mean training input is added to what comes out, so that learning starts from it.
     """
 
     layer: str
@@ -68,6 +83,10 @@ class InverterSpec:
     linear_output: bool = False
     leakiness: float | None = None
     seed_shape: tuple[int, int, int] = SEED_SHAPE
+    family: str = ""
+    feature_axes: Axes | None = None
+    input_axes: Axes = (0, 1, 2)
+    from_mean: bool = False
 
     @property
     def depth(self) -> int:
@@ -92,7 +111,7 @@ def aligned_spec(
 
     Args:
         name: of the layer that is inverted.
-        modules: the encoder from its input to that layer, such as `Encoder.path` gives.
+        modules: the encoder from its input to that layer, such as `Listener.path` gives.
         shape: of one input, (channels, time, frequency).
         widths: units of each stage but the last one; channels, where a dense layer leads back to a map.
         leakiness: slope of the leaky ReLU that the layer ends in, which is undone; None takes the feature as it is.
@@ -100,19 +119,42 @@ def aligned_spec(
     Raises:
         LayerError: if the encoder has a module that cannot be mirrored, or the number of widths does not fit.
     """
-    steps = encoder_steps(modules, shape)
+    return mirrored_spec(name, encoder_steps(modules, shape), shape, widths, leakiness=leakiness)
+
+
+def mirrored_spec(
+    name: str,
+    steps: Sequence[Window | Dense],
+    shape: tuple[int, int, int],
+    widths: Sequence[int],
+    *,
+    leakiness: float | None = None,
+) -> InverterSpec:
+    """Plan the aligned inverter of an encoder whose steps are known; arguments as for `aligned_spec`.
+
+    Args:
+        name: of the layer that is inverted.
+        steps: of the encoder, from its input on.
+        shape: of one input as a map, (channels, time, frequency).
+        widths: units of each stage but the last one.
+        leakiness: slope of the leaky ReLU that is undone.
+
+    Raises:
+        LayerError: if the number of widths does not fit.
+    """
     if not steps or len(widths) != len(steps) - 1:
         raise LayerError(f"{name} has {len(steps)} steps to mirror; give one width less than that, not {len(widths)}.")
     stages: list[Stage] = []
     seed_shape = SEED_SHAPE
-    for step, units in zip(reversed(steps), (*widths, shape[0]), strict=True):
+    earlier = (*reversed(steps[:-1]), None)
+    for step, units, before_it in zip(reversed(steps), (*widths, shape[0]), earlier, strict=True):
         if isinstance(step, Window):
             stages.append(Stage("Uconv", units, step))
-        elif len(step.before) == 1:
-            stages.append(Stage("FC", units))
-        else:
-            seed_shape = (units, step.before[1], step.before[2])
-            stages.append(Stage("FC", math.prod(seed_shape)))
+            continue
+        size = step.before[1:] or (1, 1)
+        stages.append(Stage("FC", units * math.prod(size)))
+        if not isinstance(before_it, Dense):
+            seed_shape = (units, size[0], size[1])
     return InverterSpec(
         name, tuple(stages), feature_shape=steps[-1].after, excerpt_shape=shape[1:], linear_output=True,
         leakiness=leakiness, seed_shape=seed_shape,
@@ -124,6 +166,8 @@ def _linear_map(stage: Stage, n_in: int, bias: bool) -> nn.Module:
         return nn.Linear(n_in, stage.units, bias=bias)
     if stage.kind == "Conv":
         return nn.Conv2d(n_in, stage.units, 3, padding=1, bias=bias)
+    if stage.size:
+        return (Grow if stage.kind == "Grow" else Spread)(stage.size, n_in, stage.units, bias=bias)
     if stage.window:
         return Mirrored(stage.window, n_in, stage.units, bias=bias)
     return nn.ConvTranspose2d(n_in, stage.units, 4, stride=2, padding=1, bias=bias)
@@ -141,6 +185,8 @@ def _initialise(module: nn.Module) -> None:
     """He-normal with gain 1 (He et al. 2015): deviation 1/sqrt(inputs per output)."""
     if isinstance(module, Mirrored):
         _draw(module.core, module.core.in_channels * module.taps)
+    elif isinstance(module, Grow | Spread):
+        _initialise(module.core)
     elif isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
         # Lasagne counts the fan-in of a transposed convolution along its second axis, as for a convolution.
         _draw(module, module.weight[0].numel())
@@ -160,15 +206,18 @@ class FeatureInverter(nn.Module):
         variant: the family it belongs to, such as "published".
         spec: its plan.
         stages: its stages in order, named as in table 1, such as "Uconv2".
+        mean: the mean training input (channels, time, frequency) that is added, if the plan says so.
         provenance: where trained weights come from; empty for a new network.
     """
 
-    def __init__(self, spec: InverterSpec, variant: str) -> None:
+    mean: Tensor
+
+    def __init__(self, spec: InverterSpec, variant: str = "") -> None:
         super().__init__()
-        self.spec, self.layer, self.variant = spec, spec.layer, variant
+        self.spec, self.layer, self.variant = spec, spec.layer, variant or spec.family
         self.provenance: dict[str, Any] = {}
         self.stages = nn.ModuleDict()
-        n_in = spec.feature_shape[0]
+        n_in = spec.feature_shape[0 if spec.feature_axes is None else spec.feature_axes[0] or 0]
         for number, stage in enumerate(spec.stages, start=1):
             grows_from_dense = stage.kind != "FC" and number > 1 and spec.stages[number - 2].kind == "FC"
             n_in = spec.seed_shape[0] if grows_from_dense else n_in
@@ -180,6 +229,16 @@ class FeatureInverter(nn.Module):
             n_in = stage.units
         for whole_stage in self.stages.children():
             _initialise(next(whole_stage.children()))
+        if spec.from_mean:
+            self.register_buffer("mean", torch.zeros(spec.stages[-1].units, *spec.excerpt_shape))
+            self._begin_at_the_mean()
+
+    def _begin_at_the_mean(self) -> None:
+        last = list(self.stages.values())[-1]
+        with torch.no_grad():
+            for name, weights in last.named_parameters():
+                if name.endswith("weight"):
+                    weights.mul_(FIRST_STEP)
 
     def forward(self, feature: Tensor) -> Tensor:
         """Invert a batch of features (paper equation 4).
@@ -188,7 +247,8 @@ class FeatureInverter(nn.Module):
             feature: `(batch, *spec.feature_shape)`, after the layer's activation.
 
         Returns:
-            Inputs (batch, channels, time, frequency); for the detector, standardised excerpts (batch, 1, 115, 80).
+            Inputs (batch, ...), such as (batch, channels, time, frequency); for the detector, standardised excerpts
+            (batch, 1, 115, 80).
 
         Raises:
             LayerError: if the feature has another shape.
@@ -216,20 +276,23 @@ class FeatureInverter(nn.Module):
         if self.spec.leakiness:
             # The inverse of a leaky ReLU is one too, and a single pass over the memory.
             x = F.leaky_relu(x, 1 / self.spec.leakiness)
+        if self.spec.feature_axes is not None:
+            x = as_map(x, self.spec.feature_axes)
         for name, stage in self.stages.items():
             if x.ndim == 2 and not name.startswith("FC"):
                 x = x.view(-1, *self.spec.seed_shape)
             x = stage(x)
             outputs[name] = x
-        outputs["output"] = fit_to_excerpt(x, self.spec.excerpt_shape)
+        x = fit_to_excerpt(x if x.ndim == 4 else x.view(-1, *self.spec.seed_shape), self.spec.excerpt_shape)
+        outputs["output"] = from_map(x + self.mean if self.spec.from_mean else x, self.spec.input_axes)
         return outputs
 
 
 def check_belongs(layer: str, inverter: nn.Module, encoder: nn.Module) -> None:
     """Make sure that an inverter was trained on the features of this very network, as far as its provenance tells.
 
-    An inverter whose provenance names no detector, such as a new one, goes with any. One that names a detector goes
-    with no other, and so with none that does not tell where it is from.
+    An inverter whose provenance names no detector or other listener, such as a new one, goes with any. One that names
+    one goes with no other, and so with none that does not tell where it is from.
 
     Args:
         layer: that it inverts.
@@ -239,13 +302,33 @@ def check_belongs(layer: str, inverter: nn.Module, encoder: nn.Module) -> None:
     Raises:
         WeightsError: if it was trained for another one.
     """
-    trained_for = getattr(inverter, "provenance", {}).get("detector")
+    origin = getattr(inverter, "provenance", {})
+    trained_for = origin.get("detector", origin.get("listener"))
     if trained_for is not None and trained_for != getattr(encoder, "provenance", {}):
         raise WeightsError(
             f"The inverter of {layer} was trained for another detector. Name that one with --detector FILE, "
             "or the inverters of this one with --weights FOLDER; in Python, hand over a detector and inverters that "
             "belong together."
         )
+
+
+def as_map(x: Tensor, axes: Axes) -> Tensor:
+    """Bring tensors (batch, ...) into the order (batch, channels, time, frequency), with 1 for what they lack."""
+    there = [axis for axis in axes if axis is not None]
+    ordered = x.permute(0, *(axis + 1 for axis in there))
+    for place, axis in enumerate(axes):
+        ordered = ordered if axis is not None else ordered.unsqueeze(place + 1)
+    return ordered
+
+
+def from_map(x: Tensor, axes: Axes) -> Tensor:
+    """The reverse of `as_map`."""
+    if axes == (0, 1, 2):
+        return x
+    for place in reversed(range(3)):
+        x = x if axes[place] is not None else x.squeeze(place + 1)
+    there = [axis for axis in axes if axis is not None]
+    return x.permute(0, *(1 + there.index(axis) for axis in sorted(there)))
 
 
 def fit_to_excerpt(x: Tensor, shape: tuple[int, int]) -> Tensor:

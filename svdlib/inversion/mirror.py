@@ -105,11 +105,7 @@ class Mirrored(nn.Module):
     def __init__(self, window: Window, n_in: int, n_out: int, *, bias: bool = True) -> None:
         super().__init__()
         self.window = window
-        # Of the cells at the end that windows left out, those within the padding are seen by the last window's border.
-        regained = (min(window.left_out(0), window.padding[0]), min(window.left_out(1), window.padding[1]))
-        self.core = nn.ConvTranspose2d(
-            n_in, n_out, window.kernel, window.stride, window.padding, regained, dilation=window.dilation, bias=bias
-        )
+        self.core = nn.ConvTranspose2d(n_in, n_out, window.kernel, window.stride, dilation=window.dilation, bias=bias)
 
     @property
     def taps(self) -> float:
@@ -118,8 +114,11 @@ class Mirrored(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Lead cells (batch, channels, time, frequency) of a layer back to those of the layer before it."""
+        (top, left), (_, height, width) = self.window.padding, self.window.before
         grown = self.core(x)
-        missing = [size - found for size, found in zip(self.window.before[1:], grown.shape[2:], strict=True)]
+        if (top, left) != (0, 0) or grown.shape[2] > height or grown.shape[3] > width:
+            grown = grown[:, :, top : top + height, left : left + width]  # what windows see of padding is no cell
+        missing = [size - found for size, found in zip((height, width), grown.shape[2:], strict=True)]
         return F.pad(grown, (0, missing[1], 0, missing[0]), mode="replicate") if any(missing) else grown
 
 
@@ -168,13 +167,19 @@ def _window(module: nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d, before: tuple[int, 
         raise LayerError(f"{module} stands behind a dense layer, where there is no time and no frequency.")
     if isinstance(module, nn.Conv2d) and module.padding_mode != "zeros":
         raise LayerError(f"{module} pads with cells from elsewhere, so they are seen twice; pad with zeros.")
-    if isinstance(module, nn.Conv2d) and isinstance(module.padding, str):
-        raise LayerError(f"{module} names its padding; give it as numbers.")
     if getattr(module, "ceil_mode", False):
         raise LayerError(f"{module} pools windows that reach over the end; set ceil_mode=False.")
     dilation = _pair(getattr(module, "dilation", 1))
-    kernel, stride, padding = (_pair(value) for value in (module.kernel_size, module.stride, module.padding))
-    room = [before[1 + k] + 2 * padding[k] - dilation[k] * (kernel[k] - 1) - 1 for k in (0, 1)]
+    kernel, stride = _pair(module.kernel_size), _pair(module.stride)
+    reach = [dilation[k] * (kernel[k] - 1) for k in (0, 1)]
+    if module.padding == "same":
+        # PyTorch puts the odd cell at the end.
+        after = (module.out_channels, before[1], before[2])
+        return Window(
+            kernel, stride, (reach[0] // 2, reach[1] // 2), dilation, (before[0], before[1], before[2]), after
+        )
+    padding = (0, 0) if module.padding == "valid" else _pair(module.padding)
+    room = [before[1 + k] + 2 * padding[k] - reach[k] - 1 for k in (0, 1)]
     if min(room) < 0:
         raise LayerError(f"{module} has no cell to put out for an input of shape {before}.")
     channels = getattr(module, "out_channels", before[0])

@@ -1,5 +1,6 @@
 """Normalised reconstruction error (NRE): how good inverters are (Mahendran & Vedaldi 2015; paper equation 5)."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,8 +11,9 @@ from torch import Tensor, nn
 
 from svdlib.compute.bootstrap import bootstrap
 from svdlib.errors import InputError
-from svdlib.inversion.encoder import Bank, Encoder
+from svdlib.inversion.bank import Bank
 from svdlib.inversion.inverters import check_belongs
+from svdlib.inversion.listener import Listener
 
 
 def mean_pairwise_distance(x: Tensor) -> float:
@@ -92,11 +94,17 @@ class LayerScore:
         nre: mean over the evaluation sets.
         per_set: NRE of each set.
         per_group: the share of each song, or other group, in it; their mean is `nre`.
+        mean_predictor: NRE of painting one and the same mean input whatever the feature: the line to beat.
     """
 
     nre: float
     per_set: tuple[float, ...]
     per_group: tuple[float, ...]
+    mean_predictor: float = math.nan
+
+    def __repr__(self) -> str:
+        low, high = self.ci95
+        return f"LayerScore: NRE {self.nre:.3f} ({low:.3f} to {high:.3f}), mean predictor {self.mean_predictor:.3f}"
 
     @cached_property
     def ci95(self) -> tuple[float, float]:
@@ -107,7 +115,7 @@ class LayerScore:
 
 
 @torch.no_grad()
-def reconstruct(encoder: Encoder, inverters: Mapping[str, nn.Module], x: Tensor, batch: int = 32) -> dict[str, Tensor]:
+def reconstruct(encoder: Listener, inverters: Mapping[str, nn.Module], x: Tensor, batch: int = 32) -> dict[str, Tensor]:
     """Invert the features of inputs at several layers.
 
     Args:
@@ -133,7 +141,12 @@ def reconstruct(encoder: Encoder, inverters: Mapping[str, nn.Module], x: Tensor,
 
 
 def evaluate_inverters(
-    encoder: Encoder, inverters: Mapping[str, nn.Module], bank: Bank, plan: EvaluationPlan = EvaluationPlan()
+    encoder: Listener,
+    inverters: Mapping[str, nn.Module],
+    bank: Bank,
+    plan: EvaluationPlan = EvaluationPlan(),
+    *,
+    train: Bank | None = None,
 ) -> dict[str, LayerScore]:
     """NRE of each inverter on random inputs of every song or other group (paper section 3.4, figure 5).
 
@@ -142,21 +155,29 @@ def evaluate_inverters(
         inverters: an inverter per layer, in eval mode, on the same device.
         bank: the inputs to evaluate on.
         plan: how many sets and inputs.
+        train: whose mean input the mean predictor paints; None takes the mean of `bank` itself, which is harder to
+            beat: hardly any other picture is as near to all inputs of the bank.
 
     Raises:
-        InputError: if all inputs of a set are the same.
+        InputError: if all inputs of a set are the same, or a set has fewer than two.
         WeightsError: if an inverter was trained for another network.
 
     Returns:
         A score per layer.
     """
     distances: dict[str, list[Tensor]] = {layer: [] for layer in inverters}
+    mean, of_mean = mean_excerpt(train or bank).to(bank.device), []
     for places in evaluation_sets(bank, plan):
         x = bank.cut(places)
+        if len(x) < 2:
+            raise InputError("NRE compares the distances within a set, and a set of one input has none. Take more.")
         normaliser = _normaliser(x)
+        of_mean.append(float(reconstruction_distances(x, mean.expand_as(x)).mean()) / normaliser)
         for layer, x_hat in reconstruct(encoder, inverters, x).items():
             distances[layer].append(reconstruction_distances(x, x_hat).cpu() / normaliser)
-    return {layer: _score(torch.stack(found).numpy(), plan.per_song) for layer, found in distances.items()}
+    groups = len(bank.draw(1, np.random.default_rng(0)))
+    line = float(np.mean(of_mean))
+    return {layer: _score(torch.stack(found).numpy(), groups, line) for layer, found in distances.items()}
 
 
 def mean_excerpt(train: Bank) -> Tensor:
@@ -180,7 +201,8 @@ def mean_predictor_nre(train: Bank, bank: Bank, plan: EvaluationPlan = Evaluatio
     return float(np.mean([nre(x, mean.to(x.device).expand_as(x)) for x in sets]))
 
 
-def _score(normalised: np.ndarray, per_song: int) -> LayerScore:
-    """Sum up distances (sets, groups * per_song), already divided by each set's normaliser."""
-    per_group = normalised.reshape(len(normalised), -1, per_song).mean(axis=(0, 2))
-    return LayerScore(float(normalised.mean()), tuple(normalised.mean(axis=1).tolist()), tuple(per_group.tolist()))
+def _score(normalised: np.ndarray, groups: int, mean_predictor: float) -> LayerScore:
+    """Sum up distances (sets, groups * inputs of each), already divided by each set's normaliser."""
+    per_group = normalised.reshape(len(normalised), groups, -1).mean(axis=(0, 2))
+    per_set = normalised.mean(axis=1)
+    return LayerScore(float(normalised.mean()), tuple(per_set.tolist()), tuple(per_group.tolist()), mean_predictor)

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from svdlib.compute.storage import Tree
 from svdlib.errors import PlanError
-from svdlib.inversion.encoder import Bank, Encoder
+from svdlib.inversion.bank import Bank
+from svdlib.inversion.listener import Listener
 from svdlib.inversion.plans import TrainingPlan
 
 WEIGHT_DECAY = 1e-4
@@ -136,8 +137,8 @@ class Objective:
         if not 0 <= self.lambda_feature < math.inf:
             raise PlanError(f"lambda_feature must be a number of 0 or more, not {self.lambda_feature}.")
 
-    def tuned(self, encoder: Encoder, train: Bank) -> "Objective":
-        """The objective of one run, with what it must know of the network and its training inputs."""
+    def tuned(self, encoder: Listener, comparator: str, train: Bank) -> "Objective":
+        """The objective of one run, with what it must know of its training inputs and their features at a layer."""
         return self
 
     def plan(self, plan: TrainingPlan) -> TrainingPlan:
@@ -155,7 +156,7 @@ class Objective:
         """Make the optimiser of all inverters, from groups of parameters."""
         return torch.optim.Adam(groups, lr=rate, fused=True, capturable=device.type == "cuda")
 
-    def companion(self, encoder: Encoder, layers: Sequence[str], device: torch.device, seed: int) -> Companion:
+    def companion(self, encoder: Listener, layers: Sequence[str], device: torch.device, seed: int) -> Companion:
         """What learns beside the inverters of these layers."""
         return Companion()
 

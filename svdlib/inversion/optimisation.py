@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from svdlib.errors import LayerError, OptimisationError
-from svdlib.inversion.encoder import Encoder
 from svdlib.inversion.lbfgs import minimise
+from svdlib.inversion.listener import LayerMap, Listener
 
 FeatureMap = Callable[[Tensor], Tensor]
 """Maps pictures (n, ...) to their features (n, ...), each on its own."""
@@ -144,7 +144,8 @@ def invert_by_optimisation(
     Args:
         encoder: any differentiable map, such as a network of yours in eval mode; it treats each picture on its own.
         feature: what to invert (n, ...), on the encoder's device.
-        shape: of one picture, such as (1, 115, 80).
+        shape: of one picture, such as (1, 115, 80); for a layer of a listener, `listener["conv5"]`, that of all of them
+            will do too, such as `x.shape`.
         plan: how long, with which regularisers, from which noise.
         start: where to begin, `(n, *shape)`; None takes the same noise, of deviation 1, for every picture.
         description: what the progress bar says.
@@ -155,6 +156,8 @@ def invert_by_optimisation(
     """
     _check_encoder(encoder)
     feature, shape = feature.detach(), tuple(shape)
+    if isinstance(encoder, LayerMap) and shape == (len(feature), *encoder.input_shape):
+        shape = encoder.input_shape
     if not len(feature) or not torch.isfinite(feature).all():
         raise OptimisationError(f"Of the features {tuple(feature.shape)} there must be one or more, and all finite.")
     begin = noise(shape, plan.seed, feature).expand(len(feature), *shape) if start is None else start.to(feature)
@@ -184,7 +187,7 @@ def noise(shape: Sequence[int], seed: int, like: Tensor) -> Tensor:
     return torch.randn(1, *shape, generator=torch.Generator().manual_seed(seed)).to(like)
 
 
-def layer_encoder(network: Encoder, layer: str) -> FeatureMap:
+def layer_encoder(network: Listener, layer: str) -> FeatureMap:
     """The part of a network up to a layer, as a frozen copy in eval mode; the network itself stays as it is.
 
     Args:
@@ -200,7 +203,7 @@ def layer_encoder(network: Encoder, layer: str) -> FeatureMap:
 
 
 def optimise_layers(
-    network: Encoder, x: Tensor, plans: Mapping[str, OptimisationPlan], batch: int = BATCH
+    network: Listener, x: Tensor, plans: Mapping[str, OptimisationPlan], batch: int = BATCH
 ) -> dict[str, OptimisedInversion]:
     """Invert the features of inputs at several layers by optimisation.
 

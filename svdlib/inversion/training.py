@@ -10,6 +10,8 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,14 +20,18 @@ from torch import Tensor, nn
 from svdlib.compute.batch_norm import share_batches
 from svdlib.compute.cuda_graph import CapturedUpdate
 from svdlib.compute.devices import choose_precision, in_channels_last
-from svdlib.compute.distributed import add_up, as_the_leader, average, processes, rank, share_of
+from svdlib.compute.distributed import add_up, as_the_leader, average, leads, processes, rank, share_of
 from svdlib.compute.memory import PeakMemory, keep_freed_memory, peak_memory
 from svdlib.compute.progress import progress
 from svdlib.compute.run_state import RunOptions, RunState, carry_on, copy_of, mix_seeds, own_chance
 from svdlib.compute.storage import Tree, digest, pack_adam, restore_adam
+from svdlib.compute.version import __version__
 from svdlib.errors import LayerError, TrainingError
-from svdlib.inversion.encoder import Bank, Encoder
-from svdlib.inversion.inverters import FeatureInverter, InverterSpec
+from svdlib.inversion.bank import Bank
+from svdlib.inversion.files import save_inverter, weights_name
+from svdlib.inversion.inverters import FeatureInverter, InverterSpec, as_map
+from svdlib.inversion.listener import Listener
+from svdlib.inversion.nre import mean_excerpt
 from svdlib.inversion.objectives import WEIGHT_DECAY, Objective, decayed_parameters
 from svdlib.inversion.plans import TrainingPlan
 
@@ -63,6 +69,8 @@ class FittedInverters:
         memory: the most that this process has held, so far.
         last: per layer the network after the last update, in eval mode; none where only the kept ones were stored.
         started: per layer where the inverter comes from that its training went on from; empty if it began with chance.
+        origin: where all of them come from: the network, the plan, the seed and the rest.
+        reasons: per layer, why its inverter is of the family that it is, where that was chosen for it.
     """
 
     inverters: dict[str, FeatureInverter]
@@ -74,6 +82,36 @@ class FittedInverters:
     memory: PeakMemory | None = None
     last: dict[str, FeatureInverter] = field(default_factory=dict)
     started: dict[str, dict[str, Any]] = field(default_factory=dict)
+    origin: dict[str, Any] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        done = "" if self.finished else " so far, to be resumed"
+        return f"FittedInverters of {', '.join(self.inverters)}, {len(self.history)} epochs{done}"
+
+    def save(self, folder: str | PathLike[str]) -> dict[str, Path]:
+        """Write the inverters with their plans and provenance, a file per layer; `svdlib.load_inverters` reads them.
+
+        Of several processes the leader writes.
+
+        Args:
+            folder: where to write; it is made if it is missing.
+
+        Returns:
+            The file of each layer.
+
+        Raises:
+            OutputError: if a file cannot be written.
+        """
+        names = {layer: weights_name(layer, inverter.variant) for layer, inverter in self.inverters.items()}
+        for layer, inverter in self.inverters.items() if leads() else ():
+            save_inverter(Path(folder) / names[layer], inverter, self.provenance(layer))
+        return {layer: Path(folder) / name for layer, name in names.items()}
+
+    def provenance(self, layer: str) -> dict[str, Any]:
+        """Where the inverter of a layer comes from, how its training went, and why it is of its family."""
+        why = {"reason": self.reasons[layer]} if layer in self.reasons else {}
+        return self.origin | why | (self.record(layer) if self.history else {})
 
     def record(self, layer: str) -> dict[str, Any]:
         """How the training of one layer went, for its provenance."""
@@ -92,12 +130,13 @@ class FittedInverters:
 
 
 def fit_inverters(
-    encoder: Encoder,
+    encoder: Listener,
     train: Bank,
     valid: Bank,
     specs: Mapping[str, InverterSpec],
     *,
     variant: str = "",
+    compare: str | None = None,
     objective: Objective = Objective(),
     plan: TrainingPlan = TrainingPlan(),
     start: Mapping[str, FeatureInverter] | None = None,
@@ -111,7 +150,8 @@ def fit_inverters(
         valid: validation inputs, on the same device; the epoch with the lowest loss on them is kept, per layer, if
             the plan keeps the best.
         specs: per layer to invert, the plan of its inverter.
-        variant: what the family of inverters is called.
+        variant: what the family of inverters is called; empty where each plan says it.
+        compare: the layer in whose feature space reconstructions are compared; None takes the network's comparator.
         objective: what is made small, and how.
         plan: how long and how fast; an objective may bring rules of its own.
         start: trained inverters to go on from, of the same specification, per layer; None starts from chance.
@@ -126,7 +166,7 @@ def fit_inverters(
     """
     if train.device.type == "cpu":
         keep_freed_memory()
-    run = _Run(encoder, train, valid, specs, variant, objective, plan, start or {}, options)
+    run = _Run(encoder, train, valid, specs, variant, compare, objective, plan, start or {}, options)
     return run.result(finished=carry_on(run, run.plan.epochs, options))
 
 
@@ -135,17 +175,19 @@ class _Run:
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: Listener,
         train: Bank,
         valid: Bank,
         specs: Mapping[str, InverterSpec],
         variant: str,
+        compare: str | None,
         objective: Objective,
         plan: TrainingPlan,
         start: Mapping[str, FeatureInverter],
         options: RunOptions,
     ) -> None:
         self.layers = encoder.check_layers(specs)
+        (self.comparator,) = encoder.check_layers(compare or encoder.comparator)
         self.specs, self.variant, self.seed = specs, variant, options.seed
         self.plan = plan = objective.plan(plan)
         self.train, self.valid, self.device = train, valid, train.device
@@ -155,8 +197,10 @@ class _Run:
         self.share = share_of(plan.batch_size)
         self.encoder = copy.deepcopy(encoder).eval().requires_grad_(False)
         self._place(self.encoder)
-        self.objective = objective = objective.tuned(self.encoder, train)
+        self.objective = objective = objective.tuned(self.encoder, self.comparator, train)
+        self.origin = self._describe(encoder)
         self.inverters = self._new_inverters()
+        self._begin_at_the_mean()
         self.started = self._start_from(start)
         for inverter in self.inverters.values():
             share_batches(inverter)
@@ -212,14 +256,14 @@ class _Run:
         self.loss_sums += losses
 
     def _losses(self, x: Tensor, *, learning: bool) -> Tensor:
-        """Loss per layer (layers,) on inputs (batch, channels, time, frequency); `learning` adds up gradients too."""
+        """Loss per layer (layers,) on inputs (batch, ...); `learning` adds up gradients too."""
         compares = self.objective.compares(learning=learning)
-        wanted = {*self.layers, self.encoder.comparator} if compares else self.layers
+        wanted = {*self.layers, self.comparator} if compares else self.layers
         losses = []
         with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=self.precision != torch.float32):
             with torch.no_grad():
                 features = self.encoder.features(x, wanted)
-            theta_x = features[self.encoder.comparator] if compares else None
+            theta_x = features[self.comparator] if compares else None
             for group in self.groups:
                 reconstructions = {layer: self.inverters[layer](features[layer]) for layer in group}
                 found = self.objective.losses(x, theta_x, reconstructions, self._compare)
@@ -231,7 +275,7 @@ class _Run:
         return torch.cat(losses)
 
     def _compare(self, x: Tensor) -> Tensor:
-        return self.encoder.features(x, (self.encoder.comparator,))[self.encoder.comparator]
+        return self.encoder.features(x, (self.comparator,))[self.comparator]
 
     def close_epoch(self) -> None:
         """Validate, keep what is best so far, and set the next epoch's learning rates."""
@@ -329,6 +373,13 @@ class _Run:
             self._place(inverters[layer])
         return inverters
 
+    def _begin_at_the_mean(self) -> None:
+        """Tell the inverters that add it the mean training input."""
+        for layer, inverter in self.inverters.items():
+            if inverter.spec.from_mean:
+                mean = as_map(mean_excerpt(self.train), self.specs[layer].input_axes)
+                inverter.mean.copy_(mean[0])
+
     def _new_optimiser(self) -> torch.optim.Optimizer:
         groups = []
         for layer, inverter in self.inverters.items():
@@ -366,7 +417,28 @@ class _Run:
                 "validation_excerpts": self.valid.digest,
             }
             | self.objective.settings()
+            | self._identify_plans()
         )
+
+    def _identify_plans(self) -> dict[str, Any]:
+        """What identifies a run beyond the names of a detector's layers and families."""
+        plans = {} if self.variant else {"inverters": {layer: asdict(spec) for layer, spec in self.specs.items()}}
+        usual = self.comparator == self.encoder.comparator
+        return plans | ({} if usual else {"compare": self.comparator})
+
+    def _describe(self, encoder: Listener) -> dict[str, Any]:
+        """Where the inverters of this run come from, for their provenance."""
+        return {
+            "listener": getattr(encoder, "provenance", {}),
+            "layers": list(encoder.shapes),
+            "compare": self.comparator if self.objective.compares(learning=True) else None,
+            "objective": self.objective.name,
+            "plan": asdict(self.plan),
+            "seed": self.seed,
+            "precision": str(self.precision).removeprefix("torch."),
+            "training_inputs": {"count": len(self.train), "digest": self.train.digest},
+            "versions": {"svdlib": __version__, "torch": torch.__version__},
+        }
 
     def pack(self) -> tuple[Tree, dict[str, Any]]:
         """All that the rest of the run depends on."""
@@ -408,6 +480,7 @@ class _Run:
             precision=str(self.precision).removeprefix("torch."),
             settings=self.objective.settings(),
             memory=peak_memory(self.device),
+            origin=self.origin,
             last=self._inverters_with({layer: inverter.state_dict() for layer, inverter in self.inverters.items()}),
             started=self.started,
         )

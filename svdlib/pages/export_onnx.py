@@ -20,7 +20,7 @@ from svdlib.compute.storage import write_atomically
 from svdlib.detector.model import LAYER_SHAPES, LAYERS, SVDNet
 from svdlib.errors import OutputError
 from svdlib.inversion.inverters import FeatureInverter
-from svdlib.zoo.checkpoints import pretrained, pretrained_inverters
+from svdlib.zoo.checkpoints import family_in, open_detector, open_inverters
 
 if TYPE_CHECKING:
     import onnx
@@ -56,34 +56,45 @@ class RawInverter(nn.Module):
         return self.standardizer.inverse(self.inverter(feature))
 
 
-def export_onnx(folder: str | os.PathLike[str], variant: str = "published") -> list[Path]:
-    """Write `detector.onnx` and one `VARIANT-LAYER.onnx` per layer from the weights that come with the package.
+def export_onnx(
+    folder: str | os.PathLike[str],
+    variant: str | None = None,
+    *,
+    detector: str | os.PathLike[str] | None = None,
+    weights: str | os.PathLike[str] | None = None,
+) -> list[Path]:
+    """Write `detector.onnx` and one `VARIANT-LAYER.onnx` per layer from trained weights.
 
     The detector's input is "log_mel" (batch, 1, 115, 80); its outputs are "logit" (batch, 1) and one feature per
     layer, named after it. An inverter's input has its layer's name; its output is "log_mel".
 
     Args:
         folder: where to write.
-        variant: which family of inverters.
+        variant: which family of inverters; None takes "published", unless the folder of weights holds another one.
+        detector: weights of the detector; None takes the packaged ones.
+        weights: a folder with the weights of its inverters, of all layers or some; None takes the packaged ones.
 
     Returns:
         The files, the detector's first.
 
     Raises:
         LayerError: the variant does not exist.
+        WeightsError: weights are missing or damaged, or the inverters were trained for another detector.
         OutputError: a file cannot be written, or the package `onnx` is not installed.
     """
     require_onnx()
-    detector, inverters = pretrained("detector"), pretrained_inverters(variant)
+    network = open_detector(detector)
+    variant = variant or family_in(weights, usual="published")
+    inverters = open_inverters(weights, network, None, variant)
     excerpt = torch.zeros(1, 1, EXCERPT_FRAMES, N_BANDS)
     folder = Path(folder)
     paths = [folder / "detector.onnx"]
-    _write(paths[0], RawDetector(detector), excerpt, ["log_mel"], ["logit", *LAYERS], detector.provenance)
+    _write(paths[0], RawDetector(network), excerpt, ["log_mel"], ["logit", *LAYERS], network.provenance)
     for layer, inverter in inverters.items():
         paths.append(folder / f"{variant}-{layer}.onnx")
         feature = torch.zeros(1, *LAYER_SHAPES[layer])
-        network = RawInverter(inverter, detector.standardizer)
-        _write(paths[-1], network, feature, [layer], ["log_mel"], inverter.provenance)
+        raw = RawInverter(inverter, network.standardizer)
+        _write(paths[-1], raw, feature, [layer], ["log_mel"], inverter.provenance)
     return paths
 
 

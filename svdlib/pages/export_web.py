@@ -22,7 +22,7 @@ from svdlib.compute.storage import write_atomically
 from svdlib.detector.model import LAYER_SHAPES, LAYERS, SVDNet
 from svdlib.inversion.inverters import FeatureInverter
 from svdlib.pages.export_onnx import require_onnx, to_onnx
-from svdlib.zoo.checkpoints import pretrained, pretrained_inverters
+from svdlib.zoo.checkpoints import family_in, open_detector, open_inverters
 
 if TYPE_CHECKING:
     import onnx
@@ -59,8 +59,14 @@ class PieceDetector(nn.Module):
         return self.detector.dense_logits(frames)
 
 
-def export_web(folder: str | os.PathLike[str], variant: str = "aligned") -> list[Path]:
-    """Write `constants.js`, `detector.js` and `inverters.js` from the weights that come with the package.
+def export_web(
+    folder: str | os.PathLike[str],
+    variant: str | None = None,
+    *,
+    detector: str | os.PathLike[str] | None = None,
+    weights: str | os.PathLike[str] | None = None,
+) -> list[Path]:
+    """Write `constants.js`, `detector.js` and `inverters.js` from trained weights.
 
     `constants.js` holds `constants.json`: mean and deviation of each mel band, the threshold, the family. `detector.js`
     holds `excerpt.onnx`, `piece.onnx` and the weights of both, `inverters.js` one `LAYER.onnx` per layer. The same
@@ -68,26 +74,31 @@ def export_web(folder: str | os.PathLike[str], variant: str = "aligned") -> list
 
     Args:
         folder: where to write.
-        variant: which family of inverters.
+        variant: which family of inverters; None takes "aligned", unless the folder of weights holds another one.
+        detector: weights of the detector; None takes the packaged ones.
+        weights: a folder with the weights of its inverters, of all layers or some; None takes the packaged ones.
 
     Returns:
         The three files.
 
     Raises:
         LayerError: the variant does not exist.
+        WeightsError: weights are missing or damaged, or the inverters were trained for another detector.
         OutputError: a file cannot be written, or the package `onnx` is not installed.
     """
     require_onnx()
-    detector, inverters = pretrained("detector"), pretrained_inverters(variant)
+    network = open_detector(detector)
+    variant = variant or family_in(weights, usual="aligned")
+    inverters = open_inverters(weights, network, None, variant)
     constants = {
-        "threshold": detector.threshold,
-        "mean": detector.standardizer.mean.tolist(),
-        "std": detector.standardizer.std.tolist(),
+        "threshold": network.threshold,
+        "mean": network.standardizer.mean.tolist(),
+        "std": network.standardizer.std.tolist(),
         "variant": variant,
     }
     scripts = {
         "constants.js": {"constants.json": json.dumps(constants).encode()},
-        "detector.js": detector_files(detector),
+        "detector.js": detector_files(network),
         "inverters.js": {f"{layer}.onnx": inverter_file(inverter) for layer, inverter in inverters.items()},
     }
     paths = []

@@ -5,28 +5,27 @@ ever executed. Weights are stored in half precision, unless asked otherwise, and
 with in single precision.
 """
 
-import json
-import math
-import struct
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, overload
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from svdlib.compute.storage import open_plain, write_atomically
+from svdlib.compute.weights import check_format, fitted, read_provenance, read_weights, stored, write_weights
 from svdlib.detector.model import LAYERS, SVDNet, check_layer
 from svdlib.errors import WeightsError, quoted
-from svdlib.inversion.encoder import named_layers
-from svdlib.inversion.inverters import NORM_EPSILON, FeatureInverter, check_belongs
-from svdlib.zoo.families import build_inverter
+from svdlib.inversion import files
+from svdlib.inversion.files import SPECIFICATION, weights_name
+from svdlib.inversion.inverters import FeatureInverter, check_belongs
+from svdlib.inversion.listener import named_layers
+from svdlib.zoo.families import VARIANTS, build_inverter
 
-FORMAT = "svdlib-weights-1"
 DETECTOR_FILE = "detector.safetensors"
+DERIVED = ("general",)
+"""Families without plans of their own: the plan lies beside the weights."""
 PACKAGED = Path(__file__).parent / "weights"
-DEEPEST_PROVENANCE = 32  # objects and lists in each other; what we write has six, and writing JSON recurses
 
 
 def save_weights(
@@ -45,26 +44,16 @@ def save_weights(
         WeightsError: if JSON cannot hold the provenance.
         OutputError: if the file cannot be written.
     """
-    from safetensors.torch import save
-
-    try:
-        origin = json.dumps(dict(provenance), allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise WeightsError(
-            f"The provenance for {path} cannot be written as JSON ({error}). Give texts, lists and finite numbers."
-        ) from error
-    tensors = {name: _stored(value, exact) for name, value in network.state_dict().items()}
-    data = _in_order(save(tensors, metadata={"format": FORMAT, "network": _describe(network), "provenance": origin}))
-    write_atomically(Path(path), lambda file: file.write(data))
+    write_weights(Path(path), network.state_dict(), _describe(network), provenance, exact=exact)
 
 
 def holds(path: str | PathLike[str], network: SVDNet | FeatureInverter) -> bool:
     """Whether a file holds the very weights of a network already, as `save_weights` stores them."""
     try:
-        _, tensors = _read(Path(path))
+        _, tensors = read_weights(Path(path))
     except WeightsError:
         return False
-    own = {name: _stored(value, exact=False) for name, value in network.state_dict().items()}
+    own = {name: stored(value, exact=False) for name, value in network.state_dict().items()}
     return own.keys() == tensors.keys() and all(torch.equal(own[name], tensors[name]) for name in own)
 
 
@@ -87,13 +76,21 @@ def load_detector(path: str | PathLike[str]) -> SVDNet:
 
 
 def load_inverter(path: str | PathLike[str], layer: str, variant: str = "published") -> FeatureInverter:
-    """Read the inverter of a layer; its provenance is the attribute `.provenance`.
+    """Read the inverter of one of the detector's layers; its provenance is the attribute `.provenance`.
 
     Raises:
         LayerError: if the layer or variant does not exist.
         WeightsError: if the file is missing, damaged, or holds something else.
     """
-    return _load(Path(path), build_inverter(layer, variant))
+    check_layer(layer)
+    named = None if variant in DERIVED else build_inverter(layer, variant)
+    metadata, _ = read_weights(Path(path))
+    if named is not None and SPECIFICATION not in metadata:
+        return _load(Path(path), named)
+    found, expected = metadata.get("network"), f"{variant} inverter of {layer}"
+    if found != expected:
+        raise WeightsError(f"{path} holds the weights of a {found}, not of a {expected}.")
+    return files.load_inverter(Path(path))
 
 
 @overload
@@ -140,23 +137,51 @@ def open_detector(weights: str | PathLike[str] | None) -> SVDNet:
     return load_detector(Path(weights)) if weights else pretrained("detector")
 
 
-def family_in(weights: str | PathLike[str] | None) -> str:
-    """Which family of inverters to show when none is named: the aligned ones, or what a folder holds instead."""
-    held = weights is None or (Path(weights) / weights_name(LAYERS[0], "aligned")).is_file()
-    return "aligned" if held else "published"
+def family_in(
+    weights: str | PathLike[str] | None, layers: str | Sequence[str] = LAYERS, *, usual: str = "aligned"
+) -> str:
+    """Which family of inverters to take when none is named.
+
+    Args:
+        weights: a folder; None stands for the packaged ones, of which both families are there.
+        layers: which layers it is to have.
+        usual: the family that is taken where it is there.
+
+    Returns:
+        The usual one, unless the folder holds another one of more of the layers.
+    """
+    if weights is None:
+        return usual
+    held = {family: layers_in(weights, family, layers) for family in dict.fromkeys((usual, *VARIANTS, *DERIVED))}
+    return max(held, key=lambda family: len(held[family]))
+
+
+def layers_in(
+    weights: str | PathLike[str] | None, variant: str, layers: str | Sequence[str] = LAYERS
+) -> tuple[str, ...]:
+    """Of the detector's layers those whose inverters of a family lie in a folder; None stands for the packaged ones."""
+    place = PACKAGED if weights is None else Path(weights)
+    return tuple(layer for layer in named_layers(layers) if (place / weights_name(layer, variant)).is_file())
 
 
 def open_inverters(
     weights: str | PathLike[str] | None,
     detector: SVDNet,
-    layers: str | Sequence[str] = LAYERS,
+    layers: str | Sequence[str] | None = LAYERS,
     variant: str = "published",
 ) -> dict[str, FeatureInverter]:
     """The inverters in a folder, or the packaged ones, where the detector computes.
 
+    Args:
+        weights: the folder; None takes the packaged ones.
+        detector: whose layers they invert.
+        layers: which layers; None takes those that the folder has.
+        variant: the family.
+
     Raises:
         WeightsError: if one is missing, damaged, or was trained for another detector.
     """
+    layers = layers or layers_in(weights, variant) or LAYERS  # of what is not there the first is missed
     device = detector.standardizer.mean.device
     inverters = {}
     for layer in named_layers(layers):
@@ -167,24 +192,44 @@ def open_inverters(
     return inverters
 
 
-def weights_name(layer: str, variant: str) -> str:
-    """File name of an inverter's weights."""
-    return f"{variant}-{layer}.safetensors"
+def load_inverters(folder: str | PathLike[str], variant: str | None = None) -> dict[str, FeatureInverter]:
+    """Read all inverters in a folder, whatever network they are for, in eval mode, with `.provenance`.
+
+    Args:
+        folder: that `FittedInverters.save` or `svdlib train inverters` has written to.
+        variant: their family; it may be left out where the folder holds one for each layer.
+
+    Returns:
+        An inverter per layer, shallow to deep.
+
+    Raises:
+        WeightsError: if there is none, a file is damaged, or a layer has inverters of several families.
+    """
+    found: dict[str, FeatureInverter] = {}
+    for path in sorted(Path(folder).glob("*.safetensors")):
+        inverter = _any_inverter(path)
+        if inverter is None or variant not in (None, inverter.variant):
+            continue
+        if inverter.layer in found:
+            families = f"{found[inverter.layer].variant!r} or {inverter.variant!r}"
+            raise WeightsError(
+                f"{folder} holds several inverters of {inverter.layer}. Name the family: variant={families}."
+            )
+        found[inverter.layer] = inverter
+    if not found:
+        family = "" if variant is None else f" {variant!r}"
+        raise WeightsError(f"{folder} holds no{family} inverter. Name the folder that fit.save(folder) has written to.")
+    order = [*LAYERS, *next(iter(found.values())).provenance.get("layers", [])]
+    return dict(sorted(found.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order)))
 
 
-def _stored(value: Tensor, exact: bool) -> Tensor:
-    value = value.detach().cpu().contiguous()
-    return value.half() if value.ndim >= 2 and not exact else value
-
-
-def _in_order(data: bytes) -> bytes:
-    """A safetensors file with its metadata sorted by name: the library writes them in another order each time."""
-    (length,) = struct.unpack("<Q", data[:8])
-    header = json.loads(data[8 : 8 + length])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # as the format asks, so that tensors begin at a multiple of 8
-    return struct.pack("<Q", len(text)) + text + data[8 + length :]
+def _any_inverter(path: Path) -> FeatureInverter | None:
+    """The inverter that a file holds, with a plan of its own or of a family that has a name; None of something else."""
+    metadata, _ = read_weights(path)
+    variant, _, layer = metadata.get("network", "").partition(" inverter of ")
+    if SPECIFICATION in metadata:
+        return files.load_inverter(path)
+    return load_inverter(path, layer, variant) if layer in LAYERS and variant in VARIANTS else None
 
 
 def _describe(network: nn.Module) -> str:
@@ -194,95 +239,11 @@ def _describe(network: nn.Module) -> str:
 
 
 def _load(path: Path, network: Any) -> Any:
-    metadata, tensors = _read(path)
+    metadata, tensors = read_weights(path)
+    check_format(path, metadata)
     expected = _describe(network)
-    if metadata.get("format") != FORMAT:
-        raise WeightsError(
-            f"{path} is in format {metadata.get('format')!r}, this version of svdlib reads {FORMAT!r}. "
-            "Train it again, or install the version of svdlib that wrote it."
-        )
     if metadata.get("network") != expected:
         raise WeightsError(f"{path} holds the weights of a {metadata.get('network')}, not of a {expected}.")
-    network.load_state_dict(_fitted(path, tensors, network.state_dict(), expected))
-    network.provenance = _provenance(path, metadata)
+    network.load_state_dict(fitted(path, tensors, network.state_dict(), expected))
+    network.provenance = read_provenance(path, metadata)
     return network.eval()
-
-
-def _fitted(path: Path, tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], expected: str) -> dict[str, Tensor]:
-    """The tensors of a file in the types of a network's own, if they are what such a network can have."""
-    wrong = [name for name in own if name not in tensors or tensors[name].shape != own[name].shape]
-    wrong += [name for name in tensors if name not in own]
-    if wrong:
-        raise WeightsError(
-            f"{path} does not fit a {expected}: {', '.join(wrong[:5])} missing, extra or of another shape."
-        )
-    for name, value in tensors.items():
-        # Counts of updates are whole numbers; all else has a fraction, in whatever precision.
-        if value.dtype != own[name].dtype and not (value.is_floating_point() and own[name].is_floating_point()):
-            raise WeightsError(
-                f"{path} does not fit a {expected}: {name} holds values of type {value.dtype}, where the network has "
-                f"{own[name].dtype}. Train it again."
-            )
-    fitted = {name: value.to(own[name].dtype) for name, value in tensors.items()}
-    if not all(torch.isfinite(value).all() for value in fitted.values()):
-        raise WeightsError(f"{path} holds values that are not finite numbers. Train it again.")
-    for name, value in fitted.items():
-        if (least := _least(name)) is not None and not (value > least).all():
-            raise WeightsError(f"{path}: {name} holds {value.min():g}, and must be above {least:g}. Train it again.")
-    return fitted
-
-
-def _least(name: str) -> float | None:
-    """What the values of a tensor are above, if it is one that others are divided by."""
-    if name.endswith("standardizer.std"):
-        return 0.0
-    # Converted from the authors' files, a channel that never changes may lie a rounding error below 0.
-    return -NORM_EPSILON if name.endswith("running_var") else None
-
-
-def _provenance(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
-    try:
-        provenance = json.loads(metadata["provenance"], parse_float=_finite, parse_constant=_finite)
-        sound = isinstance(provenance, dict) and _depth(provenance) <= DEEPEST_PROVENANCE
-    except (KeyError, ValueError, RecursionError):  # a number of thousands of digits is a ValueError
-        sound = False
-    if not sound:
-        raise WeightsError(
-            f"{path} does not say where it comes from: its provenance is missing or damaged. Copy or train it again."
-        )
-    return dict(provenance)
-
-
-def _finite(text: str) -> float:
-    """A number of JSON; Python reads `NaN` and 1e999 as well, which could be compared with nothing and not be shown."""
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{quoted(text)} is not a finite number")
-    return number
-
-
-def _depth(value: Any) -> int:
-    """How deep objects and lists lie in each other."""
-    depth, level = 0, [value]
-    while level := [each for each in level if isinstance(each, dict | list)]:
-        depth += 1
-        level = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
-    return depth
-
-
-def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        if not path.is_file():
-            raise WeightsError(
-                f"There is no weights file {path}. Train it first with `svdlib train`, or correct the path."
-            )
-        open_plain(path).close()  # what the library says of a file that may not be read sounds like damage
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be read: {error.strerror}. Check the path and its permissions.") from error
-    try:
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {}), {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(f"{path} is not a whole safetensors file ({error}). Copy or train it again.") from error

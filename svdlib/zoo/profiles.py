@@ -1,6 +1,7 @@
 """How long and how fast to train, by name."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from svdlib.detector.segments import Plan
@@ -41,3 +42,10 @@ def find_profile(profiles: Mapping[str, AnyPlan], name: str) -> AnyPlan:
     if name not in profiles:
         raise PlanError(f"There is no profile {name!r}. Known profiles: {', '.join(profiles)}.")
     return profiles[name]
+
+
+def fit_to_corpus(plan: TrainingPlan, excerpts: int) -> TrainingPlan:
+    """Shorten the epochs, and if need be the batches, of a plan to what a small corpus has."""
+    batch_size = max(2, min(plan.batch_size, excerpts))
+    steps = plan.steps_per_epoch and max(1, min(plan.steps_per_epoch, excerpts // batch_size))
+    return replace(plan, batch_size=batch_size, steps_per_epoch=steps)

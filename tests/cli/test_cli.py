@@ -172,6 +172,7 @@ def test_evaluate_nre_prints_one_json_object(capsys):
         low, high = score["ci95"]
         assert 0 < low <= score["nre"] <= high
         assert score["standardised"] == "training"
+        assert 0.6 < score["mean_predictor"] < 0.8, "about 1 / sqrt(2)"
 
 
 def test_scores_are_printed_as_tables(capsys, monkeypatch):
@@ -184,6 +185,9 @@ def test_scores_are_printed_as_tables(capsys, monkeypatch):
     text = run(capsys, "evaluate", "nre")[1]
     assert "fc8    0.650  0.600 to 0.700" in text and text.endswith("deviation of the detector's training songs\n")
     assert run(capsys, "evaluate", "nre", "--standardise", "own")[1].endswith("deviation of these songs themselves\n")
+    named = {"fc8": {"nre": 0.65, "ci95": [0.6, 0.7], "mean_predictor": 0.7071}}
+    monkeypatch.setattr(recipes, "evaluate_nre", lambda *_, **__: named)
+    assert "\nalways the mean of these songs: 0.707\n" in run(capsys, "evaluate", "nre")[1]
     single = {"fc8": {"nre": 0.65, "ci95": [float("nan")] * 2}}
     monkeypatch.setattr(recipes, "evaluate_nre", lambda *_, **__: single)
     assert "fc8    0.650  unknown with a single song" in run(capsys, "evaluate", "nre")[1]

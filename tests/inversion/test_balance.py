@@ -27,7 +27,7 @@ def fit(**options):
 
 @pytest.fixture(scope="module")
 def tuned():
-    return Balanced().tuned(tiny.detector(), tiny.bank(0))
+    return Balanced().tuned(tiny.detector(), "conv5", tiny.bank(0))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_the_yardsticks_are_the_losses_of_the_best_constant(tuned, everything):
 
 def test_pieces_do_not_matter(tuned, monkeypatch):
     monkeypatch.setattr(balance, "PIECE", 3)
-    again = Balanced().tuned(tiny.detector(), tiny.bank(0))
+    again = Balanced().tuned(tiny.detector(), "conv5", tiny.bank(0))
     assert again.input_variance == pytest.approx(tuned.input_variance, rel=1e-12)
     assert again.feature_variance == pytest.approx(tuned.feature_variance, rel=1e-12)
 
@@ -77,7 +77,7 @@ def test_songs_that_are_all_alike_cannot_be_balanced():
     silence = dataclasses.replace(tiny.songs(0), log_mels=[np.zeros((300, 80), np.float32)])
     bank = ExcerptBank(silence, standardizer=Standardizer())
     with pytest.raises(TrainingError, match="alike"):
-        Balanced().tuned(tiny.detector(), bank)
+        Balanced().tuned(tiny.detector(), "conv5", bank)
 
 
 @pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])

@@ -10,8 +10,8 @@ from torch import nn
 import svdlib.inversion.training as training
 from svdlib.compute.storage import digest, pack_adam, restore_adam
 from svdlib.detector.model import SVDNet
-from svdlib.inversion.encoder import Encoder
 from svdlib.inversion.inverters import NORM_EPSILON
+from svdlib.inversion.listener import Listener
 from svdlib.inversion.objectives import reconstruction_losses
 from svdlib.inversion.plans import TrainingPlan
 from svdlib.paper import released
@@ -68,7 +68,7 @@ class GivenBank:
         return torch.arange(count)
 
 
-class GivenFeatures(Encoder):
+class GivenFeatures(Listener):
     """In place of the detector: the feature that belongs to an excerpt. The comparator finds all excerpts alike."""
 
     input_shape, shapes, comparator = SVDNet.input_shape, SVDNet.shapes, SVDNet.comparator

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from svdlib.detector.model import SVDNet, check_layer
 from svdlib.errors import CorpusError
-from svdlib.inversion.encoder import named_layers
+from svdlib.inversion.listener import named_layers
 
 
 @torch.no_grad()

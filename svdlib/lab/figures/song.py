@@ -37,7 +37,7 @@ def plot_inversions(
         typical_distance: distance between two excerpts of the song, for comparison; nan if not known.
     """
     figure = Figure(figsize=(11, 8.5), layout="constrained")
-    axes = figure.subplots(math.ceil(len(log_mels) / 3), 3, sharex=True, sharey=True).flat
+    axes = list(figure.subplots(math.ceil(len(log_mels) / 3), 3, sharex=True, sharey=True).flat)
     levels = {key: DECIBELS_PER_NEPER * log_mel for key, log_mel in log_mels.items()}
     low, high = np.percentile(levels["input"], RAREST_SHARE), levels["input"].max()
     high = max(high, low + 1)
@@ -45,6 +45,8 @@ def plot_inversions(
         image = _draw_spectrogram(panel, level, excerpt[0], (low, high))
         title = "Input" if key == "input" else f"{layer_title(key)}: distance {distances[key]:.1f}"
         panel.set_title(title, fontsize=12, fontweight="bold" if key == "input" else None)
+    for unused in axes[len(log_mels) :]:
+        unused.remove()
     bar = figure.colorbar(image, ax=list(figure.axes), shrink=0.6, aspect=30, pad=0.015, extend="both")
     bar.set_label("level of the mel band (dB)")
     _set_title(

@@ -1,0 +1,124 @@
+"""What is inverted: a network with named layers."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from svdlib.errors import LayerError
+
+
+class Listener(nn.Module):
+    """A network whose features can be inverted: `svdlib.SVDNet`, or any other in a `svdlib.Encoder`.
+
+    Attributes:
+        input_shape: of one input, such as (channels, time, frequency) or (channels, samples).
+        shapes: of one feature per layer, such as (channels, time, frequency) or (units,); shallow to deep.
+        comparator: the layer in whose feature space reconstructions are compared (paper section 3.3).
+    """
+
+    input_shape: tuple[int, ...]
+    shapes: Mapping[str, tuple[int, ...]]
+    comparator: str
+
+    @abstractmethod
+    def features(self, x: Tensor, layers: str | Iterable[str]) -> dict[str, Tensor]:
+        """Compute the features of several layers in one pass, after each layer's activation.
+
+        Args:
+            x: `(batch, *input_shape)`.
+            layers: which.
+
+        Returns:
+            `(batch, *shapes[layer])` per layer.
+        """
+
+    def path(self, layer: str) -> list[nn.Module]:
+        """The modules from the input to a layer, in the order in which they are run.
+
+        Raises:
+            LayerError: if this listener does not know them.
+        """
+        raise LayerError(f"{type(self).__name__} does not list the modules that lead to {layer}.")
+
+    def __getitem__(self, layer: str) -> "LayerMap":
+        """The map from inputs to the features of one layer, such as `invert_by_optimisation` takes.
+
+        Raises:
+            LayerError: if there is no such layer.
+        """
+        self.check_layers(layer)
+        return LayerMap(self, layer)
+
+    def check_layers(self, layers: str | Iterable[str]) -> tuple[str, ...]:
+        """Return the named layers, each once, shallow to deep.
+
+        Raises:
+            LayerError: if one of them does not exist, or none is named.
+        """
+        named = named_layers(layers)
+        unknown = [layer for layer in named if layer not in self.shapes]
+        if unknown:
+            raise LayerError(f"There is no layer {unknown[0]!r}. The layers are: {', '.join(self.shapes)}.")
+        if not named:
+            raise LayerError(f"No layer to invert was named. The layers are: {', '.join(self.shapes)}.")
+        return tuple(layer for layer in self.shapes if layer in named)
+
+
+class LayerMap:
+    """Maps inputs (batch, ...) to the features of one layer (batch, ...).
+
+    Attributes:
+        listener: whose layer it is.
+        layer: its name.
+        input_shape: of one input.
+    """
+
+    def __init__(self, listener: Listener, layer: str) -> None:
+        self.listener, self.layer, self.input_shape = listener, layer, tuple(listener.input_shape)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Compute the features of inputs `(batch, *input_shape)`, in eval mode; gradients reach the inputs alone."""
+        with frozen(self.listener):
+            return self.listener.features(x, (self.layer,))[self.layer]
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Hold a network in eval mode, its weights without gradients; afterwards each module is as it was before."""
+    modes = [(module, module.training) for module in network.modules()]
+    learning = [weights for weights in network.parameters() if weights.requires_grad]
+    try:
+        for module, _ in modes:
+            module.training = _keeps_training(module)
+        for weights in learning:
+            weights.requires_grad_(False)
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        for weights in learning:
+            weights.requires_grad_(True)
+
+
+def _keeps_training(module: nn.Module) -> bool:
+    """Whether a module stays in training mode: NVIDIA's recurrent layers have gradients in no other mode.
+
+    Without dropout both modes compute the same.
+    """
+    return isinstance(module, nn.RNNBase) and not module.dropout and module.training
+
+
+def named_layers(layers: str | Iterable[str]) -> list[str]:
+    """The names of layers as a list; a single one may stand alone, which is no series of letters."""
+    return [layers] if isinstance(layers, str) else list(layers)
+
+
+def as_input(x: Tensor | Any, like: Tensor) -> Tensor:
+    """What is fed to a network, in the type and place of its parameters: NumPy's float64 among others."""
+    if isinstance(x, Tensor) and (x.dtype == like.dtype or not x.is_floating_point()):
+        return x
+    return torch.as_tensor(x, dtype=like.dtype, device=like.device)

@@ -1,0 +1,214 @@
+"""What a researcher types who comes with a network of their own, as the README and the book show it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from listeners import PlainCNN, ResidualGRU, WaveNet, spectrograms, waveforms
+from places import CHILDREN_PATH
+
+import svdlib
+from svdlib.errors import LayerError, PlanError, TrainingError, WeightsError
+from svdlib.inversion.optimisation import OptimisationPlan
+
+SONGS, EACH = 90, 10
+
+
+def split(x, inputs):
+    """Banks of training, validation and test inputs, by songs."""
+    ids = [f"song {number // EACH}" for number in range(len(x))]
+    ends = [0, inputs - 200, inputs - 100, inputs]
+    return [svdlib.TensorBank(x[a:b], groups=ids[a:b]) for a, b in zip(ends, ends[1:], strict=False)]
+
+
+def run_the_block(net, layers, compare, x, folder, **options):
+    """From a network to numbers; returns the scores and the run."""
+    torch.manual_seed(0)
+    enc = svdlib.Encoder(net, layers=layers, example=x[:2])
+    data, valid, test = split(x, SONGS * EACH)
+    fit = svdlib.fit_inverters(
+        enc, data, valid, **{"inverter": "auto", "plan": "demo"} | options, compare=compare, folder=folder / "run",
+        resume=True,
+    )  # fmt: skip
+    fit.save(folder / "mine")
+    inverters = svdlib.load_inverters(folder / "mine")
+    assert list(inverters) == list(enc.shapes) and fit.finished
+    feature = enc[layers[-1]](x[:2])
+    found = svdlib.invert_by_optimisation(enc[layers[-1]], feature, x[:2].shape, OptimisationPlan(passes=2))
+    assert found.pictures.shape == x[:2].shape
+    return svdlib.evaluate_inverters(enc, inverters, test), fit
+
+
+def check_beats_the_mean(scores):
+    for layer, score in scores.items():
+        low, high = score.ci95
+        assert low < score.nre < high < score.mean_predictor, f"{layer}: {score!r}"
+
+
+def test_a_network_on_waveforms(tmp_path, capsys):
+    torch.manual_seed(0)
+    layers = ["conv1", "conv2", "conv3"]
+    scores, fit = run_the_block(WaveNet(), layers, "conv3", waveforms(SONGS * EACH), tmp_path)
+    check_beats_the_mean(scores)
+    told = capsys.readouterr().err
+    for layer, inverter in fit.inverters.items():
+        assert f"{layer}: aligned inverter, " in told and fit.reasons[layer] in told
+        assert inverter.provenance["reason"] == fit.reasons[layer]
+        assert inverter.provenance["listener"]["network"] == "WaveNet" and inverter.provenance["compare"] == "conv3"
+
+
+@pytest.mark.slow
+def test_a_plain_network_on_spectrograms(tmp_path):
+    torch.manual_seed(0)
+    scores, _ = run_the_block(PlainCNN(), ["pool1", "conv3", "fc"], "conv3", spectrograms(SONGS * EACH), tmp_path)
+    check_beats_the_mean(scores)
+
+
+@pytest.mark.slow
+def test_a_residual_network_with_a_recurrent_layer(tmp_path):
+    torch.manual_seed(0)
+    layers = ["res1", "res2", "gru"]
+    scores, fit = run_the_block(ResidualGRU(), layers, "res2", spectrograms(SONGS * EACH), tmp_path)
+    check_beats_the_mean(scores)
+    assert [fit.inverters[layer].variant for layer in layers] == ["aligned", "aligned", "general"]
+
+
+@pytest.mark.slow
+def test_aligned_inverters_beat_general_ones_with_as_many_parameters(tmp_path):
+    torch.manual_seed(0)
+    net, x, nre = WaveNet(), waveforms(SONGS * EACH), {}
+    for kind in ("aligned", "general"):
+        scores, fit = run_the_block(net, ["conv2", "conv3"], "conv3", x, tmp_path / kind, inverter=kind)
+        nre[kind] = {layer: score.nre for layer, score in scores.items()}
+        sizes = [sum(weights.numel() for weights in each.parameters()) for each in fit.inverters.values()]
+        assert all(45_000 < size <= 50_000 for size in sizes)
+    assert all(nre["aligned"][layer] < nre["general"][layer] for layer in nre["general"])
+
+
+# --- what else a run promises ---
+
+PLAN = svdlib.TrainingPlan(epochs=2, batch_size=4, steps_per_epoch=3, validation_excerpts=8)
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A network, and banks of a few inputs."""
+    torch.manual_seed(0)
+    x = waveforms(60)
+    enc = svdlib.Encoder(WaveNet().train(), layers=["conv2", "out"], example=x[:2])
+    return enc, svdlib.TensorBank(x[:40]), svdlib.TensorBank(x[40:])
+
+
+def fit(small, **options):
+    enc, train, valid = small
+    return svdlib.fit_inverters(enc, train, valid, **{"plan": PLAN, "parameters": 2000} | options)
+
+
+def same(one, other):
+    pairs = [(one.inverters[layer].state_dict(), other.inverters[layer].state_dict()) for layer in one.inverters]
+    return all(torch.equal(first[name], second[name]) for first, second in pairs for name in first)
+
+
+def test_the_same_seed_gives_the_same_inverters_and_the_network_is_only_read(small):
+    net = small[0].net
+    before = [value.clone() for value in net.state_dict().values()]
+    one, other = fit(small), fit(small, seed=0)
+    assert same(one, other) and not same(one, fit(small, seed=1))
+    assert all(torch.equal(old, new) for old, new in zip(before, net.state_dict().values(), strict=True))
+    assert net.training and all(weights.requires_grad for weights in net.parameters())
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_inverters(small, tmp_path):
+    whole = fit(small, folder=tmp_path / "whole")
+    stopped = fit(small, folder=tmp_path / "broken", minutes=0)
+    assert not stopped.finished
+    while not stopped.finished:
+        stopped = fit(small, folder=tmp_path / "broken", resume=True, minutes=1e-9)
+    assert same(whole, stopped) and whole.history == stopped.history
+    for changed in ({"parameters": 3000}, {"inverter": "general"}, {"compare": "out"}):
+        with pytest.raises(TrainingError, match="belongs to another run: (inverters|compare)"):
+            fit(small, folder=tmp_path / "whole", resume=True, **changed)
+
+
+def test_bfloat16_leads_nearly_the_same_way(small):
+    exact, half = fit(small).history[-1].validation, fit(small, precision="bfloat16").history[-1].validation
+    assert half["conv2"] == pytest.approx(exact["conv2"], rel=0.05)
+
+
+@pytest.mark.parametrize("objective", ["input", "released"])
+def test_other_objectives_work_as_well(small, objective):
+    losses = fit(small, objective=objective, inverter="general").history[-1].validation
+    assert all(0 < loss < 3 for loss in losses.values())
+
+
+def test_an_objective_that_needs_pictures_says_so(small):
+    with pytest.raises(PlanError, match=r"judges pictures .*shape \(1, 512\)"):
+        fit(small, objective="adversarial")
+
+
+def test_the_mean_input_is_where_learning_starts(small):
+    enc, train, valid = small
+    plan = svdlib.TrainingPlan(epochs=1, batch_size=4, steps_per_epoch=1, learning_rate=1e-12, validation_excerpts=8)
+    untrained = fit(small, plan=plan, inverter="general")
+    mean = train.x.mean(0)
+    for inverter in untrained.inverters.values():
+        torch.testing.assert_close(inverter.mean[:, :, 0], mean, rtol=1e-5, atol=1e-6)
+    scores = svdlib.evaluate_inverters(enc, untrained.inverters, valid, train=train)
+    for score in scores.values():
+        assert score.nre == pytest.approx(score.mean_predictor, rel=0.05)
+
+
+def test_inverters_go_with_no_other_network(small, tmp_path):
+    enc, _, valid = small
+    fit(small).save(tmp_path)
+    stranger = svdlib.Encoder(WaveNet(), layers=["conv2", "out"], example=valid.x[:2])
+    with pytest.raises(WeightsError, match="trained for another"):
+        svdlib.evaluate_inverters(stranger, svdlib.load_inverters(tmp_path), valid)
+    assert set(svdlib.evaluate_inverters(enc, svdlib.load_inverters(tmp_path), valid)) == {"conv2", "out"}
+
+
+def test_wrong_requests_are_told(small):
+    with pytest.raises(LayerError, match="family 'published' is made for the detector, not for WaveNet"):
+        fit(small, variant="published")
+    with pytest.raises(LayerError, match="no layer 'conv9'. The layers are: conv2, out"):
+        fit(small, compare="conv9")
+    with pytest.raises(PlanError, match="no profile 'quick'"):
+        fit(small, plan="quick")
+    enc, train, _ = small
+    with pytest.raises(PlanError, match="inverter='auto' and variant='aligned' name a family"):
+        svdlib.fit_inverters(svdlib.SVDNet(), train, train, inverter="auto", variant="aligned")
+
+
+SCRIPT = """
+import sys, torch, svdlib
+from listeners import WaveNet, waveforms
+from svdlib.compute.distributed import team
+torch.manual_seed(0)
+x, net = waveforms(60), WaveNet()
+with team("cpu"):
+    enc = svdlib.Encoder(net, layers=["conv2", "out"], example=x[:2])
+    plan = svdlib.TrainingPlan(epochs=2, batch_size=4, steps_per_epoch=3, validation_excerpts=8)
+    fit = svdlib.fit_inverters(enc, svdlib.TensorBank(x[:40]), svdlib.TensorBank(x[40:]), parameters=2000, plan=plan)
+    fit.save(sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+def test_several_processes_learn_what_one_learns(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    losses = []
+    for count in (1, 2):
+        words = ["-m", "torch.distributed.run", f"--nproc_per_node={count}", "--standalone"]
+        folder = tmp_path / str(count)
+        environment = os.environ | {"PYTHONPATH": CHILDREN_PATH, "OMP_NUM_THREADS": "1"}
+        child = subprocess.run(
+            [sys.executable, *words, str(tmp_path / "script.py"), str(folder)],
+            env=environment, capture_output=True, text=True,
+        )  # fmt: skip
+        assert child.returncode == 0, child.stderr[-3000:]
+        assert child.stderr.count("conv2: aligned inverter") == 1, "the leader alone says it"
+        found = svdlib.load_inverters(folder)
+        losses.append([found[layer].provenance["validation_losses"] for layer in found])
+    assert torch.allclose(torch.tensor(losses[0]), torch.tensor(losses[1]), rtol=1e-4)
