@@ -11,7 +11,7 @@ from svdlib.audio.files import load_audio
 from svdlib.audio.log_mel import LogMel
 from svdlib.audio.mel_axis import EXCERPT_SAMPLES, SAMPLE_RATE
 from svdlib.detector.model import LAYERS
-from svdlib.detector.moments import excerpt_at, surest_singing
+from svdlib.detector.moments import Levels, excerpt_at, surest_singing
 from svdlib.errors import AudioError, DeviceError
 from svdlib.invert import describe, invert_song, match_level, write_inversion
 from svdlib.zoo.checkpoints import pretrained
@@ -129,16 +129,23 @@ def loud_then_silent(frames, silent_from):
     return samples
 
 
+def levels_of(samples, *cuts):
+    levels = Levels()
+    for _ in levels.watch(np.split(samples, cuts)):
+        pass
+    return levels
+
+
 def test_the_surest_excerpt_is_taken():
     probabilities = np.zeros(1000)
     probabilities[400] = 0.9
-    assert surest_singing(loud_then_silent(1000, 1000), probabilities) == 400 - 57
+    assert surest_singing(levels_of(loud_then_silent(1000, 1000)), probabilities) == 400 - 57
 
 
 def test_edges_and_near_silence_are_left_aside():
     probabilities = np.zeros(1000)
     probabilities[[10, 300, 800, 990]] = 1.0, 0.6, 0.9, 1.0
-    assert surest_singing(loud_then_silent(1000, 700), probabilities) == 300 - 57
+    assert surest_singing(levels_of(loud_then_silent(1000, 700)), probabilities) == 300 - 57
 
 
 def test_the_excerpt_at_a_time_has_its_centre_there():
