@@ -9,7 +9,7 @@ import mmap
 import os
 import stat
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
@@ -87,13 +87,11 @@ class Recording:
         with _opened(self.path) as file:
             if self._parts is None:
                 self._parts = _parts_of(self.path, file)
-            with contextlib.ExitStack() as stack:
-                sounds = [stack.enter_context(_open_sound(self.path, part, file)) for part in self._parts]
-                rates = {sound.samplerate for sound in sounds}
-                rate = rates.pop() if len(rates) == 1 else SAMPLE_RATE
-                return take(self._joined(sounds, rate), rate)
+            rates = {sound.samplerate for sound in _sounds(self.path, self._parts, file)}
+            rate = rates.pop() if len(rates) == 1 else SAMPLE_RATE
+            return take(self._joined(_sounds(self.path, self._parts, file), rate), rate)
 
-    def _joined(self, sounds: Sequence["soundfile.SoundFile"], rate: int) -> Iterator[np.ndarray]:
+    def _joined(self, sounds: Iterable["soundfile.SoundFile"], rate: int) -> Iterator[np.ndarray]:
         """Yield the samples of all parts at one rate."""
         known, samples = len(self._alone), 0
         for number, sound in enumerate(sounds):
@@ -141,9 +139,8 @@ def duration(path: Path) -> float:
     Raises:
         AudioError: the file is missing, not audio, or cut short.
     """
-    with _opened(path) as file, contextlib.ExitStack() as stack:
-        sounds = [stack.enter_context(_open_sound(path, part, file)) for part in _parts_of(path, file)]
-        return sum(sound.frames / sound.samplerate for sound in sounds)
+    with _opened(path) as file:
+        return sum(sound.frames / sound.samplerate for sound in _sounds(path, _parts_of(path, file), file))
 
 
 def resampled(blocks: Iterable[np.ndarray], rate: int, wanted: int) -> Iterator[np.ndarray]:
@@ -220,6 +217,13 @@ def _parts_of(path: Path, file: BinaryIO) -> list[Part]:
             return sound_parts(data)
     except FaultError as fault:
         raise AudioError(f"{path}: {fault}; {fault.remedy}") from fault
+
+
+def _sounds(path: Path, parts: Iterable[Part], file: BinaryIO) -> Iterator["soundfile.SoundFile"]:
+    """Open one part after the other; each is closed before the next."""
+    for part in parts:
+        with _open_sound(path, part, file) as sound:
+            yield sound
 
 
 def _open_sound(path: Path, part: Part, file: BinaryIO) -> "soundfile.SoundFile":

@@ -42,6 +42,7 @@ class Part:
     def source(self, file: BinaryIO) -> BinaryIO:
         """The part as a file of its own; `file` itself where that is the same."""
         if not self.head and self.runs == ((0, os.fstat(file.fileno()).st_size),):
+            file.seek(0)
             return file
         return io.BufferedReader(_Spliced(file, self), READ_AHEAD)  # type: ignore[return-value]
 

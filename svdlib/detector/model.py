@@ -23,7 +23,7 @@ from svdlib.inversion.encoder import Encoder, as_input, named_layers
 CENTRE_FRAME = EXCERPT_FRAMES // 2
 LEAKINESS = 0.01
 DROPOUT = 0.5
-SCORED_AT_ONCE = 4096  # frames of a song
+SCORED_AT_ONCE = 1024  # frames of a song
 TIME_STRIDE = 9
 """Frames between two neighbouring cells of the deepest pooling layer (3 x 3)."""
 

@@ -90,7 +90,7 @@ def plot_detector_curve(
 
 
 def _drawn_frames(curve: np.ndarray) -> np.ndarray:
-    """Which frames of a curve (frames,) to draw: of a long one, the lowest and the highest of as many as share a dot."""
+    """Which frames of a curve (frames,) to draw: of a long one, the lowest and the highest that share a dot."""
     size = len(curve) // DOTS_ACROSS
     if size < 8:
         return np.arange(len(curve))
