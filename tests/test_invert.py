@@ -57,6 +57,15 @@ def test_input_is_the_original_excerpt(written):
     np.testing.assert_allclose(samples, load_audio(written.song)[start : start + len(samples)], atol=1 / 32768)
 
 
+def test_the_excerpt_of_a_resampled_song_is_that_of_the_whole(tmp_path):
+    song = tmp_path / "song.wav"
+    soundfile.write(song, np.random.default_rng(0).uniform(-0.3, 0.3, (200_000, 2)), 44100)
+    inversion = invert_song(song, at=1.5, device="cpu")
+    first = inversion.start_frame * 315
+    np.testing.assert_array_equal(inversion.samples, load_audio(song)[first : first + EXCERPT_SAMPLES])
+    assert inversion.input.base is None, "it does not hold the whole song"
+
+
 def test_inversions_are_as_loud_as_the_input_or_as_full_scale_allows(written):
     def level(samples):
         return np.sqrt(np.mean(samples**2))

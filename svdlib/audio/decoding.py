@@ -103,7 +103,7 @@ class Recording:
         if len(self._alone) > known:
             raise _ChannelsCancel
         if left_out := sum(part.left_out for part in self._parts or ()):
-            told = f"{left_out} bytes after the sound are neither sound nor tags, and are left out"
+            told = f"about {left_out} bytes after the sound are neither sound nor tags, and are left out"
             warnings.warn(f"{self.path}: {told}", stacklevel=2)
 
     def _averaged(self, number: int, sound: "soundfile.SoundFile") -> Iterator[np.ndarray]:

@@ -122,11 +122,57 @@ def test_all_of_joined_files_comes_out(tmp_path, suffix, pieces):
     assert seconds_in(tmp_path, data) == pytest.approx(sum(seconds for _, seconds in pieces), abs=0.001)
 
 
-@pytest.mark.parametrize("first", ["wav", "aiff", "ogg", "mp3"])
+@pytest.mark.parametrize("first", FORMATS)
 @pytest.mark.parametrize("second", FORMATS)
 def test_files_of_two_formats_joined(tmp_path, first, second):
     data = encoded(first, tone()) + encoded(second, tone(0.5))
     assert seconds_in(tmp_path, data) == pytest.approx(1.5, abs=0.01)
+
+
+TAG = b"TAG" + b"a title".ljust(125, b"\0")
+
+
+@few
+@given(
+    st.sampled_from(["flac", "piped flac"]),
+    st.floats(0.1, 1.2),
+    st.sampled_from(RATES),
+    st.sampled_from([b"", TAG, bytes(1000), b"ID3\x04\x00\x00\x00\x00\x00\x20" + bytes(32)]),
+    st.sampled_from([*FORMATS]),
+)
+def test_a_sound_of_any_format_behind_a_flac_comes_out(tmp_path, first, seconds, rate, between, second):
+    data = encoded("flac", tone(seconds, rate, channels=2), rate)
+    data = piped_flac(data) if first == "piped flac" else data
+    data += between + encoded(second, tone(0.5))
+    assert seconds_in(tmp_path, data) == pytest.approx(seconds + 0.5, abs=0.01)
+
+
+def test_the_same_flac_twice(tmp_path):
+    assert seconds_in(tmp_path, 2 * encoded("flac", tone(1))) == 2
+
+
+def test_a_flac_before_a_sound_longer_than_any_frame(tmp_path):
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 3_000_000)
+    assert seconds_in(tmp_path, encoded("flac", tone(1)) + encoded("wav", noise)) == pytest.approx(
+        1 + 3_000_000 / 44100
+    )
+
+
+@few
+@given(st.binary(min_size=200, max_size=3000), st.floats(0.1, 1))
+def test_bytes_behind_a_flac_that_are_no_sound_are_told(tmp_path, tail, seconds):
+    path = tmp_path / "song.flac"
+    path.write_bytes(encoded("flac", tone(seconds)) + b"\1" + tail + b"\1")
+    with pytest.warns(UserWarning, match="song.flac: about .* bytes after the sound are neither sound nor") as told:
+        assert len(decoded(path)[0]) == round(seconds * 44100)
+    count = int(str(told[0].message).split("about ")[1].split()[0])
+    assert len(tail) + 2 <= count < len(tail) + 20_000, "once in a while, a part of the last frame is counted too"
+
+
+@pytest.mark.parametrize("tail", [b"", TAG, bytes(5000)], ids=["nothing", "tag", "zeros"])
+def test_tags_and_zeros_behind_a_flac_are_not_worth_a_word(tmp_path, recwarn, tail):
+    assert seconds_in(tmp_path, encoded("flac", tone(1)) + tail) == 1
+    assert not recwarn.list
 
 
 def test_parts_keep_their_order_and_sound(tmp_path):
