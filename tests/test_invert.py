@@ -1,5 +1,6 @@
 import json
 import re
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 import soundfile
 import torch
 
+from benchmarks.measuring import in_fresh_process
+from benchmarks.peak_memory import Song, hold, verbs, write_corpus
 from svdlib.audio.files import load_audio
 from svdlib.audio.log_mel import LogMel
 from svdlib.audio.mel_axis import EXCERPT_SAMPLES, SAMPLE_RATE
@@ -64,6 +67,16 @@ def test_the_excerpt_of_a_resampled_song_is_that_of_the_whole(tmp_path):
     first = inversion.start_frame * 315
     np.testing.assert_array_equal(inversion.samples, load_audio(song)[first : first + EXCERPT_SAMPLES])
     assert inversion.input.base is None, "it does not hold the whole song"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["corpus build", "evaluate detector", "invert"])
+def test_three_hours_take_less_than_a_gigabyte(tmp_path, verb):
+    song = Song(3 * 3600.0, "flac")
+    path = write_corpus(song, tmp_path / "songs")
+    held = in_fresh_process(partial(hold, verbs(song, tmp_path / "songs", path)[verb], tmp_path / "cache"), 1)
+    assert held.code == 0, held.said
+    assert song.log_mel_bytes < held.bytes < 1e9
 
 
 def test_inversions_are_as_loud_as_the_input_or_as_full_scale_allows(written):
