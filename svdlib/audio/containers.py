@@ -186,6 +186,7 @@ def _unexplained(data: Bytes, position: int) -> int:
 
 FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
 FLAC_FRAME = re.compile(rb"(?=\xff[\xf8\xf9])")
+FLAC_WINDOW = 1 << 16  # bytes that are searched at once for a last frame
 FLAC_TAIL = 1 << 22  # bytes: more than any last frame takes
 FLAC_LENGTH = (1 << 36) - 1  # the bits of the header that hold the number of samples
 OTHER_START = re.compile(rb"RIFF|RIFX|RF64|FORM|OggS\x00\x02")
@@ -230,16 +231,16 @@ def _last_flac_frame(data: Bytes, mark: int, limit: int, total: int) -> tuple[in
         Where the frame begins, and how many samples the stream has with it; None where there is none.
     """
     info, beyond, memory = data[mark + 8 : mark + 42], limit, Memory(data)
-    while beyond > mark + 42 and len(info) == 34:
-        first = max(mark + 42, beyond - FLAC_TAIL)
+    # Where the number of samples is known, a long sound of another format may follow the stream.
+    earliest = mark + 42 if total else max(mark + 42, limit - FLAC_TAIL)
+    while beyond > earliest and len(info) == 34:
+        first = max(earliest, beyond - FLAC_WINDOW)
         window = data[first : min(limit, beyond + 16)]
         for match in reversed(list(FLAC_FRAME.finditer(window))):
             samples = _samples_after_flac_frame(window[match.start() : match.start() + 16], info)
             if samples is not None and total in (0, samples):
                 return first + match.start(), samples
-        if not total:
-            return None
-        beyond = first  # what follows the stream is longer than that
+        beyond = first
         memory.at(limit - beyond)
     return None
 
