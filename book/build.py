@@ -32,10 +32,12 @@ from tqdm import tqdm
 from chapters import KERNEL, Chapter, ChapterError, chapter_sources, check_names, check_verdicts, read_chapter
 from house import write_house
 from launch import LaunchError, with_buttons
+from svdlib.errors import SvdlibError
 from svdlib.pages.explorer import move_data_out
 from svdlib.pages.export_web import as_script, export_web
-from svdlib.songs.corpora import FOLDER_KINDS, KINDS
-from svdlib.songs.corpora.joined import each_part
+from svdlib.songs.corpora import FOLDER_KINDS, KINDS, SPLITS, open_corpus
+from svdlib.songs.corpora.joined import each_part, part_names
+from svdlib.songs.loading import load_songs
 from teaching import mark_figures, take_slides, write_generated
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,6 +73,22 @@ def absolute_corpus(name: str) -> str:
         return f"{kind}:{Path(path).expanduser().resolve()}" if kind in FOLDER_KINDS and separator else part
 
     return each_part(name, KINDS, absolute)
+
+
+def check_corpus(name: str) -> None:
+    """Refuse songs that no notebook could use, before the first one runs.
+
+    Raises:
+        BuildError: the corpus cannot be opened, a split is empty, or one of your own songs cannot be read.
+    """
+    try:
+        corpus = open_corpus(name)
+        for split in SPLITS:
+            corpus.split(split)
+        if any(part.partition(":")[0] in FOLDER_KINDS for part in part_names(name, KINDS)):
+            load_songs(corpus.tracks)  # which the notebooks find in the cache
+    except SvdlibError as error:
+        raise BuildError(str(error)) from error
 
 
 def notebook_defaults(notebook: nbformat.NotebookNode, name: str) -> dict[str, object]:
@@ -432,6 +450,7 @@ def main(arguments: list[str] | None = None) -> int:
     values = {name: getattr(options, name) for name in PARAMETERS} | {"corpus": absolute_corpus(options.corpus)}
     try:
         if options.step != "html":
+            check_corpus(str(values["corpus"]))
             execute_notebooks(values, options.timeout)
         if options.step != "notebooks":
             render()

@@ -69,9 +69,23 @@ def figures_text(chapters: Sequence[Chapter]) -> str:
     """All figures but those of solutions, small, each with its description and its links, in Markdown."""
     parts = []
     for chapter in chapters:
-        cards = [_card(chapter, figure) for figure in chapter.figures if "solution" not in tags_of(figure.cell)]
+        shown = [figure for figure in _shown(chapter) if "solution" not in tags_of(figure.cell)]
+        cards = [_card(chapter, figure) for figure in shown]
         parts += [f"## {chapter.title}", f'<div class="figure-files">\n{"".join(cards)}</div>']
     return "\n\n".join(parts) + "\n"
+
+
+def _shown(chapter: Chapter) -> list[Figure]:
+    """The figures of a chapter, but for those where a sentence says why these songs give nothing to draw."""
+    return [figure for figure in chapter.figures if _pictures(figure) or not _says_why(figure)]
+
+
+def _pictures(figure: Figure) -> list[str]:
+    return [output.data["image/png"] for output in figure.cell.outputs if "image/png" in output.get("data", {})]
+
+
+def _says_why(figure: Figure) -> bool:
+    return any(output.get("data", {}).get("text/markdown", "").endswith(".") for output in figure.cell.outputs)
 
 
 def _card(chapter: Chapter, figure: Figure) -> str:
@@ -90,9 +104,9 @@ def _picture(chapter: Chapter, figure: Figure) -> str:
     """Name the file that the page shows, as MyST-NB does.
 
     Raises:
-        ChapterError: if the cell shows no picture.
+        ChapterError: if the cell shows no picture, or several.
     """
-    pictures = [output.data["image/png"] for output in figure.cell.outputs if "image/png" in output.get("data", {})]
+    pictures = _pictures(figure)
     if len(pictures) != 1:
         raise ChapterError(
             f"{chapter.name}: the figure {figure.name!r} shows {len(pictures)} pictures; it must show one."
@@ -108,6 +122,8 @@ def anchor(figure: Figure) -> str:
 def mark_figures(page: str, chapter: Chapter) -> str:
     """Give each figure of a rendered chapter the place where links lead, and let a click open it large.
 
+    A figure that a sentence stands for, since these songs give nothing to draw, has neither.
+
     Args:
         page: HTML of the chapter.
         chapter: which one it is.
@@ -115,7 +131,7 @@ def mark_figures(page: str, chapter: Chapter) -> str:
     Raises:
         ChapterError: if a figure is not there.
     """
-    figures = {figure.description: figure for figure in chapter.figures}
+    figures = {figure.description: figure for figure in _shown(chapter)}
 
     def marked(match: re.Match[str]) -> str:
         figure = figures.pop(unescape(match[1]), None)

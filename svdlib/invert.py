@@ -7,8 +7,9 @@ import io
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from svdlib.audio.files import load_song, save_audio
+from svdlib.audio.files import Recording, read_song, save_audio
 from svdlib.audio.log_mel import LogMel
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, EXCERPT_SAMPLES, FRAME_RATE, HOP_LENGTH, SAMPLE_RATE
 from svdlib.audio.sonify import sonify
@@ -25,7 +26,7 @@ from svdlib.compute.progress import progress
 from svdlib.compute.storage import write_atomically
 from svdlib.compute.version import __version__
 from svdlib.detector.model import CENTRE_FRAME, LAYERS, SVDNet
-from svdlib.detector.moments import excerpt_at, surest_singing
+from svdlib.detector.moments import Levels, excerpt_at, surest_singing
 from svdlib.detector.prediction import predict
 from svdlib.detector.scores import smooth
 from svdlib.inversion.nre import mean_pairwise_distance, reconstruct, reconstruction_distances
@@ -123,29 +124,28 @@ def invert_song(
         DeviceError: the device is not there.
         WeightsError: weights are missing or damaged, or the inverters were trained for another detector.
     """
-    chosen, samples = choose_device(device), load_song(song)
-    song = Path(song)
-    log_mel = LogMel()(samples)
+    chosen, recording = choose_device(device), Recording(song)
+    song = recording.path
+    log_mel, levels = read_song(recording, _measured)
     start = None if at is None else excerpt_at(song, len(log_mel), at)
     network = open_detector(detector).to(chosen)
     chosen_layers = None if layers is None else network.check_layers(layers)
     variant = variant or family_in(weights, chosen_layers or LAYERS)
     inverters = open_inverters(weights, network, chosen_layers, variant)
     probabilities = smooth(predict(network, log_mel.numpy()))
-    start = surest_singing(samples, probabilities) if start is None else start
-    standardised = network.standardizer(log_mel.to(chosen))
-    x = standardised[None, None, start : start + EXCERPT_FRAMES]
+    start = surest_singing(levels, probabilities) if start is None else start
+    x = _excerpts(network, log_mel, [start])
     reconstructions = reconstruct(network, inverters, x)
     return SongInversion(
         song=song,
         probabilities=probabilities,
         threshold=network.threshold,
         start_frame=start,
-        samples=samples[start * HOP_LENGTH :][:EXCERPT_SAMPLES],
-        input=log_mel[start : start + EXCERPT_FRAMES].numpy(),
+        samples=recording.read(partial(_cut, first=start * HOP_LENGTH)),
+        input=log_mel[start : start + EXCERPT_FRAMES].numpy().copy(),
         inversions={layer: _log_mel_of(network, x_hat) for layer, x_hat in reconstructions.items()},
         distances={layer: float(reconstruction_distances(x, x_hat)) for layer, x_hat in reconstructions.items()},
-        typical_distance=_typical_distance(standardised),
+        typical_distance=_typical_distance(network, log_mel),
         variant=variant,
         provenance={
             "detector": network.provenance,
@@ -158,13 +158,36 @@ def _log_mel_of(detector: SVDNet, x_hat: Tensor) -> np.ndarray:
     return detector.standardizer.inverse(x_hat[0, 0]).cpu().numpy()
 
 
-def _typical_distance(standardised: Tensor) -> float:
-    last = len(standardised) - EXCERPT_FRAMES
+def _measured(blocks: Iterable[np.ndarray]) -> tuple[Tensor, Levels]:
+    """The log-mel of a song, and how loud it is."""
+    levels = Levels()
+    return LogMel().of_blocks(levels.watch(blocks)), levels
+
+
+def _cut(blocks: Iterable[np.ndarray], first: int) -> np.ndarray:
+    """The samples of an excerpt, of which the first has this number."""
+    pieces, position = [], 0
+    for block in blocks:
+        pieces.append(block[max(0, first - position) : max(0, first + EXCERPT_SAMPLES - position)])
+        position += len(block)
+        if position >= first + EXCERPT_SAMPLES:
+            break
+    return np.concatenate(pieces)
+
+
+def _excerpts(detector: SVDNet, log_mel: Tensor, starts: Sequence[int]) -> Tensor:
+    """Excerpts (n, 1, 115, 80) that start at frames of a song, standardised, where the detector is."""
+    excerpts = torch.stack([log_mel[None, start : start + EXCERPT_FRAMES] for start in starts])
+    standardised: Tensor = detector.standardizer(excerpts.to(detector.standardizer.mean.device))
+    return standardised
+
+
+def _typical_distance(detector: SVDNet, log_mel: Tensor) -> float:
+    last = len(log_mel) - EXCERPT_FRAMES
     starts = np.unique(np.linspace(0, last, COMPARED_EXCERPTS).round().astype(int))
     if len(starts) < 2:
         return math.nan
-    excerpts = torch.stack([standardised[start : start + EXCERPT_FRAMES] for start in starts])
-    return mean_pairwise_distance(excerpts.cpu())
+    return mean_pairwise_distance(_excerpts(detector, log_mel, starts.tolist())[:, 0].cpu())
 
 
 def write_inversion(inversion: SongInversion, folder: str | os.PathLike[str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from svdlib.compute.run_state import RunOptions
 from svdlib.compute.version import __version__
 from svdlib.detector.excerpts import ExcerptBank
 from svdlib.detector.model import LAYERS, SVDNet
-from svdlib.detector.prediction import predict, predict_averaged
+from svdlib.detector.prediction import average_over_blocks, predict
 from svdlib.detector.scores import area_under_curve, detector_scores, smooth
 from svdlib.detector.segments import Plan
 from svdlib.detector.training import FittedDetector, fit_detector
@@ -250,7 +251,7 @@ def predict_songs(
     network = open_detector(detector).to(choose_device(device))
     tracks = tracks_of(open_corpus(corpus), split)
     if average_pitch:
-        curves = [smooth(predict_averaged(network, track.load())) for track in tracks]
+        curves = [smooth(track.read(partial(average_over_blocks, network))) for track in tracks]
     else:
         curves = [smooth(predict(network, log_mel)) for log_mel in load_songs(tracks).log_mels]
     labels = [frame_labels(track.segments, len(curve)) for track, curve in zip(tracks, curves, strict=True)]

@@ -221,6 +221,17 @@ def test_a_figure_that_was_not_drawn_is_an_error(tmp_path):
         teaching.write_generated([chapters.read_chapter("04_count", notebook())], tmp_path)
 
 
+def test_a_sentence_may_stand_for_a_figure_that_these_songs_cannot_show(tmp_path):
+    from nbformat.v4 import new_output
+
+    made = notebook()
+    made.cells[2].outputs = [new_output("display_data", {"text/markdown": "There is only one song.", "text/plain": ""})]
+    chapter = chapters.read_chapter("04_count", made)
+    assert "a-line" not in teaching.figures_text([chapter])
+    page = "<p>There is only one song.</p>"
+    assert teaching.mark_figures(page, chapter) == page
+
+
 def test_links_lead_to_the_figure_in_its_page_and_from_there_to_a_large_one():
     chapter = chapters.read_chapter("04_count", drawn())
     shown = '<img src="b.png" alt="A line &amp; a &#34;point&#34;."/>'

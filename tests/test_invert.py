@@ -1,5 +1,6 @@
 import json
 import re
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,11 +8,13 @@ import pytest
 import soundfile
 import torch
 
+from benchmarks.measuring import in_fresh_process
+from benchmarks.peak_memory import Song, hold, verbs, write_corpus
 from svdlib.audio.files import load_audio
 from svdlib.audio.log_mel import LogMel
 from svdlib.audio.mel_axis import EXCERPT_SAMPLES, SAMPLE_RATE
 from svdlib.detector.model import LAYERS
-from svdlib.detector.moments import excerpt_at, surest_singing
+from svdlib.detector.moments import Levels, excerpt_at, surest_singing
 from svdlib.errors import AudioError, DeviceError
 from svdlib.invert import describe, invert_song, match_level, write_inversion
 from svdlib.zoo.checkpoints import pretrained
@@ -55,6 +58,25 @@ def test_input_is_the_original_excerpt(written):
     start = round((CENTRE * 70 - 57) * 315)
     assert rate == SAMPLE_RATE and len(samples) == EXCERPT_SAMPLES
     np.testing.assert_allclose(samples, load_audio(written.song)[start : start + len(samples)], atol=1 / 32768)
+
+
+def test_the_excerpt_of_a_resampled_song_is_that_of_the_whole(tmp_path):
+    song = tmp_path / "song.wav"
+    soundfile.write(song, np.random.default_rng(0).uniform(-0.3, 0.3, (200_000, 2)), 44100)
+    inversion = invert_song(song, at=1.5, device="cpu")
+    first = inversion.start_frame * 315
+    np.testing.assert_array_equal(inversion.samples, load_audio(song)[first : first + EXCERPT_SAMPLES])
+    assert inversion.input.base is None, "it does not hold the whole song"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["corpus build", "evaluate detector", "invert"])
+def test_three_hours_take_less_than_a_gigabyte(tmp_path, verb):
+    song = Song(3 * 3600.0, "flac")
+    path = write_corpus(song, tmp_path / "songs")
+    held = in_fresh_process(partial(hold, verbs(song, tmp_path / "songs", path)[verb], tmp_path / "cache"), 1)
+    assert held.code == 0, held.said
+    assert song.log_mel_bytes < held.bytes < 1e9
 
 
 def test_inversions_are_as_loud_as_the_input_or_as_full_scale_allows(written):
@@ -129,16 +151,23 @@ def loud_then_silent(frames, silent_from):
     return samples
 
 
+def levels_of(samples, *cuts):
+    levels = Levels()
+    for _ in levels.watch(np.split(samples, cuts)):
+        pass
+    return levels
+
+
 def test_the_surest_excerpt_is_taken():
     probabilities = np.zeros(1000)
     probabilities[400] = 0.9
-    assert surest_singing(loud_then_silent(1000, 1000), probabilities) == 400 - 57
+    assert surest_singing(levels_of(loud_then_silent(1000, 1000)), probabilities) == 400 - 57
 
 
 def test_edges_and_near_silence_are_left_aside():
     probabilities = np.zeros(1000)
     probabilities[[10, 300, 800, 990]] = 1.0, 0.6, 0.9, 1.0
-    assert surest_singing(loud_then_silent(1000, 700), probabilities) == 300 - 57
+    assert surest_singing(levels_of(loud_then_silent(1000, 700)), probabilities) == 300 - 57
 
 
 def test_the_excerpt_at_a_time_has_its_centre_there():

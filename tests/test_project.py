@@ -264,6 +264,29 @@ def test_parameters_cell_is_read_and_checked(build):
         assert "x.py" in str(error.value)
 
 
+def test_songs_that_no_notebook_could_use_are_refused_before_the_first_one_runs(
+    build, song_folder, song_file, monkeypatch, capsys
+):
+    monkeypatch.setattr(build, "execute_notebooks", lambda *_: pytest.fail("a notebook was run"))
+
+    def refusal():
+        assert build.main(["notebooks", "--corpus", f"folder:{folder}"]) == 1
+        message = capsys.readouterr().err
+        assert message.splitlines()[-1].startswith("error: ") and "Traceback" not in message
+        return message.splitlines()[-1]
+
+    folder = song_folder(2)
+    assert "2 of the 3 songs needed" in refusal()
+    (folder / "splits.csv").write_text("file,split\nsong0.flac,train\nsong1.flac,test\n")
+    assert "the split 'valid' has no song" in refusal()
+    (folder / "splits.csv").unlink()
+    song_file(folder / "audio" / "song2.flac", samples=[0.0] * 90_000)
+    (folder / "labels" / "song2.lab").write_text("1 2 sing\n")
+    assert "song2.flac: digital silence throughout" in refusal()
+    folder = folder / "nowhere"
+    assert "there is no such folder" in refusal()
+
+
 def test_failing_cell_is_named(build, tmp_path, monkeypatch):
     monkeypatch.setattr(build, "BUILD", tmp_path)
     monkeypatch.setattr(build, "NOTEBOOKS", tmp_path)

@@ -3,8 +3,7 @@
 - WAV and AIFF: the sound chunk must lie within the file. A streamed WAV may leave its length open; then a cut
   cannot be known.
 - FLAC: every frame has a checksum, and the decoder finds what is wrong or missing. Where the header doesn't know the
-  length, the last frame does. Another FLAC behind it is found, a file of another format is not: looking for all of
-  them takes too long.
+  length, the last frame does.
 - Ogg: every page must have its right checksum, and the last one of a stream must carry the end-of-stream flag.
 - MP3: the last frame must be whole, and there must be as many frames as a Xing or Info header promises.
   Without such a header a cut between two frames (about one place in a hundred) cannot be known.
@@ -18,7 +17,7 @@ import zlib
 from collections.abc import Callable, Iterator
 
 from svdlib.audio.mp3 import after_id3, begin_mp3, mp3_frames, mp3_parts
-from svdlib.audio.parts import Bytes, FaultError, Part
+from svdlib.audio.parts import KEPT_BYTES, Bytes, FaultError, Memory, Part
 
 # A WAV writer that cannot go back to fill in the length leaves a number as high as this.
 OPEN_LENGTH = 0x7FFFF000
@@ -186,39 +185,99 @@ def _unexplained(data: Bytes, position: int) -> int:
 # --- FLAC ---
 
 FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
+FLAC_FRAME = re.compile(rb"(?=\xff[\xf8\xf9])")
+FLAC_WINDOW = 1 << 16  # bytes that are searched at once for a last frame
 FLAC_TAIL = 1 << 22  # bytes: more than any last frame takes
+FLAC_LENGTH = (1 << 36) - 1  # the bits of the header that hold the number of samples
+OTHER_START = re.compile(rb"RIFF|RIFX|RF64|FORM|OggS\x00\x02")
 
 
 def flac_parts(data: Bytes, start: int) -> tuple[list[Part], int]:
-    """Find the FLAC streams from a position on, each with its length in the header, and where they end."""
-    marks = [match.start() for match in FLAC_START.finditer(data, after_id3(data, start))]
+    """Find the FLAC streams from a position on, each with its length in the header, and where another sound follows."""
+    marks = list(_found(data, FLAC_START, start)) or [after_id3(data, start)]
     begins = [start, *marks[1:]]
-    parts = []
-    for begin, end, mark in zip(begins, [*begins[1:], len(data)], marks or [after_id3(data, start)], strict=True):
+    parts, following = [], len(data)
+    for begin, limit, mark in zip(begins, [*begins[1:], len(data)], marks, strict=True):
         head = data[mark : mark + 42]
-        unknown = len(head) == 42 and not int.from_bytes(head[21:26], "big") & (1 << 36) - 1
-        samples = _samples_of_flac(data, mark, end) if unknown else None
-        if samples:
-            numbers = int.from_bytes(head[18:26], "big") | samples
-            parts.append(Part(((mark + 26, end),), head[:18] + numbers.to_bytes(8, "big")))
+        total = int.from_bytes(head[21:26], "big") & FLAC_LENGTH
+        last = _last_flac_frame(data, mark, limit, total)
+        if last is None:  # damaged, as the decoder will find
+            parts.append(_piece(data, begin, limit))
+            continue
+        end, left_out = limit, 0
+        if limit == len(data):
+            end = _end_of_flac_frame(data, last[0], head)
+            following = _next_sound(data, end) if end < limit else limit
+            if following == limit:
+                end, left_out = limit, _unexplained(data, end)
+        if total:
+            parts.append(Part(((begin, end),), left_out=left_out))
         else:
-            parts.append(_piece(data, begin, end))
-    return parts, len(data)
+            numbers = int.from_bytes(head[18:26], "big") | last[1]
+            parts.append(Part(((mark + 26, end),), head[:18] + numbers.to_bytes(8, "big"), left_out))
+    return parts, following
 
 
-def _samples_of_flac(data: Bytes, start: int, end: int) -> int | None:
-    """Read from the last frame how many samples a FLAC stream holds; None where no frame is found."""
-    info = data[start + 8 : start + 42]
-    first = max(start + 42, end - FLAC_TAIL)
-    tail = data[first:end]
-    for match in reversed(list(re.finditer(rb"(?=\xff[\xf8\xf9])", tail))):
-        found = _end_of_flac_frame(tail[match.start() : match.start() + 16], info)
-        if found is not None:
-            return found
+def _last_flac_frame(data: Bytes, mark: int, limit: int, total: int) -> tuple[int, int] | None:
+    """Find the last frame of a FLAC stream.
+
+    Args:
+        data: the file.
+        mark: where the stream begins.
+        limit: where it ends at the latest.
+        total: how many samples its header promises; 0 where it does not know.
+
+    Returns:
+        Where the frame begins, and how many samples the stream has with it; None where there is none.
+    """
+    info, beyond, memory = data[mark + 8 : mark + 42], limit, Memory(data)
+    # Where the number of samples is known, a long sound of another format may follow the stream.
+    earliest = mark + 42 if total else max(mark + 42, limit - FLAC_TAIL)
+    while beyond > earliest and len(info) == 34:
+        first = max(earliest, beyond - FLAC_WINDOW)
+        window = data[first : min(limit, beyond + 16)]
+        for match in reversed(list(FLAC_FRAME.finditer(window))):
+            samples = _samples_after_flac_frame(window[match.start() : match.start() + 16], info)
+            if samples is not None and total in (0, samples):
+                return first + match.start(), samples
+        beyond = first
+        memory.at(limit - beyond)
     return None
 
 
-def _end_of_flac_frame(head: bytes, info: bytes) -> int | None:
+def _end_of_flac_frame(data: Bytes, start: int, head: bytes) -> int:
+    """Where the frame that begins at a position ends, in a stream with such a header."""
+    longest = 1024 + int.from_bytes(head[10:12], "big") * ((head[20] >> 1 & 7) + 1) * 4
+    checksum, ends = 0, []
+    for place, byte in enumerate(data[start : start + longest], start=start + 1):
+        checksum = (checksum << 8 & 0xFFFF) ^ CRC16[checksum >> 8 ^ byte]
+        if not checksum:  # as after a whole frame, and by chance after one of 65536 bytes
+            ends.append(place)
+    if len(data) in ends:
+        return len(data)
+    known = (end for end in ends if _reader_at(data, end) is not None or not _unexplained(data, end))
+    return next(known, ends[0] if ends else len(data))
+
+
+def _next_sound(data: Bytes, start: int) -> int:
+    """Where a sound of another format begins, at or after a position; the end of the file for nowhere."""
+    places = (place for place in _found(data, OTHER_START, start) if _reader_at(data, place) is not None)
+    frame = next(mp3_frames(data, start), None)
+    return min(next(places, len(data)), frame.start if frame else len(data))
+
+
+def _found(data: Bytes, pattern: re.Pattern[bytes], start: int) -> Iterator[int]:
+    """Yield where a pattern of at most sixteen bytes is found, from a position on."""
+    memory, longest = Memory(data), 16
+    while start < len(data):
+        for match in pattern.finditer(data, start, start + KEPT_BYTES + longest):
+            if match.start() < start + KEPT_BYTES:
+                yield match.start()
+        start += KEPT_BYTES
+        memory.at(start)
+
+
+def _samples_after_flac_frame(head: bytes, info: bytes) -> int | None:
     """Read a frame's header: the number of the sample after it; None where it is none of this stream."""
     if len(head) < 16:
         head = head.ljust(16, b"\0")
@@ -250,6 +309,20 @@ def _flac_block_size(head: bytes, code: int, place: int) -> tuple[int, int]:
     return (576 << code - 2 if code < 6 else 256 << code - 8), place
 
 
+def _crc16_table() -> list[int]:
+    """The checksum of FLAC's frames: polynomial x^16 + x^15 + x^2 + 1."""
+    table = []
+    for value in range(256):
+        value <<= 8
+        for _ in range(8):
+            value = (value << 1 ^ (0x18005 if value & 0x8000 else 0)) & 0x1FFFF
+        table.append(value & 0xFFFF)
+    return table
+
+
+CRC16 = _crc16_table()
+
+
 def _crc8(data: bytes) -> int:
     """The checksum of FLAC's frame headers: polynomial x^8 + x^2 + x + 1."""
     value = 0
@@ -263,13 +336,16 @@ def _crc8(data: bytes) -> int:
 # --- Ogg ---
 
 REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+OGG_START = re.compile(rb"OggS\x00\x02")  # the first page of a stream
 FIRST_PAGE, LAST_PAGE = 2, 4  # flags of a page
 
 
 def ogg_parts(data: Bytes, start: int) -> tuple[list[Part], int]:
     """Find the chained streams of an Ogg file from a position on, and where they end."""
     begins, position, flags = [start], start, FIRST_PAGE
+    memory = Memory(data)
     while True:
+        memory.at(position)
         if data[position : position + 4] != b"OggS" or position + 27 > len(data):
             following = _next_stream(data, position) if flags & LAST_PAGE else -1
             if following < 0:
@@ -293,8 +369,7 @@ def _next_stream(data: Bytes, position: int) -> int:
     """Where another stream begins after foreign bytes; -1 for nowhere."""
     if _reader_at(data, position) is not None:
         return -1
-    match = re.compile(rb"OggS\x00\x02").search(data, position)
-    return match.start() if match else -1
+    return next(_found(data, OGG_START, position), -1)
 
 
 def _after_page(data: Bytes, position: int) -> int:

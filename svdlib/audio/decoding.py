@@ -4,23 +4,27 @@ What a file holds is found out in `svdlib.audio.containers` and `svdlib.audio.mp
 """
 
 import contextlib
+import math
 import mmap
+import os
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import numpy as np
 
 from svdlib.audio.containers import sound_parts
 from svdlib.audio.mel_axis import SAMPLE_RATE
-from svdlib.audio.parts import FaultError
+from svdlib.audio.parts import FaultError, Part
 from svdlib.audio.quiet import quiet_decoder
 from svdlib.errors import AudioError
 
 if TYPE_CHECKING:
     import soundfile
+
+Result = TypeVar("Result")
 
 READABLE = "WAV, AIFF, FLAC, Ogg or MP3"
 READABLE_FORMATS = {"WAV", "WAVEX", "RF64", "AIFF", "FLAC", "OGG", "MP3"}  # libsndfile's names
@@ -31,30 +35,102 @@ CANCELLED = 0.01  # share of the channels' power in their mean: less than -20 dB
 AGAIN = "get or export the file again"
 
 
-def decode(path: Path) -> tuple[np.ndarray, int]:
-    """Decode a sound file and average its channels.
+class Recording:
+    """A sound file, read block by block so that memory does not grow with its length, as often as it is asked for.
 
-    Channels that cancel each other are not averaged: the loudest is taken, with a warning. The parts of a file that was
-    joined from several follow each other; if their rates differ, they are resampled to 22050 Hz.
-
-    Args:
-        path: the file.
-
-    Returns:
-        float32 (samples,), full scale at 1, and the file's own sample rate in Hz.
-
-    Raises:
-        AudioError: see `svdlib.audio.files.load_audio`.
+    Channels are averaged. Where they cancel each other, the loudest is taken alone, with a warning. The parts of a file
+    that was joined from several follow each other.
     """
-    with _sounds(path) as sounds:
-        decoded = [(_decode_part(path, sound), sound.samplerate) for sound in sounds]
-    rates = {rate for _, rate in decoded}
-    rate = rates.pop() if len(rates) == 1 else SAMPLE_RATE
-    parts = [resample(samples, own_rate, rate) for samples, own_rate in decoded]
-    samples = np.concatenate(parts) if len(parts) > 1 else parts[0]
-    if not len(samples):
-        raise AudioError(f"{path}: holds no samples; {AGAIN}")
-    return samples, rate
+
+    def __init__(self, path: str | os.PathLike[str]):
+        """Name the file; nothing is opened yet.
+
+        Raises:
+            AudioError: the name is no path.
+        """
+        try:
+            self.path = Path(path)
+        except TypeError as error:
+            kind = type(path).__name__
+            raise AudioError(
+                f"a sound file is named by its path, not by a value of type {kind}; give the path"
+            ) from error
+        self._parts: list[Part] | None = None
+        self._alone: dict[int, int] = {}  # the channel that is taken alone, by the number of its part
+
+    def read(self, take: Callable[[Iterator[np.ndarray]], Result]) -> Result:
+        """Hand the samples to a function, block by block, at 22050 Hz.
+
+        Args:
+            take: is given blocks, float32 (samples,), full scale at 1, at least one sample in all. That channels cancel
+                shows at the end of a file; then the function is called again, and the blocks begin anew.
+
+        Returns:
+            What the function returns.
+
+        Raises:
+            AudioError: see `svdlib.audio.files.load_audio`.
+        """
+        return self.decode(lambda blocks, rate: take(resampled(blocks, rate, SAMPLE_RATE)))
+
+    def decode(self, take: Callable[[Iterator[np.ndarray], int], Result]) -> Result:
+        """Hand the samples to a function as `read` does, but at the file's own rate in Hz, its second argument.
+
+        If the rates of the parts differ, all are resampled to 22050 Hz.
+        """
+        try:
+            return self._decode(take)
+        except _ChannelsCancel:
+            return self._decode(take)
+
+    def _decode(self, take: Callable[[Iterator[np.ndarray], int], Result]) -> Result:
+        with _opened(self.path) as file:
+            if self._parts is None:
+                self._parts = _parts_of(self.path, file)
+            rates = {sound.samplerate for sound in _sounds(self.path, self._parts, file)}
+            rate = rates.pop() if len(rates) == 1 else SAMPLE_RATE
+            return take(self._joined(_sounds(self.path, self._parts, file), rate), rate)
+
+    def _joined(self, sounds: Iterable["soundfile.SoundFile"], rate: int) -> Iterator[np.ndarray]:
+        """Yield the samples of all parts at one rate."""
+        known, samples = len(self._alone), 0
+        for number, sound in enumerate(sounds):
+            for block in resampled(self._averaged(number, sound), sound.samplerate, rate):
+                samples += len(block)
+                yield block
+        if not samples:
+            raise AudioError(f"{self.path}: holds no samples; {AGAIN}")
+        if len(self._alone) > known:
+            raise _ChannelsCancel
+        if left_out := sum(part.left_out for part in self._parts or ()):
+            told = f"about {left_out} bytes after the sound are neither sound nor tags, and are left out"
+            warnings.warn(f"{self.path}: {told}", stacklevel=2)
+
+    def _averaged(self, number: int, sound: "soundfile.SoundFile") -> Iterator[np.ndarray]:
+        """Yield the samples of a part, the mean of its channels or one taken alone; then check how many they were."""
+        alone = self._alone.get(number)
+        samples, power_of_mean, powers = 0, 0.0, np.zeros(sound.channels)
+        for block in _blocks(self.path, sound):
+            mono = _mean(block) if alone is None else block[:, alone].copy()
+            _check_finite(self.path, mono, samples)
+            samples += len(block)
+            if alone is None and sound.channels > 1:
+                with np.errstate(all="ignore"):  # samples may be numbers and their squares too large
+                    power_of_mean += float(mono @ mono)
+                    powers += [float(channel @ channel) for channel in block.T]
+            yield mono
+        _check_length(self.path, samples, sound)
+        if power_of_mean < CANCELLED * powers.mean():
+            self._alone[number] = int(powers.argmax())
+            warnings.warn(
+                f"{self.path}: the channels cancel each other, one is another upside down; "
+                f"channel {self._alone[number] + 1} is taken alone",
+                stacklevel=2,
+            )
+
+
+class _ChannelsCancel(Exception):
+    """At the end of a file: its channels cancel, so what was made of their mean does not count."""
 
 
 def duration(path: Path) -> float:
@@ -63,52 +139,37 @@ def duration(path: Path) -> float:
     Raises:
         AudioError: the file is missing, not audio, or cut short.
     """
-    with _sounds(path) as sounds:
-        return sum(sound.frames / sound.samplerate for sound in sounds)
+    with _opened(path) as file:
+        return sum(sound.frames / sound.samplerate for sound in _sounds(path, _parts_of(path, file), file))
 
 
-def resample(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
-    """Bring samples (n,) from one rate to another, in Hz; the same array where the rates are equal."""
-    if rate == wanted or not len(samples):
-        return samples
-    import librosa
+def resampled(blocks: Iterable[np.ndarray], rate: int, wanted: int) -> Iterator[np.ndarray]:
+    """Bring samples from one rate to another, in Hz.
 
-    resampled: np.ndarray = librosa.resample(samples, orig_sr=rate, target_sr=wanted, res_type="soxr_hq")
-    return resampled
+    Args:
+        blocks: float32 (samples,) each.
+        rate: theirs.
+        wanted: the other.
 
+    Yields:
+        Blocks (samples,), in all as many samples as the same time takes, rounded up. They are those that would come out
+        of all samples at once, to the last bit; the blocks themselves where the rates are equal.
+    """
+    if rate == wanted:
+        yield from blocks
+        return
+    import soxr  # comes with librosa, whose `resample` has no blocks
 
-def _decode_part(path: Path, sound: "soundfile.SoundFile") -> np.ndarray:
-    """Decode one part of a file, and compare what comes out with what it holds."""
-    blocks: list[np.ndarray] = []
-    mixed_power = power = 0.0
-    for block in _blocks(path, sound):
-        mean = block.mean(axis=1)
-        blocks.append(mean)
-        if sound.channels > 1:
-            with np.errstate(all="ignore"):  # samples that are not finite are found below
-                mixed_power += float(mean @ mean)
-                power += float(block.ravel() @ block.ravel()) / sound.channels
-    if mixed_power < CANCELLED * power:
-        blocks = _loudest_channel(path, sound)
-    samples = np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.float32)
-    _check_samples(path, samples, sound)
-    return samples
-
-
-def _loudest_channel(path: Path, sound: "soundfile.SoundFile") -> list[np.ndarray]:
-    """Decode a part once more, for one channel instead of the mean in which they cancel."""
-    powers = np.zeros(sound.channels)
-    for _ in range(2):
-        sound.seek(0)
-        loudest, blocks = int(powers.argmax()), []
-        for block in _blocks(path, sound):
-            blocks.append(block[:, loudest].copy())
-            powers += np.square(block).sum(axis=0)
-    warnings.warn(
-        f"{path}: the channels cancel each other, one is another upside down; channel {loudest + 1} is taken alone",
-        stacklevel=2,
-    )
-    return blocks
+    stream = soxr.ResampleStream(rate, wanted, 1, dtype="float32", quality="HQ")
+    given = made = 0
+    for block in blocks:
+        given += len(block)
+        piece = stream.resample_chunk(block)
+        made += len(piece)
+        yield piece
+    missing = max(0, math.ceil(given * (wanted / rate)) - made)
+    rest = stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True)[:missing]
+    yield np.pad(rest, (0, missing - len(rest)))
 
 
 def _blocks(path: Path, sound: "soundfile.SoundFile") -> Iterator[np.ndarray]:
@@ -127,7 +188,7 @@ def _blocks(path: Path, sound: "soundfile.SoundFile") -> Iterator[np.ndarray]:
         yield block
 
 
-def _regular_file(path: Path) -> BinaryIO:
+def _opened(path: Path) -> BinaryIO:
     """Open a file, but nothing that might never end or never begin."""
     try:
         status = path.stat()
@@ -149,25 +210,29 @@ def _regular_file(path: Path) -> BinaryIO:
         raise AudioError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
 
 
-@contextlib.contextmanager
-def _sounds(path: Path) -> Iterator[list["soundfile.SoundFile"]]:
-    """Find the parts of a file and hand each to libsndfile."""
-    with contextlib.ExitStack() as stack:
-        file = stack.enter_context(_regular_file(path))
-        try:
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                sources = [part.source(data, file) for part in sound_parts(data)]
-        except FaultError as fault:
-            raise AudioError(f"{path}: {fault}; {fault.remedy}") from fault
-        yield [stack.enter_context(_open_sound(path, source)) for source in sources]
+def _parts_of(path: Path, file: BinaryIO) -> list[Part]:
+    """Find the parts of a file."""
+    try:
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return sound_parts(data)
+    except FaultError as fault:
+        raise AudioError(f"{path}: {fault}; {fault.remedy}") from fault
 
 
-def _open_sound(path: Path, source: BinaryIO) -> "soundfile.SoundFile":
+def _sounds(path: Path, parts: Iterable[Part], file: BinaryIO) -> Iterator["soundfile.SoundFile"]:
+    """Open one part after the other; each is closed before the next."""
+    for part in parts:
+        with _open_sound(path, part, file) as sound:
+            yield sound
+
+
+def _open_sound(path: Path, part: Part, file: BinaryIO) -> "soundfile.SoundFile":
+    """Hand a part to libsndfile."""
     import soundfile
 
     try:
         with quiet_decoder():
-            sound = soundfile.SoundFile(source)
+            sound = soundfile.SoundFile(part.source(file))
     except (soundfile.LibsndfileError, TypeError) as error:
         raise AudioError(f"{path}: damaged, or not {READABLE} ({_reason(error)}); {AGAIN}") from error
     if sound.format not in READABLE_FORMATS or not LOWEST_RATE <= sound.samplerate <= HIGHEST_RATE:
@@ -178,19 +243,33 @@ def _open_sound(path: Path, source: BinaryIO) -> "soundfile.SoundFile":
     return sound
 
 
+def _mean(block: np.ndarray) -> np.ndarray:
+    """The mean (frames,) of a block's channels (frames, channels)."""
+    if block.shape[1] == 1:
+        return block[:, 0]
+    if block.shape[1] == 2:
+        return (block[:, 0] + block[:, 1]) / 2  # the same, and faster
+    mean: np.ndarray = block.mean(axis=1)
+    return mean
+
+
 def _reason(error: Exception) -> str:
     return str(getattr(error, "error_string", error)).rstrip(".")
 
 
-def _check_samples(path: Path, samples: np.ndarray, sound: "soundfile.SoundFile") -> None:
-    """Compare what was decoded with what the part holds; its header was made to tell the truth."""
+def _check_length(path: Path, samples: int, sound: "soundfile.SoundFile") -> None:
+    """Compare how much was decoded with what the part holds; its header was made to tell the truth."""
     promised = sound.frames - (MP3_FRAME_SAMPLES if sound.format == "MP3" else 0)
-    if len(samples) < promised:
-        lost = (sound.frames - len(samples)) / sound.samplerate
+    if samples < promised:
+        lost = (sound.frames - samples) / sound.samplerate
         raise AudioError(
-            f"{path}: cut short or damaged, {len(samples)} of {promised} samples are there "
+            f"{path}: cut short or damaged, {samples} of {promised} samples are there "
             f"and {lost:.1f} s would be lost; {AGAIN}"
         )
+
+
+def _check_finite(path: Path, samples: np.ndarray, before: int) -> None:
+    """Make sure that samples are numbers, of which so many came before."""
     if not np.isfinite(samples).all():
-        position = int(np.argmin(np.isfinite(samples)))
+        position = before + int(np.argmin(np.isfinite(samples)))
         raise AudioError(f"{path}: sample {position} is NaN or infinite; export the file as 16-bit WAV")

@@ -2,13 +2,18 @@
 
 import io
 import os
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
+from svdlib.audio.decoding import Recording
 from svdlib.audio.mel_axis import EXCERPT_SAMPLES, SAMPLE_RATE
 from svdlib.compute.storage import write_atomically
 from svdlib.errors import AudioError, OutputError
+
+Result = TypeVar("Result")
 
 SILENCE_LEVEL = 1e-5  # a file that never exceeds it, half a step of 16 bits, is digital silence
 
@@ -28,18 +33,7 @@ def load_audio(path: str | os.PathLike[str]) -> np.ndarray:
     Raises:
         AudioError: the file is missing, a folder, empty, not audio, damaged, cut short, or not finite.
     """
-    from svdlib.audio.decoding import decode, resample
-
-    samples = resample(*decode(_path(path)), SAMPLE_RATE)
-    return np.ascontiguousarray(samples, dtype=np.float32)
-
-
-def _path(path: str | os.PathLike[str]) -> Path:
-    try:
-        return Path(path)
-    except TypeError as error:
-        kind = type(path).__name__
-        raise AudioError(f"a sound file is named by its path, not by a value of type {kind}; give the path") from error
+    return Recording(path).read(_joined)
 
 
 def load_song(path: str | os.PathLike[str]) -> np.ndarray:
@@ -54,11 +48,39 @@ def load_song(path: str | os.PathLike[str]) -> np.ndarray:
     Raises:
         AudioError: as for `load_audio`; or the file is shorter than one excerpt, or digital silence.
     """
-    samples = load_audio(path)
-    check_length(path, len(samples))
-    if np.abs(samples).max() < SILENCE_LEVEL:
+    return read_song(Recording(path), _joined)
+
+
+def read_song(recording: Recording, take: Callable[[Iterator[np.ndarray]], Result]) -> Result:
+    """Read a song block by block, and make sure, at its end, that there was something to analyse.
+
+    Args:
+        recording: the file.
+        take: as for `svdlib.audio.decoding.Recording.read`.
+
+    Returns:
+        What the function returns.
+
+    Raises:
+        AudioError: as for `load_song`.
+    """
+    return recording.read(lambda blocks: take(_worth_analysing(recording.path, blocks)))
+
+
+def _worth_analysing(path: Path, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Pass blocks on, and refuse what was too short or silent throughout."""
+    samples, peak = 0, 0.0
+    for block in blocks:
+        samples += len(block)
+        peak = max(peak, float(np.abs(block).max(initial=0)))
+        yield block
+    check_length(path, samples)
+    if peak < SILENCE_LEVEL:
         raise AudioError(f"{path}: digital silence throughout; export the recording again, or leave it out")
-    return samples
+
+
+def _joined(blocks: Iterable[np.ndarray]) -> np.ndarray:
+    return np.concatenate([*blocks], dtype=np.float32)
 
 
 def check_length(path: str | os.PathLike[str], samples: int) -> None:

@@ -3,11 +3,15 @@
 The front end is that of the singing voice detector of Schlüter & Grill (2015), as in the paper, section 3.1.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from torch import nn
 
-from svdlib.audio.mel_axis import FRAME_LENGTH, HOP_LENGTH, SMALLEST_MAGNITUDE, mel_filterbank
+from svdlib.audio.framing import framed
+from svdlib.audio.mel_axis import FRAME_LENGTH, HOP_LENGTH, N_BANDS, SMALLEST_MAGNITUDE, mel_filterbank
+from svdlib.compute.growing import GrowingRows
 from svdlib.errors import AudioError
 
 FRONT_END_VERSION = "2"  # in the key of cached spectrograms: raise it when decoding or LogMel changes
@@ -61,6 +65,25 @@ class LogMel(nn.Module):
         chunk_frames = max(1, CHUNK_FRAMES // max(1, frames[..., 0, 0].numel()))
         chunks = [self._log_mel(chunk).float() for chunk in frames.split(chunk_frames, dim=-2)]
         return torch.cat(chunks, dim=-2)
+
+    def of_blocks(self, blocks: Iterable[np.ndarray]) -> torch.Tensor:
+        """Compute the log-mel spectrogram of a sound that comes in blocks.
+
+        It is what `forward` gives for all samples at once, to the last bit, and memory grows with the result alone.
+
+        Args:
+            blocks: floating point (samples,) each, 22050 Hz, 1024 samples or more in all.
+
+        Returns:
+            float32 (frames, 80), in main memory.
+
+        Raises:
+            AudioError: as for `forward`.
+        """
+        rows = GrowingRows(N_BANDS, np.float32)
+        for piece in framed(blocks, CHUNK_FRAMES):
+            rows.add(self(piece).cpu().numpy())
+        return torch.from_numpy(rows.finish())
 
     def _log_mel(self, frames: torch.Tensor) -> torch.Tensor:
         """Frames (..., 1024) to log-mel (..., 80), in the precision of the module."""

@@ -7,12 +7,13 @@ a kilobyte of foreign bytes. So every part begins with a header whose count is r
 import bisect
 import functools
 import struct
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from svdlib.audio.parts import Bytes, FaultError, Part
+from svdlib.audio.parts import Bytes, FaultError, Memory, Part
 
 BIT_RATES_MPEG1 = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)  # kbit/s, layer III
 BIT_RATES_MPEG2 = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
@@ -61,9 +62,10 @@ def mp3_frames(data: Bytes, start: int | None = None) -> Iterator[Mp3Frame]:
         data: the file.
         start: where to begin; None for the start of the file.
     """
-    search = _Search(data)
+    search, memory = _Search(data), Memory(data)
     position, kind, last = _first_position(data, start), None, None
     while 0 <= position < len(data):
+        memory.at(position)
         frame = _mp3_frame(data, position)
         in_step = last is not None and last.end == position
         if frame and ((in_step and frame.kind == kind) or _is_chained(data, frame, kind, in_step)):
@@ -182,30 +184,79 @@ def mp3_parts(data: Bytes, start: int = 0) -> tuple[list[Part], int]:
         FaultError: the last frame is cut, or fewer frames are there than a Xing or Info header promises.
     """
     end = len(data) - 128 if data[-128:-125] == b"TAG" else len(data)
-    groups: list[list[Mp3Frame]] = []
+    groups: list[_Group] = []
+    last: Mp3Frame | None = None
     for frame in mp3_frames(data, start):
-        group = groups[-1] if groups else []
-        if group and _foreign_sound(data, group[-1], frame):
+        if last is not None and _foreign_sound(data, last, frame):
             break
-        if not group or _starts_part(data, group, frame):
-            groups.append([frame])
-        else:
-            group.append(frame)
+        if last is None or _starts_part(data, groups[-1], frame):
+            groups.append(_Group(frame))
+        groups[-1].add(frame)
+        last = frame
     if not groups:
         raise FaultError("without a frame of MP3")
     parts: list[Part] = []
-    ends = [following[0].start for following in groups[1:]]
+    ends = [following.first.start for following in groups[1:]]
     for group, limit in zip(groups, [*ends, end], strict=True):
         parts += _parts_of(data, group, limit)
     return parts, parts[-1].runs[-1][1]
 
 
-def _starts_part(data: Bytes, group: list[Mp3Frame], frame: Mp3Frame) -> bool:
-    if frame.kind != group[-1].kind or _promised_frames(data, frame) is not None:
+class _Group:
+    """Frames that belong together, in a few bytes each: ten hours have more than a million.
+
+    Attributes:
+        first: their first frame, whose kind all of them have.
+        side_info: that of the last one; a header may lie in a frame of another size.
+    """
+
+    def __init__(self, first: Mp3Frame):
+        self.first, self.side_info = first, first.side_info
+        self._starts, self._sizes = array("Q"), array("H")
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def add(self, frame: Mp3Frame) -> None:
+        """Put a frame at the end."""
+        self.side_info = frame.side_info
+        self._starts.append(frame.start)
+        self._sizes.append(frame.size)
+
+    def split(self, data: Bytes, count: int) -> tuple["_Group", "_Group"]:
+        """The first frames, so many, and the others."""
+        second = _mp3_frame(data, self._starts[count])
+        assert second is not None  # it was one before
+        groups = _Group(self.first), _Group(second)
+        for group, part in zip(groups, (slice(count), slice(count, None)), strict=True):
+            group._starts, group._sizes = self._starts[part], self._sizes[part]
+        return groups
+
+    def runs(self) -> tuple[tuple[int, int], ...]:
+        """Where the frames lie without a gap, from and to."""
+        starts = np.frombuffer(self._starts, np.uint64).astype(np.int64)
+        ends = starts + np.frombuffer(self._sizes, np.uint16)
+        gaps = np.flatnonzero(starts[1:] != ends[:-1])
+        first, last = np.append(0, gaps + 1), np.append(gaps, len(ends) - 1)
+        return tuple(zip(starts[first].tolist(), ends[last].tolist(), strict=True))
+
+    @property
+    def end(self) -> int:
+        """The position after the last frame."""
+        return self._starts[-1] + self._sizes[-1]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all frames."""
+        return sum(self._sizes)
+
+
+def _starts_part(data: Bytes, group: _Group, frame: Mp3Frame) -> bool:
+    if frame.kind != group.first.kind or _promised_frames(data, frame) is not None:
         return True
     # The frame with the header may differ from those with the sound.
-    return frame.side_info != group[-1].side_info and not (
-        len(group) == 1 and _promised_frames(data, group[0]) is not None
+    return frame.side_info != group.side_info and not (
+        len(group) == 1 and _promised_frames(data, group.first) is not None
     )
 
 
@@ -214,28 +265,27 @@ def _foreign_sound(data: Bytes, last: Mp3Frame, frame: Mp3Frame) -> bool:
     return last.end != frame.start and data[last.end : last.end + 4] in (b"RIFF", b"RIFX", b"FORM", b"OggS", b"fLaC")
 
 
-def _parts_of(data: Bytes, frames: list[Mp3Frame], end: int) -> list[Part]:
+def _parts_of(data: Bytes, frames: _Group, end: int) -> list[Part]:
     """Make a part of frames that belong together, or two where the header counts the first ones alone."""
-    last_end = frames[-1].end
-    whole = len(frames) - (last_end > end)
-    cut_header = last_end < end < last_end + 4 and data[last_end] == 0xFF
-    last_is_cut = last_end > end or cut_header
-    promised = _promised_frames(data, frames[0])
+    whole = len(frames) - (frames.end > end)
+    cut_header = frames.end < end < frames.end + 4 and data[frames.end] == 0xFF
+    last_is_cut = frames.end > end or cut_header
+    promised = _promised_frames(data, frames.first)
     if promised is None:
         if last_is_cut:
             raise FaultError("cut short in its last frame")
-        return [Part(_runs(frames), _frame_with_count(data, frames))]
+        return [Part(frames.runs(), _frame_with_count(data, frames))]
     # Most encoders leave the frame that holds the header uncounted, but not all: one frame less is no proof.
     missing = promised - (whole - 1)
     if missing > 1 or (missing == 1 and last_is_cut):
         raise FaultError(f"cut short, {whole - 1} of {promised} frames are there")
     if missing >= -1:
-        return [Part(_runs(frames))]
+        return [Part(frames.runs())]
     if last_is_cut:
         raise FaultError("cut short in its last frame")
-    counted, rest = frames[: promised + 1], frames[promised + 1 :]
-    if promised and _is_independent(data, rest[0]):  # another file follows, and this one's header is right
-        return [Part(_runs(counted)), *_parts_of(data, rest, end)]
+    counted, rest = frames.split(data, promised + 1)
+    if promised and _is_independent(data, rest.first):  # another file follows, and this one's header is right
+        return [Part(counted.runs()), *_parts_of(data, rest, end)]
     return [_with_right_count(data, frames)]
 
 
@@ -246,32 +296,20 @@ def _is_independent(data: Bytes, frame: Mp3Frame) -> bool:
     return first_bits >> (7 if frame.kind[0] == 3 else 8) == 0
 
 
-def _runs(frames: list[Mp3Frame]) -> tuple[tuple[int, int], ...]:
-    """Where frames lie without a gap, from and to."""
-    runs = [(frames[0].start, frames[0].end)]
-    for frame in frames[1:]:
-        start, end = runs[-1]
-        if frame.start == end:
-            runs[-1] = (start, frame.end)
-        else:
-            runs.append((frame.start, frame.end))
-    return tuple(runs)
-
-
-def _with_right_count(data: Bytes, frames: list[Mp3Frame]) -> Part:
+def _with_right_count(data: Bytes, frames: _Group) -> Part:
     """A part whose Xing header states fewer frames than there are, with the right number instead."""
-    first = frames[0]
+    first, (_, rest) = frames.first, frames.split(data, 1)
     head = bytearray(data[first.start : first.end])
     place = 4 + first.side_info
     struct.pack_into(">I", head, place + 8, len(frames) - 1)
     if head[place + 7] & 2:
-        struct.pack_into(">I", head, place + 12, sum(frame.size for frame in frames) & 0xFFFFFFFF)
-    return Part(_runs(frames[1:]), bytes(head))
+        struct.pack_into(">I", head, place + 12, frames.size & 0xFFFFFFFF)
+    return Part(rest.runs(), bytes(head))
 
 
-def _frame_with_count(data: Bytes, frames: list[Mp3Frame]) -> bytes:
+def _frame_with_count(data: Bytes, frames: _Group) -> bytes:
     """A frame with a Xing header to put before others: without, libsndfile guesses the length and drops the rest."""
-    header = bytearray(data[frames[0].start : frames[0].start + 4])
+    header = bytearray(data[frames.first.start : frames.first.start + 4])
     header[1] |= 1  # no checksum follows
     header[2] = (header[2] & 0x0C) | 0x90  # a middling bit rate: room for the header at any sample rate
     extra = _mp3_frame(bytes(header), 0)

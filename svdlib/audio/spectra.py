@@ -6,13 +6,16 @@ the other (Schlüter & Grill, ISMIR 2015). A mel axis is bent; there no single f
 """
 
 import functools
+from collections.abc import Iterable
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from svdlib.audio.framing import framed
 from svdlib.audio.log_mel import CHUNK_FRAMES
 from svdlib.audio.mel_axis import FRAME_LENGTH, HOP_LENGTH, SMALLEST_MAGNITUDE, mel_filterbank
+from svdlib.compute.growing import GrowingRows
 from svdlib.errors import AudioError
 
 N_BINS = FRAME_LENGTH // 2 + 1
@@ -46,6 +49,24 @@ def magnitude_spectra(samples: np.ndarray | Tensor) -> Tensor:
     frames = samples.unfold(0, FRAME_LENGTH, HOP_LENGTH)
     # In double precision, as the front end: a soft bin beside a loud one would drown in rounding errors.
     return torch.cat([torch.fft.rfft(chunk.double() * window).abs().float() for chunk in frames.split(CHUNK_FRAMES)])
+
+
+def packed_spectra(blocks: Iterable[np.ndarray]) -> np.ndarray:
+    """Compute the packed magnitudes of a sound that comes in blocks; memory grows with the result alone.
+
+    Args:
+        blocks: floating point (samples,) each, 22050 Hz, 1024 samples or more in all.
+
+    Returns:
+        float16 (frames, 513): what `pack` makes of `magnitude_spectra` of all samples at once, to the last bit.
+
+    Raises:
+        AudioError: as for `magnitude_spectra`.
+    """
+    rows = GrowingRows(N_BINS, np.float16)
+    for piece in framed(blocks, CHUNK_FRAMES):
+        rows.add(pack(magnitude_spectra(piece)))
+    return rows.finish()
 
 
 def pack(spectra: Tensor) -> np.ndarray:

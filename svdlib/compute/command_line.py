@@ -26,13 +26,13 @@ class Terminated(BaseException):
     """SIGTERM, which Slurm, Docker and systemd send before they kill."""
 
 
-def run_safely(act: Callable[[], None], *, resumable: bool) -> int:
+def run_safely(act: Callable[[], int | None], *, resumable: bool) -> int:
     """Do something and turn every way to fail into a sentence on stderr and an exit status.
 
     With SVDLIB_DEBUG=1 in the environment exceptions pass through, with their tracebacks.
 
     Args:
-        act: what to do.
+        act: what to do; a status that it returns becomes the exit status.
         resumable: whether `--resume` goes on with it after Ctrl-C or SIGTERM.
     """
     try:
@@ -41,7 +41,7 @@ def run_safely(act: Callable[[], None], *, resumable: bool) -> int:
             warnings.showwarning = _show_warning
             try:
                 with _termination_told():
-                    act()
+                    status = act()
             finally:
                 sys.stdout.flush()  # here, and not when Python exits, a closed pipe can be met
     except BrokenPipeError:
@@ -59,7 +59,7 @@ def run_safely(act: Callable[[], None], *, resumable: bool) -> int:
         status, sentence = explain(error)
         _say(f"error: {sentence}")
         return status
-    return DONE
+    return status or DONE
 
 
 def _check_surroundings() -> None:

@@ -5,10 +5,12 @@ its centre frame. All convolutions are 3x3 without padding, pooling is 3x3 with 
 leaky ReLU, and dropout stands before each dense layer.
 """
 
+import itertools
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,6 +23,7 @@ from svdlib.inversion.listener import Listener, as_input, named_layers
 CENTRE_FRAME = EXCERPT_FRAMES // 2
 LEAKINESS = 0.01
 DROPOUT = 0.5
+SCORED_AT_ONCE = 1024  # frames of a song
 TIME_STRIDE = 9
 """Frames between two neighbouring cells of the deepest pooling layer (3 x 3)."""
 
@@ -52,6 +55,12 @@ def check_layer(layer: str) -> str:
     if layer not in LAYER_SHAPES:
         raise LayerError(f"There is no layer {layer!r}. The detector's layers are: {', '.join(LAYERS)}.")
     return layer
+
+
+def check_song(log_mel: Tensor | np.ndarray) -> None:
+    """Raise LayerError if an array is not the log-mel (frames, 80) of a song."""
+    if log_mel.ndim != 2 or log_mel.shape[1] != N_BANDS or not len(log_mel):
+        raise LayerError(f"A song is a log-mel of shape (frames, {N_BANDS}), not {tuple(log_mel.shape)}.")
 
 
 class _OneChannelIn(torch.autograd.Function):
@@ -221,16 +230,28 @@ class SVDNet(Listener):
             Probabilities of singing (frames,).
         """
         spectrogram = as_input(spectrogram, self.standardizer.mean)
-        if spectrogram.ndim != 2 or spectrogram.shape[1] != N_BANDS or not len(spectrogram):
-            raise LayerError(f"A song is a log-mel of shape (frames, {N_BANDS}), not {tuple(spectrogram.shape)}.")
-        silence = self.standardizer(torch.full_like(spectrogram[:1], LOG_SILENCE)).expand(CENTRE_FRAME, -1)
-        padded = torch.cat([silence, spectrogram, silence])
-        chunk = 4096
-        scores = [
-            self.dense_logits(padded[start : start + chunk + EXCERPT_FRAMES - 1])
-            for start in range(0, len(spectrogram), chunk)
-        ]
-        return torch.sigmoid(torch.cat(scores))
+        check_song(spectrogram)
+        return torch.cat([*self.predict_pieces(spectrogram.split(SCORED_AT_ONCE))])
+
+    @torch.no_grad()
+    def predict_pieces(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Score every frame of a song that comes in pieces, as `predict_song` does.
+
+        Args:
+            pieces: standardised log-mel (frames, 80) each, on the device of the network.
+
+        Yields:
+            Probabilities of singing (n,), in all one for each frame; the pieces are not those of the song.
+        """
+        silence = self.standardizer(torch.full_like(self.standardizer.mean[None], LOG_SILENCE)).expand(CENTRE_FRAME, -1)
+        held, overlap = silence, EXCERPT_FRAMES - 1
+        for piece in itertools.chain(pieces, [silence]):
+            held = torch.cat([held, piece])
+            while len(held) >= SCORED_AT_ONCE + overlap:
+                yield torch.sigmoid(self.dense_logits(held[: SCORED_AT_ONCE + overlap]))
+                held = held[SCORED_AT_ONCE:]
+        if len(held) > overlap:
+            yield torch.sigmoid(self.dense_logits(held))
 
     def dense_logits(self, frames: Tensor) -> Tensor:
         """Score all excerpts of a piece of a song in one dilated pass, see `predict_song`.

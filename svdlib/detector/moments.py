@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -13,17 +14,50 @@ QUIETEST_SHARE = 0.1
 """An excerpt below this share of the song's level (20 dB down) is near-silence, not worth inverting unasked."""
 
 
-def surest_singing(samples: np.ndarray, probabilities: np.ndarray) -> int:
+class Levels:
+    """How loud a song is, and each of its excerpts, measured while its samples pass by."""
+
+    def __init__(self) -> None:
+        # The energy up to the first sample of each frame, and up to the last one of each excerpt.
+        self._energy, self._samples = 0.0, 0
+        self._starts, self._ends = [np.zeros(1)], [np.zeros(0)]
+
+    def watch(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Pass blocks (samples,) on, and measure them."""
+        for block in blocks:
+            self._add(block)
+            yield block
+
+    def _add(self, block: np.ndarray) -> None:
+        energy = np.cumsum(np.concatenate([[self._energy], np.square(block, dtype=np.float64)]))
+        for kept, place in ((self._starts, 0), (self._ends, EXCERPT_SAMPLES % HOP_LENGTH)):
+            first = (place - self._samples - 1) % HOP_LENGTH + 1
+            kept.append(energy[first::HOP_LENGTH].copy())
+        self._samples += len(block)
+        self._energy = float(energy[-1])
+
+    def of_excerpts(self, count: int) -> np.ndarray:
+        """The mean power (count,) of the excerpts that start at the first frames."""
+        starts = np.concatenate(self._starts)[:count]
+        ends = np.concatenate(self._ends)[EXCERPT_SAMPLES // HOP_LENGTH :][:count]
+        power: np.ndarray = (ends - starts) / EXCERPT_SAMPLES
+        return power
+
+    @property
+    def of_song(self) -> float:
+        """The mean power of all samples."""
+        return self._energy / self._samples
+
+
+def surest_singing(levels: Levels, probabilities: np.ndarray) -> int:
     """First frame of the excerpt around the highest probability, near-silent excerpts left aside.
 
     Args:
-        samples: the song (samples,), 22050 Hz.
+        levels: of the song, which have been measured.
         probabilities: smoothed probability of singing (frames,).
     """
-    energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
     starts = np.arange(len(probabilities) - EXCERPT_FRAMES + 1)
-    power = (energy[starts * HOP_LENGTH + EXCERPT_SAMPLES] - energy[starts * HOP_LENGTH]) / EXCERPT_SAMPLES
-    audible = power >= (QUIETEST_SHARE**2) * energy[-1] / len(samples)
+    audible = levels.of_excerpts(len(starts)) >= (QUIETEST_SHARE**2) * levels.of_song
     return int(np.argmax(np.where(audible, probabilities[starts + CENTRE_FRAME], -1)))
 
 

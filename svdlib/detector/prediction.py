@@ -1,15 +1,18 @@
 """A detector's answer for every frame of a song."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from svdlib.audio.framing import framed
 from svdlib.audio.spectra import compress, magnitude_spectra, mel_magnitudes, scale_axes
-from svdlib.detector.model import SVDNet
+from svdlib.detector.model import SVDNet, check_song
 from svdlib.errors import InputError
 
-CHUNK_FRAMES = 2048  # transposed at once, to spare memory
+CHUNK_FRAMES = 2048  # of a song that are looked at together, to spare memory
 
 
 PITCH_SHIFTS = (-0.2, -0.1, 0.0, 0.1, 0.2)
@@ -26,12 +29,16 @@ def predict(detector: SVDNet, log_mel: np.ndarray) -> np.ndarray:
     Returns:
         Probabilities (frames,), not smoothed.
     """
+    check_song(log_mel)
     device = detector.standardizer.mean.device
-    spectrogram = detector.standardizer(torch.as_tensor(log_mel, dtype=torch.float32, device=device))
-    return detector.predict_song(spectrogram).cpu().numpy()
+    pieces = (
+        torch.as_tensor(log_mel[start : start + CHUNK_FRAMES], dtype=torch.float32, device=device)
+        for start in range(0, len(log_mel), CHUNK_FRAMES)
+    )
+    scored = detector.predict_pieces(map(detector.standardizer, pieces))
+    return np.concatenate([scores.cpu().numpy() for scores in scored])
 
 
-@torch.no_grad()
 def predict_averaged(detector: SVDNet, samples: np.ndarray, pitch_shifts: Sequence[float] = PITCH_SHIFTS) -> np.ndarray:
     """Probability of singing in each frame, averaged over transposed versions of a song (Schlüter & Grill, 2015).
 
@@ -46,14 +53,28 @@ def predict_averaged(detector: SVDNet, samples: np.ndarray, pitch_shifts: Sequen
     Raises:
         InputError: if there is no shift, or one is -1 or less.
     """
+    return average_over_blocks(detector, [np.asarray(samples, dtype=np.float32)], pitch_shifts)
+
+
+@torch.no_grad()
+def average_over_blocks(
+    detector: SVDNet, blocks: Iterable[np.ndarray], pitch_shifts: Sequence[float] = PITCH_SHIFTS
+) -> np.ndarray:
+    """Do what `predict_averaged` does for a song that comes in blocks (samples,): little of it is in memory at once."""
     if not len(pitch_shifts) or min(pitch_shifts) <= -1:
         raise InputError(f"Pitch shifts are shares above -1, one or more of them, not {tuple(pitch_shifts)}.")
-    spectra = magnitude_spectra(np.asarray(samples, dtype=np.float32))
-    chunks = spectra.to(detector.standardizer.mean.device).split(CHUNK_FRAMES)
-    total = np.zeros(len(spectra))
-    for shift in pitch_shifts:
-        factor, same = torch.tensor([1.0 + shift], dtype=torch.float64), torch.ones(1)
-        shifted = [mel_magnitudes(scale_axes(chunk[None], factor, same, len(chunk))[0]) for chunk in chunks]
-        log_mel = detector.standardizer(compress(torch.cat(shifted)))
-        total += detector.predict_song(log_mel).cpu().numpy()
-    return (total / len(pitch_shifts)).astype(np.float32)
+    device = detector.standardizer.mean.device
+    spectra = (magnitude_spectra(piece).to(device) for piece in framed(blocks, CHUNK_FRAMES))
+    copies = itertools.tee(spectra, len(pitch_shifts))
+    pieces = [_transposed(copy, shift) for copy, shift in zip(copies, pitch_shifts, strict=True)]
+    # Scored in step, so that no copy runs far ahead of the others.
+    scored = zip(*(detector.predict_pieces(map(detector.standardizer, each)) for each in pieces), strict=True)
+    sums = [sum(score.cpu().numpy().astype(np.float64) for score in scores) for scores in scored]
+    return (np.concatenate(sums) / len(pitch_shifts)).astype(np.float32)
+
+
+def _transposed(spectra: Iterable[Tensor], shift: float) -> Iterator[Tensor]:
+    """Raw log-mels (n, 80) of pieces of a song, magnitudes (n, 513), in another pitch."""
+    factor, same = torch.tensor([1.0 + shift], dtype=torch.float64), torch.ones(1)
+    for piece in spectra:
+        yield compress(mel_magnitudes(scale_axes(piece[None], factor, same, len(piece))[0]))

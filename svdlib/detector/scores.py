@@ -11,6 +11,8 @@ MEDIAN_FRAMES = 56
 """Length of the median filter over a song's predictions: 0.8 s."""
 
 
+SORTED_AT_ONCE = 1 << 14  # windows of the median filter
+
 THRESHOLDS = np.array([1e-5, 1e-4, 1e-3, *(np.arange(1, 100) / 100), 1 - 1e-3, 1 - 1e-4, 1 - 1e-5])
 """The thresholds that are tried on the validation songs."""
 
@@ -23,7 +25,12 @@ def smooth(predictions: np.ndarray) -> np.ndarray:
     back = MEDIAN_FRAMES // 2
     padded = np.pad(np.asarray(predictions), (back, MEDIAN_FRAMES - back - 1), mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, MEDIAN_FRAMES)
-    return np.partition(windows, back, axis=1)[:, back]
+    smoothed = np.empty(len(windows), dtype=padded.dtype)
+    # Windows overlap, and sorting copies them: of all at once that would be 56 times the song.
+    for start in range(0, len(windows), SORTED_AT_ONCE):
+        some = slice(start, start + SORTED_AT_ONCE)
+        smoothed[some] = np.partition(windows[some], back, axis=1)[:, back]
+    return smoothed
 
 
 def best_threshold(predictions: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> tuple[float, float]:

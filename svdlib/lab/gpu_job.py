@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from svdlib.compute.command_line import Parser, run_safely
 from svdlib.compute.devices import choose_device, device_name
 from svdlib.compute.npz import DAMAGE
 from svdlib.compute.run_state import STATE_FILE, RunOptions, RunState
@@ -34,7 +35,7 @@ from svdlib.compute.storage import digest, open_plain, write_atomically
 from svdlib.detector.excerpts import ExcerptBank
 from svdlib.detector.model import SVDNet
 from svdlib.detector.training import FittedDetector, fit_detector
-from svdlib.errors import CorpusError, SvdlibError, TrainingError
+from svdlib.errors import CorpusError, TrainingError
 from svdlib.inversion.nre import EvaluationPlan, LayerScore, evaluate_inverters
 from svdlib.inversion.training import Epoch, FittedInverters
 from svdlib.songs.loading import Songs
@@ -382,7 +383,7 @@ def bench(folder: Path, *, device: str, minutes: float, quick: bool = False) -> 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one step; 0 when done, 3 when `train` or `bench` has to be called again."""
-    parser = argparse.ArgumentParser(prog="python -m svdlib.lab.gpu_job", description=__doc__.split("\n\n")[0])
+    parser = Parser(prog="python -m svdlib.lab.gpu_job", description=__doc__.split("\n\n")[0])
     parser.add_argument("step", choices=("prepare", "train", "collect", "bench"))
     parser.add_argument("--corpus", default="synthetic", help="what to prepare, and what the data must come from")
     parser.add_argument("--data", type=Path, default=Path("runs/gpu/log-mels.npz"), help="the prepared spectrograms")
@@ -394,15 +395,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=8.0, help="time limit of one call of `train` or `bench`")
     parser.add_argument("--quick", action="store_true", help="`bench` with the smallest sizes, to see that it works")
-    options = parser.parse_args(arguments)
-    try:
-        return _run(options)
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on", file=sys.stderr)
-        return 130
-    except SvdlibError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return run_safely(lambda: _run(parser.parse_args(arguments)), resumable=False)  # the same command goes on
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -22,7 +22,7 @@ from svdlib.audio.log_mel import LogMel
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, EXCERPT_SAMPLES, FRAME_RATE
 from svdlib.compute.devices import choose_device
 from svdlib.detector.model import CENTRE_FRAME, SVDNet
-from svdlib.detector.moments import excerpt_at, surest_singing
+from svdlib.detector.moments import Levels, excerpt_at, surest_singing
 from svdlib.detector.prediction import predict
 from svdlib.detector.scores import smooth
 from svdlib.errors import AudioError, PackageError, SvdlibError
@@ -113,11 +113,12 @@ class Session:
             raise AudioError(
                 f"{name}: samples of shape {samples.shape}; one excerpt takes {EXCERPT_SAMPLES} finite ones, in one row"
             )
-        log_mel = LogMel()(samples).float()
+        levels = Levels()
+        log_mel = LogMel().of_blocks(levels.watch([samples]))
         probabilities = smooth(predict(self.detector, log_mel.numpy()))
         starts = [excerpt_at(Path(name), len(log_mel), seconds) for seconds in at]
         # The moment that is least surely sung is the one that is most surely not.
-        starts = starts or sorted({surest_singing(samples, each) for each in (probabilities, 1 - probabilities)})
+        starts = starts or sorted({surest_singing(levels, each) for each in (probabilities, 1 - probabilities)})
         standardised = self.detector.standardizer(log_mel.to(self.detector.standardizer.mean.device))
         excerpts = {_excerpt_name(start): self._cut(standardised, [start]) for start in starts}
         self.data = self._invert(excerpts, self._spread(standardised))

@@ -9,7 +9,7 @@ import numpy as np
 
 from svdlib.audio.log_mel import FRONT_END_VERSION, LogMel
 from svdlib.audio.mel_axis import N_BANDS
-from svdlib.audio.spectra import N_BINS, magnitude_spectra, pack
+from svdlib.audio.spectra import N_BINS, packed_spectra
 from svdlib.errors import CorpusError
 from svdlib.songs.corpora.base import Track, frame_labels
 from svdlib.songs.corpora.cache import Job, compute_once
@@ -128,15 +128,14 @@ def _log_mel_job(track: Track, stems: bool) -> Job:
 
 def _log_mels(track: Track, stems: bool) -> list[np.ndarray]:
     """The log-mel of a song, and then those of its stems, from one rendering."""
-    if not stems:
-        sounds = [track.load()]
-    else:
-        assert track.stems is not None  # `load_songs` asks for stems only if all tracks have them
-        parts = track.stems()
-        sounds = [parts["voice"] + parts["band"], *(parts[stem] for stem in STEMS)]
     front_end = LogMel()
+    if not stems:
+        return [track.read(front_end.of_blocks).numpy()]
+    assert track.stems is not None  # `load_songs` asks for stems only if all tracks have them
+    parts = track.stems()
+    sounds = [parts["voice"] + parts["band"], *(parts[stem] for stem in STEMS)]
     return [front_end(sound).numpy() for sound in sounds]
 
 
 def _spectra(track: Track) -> list[np.ndarray]:
-    return [pack(magnitude_spectra(track.load()))]
+    return [track.read(packed_spectra)]

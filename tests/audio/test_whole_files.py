@@ -38,6 +38,11 @@ def encoded(suffix, samples, rate=44100):
     return buffer.getvalue()
 
 
+def decoded(path):
+    """Samples, and the file's own rate."""
+    return decoding.Recording(path).decode(lambda blocks, rate: (np.concatenate([*blocks]), rate))
+
+
 def without_count(data):
     """An MP3 without the frame that holds its Xing header."""
     return data[list(mp3.mp3_frames(data))[1].start :]
@@ -117,11 +122,57 @@ def test_all_of_joined_files_comes_out(tmp_path, suffix, pieces):
     assert seconds_in(tmp_path, data) == pytest.approx(sum(seconds for _, seconds in pieces), abs=0.001)
 
 
-@pytest.mark.parametrize("first", ["wav", "aiff", "ogg", "mp3"])
+@pytest.mark.parametrize("first", FORMATS)
 @pytest.mark.parametrize("second", FORMATS)
 def test_files_of_two_formats_joined(tmp_path, first, second):
     data = encoded(first, tone()) + encoded(second, tone(0.5))
     assert seconds_in(tmp_path, data) == pytest.approx(1.5, abs=0.01)
+
+
+TAG = b"TAG" + b"a title".ljust(125, b"\0")
+
+
+@few
+@given(
+    st.sampled_from(["flac", "piped flac"]),
+    st.floats(0.1, 1.2),
+    st.sampled_from(RATES),
+    st.sampled_from([b"", TAG, bytes(1000), b"ID3\x04\x00\x00\x00\x00\x00\x20" + bytes(32)]),
+    st.sampled_from([*FORMATS]),
+)
+def test_a_sound_of_any_format_behind_a_flac_comes_out(tmp_path, first, seconds, rate, between, second):
+    data = encoded("flac", tone(seconds, rate, channels=2), rate)
+    data = piped_flac(data) if first == "piped flac" else data
+    data += between + encoded(second, tone(0.5))
+    assert seconds_in(tmp_path, data) == pytest.approx(seconds + 0.5, abs=0.01)
+
+
+def test_the_same_flac_twice(tmp_path):
+    assert seconds_in(tmp_path, 2 * encoded("flac", tone(1))) == 2
+
+
+def test_a_flac_before_a_sound_longer_than_any_frame(tmp_path):
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 3_000_000)
+    assert seconds_in(tmp_path, encoded("flac", tone(1)) + encoded("wav", noise)) == pytest.approx(
+        1 + 3_000_000 / 44100
+    )
+
+
+@few
+@given(st.binary(min_size=200, max_size=3000), st.floats(0.1, 1))
+def test_bytes_behind_a_flac_that_are_no_sound_are_told(tmp_path, tail, seconds):
+    path = tmp_path / "song.flac"
+    path.write_bytes(encoded("flac", tone(seconds)) + b"\1" + tail + b"\1")
+    with pytest.warns(UserWarning, match="song.flac: about .* bytes after the sound are neither sound nor") as told:
+        assert len(decoded(path)[0]) == round(seconds * 44100)
+    count = int(str(told[0].message).split("about ")[1].split()[0])
+    assert len(tail) + 2 <= count < len(tail) + 20_000, "once in a while, a part of the last frame is counted too"
+
+
+@pytest.mark.parametrize("tail", [b"", TAG, bytes(5000)], ids=["nothing", "tag", "zeros"])
+def test_tags_and_zeros_behind_a_flac_are_not_worth_a_word(tmp_path, recwarn, tail):
+    assert seconds_in(tmp_path, encoded("flac", tone(1)) + tail) == 1
+    assert not recwarn.list
 
 
 def test_parts_keep_their_order_and_sound(tmp_path):
@@ -140,7 +191,7 @@ def test_a_joined_file_is_its_parts_to_the_last_bit(tmp_path):
     found = []
     for data in (*pieces, b"".join(pieces)):
         path.write_bytes(data)
-        found.append(decoding.decode(path)[0])
+        found.append(decoded(path)[0])
     np.testing.assert_array_equal(found[2], np.concatenate(found[:2]))
 
 
@@ -168,9 +219,9 @@ def test_foreign_bytes_before_an_mp3_are_skipped(tmp_path, prefix, header):
     data = data if header else without_count(data)
     path = tmp_path / "song.mp3"
     path.write_bytes(data)
-    expected = decoding.decode(path)[0]
+    expected = decoded(path)[0]
     path.write_bytes(prefix + data)
-    np.testing.assert_array_equal(decoding.decode(path)[0], expected)
+    np.testing.assert_array_equal(decoded(path)[0], expected)
 
 
 @few
@@ -198,7 +249,7 @@ def test_a_cut_flac_from_a_pipe_is_refused_or_whole_to_the_cut(tmp_path, seconds
     path = tmp_path / "song.flac"
     path.write_bytes(data[: int(share * len(data))])
     try:
-        found, _ = decoding.decode(path)
+        found, _ = decoded(path)
     except AudioError as error:
         assert ";" in str(error)
     else:
@@ -296,7 +347,7 @@ def test_channels_that_cancel(tmp_path, suffix):
     path = tmp_path / f"song.{suffix}"
     path.write_bytes(encoded(suffix, np.stack([0.9 * mono, -mono], axis=1)))
     with pytest.warns(UserWarning, match="song.*cancel each other.*channel 2 is taken"):
-        samples, _ = decoding.decode(path)
+        samples, _ = decoded(path)
     assert abs(np.dot(samples[2000:80000], mono[2000:80000])) > 0.98 * np.dot(mono[2000:80000], mono[2000:80000])
 
 
@@ -361,7 +412,7 @@ def test_a_cut_file_is_refused_or_loses_nothing_to_speak_of(tmp_path, suffix, se
     path = tmp_path / "song.bin"
     path.write_bytes(data[: int(share * len(data))])
     try:
-        samples, rate = decoding.decode(path)
+        samples, rate = decoded(path)
     except AudioError as error:
         assert str(error).startswith(f"{path}: ") and ";" in str(error)
     else:
@@ -375,6 +426,6 @@ def test_a_file_under_another_name_is_the_same(tmp_path, suffix, name, seconds):
     found = []
     for path in (tmp_path / f"song.{suffix}", tmp_path / f"song.{name}"):
         path.write_bytes(data)
-        found.append(decoding.decode(path)[0])
+        found.append(decoded(path)[0])
     np.testing.assert_array_equal(*found)
     assert len(found[0]) == round(seconds * 44100)

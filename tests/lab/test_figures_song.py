@@ -78,6 +78,19 @@ def test_curve_threshold_and_excerpt_are_where_they_belong():
     assert spans[0].get_x() == 6.0 and spans[0].get_width() == pytest.approx(1.7)
 
 
+def test_the_curve_of_many_hours_is_drawn_with_all_its_peaks_and_few_points(tmp_path):
+    probabilities = np.random.default_rng(0).random(70 * 3600 * 10) * 0.5
+    probabilities[[123_456, 2_000_000]] = 0.9, -0.2
+    figure = plot_detector_curve(probabilities, threshold=0.4, name="a.mp3", excerpt=(6.0, 7.7))
+    line = next(line for line in figure.axes[0].lines if line.get_label() == "probability of singing")
+    times, drawn = line.get_data()
+    assert 3000 < len(drawn) < 10_000 and (np.diff(times) > 0).all()
+    assert drawn.max() == 0.9 and drawn.min() == -0.2
+    assert times[drawn.argmax()] * 70 == pytest.approx(123_456)
+    assert figure.axes[0].get_xlim() == (0, (len(probabilities) - 1) / 70)
+    figure.savefig(tmp_path / "figure.png")
+
+
 @pytest.mark.parametrize("name", ["$1 \\frac{.mp3", "b\udce9.wav", "x" * 300 + ".mp3"])
 def test_any_file_name_can_stand_in_a_title(name, tmp_path):
     figure = plot_detector_curve(np.zeros(300), threshold=0.5, name=name, excerpt=(0.0, 1.7))

@@ -1,9 +1,14 @@
 """The GPU job on a CPU and a tiny corpus: the same steps, the same files."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from places import ROOT
 
 from svdlib.detector.training import DetectorPlan
 from svdlib.errors import CorpusError
@@ -86,6 +91,20 @@ def test_an_interrupted_job_goes_on_and_is_collected(data, tmp_path, tiny_profil
             each["nre"] > 0 for each in run["nre"].values()
         )
     assert len(list((tmp_path / "weights").iterdir())) == 1 + 3 + 1
+
+
+@pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_job_that_is_ended_says_so_in_a_sentence(tmp_path, monkeypatch, capsys, signum, status):
+    monkeypatch.setattr(gpu_job, "train", lambda *_, **__: os.kill(os.getpid(), signum))
+    assert gpu_job.main(["train", "--folder", str(tmp_path), "--device", "cpu"]) == status
+    message = capsys.readouterr().err
+    assert message.endswith("run the command again.\n") and message.count("\n") == 1
+
+
+def test_a_job_without_a_place_to_print_to_says_so():
+    command = f'"{sys.executable}" -m svdlib.lab.gpu_job collect >&-'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.returncode == 2 and done.stderr.startswith("svdlib: error: stdout is closed")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not an archive", b"PK\x03\x04 half an archive"])

@@ -461,6 +461,31 @@ def test_a_flipped_bit_anywhere_in_a_cached_array_is_noticed(data):
         np.testing.assert_array_equal(again, array)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+def test_a_pipe_in_the_place_of_a_cached_array_is_replaced_and_nobody_waits(tmp_path, melody):
+    first = log_mels([track_of(melody)], cache_dir=tmp_path)
+    (entry,) = tmp_path.iterdir()
+    entry.unlink()
+    os.mkfifo(entry)
+    np.testing.assert_array_equal(log_mels([track_of(melody)], cache_dir=tmp_path)[0], first[0])
+    assert entry.is_file()
+
+
+def test_arrays_that_vanish_from_the_cache_are_computed_here(tmp_path, melody, monkeypatch):
+    job = Job(("key",), lambda: [melody[:800].reshape(10, 80)], np.float32, 80)
+    monkeypatch.setattr("svdlib.songs.corpora.cache.write_atomically", lambda *_: None)
+    ((array,),) = compute_once([job], "arrays", cache_dir=tmp_path)
+    np.testing.assert_array_equal(array, melody[:800].reshape(10, 80))
+
+
+def test_songs_of_a_folder_are_read_in_blocks(song_folder, tmp_path, monkeypatch):
+    tracks = open_corpus(f"folder:{song_folder(3)}").tracks
+    whole = [LogMel()(track.load()) for track in tracks]
+    monkeypatch.setattr("svdlib.audio.files._joined", lambda _: pytest.fail("a whole song in memory"))
+    for track, expected in zip(tracks, whole, strict=True):
+        np.testing.assert_array_equal(log_mels([track], cache_dir=tmp_path / track.name)[0], expected)
+
+
 def test_abandoned_halves_of_files_are_tidied_away_and_others_are_not(tmp_path, melody):
     old, new = tmp_path / ".a.npy.17.partial", tmp_path / ".b.npy.18.partial"
     old.touch(), new.touch()

@@ -15,6 +15,7 @@ from svdlib.lab.figures.style import layer_title
 LABELLED_HZ = (100, 500, 1000, 2000, 4000, 7000)
 RAREST_SHARE = 1
 """Percent of the input's cells that are darker than the colour scale reaches: silence would take most of it."""
+DOTS_ACROSS = 3300  # of the curve's figure, two for each that a file has
 LONGEST_NAME = 50  # characters, to fit into a title
 CURVE, EXCERPT, THRESHOLD = "#1b5e9b", "#e07b00", "#444444"
 
@@ -70,7 +71,9 @@ def plot_detector_curve(
     """
     figure = Figure(figsize=(11, 3.6), layout="constrained")
     axes = figure.subplots()
-    times = np.arange(len(probabilities)) / FRAME_RATE
+    last = (len(probabilities) - 1) / FRAME_RATE
+    frames = _drawn_frames(probabilities)
+    times, probabilities = frames / FRAME_RATE, probabilities[frames]
     sung = probabilities > threshold
     axes.axvspan(*excerpt, color=EXCERPT, alpha=0.3, linewidth=0)
     axes.axvline(sum(excerpt) / 2, color=EXCERPT, linewidth=1.5, label="inverted excerpt")
@@ -79,13 +82,24 @@ def plot_detector_curve(
     )
     axes.plot(times, probabilities, color=CURVE, linewidth=1, label="probability of singing")
     axes.axhline(threshold, color=THRESHOLD, linewidth=1.2, linestyle="--", label=f"threshold {threshold:.2f}")
-    axes.set(xlim=(0, times[-1]), ylim=(0, 1.02), xlabel="time in the song (min:s)", ylabel="probability")
+    axes.set(xlim=(0, last), ylim=(0, 1.02), xlabel="time in the song (min:s)", ylabel="probability")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=12, steps=[1, 1.5, 2, 3, 6, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: _clock(seconds)))
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=4, frameon=False)
     _set_title(figure, f"Singing voice detected in {_shorten(name)}")
     return figure
+
+
+def _drawn_frames(curve: np.ndarray) -> np.ndarray:
+    """Which frames of a curve (frames,) to draw: of a long one, the lowest and the highest that share a dot."""
+    size = len(curve) // DOTS_ACROSS
+    if size < 8:
+        return np.arange(len(curve))
+    groups = curve[: len(curve) // size * size].reshape(-1, size)
+    starts = np.arange(0, len(groups) * size, size)
+    rest = np.arange(len(groups) * size, len(curve))
+    return np.unique(np.concatenate([starts + groups.argmin(axis=1), starts + groups.argmax(axis=1), rest]))
 
 
 def _draw_spectrogram(axes: Axes, level: np.ndarray, start: float, limits: tuple[float, float]) -> AxesImage:

@@ -1,12 +1,16 @@
 """What every corpus is made of: tracks with labelled segments in three splits."""
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from svdlib.errors import CorpusError
+
+Result = TypeVar("Result")
 
 SPLITS = ("train", "valid", "test")
 
@@ -34,6 +38,7 @@ class Track:
         stems: returns the parts that the song was mixed from, "voice" and "band", float32 (samples,) each, whose sum
             is what `load` returns; None where nobody knows them.
         seconds: how long the song is; None where that is not known before it is loaded.
+        file: the sound file that holds the song; None where it is made when it is loaded.
     """
 
     name: str
@@ -43,6 +48,25 @@ class Track:
     load: Callable[[], np.ndarray] = field(repr=False, compare=False)
     stems: Callable[[], dict[str, np.ndarray]] | None = field(default=None, repr=False, compare=False)
     seconds: float | None = field(default=None, repr=False, compare=False)
+    file: Path | None = field(default=None, repr=False, compare=False)
+
+    def read(self, take: Callable[[Iterable[np.ndarray]], Result]) -> Result:
+        """Hand the samples to a function block by block: a long file is never in memory as a whole.
+
+        Args:
+            take: is given blocks, float32 (samples,), 22050 Hz mono; see `svdlib.audio.decoding.Recording.read`.
+
+        Returns:
+            What the function returns.
+
+        Raises:
+            AudioError: the song cannot be read.
+        """
+        if self.file is None:
+            return take([self.load()])
+        from svdlib.audio.files import Recording, read_song
+
+        return read_song(Recording(self.file), take)
 
 
 @dataclass(frozen=True)

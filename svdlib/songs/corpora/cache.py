@@ -16,10 +16,11 @@ import numpy as np
 from svdlib.compute.npz import DAMAGE
 from svdlib.compute.processes import in_processes
 from svdlib.compute.progress import progress
-from svdlib.compute.storage import write_atomically
+from svdlib.compute.storage import open_plain, write_atomically
 from svdlib.errors import OutputError
 
 REMEDY = "Set SVDLIB_CACHE to name another folder."
+ROWS = 1 << 16  # looked at together, to spare memory
 ABANDONED = 3600  # seconds: nobody has been writing one file for so long
 
 
@@ -112,8 +113,12 @@ def _finished(
     computed = in_processes(_compute, [(jobs[position], folder) for position in missing], processes)
     try:
         with closing(computed):
-            for place, (found, failure) in computed:
-                yield missing[place], found, failure
+            for place, failure in computed:
+                position = missing[place]
+                if isinstance(failure, Unkept):
+                    yield position, failure.arrays, failure.reason
+                else:
+                    yield position, _read(jobs[position], folder) or list(jobs[position].compute()), None
     except BaseException:
         ours = tuple(f".{entry.name}." for position in missing for entry in _entries(jobs[position], folder))
         _tidy(folder, lambda unfinished: unfinished.name.startswith(ours))
@@ -128,10 +133,18 @@ def _tidy(folder: Path, ended: Callable[[Path], bool]) -> None:
                 unfinished.unlink()
 
 
-def _compute(work: tuple[Job, Path]) -> tuple[list[np.ndarray], str | None]:
-    """Compute the arrays of a job and write them to their places in the cache; say why where that fails.
+@dataclass(frozen=True)
+class Unkept:
+    """Arrays that could not be written to the cache, and why."""
 
-    The samples stay in the process that runs this: only the arrays are handed back.
+    arrays: list[np.ndarray]
+    reason: str
+
+
+def _compute(work: tuple[Job, Path]) -> Unkept | None:
+    """Compute the arrays of a job and write them to their places in the cache.
+
+    What is written is not handed back but read there: on its way to another process it would be in memory three times.
     """
     job, folder = work
     arrays = list(job.compute())
@@ -139,8 +152,8 @@ def _compute(work: tuple[Job, Path]) -> tuple[list[np.ndarray], str | None]:
         for entry, array in zip(_entries(job, folder), arrays, strict=True):
             write_atomically(entry, partial(_write, array))
     except (OutputError, OSError) as error:
-        return arrays, str(error)
-    return arrays, None
+        return Unkept(arrays, str(error))
+    return None
 
 
 def _entries(job: Job, folder: Path) -> list[Path]:
@@ -160,19 +173,24 @@ def _checksum(array: np.ndarray) -> bytes:
     return hashlib.sha256(about + hashlib.sha256(np.ascontiguousarray(array).data).digest()).digest()
 
 
+def _all_finite(array: np.ndarray) -> bool:
+    """Whether all numbers are finite, asked of some rows at a time."""
+    return all(np.isfinite(array[start : start + ROWS]).all() for start in range(0, len(array), ROWS))
+
+
 def _read(job: Job, folder: Path) -> list[np.ndarray] | None:
     """Read the arrays of a job; None where one is missing or damaged."""
     arrays = []
     for entry in _entries(job, folder):
         try:
-            with entry.open("rb") as file:
+            with open_plain(entry) as file:
                 array = np.load(file, allow_pickle=False)
                 checksum = file.read()
         except DAMAGE:
             return None
         if not isinstance(array, np.ndarray) or array.dtype != job.dtype or array.ndim != 2:
             return None
-        if not len(array) or array.shape[1] != job.width or not np.isfinite(array).all():
+        if not len(array) or array.shape[1] != job.width or not _all_finite(array):
             return None
         if checksum != _checksum(array):
             return None

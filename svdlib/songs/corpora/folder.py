@@ -129,6 +129,7 @@ def _track(song: Path, labels: Path, split: str) -> Track:
         segments=read_lab(labels, duration=length_of(song)),
         fingerprint=f"{song.resolve()} {state.st_size} {state.st_mtime_ns}",
         load=functools.partial(load_song, song),
+        file=song,
     )
 
 

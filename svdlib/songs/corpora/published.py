@@ -114,6 +114,7 @@ def read_track(publication: Publication, stock: Inventory, name: str) -> Track:
         segments=cut(publication.read_labels(labels, seconds), seconds, labels),
         fingerprint=f"{song.resolve()} {state.st_size} {state.st_mtime_ns}",
         load=functools.partial(load_song, song),
+        file=song,
         seconds=seconds,
     )
 
