@@ -712,8 +712,7 @@ Gallery(
 #
 # A **corpus** is a collection of songs with labels. This one is shared among three splits, as large as those of the corpus in the paper.
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output"]
 songs = svdlib.open_corpus("synthetic")
 print({name: len(songs.split(name)) for name in ("train", "valid", "test")})
 

@@ -103,8 +103,7 @@ display(
 # %%
 log_mel = svdlib.LogMel()(samples)
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output"]
 one_excerpt = svdlib.LogMel()(np.zeros(EXCERPT_SAMPLES, dtype=np.float32))
 print(
     f"{EXCERPT_SAMPLES} samples become {one_excerpt.shape[0]} frames "
@@ -201,8 +200,7 @@ figure_detector(detector)
 with torch.no_grad():
     features = detector.features(x)
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output"]
 n_inputs = x.numel()
 print(f"input  {str(tuple(x.shape[1:])):15} {n_inputs:7} numbers")
 for layer, feature in features.items():

@@ -107,8 +107,7 @@ figure_method()
 #
 # Does an up-convolution really double the size?
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output"]
 uconv = torch.nn.ConvTranspose2d(
     in_channels=32, out_channels=16, kernel_size=4, stride=2, padding=1
 )
@@ -121,8 +120,7 @@ print(tuple(small.shape), "->", tuple(uconv(small).shape))
 # FC7 is a list of 256 numbers without time or frequency. Its inverter folds the list into 16 small maps of 4 × 4 and doubles them five times, from 4 to 128. Then it trims 128 × 128 to 115 × 80. Between the up-convolutions
 # stand convolutions that tidy up. This is table 1 of the paper, computed by sending a feature through the network; the last row, the trimming, is only described in the paper's text.
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output"]
 fc7_inverter = svdlib.build_inverter("fc7")
 for row in table_stages(fc7_inverter):
     print(
@@ -145,8 +143,7 @@ figure_inverter(svdlib.build_inverter("conv4"))
 #
 # Table 2 of the paper lists the inverters of all layers, with the number of their layers and of convolutions. We add the number of parameters.
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output"]
 for row in table_inverters():
     print(
         f"{row['Inv-idx']:6} {row['Inv-inp']:>14}  "
@@ -162,8 +159,7 @@ for row in table_inverters():
 #
 # Are these really the networks of the paper? The files that its authors released have the following numbers of stored values, with weights and the running averages of batch normalisation. Ours must agree.
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output"]
 released = {
     "fc8": 131201, "fc7": 176001, "mp6": 80484, "conv5": 144772,
     "conv4": 576260, "mp3": 45892, "conv2": 28324, "conv1": 37700,
@@ -208,8 +204,7 @@ for layer in map_layers:
         for cells in cells_read(inverter)
     ]
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output"]
 for layer in map_layers:
     where = (
         f", the first at {blind[layer][0]}, the last at {blind[layer][-1]}"
@@ -366,8 +361,7 @@ Gallery(
 #
 # The geometry is not typed in by hand. The code reads it off the detector's own modules, and would do so for any stack of convolutions, poolings and dense layers.
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output"]
 from svdlib.inversion.mirror import encoder_steps
 
 up_to_conv4 = list(detector.layers.values())[:4]
@@ -399,8 +393,7 @@ aligned_blind = {
     for layer in map_layers
 }
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output"]
 for layer in svdlib.LAYERS:
     count = count_parameters(aligned_inverters[layer])
     blind_now = (

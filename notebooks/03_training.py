@@ -186,8 +186,7 @@ joint = objectives.reconstruction_losses(
     x, compare(x), {layer: x_hat}, compare
 )[layer]
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output"]
 print(
     "by hand and by svdlib the same:",
     torch.allclose(by_hand, joint, rtol=1e-5),
@@ -229,8 +228,7 @@ from_joint = gradient_of(joint_loss(compare(x_hat)))
 x_hat = inverter(feature)
 from_detached = gradient_of(joint_loss(compare(x_hat).detach()))
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output"]
 print(
     "detached: the same gradient as from the input loss alone:",
     torch.allclose(from_detached, from_input, rtol=1e-4, atol=1e-7),
@@ -493,8 +491,7 @@ with tempfile.TemporaryDirectory() as folder:
 one, other = (run.inverters["fc8"].state_dict() for run in (unbroken, broken))
 largest = max((one[name] - other[name]).abs().max().item() for name in one)
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output"]
 print("interrupted", stops, "times")
 print("largest difference of any weight:", largest)
 

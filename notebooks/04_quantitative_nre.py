@@ -147,8 +147,7 @@ for layer, x_hat in inversions.items():
         f"divided by {yardstick:.1f}: NRE {by_hand[layer]:.3f}"
     )
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output"]
 print(
     "svdlib.nre gives the same:",
     all(
@@ -193,8 +192,7 @@ plan = EvaluationPlan(sets=n_sets, per_song=8, seed=seed)
 mean = mean_excerpt(train)  # what the mean predictor always paints
 mean_score = mean_predictor_nre(train, test, plan)
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output"]
 print(f"noise: {noise_score:.2f}, 1/sqrt(2): {2**-0.5:.2f}")
 
 # %% tags=["remove-input"]
@@ -222,8 +220,7 @@ measured = reconstruction_error.measure(
     plan,
 )
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output"]
 entry = measured["layers"]["fc8"]["published"]
 for name, values in entry.items():
     size = np.size(values)
@@ -432,8 +429,7 @@ if corpus.startswith("synthetic"):
         f"{checks}\n{value}\nmean predictor {mean_score:.3f}"
     )
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output"]
 for statement, holds in checks.items():
     print(f"{statement}: {holds}")
 

@@ -51,6 +51,7 @@ from svdlib.pages.quiz import Answer, Question, Quiz
 
 device = choose_device(device)
 n_songs = {"demo": 8, "laptop": 16, "full": None}[profile]
+n_candidates = {"demo": 200, "laptop": 1000, "full": 4000}[profile]
 n_measured = {"demo": 64, "laptop": 256, "full": 1024}[profile]
 other_songs, other_seconds = {
     "demo": (6, 20),
@@ -180,27 +181,34 @@ display(
 # Here are the first two excerpts, with a player below each picture. All players are set to the same loudness, within limits. Begin with FC8 and go backwards to the original: at which layer do you first hear the rhythm? At which one a pitch? When would you say that there is a voice?
 
 
-# %%
-def panels_of(row):
-    """Make the panels of an excerpt: the original and its inversions."""
-    notes = {
-        "input": f"Detector: {probabilities[row]:.2f} probability of singing."
-    }
+# %% tags=["hide-input"]
+def panels_of(name, original, kept):
+    """Make the panels of an excerpt (1, 1, 115, 80): the original and its inversions."""
     with torch.no_grad():
-        for layer, x_hat in inversions.items():
-            said = torch.sigmoid(detector(x_hat[row : row + 1])).item()
-            far = ((x[row] - x_hat[row]).norm() / x[row].norm()).item()
-            notes[layer] = (
-                f"Distance to the original {far:.2f}. Given this inversion, "
-                f"the detector says {said:.2f}."
-            )
-    kept = {layer: x_hat[row, 0] for layer, x_hat in inversions.items()}
+        said = {
+            layer: torch.sigmoid(detector(picture)).item()
+            for layer, picture in {"input": original, **kept}.items()
+        }
+    notes = {
+        layer: f"Distance to the original {((original - x_hat).norm() / original.norm()).item():.2f}. "
+        f"Given this inversion, the detector says {said[layer]:.2f}."
+        for layer, x_hat in kept.items()
+    }
+    notes["input"] = f"Detector: {said['input']:.2f} probability of singing."
+    pictures = {layer: x_hat[0, 0] for layer, x_hat in kept.items()}
     return inversion_panels(
-        detector.standardizer, x[row, 0], kept, shown[row][0], notes
+        detector.standardizer, original[0, 0], pictures, name, notes
     )
 
 
-panels = {name: panels_of(row) for row, (name, _) in enumerate(shown)}
+panels = {
+    name: panels_of(
+        name,
+        x[row : row + 1],
+        {layer: x_hat[row : row + 1] for layer, x_hat in inversions.items()},
+    )
+    for row, (name, _) in enumerate(shown)
+}
 
 # %% tags=["hide-input"]
 for excerpt_panels in list(panels.values())[:2]:
@@ -237,13 +245,33 @@ display(
 #
 # It works in the page as you see it; no program runs behind it. The address of the page says what you look at, so you can send it to somebody.
 
+# %% [markdown]
+# A to D were drawn. The explorer has one more excerpt, E, and starts with it. E is not drawn but chosen, by a number: of the sung excerpts of these songs, it is the one whose inversions from different layers are farthest apart. It shows best what there is to see, and says nothing about how often one sees it. The book's first page shows it too.
+
 # %% tags=["hide-input"]
 from svdlib.pages.explorer import compare, layer_explorer
+from svdlib.pages.showcase import layers_apart
 
+candidates = bank.spread(n_candidates)
+sung = bank.labels(candidates)
+candidates = candidates[sung] if sung.any() else candidates
+candidate_x = bank.gather(candidates)
+apart = layers_apart(reconstruct(detector, inverters, candidate_x))
+chosen = candidate_x[[int(apart.argmax())]]
+chosen_name = f"E: {'vocal' if sung.any() else 'any'}, layers farthest apart"
+panels[chosen_name] = panels_of(
+    chosen_name, chosen, reconstruct(detector, inverters, chosen)
+)
 layer_explorer(
     panels,
     ["original", *(layer_title(layer) for layer in svdlib.LAYERS)],
-    comparison=compare(detector, inverters, x, bank.gather(bank.spread(32))),
+    start=chosen_name,
+    comparison=compare(
+        detector,
+        inverters,
+        torch.cat([x, chosen]),
+        bank.gather(bank.spread(32)),
+    ),
 )
 
 # %% [markdown]
@@ -336,8 +364,7 @@ pd.DataFrame(
     ]
 ).style.hide(axis="index")
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output"]
 harmonic, tone, white, clicks, swells = known.values()
 checks = {
     "a harmonic sound fits a comb, noise does not": harmonic_fit(harmonic)

@@ -311,8 +311,7 @@ figures.figure_draws(
     ["original", *(f"draw {number}" for number in range(1, 6))],
 )
 
-# %% tags=["remove-cell"]
-# NBVAL_CHECK_OUTPUT
+# %% tags=["remove-cell", "nbval-check-output"]
 unchanged = NO_AUGMENTATION.log_mels(sung[None], torch.Generator())[0]
 print(tuple(random_changes.shape), torch.allclose(unchanged, original))
 

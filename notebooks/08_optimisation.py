@@ -633,8 +633,7 @@ filters = detector.layers["conv1"][0].weight.detach().flatten(1)  # (64, 9)
 sigma = torch.linalg.svdvals(filters.double())
 print(f"largest {sigma[0]:.3f}, smallest {sigma[-1]:.3f}")
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output"]
 print(f"Conv1 keeps different excerpts different: {bool(sigma[-1] > 1e-6)}")
 
 # %% tags=["remove-input"]

@@ -128,8 +128,7 @@ pd.DataFrame(
     ]
 ).style.hide(axis="index")
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output"]
 print("cells in each mask:", [int(m.sum()) for m in (mask, wrong, dust)])
 
 # %% [markdown]
