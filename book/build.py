@@ -319,10 +319,13 @@ def finish_pages() -> None:
 
 
 def name_lengths(page: str) -> str:
-    """Write the length of each sound in a page beside its player."""
+    """Write the length of each sound in a page beside its player, where the sound can be read."""
 
     def named(match: re.Match[str]) -> str:
-        seconds = soundfile.info(io.BytesIO(base64.b64decode(match[2]))).duration
+        try:
+            seconds = soundfile.info(io.BytesIO(base64.b64decode(match[2]))).duration
+        except soundfile.LibsndfileError:
+            return match[0]
         length = f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
         return f'{match[0]}<span class="svdlib-length">{length}</span>'
 

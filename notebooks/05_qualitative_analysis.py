@@ -13,8 +13,10 @@
 # %% [markdown]
 # # What each layer keeps: look and listen
 #
+# **What does it keep? Look and listen.**
+#
 # :::{admonition} Before you start
-# :class: tip
+# :class: tip dropdown
 # **What you will learn**
 # - how inversions change from Conv1 to FC8, to the eye and to the ear;
 # - how to turn an impression ("the onsets are gone") into a measurement with a chance level, and how to check the measure itself;
@@ -26,14 +28,14 @@
 # **Minutes:** 50 to read, 90 for the exercises, about one to run.
 # :::
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}
 profile = "demo"
 corpus = "synthetic"
 device = "cpu"
 seed = 0
 variant = "aligned"
 
-# %%
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the set-up"}
 import numpy as np
 import pandas as pd
 import torch
@@ -59,7 +61,7 @@ other_songs, other_seconds = {
     "full": (20, 60),
 }[profile]
 
-# %%
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the set-up"}
 detector = svdlib.pretrained("detector").to(device)
 inverters = {
     layer: inverter.to(device)
@@ -83,7 +85,7 @@ def bank_of(tracks):
 # It is easy to fool oneself with pictures: one tries twenty excerpts and shows the four that fit the story. So a random generator with a fixed seed draws the excerpts. As in the paper, they come from two corpora: a song of each, and from each song one non-vocal and one vocal excerpt.
 # Vocal means that somebody sings in the centre frame, the one the detector answers for. The second corpus has singers, instruments and mixes that neither the detector nor the inverters have heard ({doc}`../book/corpora`). Other values of `seed` give other excerpts.
 
-# %%
+# %% tags=["hide-input"]
 other_world = (
     "synthetic" if corpus.startswith("synthetic-b") else "synthetic-b"
 )
@@ -313,7 +315,7 @@ layer_explorer(
 #
 # Before we trust them, we try them on sounds whose answers are known. All go through the same front end and standardisation as the songs.
 
-# %%
+# %% tags=["hide-input"]
 from svdlib.audio.mel_axis import EXCERPT_SAMPLES, SAMPLE_RATE
 from svdlib.lab.analysis.harmonics import (
     harmonic_fit,
@@ -364,7 +366,7 @@ pd.DataFrame(
     ]
 ).style.hide(axis="index")
 
-# %% tags=["nbval-check-output"]
+# %% tags=["nbval-check-output", "hide-input"]
 harmonic, tone, white, clicks, swells = known.values()
 checks = {
     "a harmonic sound fits a comb, noise does not": harmonic_fit(harmonic)
@@ -392,7 +394,7 @@ for statement, holds in checks.items():
 #
 # And music? We take excerpts of the test songs and put their frames in random order. Every sound is still there, but no rhythm.
 
-# %%
+# %% tags=["hide-input"]
 from svdlib.lab.studies.kept_structure import draw_excerpts, partners
 
 drawn = draw_excerpts(bank, n_measured, seed)
@@ -501,7 +503,7 @@ display(
 # The program `svdlib.lab.studies.kept_structure` has measured the same on about 2000 excerpts of each of three corpora, with both families of inverters. Its results are stored with the library, a mean for every song, so that anyone can resample them. The corpora are the test songs of `synthetic`; 20 songs of `synthetic-b`; and five real songs with labels, which are
 # not part of this repository. The inverters of Conv1 to Conv4 take long, so they have seen every fourth of these excerpts.
 
-# %%
+# %% tags=["hide-input"]
 from svdlib.lab.studies import load_results
 
 study = load_results("kept_structure")
@@ -840,7 +842,7 @@ display(
 #
 # And the comparison: the *originals* themselves. Voices bring energy at certain frequencies. If vocal originals are already brighter, then an inversion that is brighter for them tells us nothing new about FC8.
 
-# %%
+# %% tags=["hide-input"]
 from svdlib.detector.scores import roc_points
 from svdlib.lab.analysis.intervals import separation, separation_interval
 from svdlib.lab.analysis.measures import high_minus_low, spectral_centroid
@@ -1073,7 +1075,7 @@ display(Markdown("\n".join(verdicts) + f"\n\n{close}"))
 #
 # An inversion shows what one feature holds. We can also ask which excerpts a layer takes for *similar*: those whose features lie close to each other, in Euclidean distance. This needs no inverter at all. We search among other songs only, since the next moment of the same song would nearly always win.
 
-# %%
+# %% tags=["hide-input"]
 from svdlib.lab.analysis.feature_space import (
     features_of,
     nearest_of_other_songs,
@@ -1260,7 +1262,7 @@ display(figures.figure_walks(pictures, replies) if can_walk else one_class)
 #
 # One walk is an anecdote. The next figure is the mean over walks between random pairs.
 
-# %%
+# %% tags=["hide-input"]
 n_walks = {"demo": 12, "laptop": 64, "full": 256}[profile]
 starts, ends = (
     torch.as_tensor(generator.permutation(np.flatnonzero(members))[:n_walks])
