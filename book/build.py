@@ -267,6 +267,8 @@ def bundle_script(source: Path, folder: Path, *options: str) -> None:
 
 EMBEDDED_MEDIA = re.compile(r'src="data:(?:image|audio)/(png|mpeg);base64,([A-Za-z0-9+/=]{2000,})"')
 PLAYER = re.compile(r'<audio [^>]*src="data:audio/(mpeg);base64,([A-Za-z0-9+/=]+)"[^>]*></audio>')
+# Scripts of the theme that tell the console what they do.
+TALKATIVE = ("scripts/pydata-sphinx-theme.js", "scripts/sphinx-book-theme.js", "togglebutton.js", "sphinx-thebe.js")
 REPAIRS = (
     (re.compile(r"""<img (?!(?:[^>"]|"[^"]*")*?\bloading=)"""), '<img loading="lazy" '),
     (re.compile('<audio controls preload="metadata"'), '<audio controls preload="none"'),
@@ -313,6 +315,10 @@ def finish_pages() -> None:
         for wrong, right in REPAIRS:
             text = wrong.sub(right, text)
         page.write_text(text, encoding="utf-8")
+    for name in TALKATIVE:
+        if (script := HTML / "_static" / name).exists():
+            silent = script.read_text(encoding="utf-8").replace("console.log(", "void (")
+            script.write_text(silent, encoding="utf-8")
     (HTML / "_static" / "media").mkdir(exist_ok=True)
     for name, content in files.items():
         (HTML / "_static" / "media" / name).write_bytes(content)

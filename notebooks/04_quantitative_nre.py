@@ -69,7 +69,6 @@ n_sets = {"demo": 2, "laptop": 5, "full": 10}[profile]
 n_test = {"demo": 16, "laptop": 16, "full": None}[profile]
 n_train = {"demo": 8, "laptop": 16, "full": None}[profile]
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the set-up"}
 collection = svdlib.open_corpus(corpus)
 detector = svdlib.pretrained("detector").to(device)
 inverters, aligned = (

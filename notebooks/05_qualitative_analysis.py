@@ -13,7 +13,7 @@
 # %% [markdown]
 # # What each layer keeps: look and listen
 #
-# **What does it keep? Look and listen.**
+# **What does each layer keep of a song, to the eye and to the ear?**
 #
 # :::{admonition} Before you start
 # :class: tip dropdown
@@ -61,7 +61,6 @@ other_songs, other_seconds = {
     "full": (20, 60),
 }[profile]
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the set-up"}
 detector = svdlib.pretrained("detector").to(device)
 inverters = {
     layer: inverter.to(device)
@@ -248,19 +247,26 @@ display(
 # It works in the page as you see it; no program runs behind it. The address of the page says what you look at, so you can send it to somebody.
 
 # %% [markdown]
-# A to D were drawn. The explorer has one more excerpt, E, and starts with it. E is not drawn but chosen, by a number: of the sung excerpts of these songs, it is the one whose inversions from different layers are farthest apart. It shows best what there is to see, and says nothing about how often one sees it. The book's first page shows it too.
+# A to D were drawn. The explorer has one more excerpt, E, and starts with it. E is not drawn but chosen, by a number: of the sung excerpts of these songs that the detector is sure of (over 0.9), it is the one whose inversions from different layers are farthest apart. It shows best what there is to see, and says nothing about how often one sees it. The book's first page shows it too.
 
 # %% tags=["hide-input"]
 from svdlib.pages.explorer import compare, layer_explorer
 from svdlib.pages.showcase import layers_apart
 
 candidates = bank.spread(n_candidates)
-sung = bank.labels(candidates)
-candidates = candidates[sung] if sung.any() else candidates
 candidate_x = bank.gather(candidates)
+with torch.no_grad():
+    said = torch.cat(
+        [
+            torch.sigmoid(detector(part))[:, 0]
+            for part in candidate_x.split(64)
+        ]
+    )
+sure = bank.labels(candidates) & (said > 0.9)
+candidate_x = candidate_x[sure] if sure.any() else candidate_x
 apart = layers_apart(reconstruct(detector, inverters, candidate_x))
 chosen = candidate_x[[int(apart.argmax())]]
-chosen_name = f"E: {'vocal' if sung.any() else 'any'}, layers farthest apart"
+chosen_name = f"E: {'vocal' if sure.any() else 'any'}, layers farthest apart"
 panels[chosen_name] = panels_of(
     chosen_name, chosen, reconstruct(detector, inverters, chosen)
 )

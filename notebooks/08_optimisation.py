@@ -74,7 +74,6 @@ device = choose_device(device)
 passes = {"demo": 40, "laptop": 60, "full": 60}[profile]
 n_songs = {"demo": 4, "laptop": 8, "full": 16}[profile]
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the set-up"}
 collection = svdlib.open_corpus(corpus)
 songs = svdlib.load_songs(collection.split("test")[:n_songs])
 detector = svdlib.pretrained("detector").to(device)

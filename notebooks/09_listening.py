@@ -64,7 +64,6 @@ device = choose_device(device)
 n_songs = {"demo": 3, "laptop": 6, "full": None}[profile]
 n_measured = {"demo": 6, "laptop": 24, "full": 64}[profile]
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the set-up"}
 collection = svdlib.open_corpus(corpus)
 tracks = collection.split("test")[:n_songs]
 detector = svdlib.pretrained("detector").to(device)

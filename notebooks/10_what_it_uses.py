@@ -57,7 +57,6 @@ device = choose_device(device)
 n_songs = {"demo": 4, "laptop": 16, "full": None}[profile]
 per_answer = {"demo": 2, "laptop": 3, "full": 8}[profile]
 
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the set-up"}
 tracks = svdlib.open_corpus(corpus).split("test")[:n_songs]
 songs = svdlib.load_songs(tracks, stems=True)
 detector = svdlib.pretrained("detector").to(device)

@@ -44,6 +44,16 @@ figcaption { font-weight: 600; margin-bottom: 0.25rem; }
 @container (max-width: 39.99rem) { .wide .plot { aspect-ratio: 2.1; } }
 .plot img { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; image-rendering: pixelated;
   pointer-events: none; }
+@container (max-width: 39.99rem) {
+  .brief { gap: 0.6rem; }
+  .brief .tabs button { min-height: 2.5rem; }
+  .brief .row { gap: 0.3rem 0.9rem; }
+  .brief legend { position: absolute; clip-path: inset(50%); }
+  .brief .pictures.pair { grid-template-columns: 1fr 1fr; gap: 0.5rem; }
+  .brief .pair .plot { margin: 0 0 1.5rem; aspect-ratio: 1.2; }
+  .brief .pair .tick.y { display: none; }
+  .brief figcaption { font-size: 0.85rem; }
+}
 .playhead { position: absolute; top: 0; bottom: 0; width: 2px; margin-left: -1px; background: #fff;
   box-shadow: 0 0 0 1px #000; pointer-events: none; }
 .tick { position: absolute; font-size: 0.75rem; color: var(--soft); white-space: nowrap; }
@@ -359,7 +369,7 @@ th:first-child { text-align: left; }
       const { root, parts } = { root: this.shadowRoot || this.attachShadow({ mode: "open" }), parts: (this.parts = {}) };
       const [controls, tabs] = this.buildControls();
       const above = this.brief ? [tabs] : [controls, tabs];
-      const frame = element("section", { class: "frame", "aria-label": this.#data.label }, ...above);
+      const frame = element("section", { class: this.brief ? "frame brief" : "frame", "aria-label": this.#data.label }, ...above);
       parts.panel = element("div", { class: "panel", role: "tabpanel", id: "panel", tabindex: 0 });
       parts.panel.append(
         this.buildTransport(), this.buildPictures(), (parts.scale = this.buildScale()), this.buildAnswers(),
@@ -655,9 +665,10 @@ th:first-child { text-align: left; }
       this.showAnswers();
       parts.words.textContent = this.chosen.words;
       parts.note.textContent = this.chosen.note;
-      parts.note.hidden = !this.chosen.note || this.blind;
+      parts.note.hidden = !this.chosen.note || this.blind || this.brief;
       // What is said of a picture would tell what is to be heard.
-      for (const part of [parts.pictures, parts.scale, parts.words]) part.hidden = this.blind;
+      for (const part of [parts.pictures, parts.scale]) part.hidden = this.blind;
+      parts.words.hidden = this.blind || this.brief;
       if (this.#data.curve && !this.brief) {
         this.showCurve();
         this.showTable();
