@@ -39,7 +39,7 @@ BOOK    := $(BIN)/python book/build.py --corpus $(call quoted,CORPUS) --profile 
 	--seed $(call quoted,SEED) --timeout $(call quoted,TIMEOUT)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-all test-bench test-book claims lint notebooks html book nbval lab worksheets launch bench gpu-data gpu gpu-bench \
+.PHONY: help venv test test-all test-bench test-book claims lint notebooks html book nbval lab sizes worksheets launch bench gpu-data gpu gpu-bench \
 	train-all reproduce clean
 
 help:  ## Show this list
@@ -103,6 +103,9 @@ nbval: $(STAMP)  ## Run the executed notebooks again and check their marked outp
 lab: $(STAMP)  ## Open the notebooks in JupyterLab, to change them
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lab]'
 	$(BIN)/jupyter lab notebooks
+
+sizes: $(STAMP)  ## Print how long each chapter is: words, open lines of code, figures, height
+	@$(BIN)/python book/sizes.py
 
 worksheets: $(STAMP)  ## Write the notebooks without the solutions, for students
 	@$(BIN)/python book/worksheets.py

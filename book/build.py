@@ -11,6 +11,7 @@ import ast
 import base64
 import hashlib
 import importlib.util
+import io
 import json
 import os
 import re
@@ -24,14 +25,18 @@ from pathlib import Path
 import jupytext
 import nbformat
 import papermill
+import soundfile
 import yaml
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
 from chapters import KERNEL, Chapter, ChapterError, chapter_sources, check_names, check_verdicts, read_chapter
+from front_door import CHAPTER as FRONT_CHAPTER
+from front_door import FrontDoorError, pack_book, share_from_the_root, write_front_door
 from house import write_house
 from launch import LaunchError, with_buttons
+from svdlib.audio.files import encode_mp3
 from svdlib.errors import SvdlibError
 from svdlib.pages.explorer import move_data_out
 from svdlib.pages.export_web import as_script, export_web
@@ -59,6 +64,10 @@ ENGINE_FILES = {
     "engine.mjs": "onnxruntime-web/dist/ort-wasm-simd-threaded.mjs",
     "engine.wasm": "onnxruntime-web/dist/ort-wasm-simd-threaded.wasm",
 }
+
+
+# The song for readers who have none at hand, sung in its middle; nothing was trained on it.
+EXAMPLE_CORPUS, EXAMPLE_SONG = "synthetic:songs=24,seconds=20,seed=18", "synthetic-18-00011"
 
 
 class BuildError(Exception):
@@ -258,7 +267,9 @@ def build_live(folder: Path) -> None:
     engine = {name: (packages / path).read_bytes() for name, path in ENGINE_FILES.items()}
     engine["worker.js"] = (bundled / "worker.js").read_bytes()
     (folder / "engine.js").write_text(as_script(engine), encoding="utf-8")
-    on_demand = [folder / "engine.js", *export_web(folder)]
+    (example,) = (track for track in open_corpus(EXAMPLE_CORPUS).tracks if track.name == EXAMPLE_SONG)
+    (folder / "example.js").write_text(as_script({"example.mp3": encode_mp3(example.load())}), encoding="utf-8")
+    on_demand = [folder / "engine.js", folder / "example.js", *export_web(folder)]
     # The page says how much it will load.
     sizes = {path.name: path.stat().st_size for path in on_demand}
     bundle_script(LIVE / "page.js", bundled, f"--define:SCRIPT_BYTES={json.dumps(sizes)}")
@@ -278,11 +289,16 @@ def bundle_script(source: Path, folder: Path, *options: str) -> None:
 
 
 EMBEDDED_MEDIA = re.compile(r'src="data:(?:image|audio)/(png|mpeg);base64,([A-Za-z0-9+/=]{2000,})"')
+PLAYER = re.compile(r'<audio [^>]*src="data:audio/(mpeg);base64,([A-Za-z0-9+/=]+)"[^>]*></audio>')
+# Scripts of the theme that tell the console what they do.
+TALKATIVE = ("scripts/pydata-sphinx-theme.js", "scripts/sphinx-book-theme.js", "togglebutton.js", "sphinx-thebe.js")
 REPAIRS = (
     (re.compile(r"""<img (?!(?:[^>"]|"[^"]*")*?\bloading=)"""), '<img loading="lazy" '),
     (re.compile('<audio controls preload="metadata"'), '<audio controls preload="none"'),
     # The theme draws its icons with a font; this script of 1.5 MB would draw them again.
     (re.compile(r"<script[^>]*/fontawesome\.js[^>]*></script>"), ""),
+    # The theme declares this name twice on every page, which is an error in each.
+    (re.compile(r"(<script>const THEBE_JS_URL = [^<]*</script>)(?=.*?\1)", re.DOTALL), ""),
     # Who speaks to the computer says what is written there, which these names are not.
     (re.compile('<summary aria-label="Toggle hidden content">'), "<summary>"),
     # The arrow that opens a section of the sidebar has no name otherwise.
@@ -311,20 +327,38 @@ def finish_pages() -> None:
     """Let every page be there before what its reader may never come to, and repair what the theme gets wrong.
 
     Notebooks hold players, pictures and explorers inside themselves. Here these become files, which load when they are
-    near or asked for.
+    near or asked for. A player that has loaded nothing does not know its length, so that is written beside it.
     """
     files: dict[str, bytes] = {}
     for page in HTML.rglob("*.html"):
         folder = Path(os.path.relpath(HTML / "_static" / "media", page.parent)).as_posix()
         text, scripts = move_data_out(page.read_text(encoding="utf-8"), folder)
-        text, media = move_media_out(text, folder)
+        text, media = move_media_out(name_lengths(text), folder)
         files |= media | {name: script.encode() for name, script in scripts.items()}
         for wrong, right in REPAIRS:
             text = wrong.sub(right, text)
         page.write_text(text, encoding="utf-8")
+    for name in TALKATIVE:
+        if (script := HTML / "_static" / name).exists():
+            silent = script.read_text(encoding="utf-8").replace("console.log(", "void (")
+            script.write_text(silent, encoding="utf-8")
     (HTML / "_static" / "media").mkdir(exist_ok=True)
     for name, content in files.items():
         (HTML / "_static" / "media" / name).write_bytes(content)
+
+
+def name_lengths(page: str) -> str:
+    """Write the length of each sound in a page beside its player, where the sound can be read."""
+
+    def named(match: re.Match[str]) -> str:
+        try:
+            seconds = soundfile.info(io.BytesIO(base64.b64decode(match[2]))).duration
+        except soundfile.LibsndfileError:
+            return match[0]
+        length = f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
+        return f'{match[0]}<span class="svdlib-length">{length}</span>'
+
+    return PLAYER.sub(named, page)
 
 
 def move_media_out(page: str, folder: str) -> tuple[str, dict[str, bytes]]:
@@ -365,6 +399,7 @@ def render() -> None:
     Raises:
         BuildError: if no notebook was executed, on any warning, or if a page would load something from the network.
         ChapterError: if a chapter breaks the form.
+        FrontDoorError: if there is nothing for the first page to show.
         LaunchError: if the address of the repository cannot be used.
     """
     chapters = executed_chapters()
@@ -383,6 +418,8 @@ def render() -> None:
     shutil.copytree(FIGURES, ASSETS / "figures")
     write_generated(chapters, SOURCE / "book" / "generated")
     write_house(SOURCE / "book" / "generated")
+    front_chapter = nbformat.read(NOTEBOOKS / f"{FRONT_CHAPTER}.ipynb", nbformat.NO_CONVERT)
+    write_front_door(front_chapter, SOURCE / "book" / "generated", ASSETS)
     fetch_web_files()
     build_live(ASSETS / "live")
     jupyter_book = str(Path(sys.executable).with_name("jupyter-book"))
@@ -392,7 +429,9 @@ def render() -> None:
         page = HTML / "notebooks" / f"{chapter.name}.html"
         page.write_text(mark_figures(page.read_text(encoding="utf-8"), chapter), encoding="utf-8")
     finish_pages()
+    share_from_the_root(HTML, config["sphinx"]["config"].get("html_baseurl", ""))
     check_self_contained(HTML)
+    pack_book(HTML)
 
 
 class _LoadedAddresses(HTMLParser):
@@ -455,7 +494,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.step != "notebooks":
             render()
             print(f"The book: {HTML / 'index.html'}")
-    except (BuildError, ChapterError, LaunchError) as error:
+    except (BuildError, ChapterError, FrontDoorError, LaunchError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

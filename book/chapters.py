@@ -44,6 +44,7 @@ MINUTES = re.compile(
     r"^\*\*Minutes:\*\* (?P<reading>\d+) to read, (?P<exercises>\d+) for the exercises, (?P<running>.+) to run\.$",
     re.MULTILINE,
 )
+FOLDED = {"hide-cell", "hide-input", "remove-cell", "remove-input"}
 NOT_READ = {"remove-input", "remove-cell", "parameters"}
 
 
@@ -212,19 +213,37 @@ def find_figures(name: str, notebook: NotebookNode) -> Iterator[Figure]:
         yield Figure(figure, description, cell)
 
 
+def before_exercises(notebook: NotebookNode) -> Iterator[NotebookNode]:
+    """The cells of a notebook up to the heading of its exercises."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and cell.source.startswith("## Exercises"):
+            return
+        yield cell
+
+
+def count_words(notebook: NotebookNode) -> int:
+    """Words of a chapter's prose, without its exercises."""
+    prose = (cell.source for cell in before_exercises(notebook) if cell.cell_type == "markdown")
+    return sum(len(re.sub(r"\{\w+(:\w+)?\}|[^\w'’-]+", " ", source).split()) for source in prose)
+
+
+def count_open_lines(notebook: NotebookNode) -> int:
+    """Lines of code that a page shows without a click, the exercises' stubs among them; empty lines don't count."""
+    shown = (cell.source for cell in notebook.cells if cell.cell_type == "code" and not tags_of(cell) & FOLDED)
+    return sum(1 for source in shown for line in source.splitlines() if line.strip())
+
+
 def reading_minutes(notebook: NotebookNode) -> float:
     """Minutes to read a chapter without its exercises: from its words, and a fixed time for each thing to look at."""
-    words = looks = questions = 0
-    for cell in notebook.cells:
+    looks = questions = 0
+    for cell in before_exercises(notebook):
         if cell.cell_type == "markdown":
-            if cell.source.startswith("## Exercises"):
-                break
-            words += len(re.sub(r"\{\w+(:\w+)?\}|[^\w'’-]+", " ", cell.source).split())
-        elif "quiz" in tags_of(cell):
+            continue
+        if "quiz" in tags_of(cell):
             questions += cell.source.count("Question(")
         elif not tags_of(cell) & NOT_READ:
             looks += 1
-    return words / WORDS_A_MINUTE + looks * MINUTES_A_LOOK + questions * MINUTES_A_QUESTION
+    return count_words(notebook) / WORDS_A_MINUTE + looks * MINUTES_A_LOOK + questions * MINUTES_A_QUESTION
 
 
 def check_verdicts(name: str, notebook: NotebookNode) -> None:

@@ -13,8 +13,10 @@
 # %% [markdown]
 # # How a song is made
 #
+# **What are our songs made of, and what makes a voice a voice?**
+#
 # :::{admonition} Before you start
-# :class: tip
+# :class: tip dropdown
 # **What you will learn**
 # - why this book makes its own songs, and what it gains and loses by that;
 # - how a program can sing: a source, a filter that moves, and gestures of pitch;
@@ -26,13 +28,13 @@
 # **Minutes:** 40 to read, 75 for the exercises, less than one to run.
 # :::
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}
 profile = "demo"
 corpus = "synthetic"
 device = "cpu"
 seed = 0
 
-# %%
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the set-up"}
 from dataclasses import replace
 from itertools import pairwise
 
@@ -194,7 +196,7 @@ Gallery(
 #
 # A singer's pitch is not a staircase. It **glides** from note to note. It may **scoop**: start below a note and rise into it. On long notes there is often **vibrato**, a wave about five or six times a second. We switch these on one after the other.
 
-# %%
+# %% tags=["hide-input"]
 plain = Gestures(
     glide=0.005,  # seconds from one note to the next
     scoop=0.0,  # probability of a scoop at a note's beginning
@@ -251,7 +253,7 @@ Gallery(
 #
 # Now everything comes together: a singer, eight notes and eight syllables.
 
-# %%
+# %% tags=["hide-input"]
 singer = Singer(
     tract_scale=1.0,  # an adult man's; women's formants lie about 17 % higher
     formant_offsets=(1.0, 1.0, 1.0, 1.0, 1.0),
@@ -332,7 +334,7 @@ Gallery(
 #
 # The important players for this book are the **leads**: instruments that play a melody. Ours use the *same code for the pitch* as the singer.
 
-# %%
+# %% tags=["hide-input"]
 rng = np.random.default_rng(seed)
 bar_seconds, n_samples = 1.8, round(4.9 * SAMPLE_RATE)
 chords = [(9, (0, 3, 7)), (5, (0, 4, 7)), (0, (0, 4, 7))]  # Am, F, C
@@ -424,7 +426,7 @@ def naive_rule(samples, window=2048):
 #
 # Both judge three sounds: the singer alone, the lead alone, and the singer with the band.
 
-# %%
+# %% tags=["hide-input"]
 from svdlib.detector.prediction import predict
 from svdlib.detector.scores import area_under_curve
 
@@ -481,7 +483,7 @@ display(
 # %% [markdown]
 # One singer and one lead are an anecdote. So we take all the families of leads and as many singers. Everybody performs the same melody. Half of the singers have the shorter tract of a woman, and from singer to singer the voice becomes breathier.
 
-# %%
+# %% tags=["hide-input"]
 rows = []
 for k, family in enumerate(band.LEADS):
     rng = np.random.default_rng([seed, k])
@@ -657,7 +659,7 @@ display(
 #
 # At last voice and band are brought together as in a studio. The voice gets a level against the band that suits the genre. Both get a room. The sum is then equalised, compressed and made as loud as songs usually are: this is the **mastering**. It changes both stems by the same gain at every moment, so they still add up to the song.
 
-# %%
+# %% tags=["hide-input"]
 sum_error = abs(song.voice + song.band - song.samples).max()
 sung = np.zeros(len(song.samples), dtype=bool)
 for start, end in song.segments:
@@ -712,15 +714,14 @@ Gallery(
 #
 # A **corpus** is a collection of songs with labels. This one is shared among three splits, as large as those of the corpus in the paper.
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output"]
 songs = svdlib.open_corpus("synthetic")
 print({name: len(songs.split(name)) for name in ("train", "valid", "test")})
 
 # %% [markdown]
 # The detector learns on `train`, choices are made on `valid`, and every reported number comes from `test`. The genres take turns, so every split has all of them. Here is one song of each genre. They are shorter than those of the corpus, to save time.
 
-# %%
+# %% tags=["hide-input"]
 from svdlib.songs.synthesis import GENRES
 
 n_rendered = {"demo": 1, "laptop": 2, "full": 4}[profile] * len(GENRES)
@@ -765,7 +766,7 @@ Gallery(
 #
 # A first test is simple. We compute for each of the 80 bands the mean and the standard deviation over all frames. If synthetic and real songs differ *here*, they certainly differ. If they agree here, they may still differ in everything else.
 
-# %%
+# %% tags=["hide-input"]
 n_songs = {"demo": 3, "laptop": 8, "full": None}[profile]
 
 

@@ -13,8 +13,10 @@
 # %% [markdown]
 # # The detector and what it hears
 #
+# **How does the detector hear, and how good is it?**
+#
 # :::{admonition} Before you start
-# :class: tip
+# :class: tip dropdown
 # **What you will learn**
 # - how a song becomes the picture that the detector looks at;
 # - what each of the detector's layers does, and how large its feature is;
@@ -25,13 +27,13 @@
 # **Minutes:** 30 to read, 90 for the exercises, about one to run.
 # :::
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}
 profile = "demo"
 corpus = "synthetic"
 device = "cpu"
 seed = 0
 
-# %%
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the set-up"}
 import numpy as np
 import pandas as pd
 import torch
@@ -67,7 +69,7 @@ track = tracks[0]
 #
 # A song comes with labels: stretches of time that are sung or not. Here is the beginning of the labels of one test song.
 
-# %%
+# %% tags=["hide-input"]
 pd.DataFrame(track.segments).head(6).style.format(precision=2).hide(
     axis="index"
 )
@@ -103,8 +105,7 @@ display(
 # %%
 log_mel = svdlib.LogMel()(samples)
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output", "hide-input"]
 one_excerpt = svdlib.LogMel()(np.zeros(EXCERPT_SAMPLES, dtype=np.float32))
 print(
     f"{EXCERPT_SAMPLES} samples become {one_excerpt.shape[0]} frames "
@@ -115,7 +116,7 @@ print(
 # The detector never sees a whole song at once. It sees an **excerpt** of 115 frames and 80 bands, a bit more than one and a half seconds. We take one
 # from the middle of the longest sung stretch.
 
-# %%
+# %% tags=["hide-input"]
 sung = [segment for segment in track.segments if segment.sing] or list(
     track.segments
 )
@@ -201,8 +202,7 @@ figure_detector(detector)
 with torch.no_grad():
     features = detector.features(x)
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output", "hide-input"]
 n_inputs = x.numel()
 print(f"input  {str(tuple(x.shape[1:])):15} {n_inputs:7} numbers")
 for layer, feature in features.items():
@@ -228,7 +228,7 @@ print(f"weights in the detector: {n_weights}")
 # excerpt. Dense features have no axes, so they are drawn as bars.
 
 
-# %%
+# %% tags=["hide-input"]
 def liveliest_map(feature):
     """Pick the channel that varies most; leave a dense feature as it is."""
     if feature.ndim == 2:
@@ -292,7 +292,7 @@ display(
 # We compare three ways to turn the curve into an answer, over all songs loaded here. Besides the accuracy we count how often the answer changes, because an
 # answer that flickers is useless even where it is often right.
 
-# %%
+# %% tags=["hide-input"]
 half = [curve > 0.5 for curve in curves]
 chosen = [curve > threshold for curve in curves]
 filtered = [curve > threshold for curve in smoothed]
@@ -342,7 +342,7 @@ display(
 #
 # We take the frame where the smoothed curve is furthest from the label, and play the excerpt that the detector saw there.
 
-# %%
+# %% tags=["hide-input"]
 distance = np.abs(smoothed[0] - songs.labels[0])
 half_excerpt = EXCERPT_FRAMES // 2
 inner = distance[half_excerpt:-half_excerpt]  # context on both sides

@@ -13,8 +13,10 @@
 # %% [markdown]
 # # Designing a feature inverter
 #
+# **What must a network look like that runs a layer backwards?**
+#
 # :::{admonition} Before you start
-# :class: tip
+# :class: tip dropdown
 # **What you will learn**
 # - why a feature is inverted by a second network, and what that network learns;
 # - how the eight inverters of the paper are built, and why they differ;
@@ -26,13 +28,13 @@
 # **Minutes:** 40 to read, 95 for the exercises, about one to run.
 # :::
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}
 profile = "demo"
 corpus = "synthetic"
 device = "cpu"
 seed = 0
 
-# %%
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the set-up"}
 import pandas as pd
 import torch
 from IPython.display import Markdown, display
@@ -107,8 +109,7 @@ figure_method()
 #
 # Does an up-convolution really double the size?
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output"]
 uconv = torch.nn.ConvTranspose2d(
     in_channels=32, out_channels=16, kernel_size=4, stride=2, padding=1
 )
@@ -121,8 +122,7 @@ print(tuple(small.shape), "->", tuple(uconv(small).shape))
 # FC7 is a list of 256 numbers without time or frequency. Its inverter folds the list into 16 small maps of 4 × 4 and doubles them five times, from 4 to 128. Then it trims 128 × 128 to 115 × 80. Between the up-convolutions
 # stand convolutions that tidy up. This is table 1 of the paper, computed by sending a feature through the network; the last row, the trimming, is only described in the paper's text.
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output", "hide-input"]
 fc7_inverter = svdlib.build_inverter("fc7")
 for row in table_stages(fc7_inverter):
     print(
@@ -145,8 +145,7 @@ figure_inverter(svdlib.build_inverter("conv4"))
 #
 # Table 2 of the paper lists the inverters of all layers, with the number of their layers and of convolutions. We add the number of parameters.
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output", "hide-input"]
 for row in table_inverters():
     print(
         f"{row['Inv-idx']:6} {row['Inv-inp']:>14}  "
@@ -162,8 +161,7 @@ for row in table_inverters():
 #
 # Are these really the networks of the paper? The files that its authors released have the following numbers of stored values, with weights and the running averages of batch normalisation. Ours must agree.
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output", "hide-input"]
 released = {
     "fc8": 131201, "fc7": 176001, "mp6": 80484, "conv5": 144772,
     "conv4": 576260, "mp3": 45892, "conv2": 28324, "conv1": 37700,
@@ -208,8 +206,7 @@ for layer in map_layers:
         for cells in cells_read(inverter)
     ]
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output", "hide-input"]
 for layer in map_layers:
     where = (
         f", the first at {blind[layer][0]}, the last at {blind[layer][-1]}"
@@ -239,7 +236,7 @@ figure_geometry(
 # songs. For each layer we compare the last 25 frames of random excerpts with the first 25, leaving out two frames at either edge. Because the music itself may be
 # busier on one side of a few excerpts, we divide the squared error by the mean square of the original in the same frames. An error of 1 is then as bad as painting only zeros.
 
-# %%
+# %% tags=["hide-input"]
 collection = svdlib.open_corpus(corpus)
 songs = svdlib.load_songs(collection.split("test")[:n_songs])
 bank = svdlib.ExcerptBank(
@@ -328,7 +325,7 @@ display(
 # %% [markdown]
 # Can one see and hear the floor? Below is the excerpt of those above that suffers most. Both pictures have the same colour scale.
 
-# %%
+# %% tags=["hide-input"]
 damage = (x - best_possible).flatten(1).norm(dim=1)
 victim = x[damage.argmax(), 0]
 
@@ -366,8 +363,7 @@ Gallery(
 #
 # The geometry is not typed in by hand. The code reads it off the detector's own modules, and would do so for any stack of convolutions, poolings and dense layers.
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output"]
 from svdlib.inversion.mirror import encoder_steps
 
 up_to_conv4 = list(detector.layers.values())[:4]
@@ -387,7 +383,7 @@ figure_inverter(svdlib.build_inverter("conv4", "aligned"))
 #
 # Now the ruler again.
 
-# %%
+# %% tags=["hide-input"]
 aligned_inverters = {
     layer: svdlib.pretrained("inverter", layer=layer, variant="aligned").to(
         device
@@ -399,8 +395,7 @@ aligned_blind = {
     for layer in map_layers
 }
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output", "hide-input"]
 for layer in svdlib.LAYERS:
     count = count_parameters(aligned_inverters[layer])
     blind_now = (
@@ -432,7 +427,7 @@ figure_geometry(
 #
 # We trained both families alike: same songs, same excerpts in the same order, same loss, same number of updates. If geometry was the reason why the error grew to the right, it should not grow any more. The figure shows the error of each frame, for the excerpts from above.
 
-# %%
+# %% tags=["hide-input"]
 from svdlib.lab.analysis.error_maps import frame_errors
 from svdlib.lab.studies.reconstruction_error import slope
 

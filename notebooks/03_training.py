@@ -13,8 +13,10 @@
 # %% [markdown]
 # # Training a feature inverter
 #
+# **How does it learn? You train one here, live.**
+#
 # :::{admonition} Before you start
-# :class: tip
+# :class: tip dropdown
 # **What you will learn**
 # - what an inverter is trained to make small, as equations and as code;
 # - how a training loop works, line by line;
@@ -26,13 +28,13 @@
 # **Minutes:** 35 to read, 105 for the exercises, about two to run.
 # :::
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}
 profile = "demo"
 corpus = "synthetic"
 device = "cpu"
 seed = 0
 
-# %%
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the set-up"}
 import copy
 import inspect
 import re
@@ -139,7 +141,7 @@ display(
 # **Means instead of sums.** `mse_loss` divides by the number of values. The released code does so too. A step then has the same size whatever the size of the batch. But it also changes the balance of the two losses: the input loss is divided by the number of
 # values of an excerpt, the feature loss by that of a Conv5 feature.
 
-# %%
+# %% tags=["hide-input"]
 excerpt_values, conv5_values = 115 * 80, 64 * 33 * 21
 print(
     "Against equation 3, the feature loss counts "
@@ -186,8 +188,7 @@ joint = objectives.reconstruction_losses(
     x, compare(x), {layer: x_hat}, compare
 )[layer]
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output", "hide-input"]
 print(
     "by hand and by svdlib the same:",
     torch.allclose(by_hand, joint, rtol=1e-5),
@@ -229,8 +230,7 @@ from_joint = gradient_of(joint_loss(compare(x_hat)))
 x_hat = inverter(feature)
 from_detached = gradient_of(joint_loss(compare(x_hat).detach()))
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output", "hide-input"]
 print(
     "detached: the same gradient as from the input loss alone:",
     torch.allclose(from_detached, from_input, rtol=1e-4, atol=1e-7),
@@ -368,7 +368,7 @@ display(
 #
 # One excerpt of a validation song: the original, what the untrained inverter paints, what ours paints after this short training, and what the inverter paints that comes with the book. All have the same colour scale, and each has a player.
 
-# %%
+# %% tags=["hide-input"]
 torch.manual_seed(seed)
 untrained = svdlib.build_inverter(layer).to(device).eval()
 example = valid.gather(valid.spread(3)[1:2])  # from the middle of the bank
@@ -400,7 +400,7 @@ Gallery(
 # %% [markdown]
 # One picture can mislead. So we compute both losses, and the normalised reconstruction error (NRE) that {doc}`04_quantitative_nre` explains, for excerpts from all over the validation songs. In each column smaller is better.
 
-# %%
+# %% tags=["hide-input"]
 test_excerpts = valid.gather(valid.spread(48))
 with torch.no_grad():
     its_features = detector.features(test_excerpts, (layer, "conv5"))
@@ -469,7 +469,7 @@ display(
 #
 # We interrupt a very small training again and again, after every single step, and resume it until it is done. The result must be the same as without interruption.
 
-# %%
+# %% tags=["hide-input"]
 small_plan = svdlib.TrainingPlan(
     epochs=2, batch_size=2, steps_per_epoch=2, validation_excerpts=2
 )
@@ -493,8 +493,7 @@ with tempfile.TemporaryDirectory() as folder:
 one, other = (run.inverters["fc8"].state_dict() for run in (unbroken, broken))
 largest = max((one[name] - other[name]).abs().max().item() for name in one)
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output", "hide-input"]
 print("interrupted", stops, "times")
 print("largest difference of any weight:", largest)
 

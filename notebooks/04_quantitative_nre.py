@@ -13,8 +13,10 @@
 # %% [markdown]
 # # Measuring what each layer keeps
 #
+# **How much of the sound does each layer keep, in one number?**
+#
 # :::{admonition} Before you start
-# :class: tip
+# :class: tip dropdown
 # **What you will learn**
 # - the normalised reconstruction error (NRE), and how to compute it by hand;
 # - why a network that has learnt nothing but the average scores about $1/\sqrt{2}$;
@@ -27,13 +29,13 @@
 # **Minutes:** 45 to read, 85 for the exercises, about one and a half to run.
 # :::
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}
 profile = "demo"
 corpus = "synthetic"
 device = "cpu"
 seed = 0
 
-# %%
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the set-up"}
 import numpy as np
 import pandas as pd
 import torch
@@ -67,7 +69,6 @@ n_sets = {"demo": 2, "laptop": 5, "full": 10}[profile]
 n_test = {"demo": 16, "laptop": 16, "full": None}[profile]
 n_train = {"demo": 8, "laptop": 16, "full": None}[profile]
 
-# %%
 collection = svdlib.open_corpus(corpus)
 detector = svdlib.pretrained("detector").to(device)
 inverters, aligned = (
@@ -147,8 +148,7 @@ for layer, x_hat in inversions.items():
         f"divided by {yardstick:.1f}: NRE {by_hand[layer]:.3f}"
     )
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output", "hide-input"]
 print(
     "svdlib.nre gives the same:",
     all(
@@ -193,8 +193,7 @@ plan = EvaluationPlan(sets=n_sets, per_song=8, seed=seed)
 mean = mean_excerpt(train)  # what the mean predictor always paints
 mean_score = mean_predictor_nre(train, test, plan)
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output", "hide-input"]
 print(f"noise: {noise_score:.2f}, 1/sqrt(2): {2**-0.5:.2f}")
 
 # %% tags=["remove-input"]
@@ -222,8 +221,7 @@ measured = reconstruction_error.measure(
     plan,
 )
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output", "hide-input"]
 entry = measured["layers"]["fc8"]["published"]
 for name, values in entry.items():
     size = np.size(values)
@@ -256,7 +254,7 @@ drawn = rng.choice(per_song, size=(1000, len(per_song))).mean(axis=1)
 low, high = np.quantile(drawn, [0.025, 0.975])
 print(f"FC8: {per_song.mean():.3f}, 95 % interval {low:.3f} to {high:.3f}")
 
-# %%
+# %% tags=["hide-input"]
 n_study, n_few = max(songs, 2), 5
 held = {
     count: intervals.coverage(count, simulations=500, draws=300)
@@ -300,7 +298,7 @@ display(
 # The paper repeats the measurement on another data set, RWC, on which neither the detector nor the inverters were trained. We do so with `synthetic-b`: other singers, other instruments, other tempi, other rooms and mixes than in `synthetic`, and nothing was trained on it
 # ({doc}`../book/corpora`). It is still made by the same program. So a gap between the two says how much other *voices and instruments* matter, not what real music would bring. For that there is a third corpus below, of real songs, and you can build this book with `CORPUS=folder:PATH` and songs of your own.
 
-# %%
+# %% tags=["hide-input"]
 sizes = {"demo": (6, 20), "laptop": (16, 60), "full": (20, 60)}
 n_other, seconds = sizes[profile]
 other_world = (
@@ -421,7 +419,7 @@ display(Markdown(text))
 #
 # Two statements should survive any choice of seed on the corpus that the inverters were made for. They are checked whenever this book is built. On a folder of other songs they are only printed.
 
-# %%
+# %% tags=["hide-input"]
 checks = {
     "every inverter beats the mean predictor": max(value.values())
     < mean_score,
@@ -432,8 +430,7 @@ if corpus.startswith("synthetic"):
         f"{checks}\n{value}\nmean predictor {mean_score:.3f}"
     )
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output", "hide-input"]
 for statement, holds in checks.items():
     print(f"{statement}: {holds}")
 
@@ -527,7 +524,7 @@ def against(number, by_source, spec):
 #
 # *The paper: NRE is smaller for shallower layers and largest for FC8.* We look at each step from a layer to the next.
 
-# %%
+# %% tags=["hide-input"]
 steps = over_corpora(intervals.step_intervals)
 growing = over_corpora(intervals.growing_share)
 
@@ -588,7 +585,7 @@ display(Markdown(text))
 #
 # *The paper: the NRE of Conv5 is about 18 % less than that of FC7.*
 
-# %%
+# %% tags=["hide-input"]
 change = over_corpora(
     lambda of: intervals.change_interval(before=of["fc7"], after=of["conv5"])
 )
@@ -603,7 +600,7 @@ display(Markdown(against(-0.18, change, "+.0%")))
 #
 # *The paper: NRE changes by about 15 % between MP6 and FC7*, where 4928 numbers become 256.
 
-# %%
+# %% tags=["hide-input"]
 change = over_corpora(
     lambda of: intervals.change_interval(before=of["mp6"], after=of["fc7"])
 )
@@ -618,7 +615,7 @@ display(Markdown(against(0.15, change, "+.0%")))
 #
 # *The paper: there is a large increase from Conv2 to MP3*, where pooling leaves a ninth of the values. "Large" needs a yardstick. We take the mean of all seven steps: by how much is this step larger?
 
-# %%
+# %% tags=["hide-input"]
 excess = over_corpora(lambda of: intervals.step_excess(of, "conv2"))
 show("Conv2 to MP3, less the mean step", excess, "+.3f")
 
@@ -647,7 +644,7 @@ display(Markdown(text + "."))
 #
 # *The paper: on the second corpus, RWC, the error is larger for all layers but Conv1 and Conv2.* We compare the corpora layer by layer; their songs are different, so both are drawn.
 
-# %%
+# %% tags=["hide-input"]
 first_of = {}  # what the other corpora are compared with
 for source in curves:
     first_of.setdefault(source.partition(":")[0], source)
@@ -675,7 +672,7 @@ pd.DataFrame(
 # %% [markdown]
 # These intervals are wide, because songs differ much and nothing cancels between two corpora. And each corpus has its own yardstick $N_c$: where songs resemble each other more, the same distance counts for more. A second yardstick helps with both: the mean predictor on the same songs. What is hard for it is hard for an inverter too, and $N_c$ drops out. So we also compare the NRE as a *share of the mean predictor's*.
 
-# %%
+# %% tags=["hide-input"]
 blank = {
     source: each["mean_predictor"]["per_song"]
     for source, each in sources.items()
@@ -722,7 +719,7 @@ display(Markdown("\n".join(lines) + f"\n\nBear in mind: {unfair}"))
 #
 # The paper trains each inverter twice: to make the input loss small, or to make input loss and feature loss small together ({doc}`03_training`). *It finds that the NRE with the input loss alone is similar or slightly lower.* We compare trainings that differ in nothing else.
 
-# %%
+# %% tags=["hide-input"]
 from svdlib.lab.studies import findings
 
 ablation = load_results("inverter_ablation")
@@ -1031,7 +1028,7 @@ display(Markdown(text))
 #
 # What does each of them cost? For this we trained inverters that differ in one thing each, and compare them on the same songs. At last we take the released training step as it stands, with its learning-rate schedule and its weight decay, against ours. In the figure, mind the scales: each panel has its own.
 
-# %%
+# %% tags=["hide-input"]
 priced = findings.costs(ablation) if ablation else {}
 
 # %% tags=["remove-input"] figure="released-code" mystnb={"image": {"alt": "Five panels, one above the other, one per detail of the released code, with the change of the NRE that it causes at each layer and over all layers, in percent with 95 percent intervals, on synthetic test songs and on real songs. Above the zero line, the detail makes the error larger. The table below holds the numbers over all layers."}}

@@ -13,8 +13,10 @@
 # %% [markdown]
 # # What each layer keeps: look and listen
 #
+# **What does each layer keep of a song, to the eye and to the ear?**
+#
 # :::{admonition} Before you start
-# :class: tip
+# :class: tip dropdown
 # **What you will learn**
 # - how inversions change from Conv1 to FC8, to the eye and to the ear;
 # - how to turn an impression ("the onsets are gone") into a measurement with a chance level, and how to check the measure itself;
@@ -26,14 +28,14 @@
 # **Minutes:** 50 to read, 90 for the exercises, about one to run.
 # :::
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}
 profile = "demo"
 corpus = "synthetic"
 device = "cpu"
 seed = 0
 variant = "aligned"
 
-# %%
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the set-up"}
 import numpy as np
 import pandas as pd
 import torch
@@ -51,6 +53,7 @@ from svdlib.pages.quiz import Answer, Question, Quiz
 
 device = choose_device(device)
 n_songs = {"demo": 8, "laptop": 16, "full": None}[profile]
+n_candidates = {"demo": 200, "laptop": 1000, "full": 4000}[profile]
 n_measured = {"demo": 64, "laptop": 256, "full": 1024}[profile]
 other_songs, other_seconds = {
     "demo": (6, 20),
@@ -58,7 +61,6 @@ other_songs, other_seconds = {
     "full": (20, 60),
 }[profile]
 
-# %%
 detector = svdlib.pretrained("detector").to(device)
 inverters = {
     layer: inverter.to(device)
@@ -82,7 +84,7 @@ def bank_of(tracks):
 # It is easy to fool oneself with pictures: one tries twenty excerpts and shows the four that fit the story. So a random generator with a fixed seed draws the excerpts. As in the paper, they come from two corpora: a song of each, and from each song one non-vocal and one vocal excerpt.
 # Vocal means that somebody sings in the centre frame, the one the detector answers for. The second corpus has singers, instruments and mixes that neither the detector nor the inverters have heard ({doc}`../book/corpora`). Other values of `seed` give other excerpts.
 
-# %%
+# %% tags=["hide-input"]
 other_world = (
     "synthetic" if corpus.startswith("synthetic-b") else "synthetic-b"
 )
@@ -180,27 +182,34 @@ display(
 # Here are the first two excerpts, with a player below each picture. All players are set to the same loudness, within limits. Begin with FC8 and go backwards to the original: at which layer do you first hear the rhythm? At which one a pitch? When would you say that there is a voice?
 
 
-# %%
-def panels_of(row):
-    """Make the panels of an excerpt: the original and its inversions."""
-    notes = {
-        "input": f"Detector: {probabilities[row]:.2f} probability of singing."
-    }
+# %% tags=["hide-input"]
+def panels_of(name, original, kept):
+    """Make the panels of an excerpt (1, 1, 115, 80): the original and its inversions."""
     with torch.no_grad():
-        for layer, x_hat in inversions.items():
-            said = torch.sigmoid(detector(x_hat[row : row + 1])).item()
-            far = ((x[row] - x_hat[row]).norm() / x[row].norm()).item()
-            notes[layer] = (
-                f"Distance to the original {far:.2f}. Given this inversion, "
-                f"the detector says {said:.2f}."
-            )
-    kept = {layer: x_hat[row, 0] for layer, x_hat in inversions.items()}
+        said = {
+            layer: torch.sigmoid(detector(picture)).item()
+            for layer, picture in {"input": original, **kept}.items()
+        }
+    notes = {
+        layer: f"Distance to the original {((original - x_hat).norm() / original.norm()).item():.2f}. "
+        f"Given this inversion, the detector says {said[layer]:.2f}."
+        for layer, x_hat in kept.items()
+    }
+    notes["input"] = f"Detector: {said['input']:.2f} probability of singing."
+    pictures = {layer: x_hat[0, 0] for layer, x_hat in kept.items()}
     return inversion_panels(
-        detector.standardizer, x[row, 0], kept, shown[row][0], notes
+        detector.standardizer, original[0, 0], pictures, name, notes
     )
 
 
-panels = {name: panels_of(row) for row, (name, _) in enumerate(shown)}
+panels = {
+    name: panels_of(
+        name,
+        x[row : row + 1],
+        {layer: x_hat[row : row + 1] for layer, x_hat in inversions.items()},
+    )
+    for row, (name, _) in enumerate(shown)
+}
 
 # %% tags=["hide-input"]
 for excerpt_panels in list(panels.values())[:2]:
@@ -237,13 +246,40 @@ display(
 #
 # It works in the page as you see it; no program runs behind it. The address of the page says what you look at, so you can send it to somebody.
 
+# %% [markdown]
+# A to D were drawn. The explorer has one more excerpt, E, and starts with it. E is not drawn but chosen, by a number: of the sung excerpts of these songs that the detector is sure of (over 0.9), it is the one whose inversions from different layers are farthest apart. It shows best what there is to see, and says nothing about how often one sees it. The book's first page shows it too.
+
 # %% tags=["hide-input"]
 from svdlib.pages.explorer import compare, layer_explorer
+from svdlib.pages.showcase import layers_apart
 
+candidates = bank.spread(n_candidates)
+candidate_x = bank.gather(candidates)
+with torch.no_grad():
+    said = torch.cat(
+        [
+            torch.sigmoid(detector(part))[:, 0]
+            for part in candidate_x.split(64)
+        ]
+    )
+sure = bank.labels(candidates) & (said > 0.9)
+candidate_x = candidate_x[sure] if sure.any() else candidate_x
+apart = layers_apart(reconstruct(detector, inverters, candidate_x))
+chosen = candidate_x[[int(apart.argmax())]]
+chosen_name = f"E: {'vocal' if sure.any() else 'any'}, layers farthest apart"
+panels[chosen_name] = panels_of(
+    chosen_name, chosen, reconstruct(detector, inverters, chosen)
+)
 layer_explorer(
     panels,
     ["original", *(layer_title(layer) for layer in svdlib.LAYERS)],
-    comparison=compare(detector, inverters, x, bank.gather(bank.spread(32))),
+    start=chosen_name,
+    comparison=compare(
+        detector,
+        inverters,
+        torch.cat([x, chosen]),
+        bank.gather(bank.spread(32)),
+    ),
 )
 
 # %% [markdown]
@@ -285,7 +321,7 @@ layer_explorer(
 #
 # Before we trust them, we try them on sounds whose answers are known. All go through the same front end and standardisation as the songs.
 
-# %%
+# %% tags=["hide-input"]
 from svdlib.audio.mel_axis import EXCERPT_SAMPLES, SAMPLE_RATE
 from svdlib.lab.analysis.harmonics import (
     harmonic_fit,
@@ -336,8 +372,7 @@ pd.DataFrame(
     ]
 ).style.hide(axis="index")
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output", "hide-input"]
 harmonic, tone, white, clicks, swells = known.values()
 checks = {
     "a harmonic sound fits a comb, noise does not": harmonic_fit(harmonic)
@@ -365,7 +400,7 @@ for statement, holds in checks.items():
 #
 # And music? We take excerpts of the test songs and put their frames in random order. Every sound is still there, but no rhythm.
 
-# %%
+# %% tags=["hide-input"]
 from svdlib.lab.studies.kept_structure import draw_excerpts, partners
 
 drawn = draw_excerpts(bank, n_measured, seed)
@@ -474,7 +509,7 @@ display(
 # The program `svdlib.lab.studies.kept_structure` has measured the same on about 2000 excerpts of each of three corpora, with both families of inverters. Its results are stored with the library, a mean for every song, so that anyone can resample them. The corpora are the test songs of `synthetic`; 20 songs of `synthetic-b`; and five real songs with labels, which are
 # not part of this repository. The inverters of Conv1 to Conv4 take long, so they have seen every fourth of these excerpts.
 
-# %%
+# %% tags=["hide-input"]
 from svdlib.lab.studies import load_results
 
 study = load_results("kept_structure")
@@ -813,7 +848,7 @@ display(
 #
 # And the comparison: the *originals* themselves. Voices bring energy at certain frequencies. If vocal originals are already brighter, then an inversion that is brighter for them tells us nothing new about FC8.
 
-# %%
+# %% tags=["hide-input"]
 from svdlib.detector.scores import roc_points
 from svdlib.lab.analysis.intervals import separation, separation_interval
 from svdlib.lab.analysis.measures import high_minus_low, spectral_centroid
@@ -1046,7 +1081,7 @@ display(Markdown("\n".join(verdicts) + f"\n\n{close}"))
 #
 # An inversion shows what one feature holds. We can also ask which excerpts a layer takes for *similar*: those whose features lie close to each other, in Euclidean distance. This needs no inverter at all. We search among other songs only, since the next moment of the same song would nearly always win.
 
-# %%
+# %% tags=["hide-input"]
 from svdlib.lab.analysis.feature_space import (
     features_of,
     nearest_of_other_songs,
@@ -1233,7 +1268,7 @@ display(figures.figure_walks(pictures, replies) if can_walk else one_class)
 #
 # One walk is an anecdote. The next figure is the mean over walks between random pairs.
 
-# %%
+# %% tags=["hide-input"]
 n_walks = {"demo": 12, "laptop": 64, "full": 256}[profile]
 starts, ends = (
     torch.as_tensor(generator.permutation(np.flatnonzero(members))[:n_walks])

@@ -13,8 +13,10 @@
 # %% [markdown]
 # # Does it hear real singing?
 #
+# **Does it hear real singing?**
+#
 # :::{admonition} Before you start
-# :class: tip
+# :class: tip dropdown
 # **What you will learn**
 # - how to test a detector on songs that are unlike those it learned from;
 # - what AUC and accuracy say, and why one can be high while the other is low;
@@ -26,13 +28,13 @@
 # **Minutes:** 30 to read, 65 for the exercises, about one to run.
 # :::
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}
 profile = "demo"
 corpus = "synthetic"
 device = "cpu"
 seed = 0
 
-# %%
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the set-up"}
 from html import escape
 
 import numpy as np
@@ -71,7 +73,7 @@ n_songs = {"demo": 16, "laptop": 16, "full": None}[profile]
 # they are five real songs. They belong to others, and most of their licences forbid changes or sale, so they are not part of the book. For those we stored the numbers, with the detector that made them.
 
 
-# %%
+# %% tags=["hide-input"]
 def measure(tracks):
     return as_json(
         real_singing.measure([detector], svdlib.load_songs(tracks[:n_songs]))
@@ -178,7 +180,7 @@ display(Markdown(text))
 # The last two columns ask what could have been: the threshold that would have been best for this very song, and the accuracy with it. Nobody knows this threshold in advance.
 
 
-# %%
+# %% tags=["hide-input"]
 def song_rows(result):
     return [
         {
@@ -274,7 +276,7 @@ display(Markdown(text))
 # A baseline comes first: always give the more frequent answer. Then the detector with its own threshold, and then with the one threshold that would have been best for these very songs.
 # The intervals come from the songs, as in {doc}`04_quantitative_nre`: we draw as many songs as there are, with repetition, a thousand times, and take the middle 95 %.
 
-# %%
+# %% tags=["hide-input"]
 rows = {
     "mean AUC of the songs": "mean_song_auc",
     "AUC over all frames": "auc",

@@ -13,8 +13,10 @@
 # %% [markdown]
 # # Changing a song without changing its label
 #
+# **How can a song be changed so that its label stays true?**
+#
 # :::{admonition} Before you start
-# :class: tip
+# :class: tip dropdown
 # **What you will learn**
 # - why a detector learns better from songs that are changed at random;
 # - seven ways to change a spectrogram, what each looks like and how it sounds;
@@ -26,13 +28,13 @@
 # **Minutes:** 30 to read, 75 for the exercises, less than one to run.
 # :::
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}
 profile = "demo"
 corpus = "synthetic"
 device = "cpu"
 seed = 0
 
-# %%
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the set-up"}
 from dataclasses import replace
 
 import numpy as np
@@ -80,7 +82,7 @@ n_excerpts = {"demo": 32, "laptop": 128, "full": 1024}[profile]
 #
 # {cite:t}`schluter2015` tried seven such changes for singing voice detection. Here are all seven. Each player plays the excerpt first as it is and then changed, from the spectrogram, as everywhere in this book.
 
-# %%
+# %% tags=["hide-input"]
 tracks = svdlib.open_corpus(corpus).split("test")[:n_songs]
 margin = ALL_SEVEN.margin()  # what a change of tempo reads around an excerpt
 
@@ -311,8 +313,7 @@ figures.figure_draws(
     ["original", *(f"draw {number}" for number in range(1, 6))],
 )
 
-# %% tags=["remove-cell"]
-# NBVAL_CHECK_OUTPUT
+# %% tags=["remove-cell", "nbval-check-output"]
 unchanged = NO_AUGMENTATION.log_mels(sung[None], torch.Generator())[0]
 print(tuple(random_changes.shape), torch.allclose(unchanged, original))
 
@@ -322,7 +323,7 @@ print(tuple(random_changes.shape), torch.allclose(unchanged, original))
 # You have listened: is there singing in all of them? You are the best judge. A second judge is the detector of this book. We draw excerpts from test songs, change them in one way at a time, and ask it. It learned with other changes: with
 # loudness and filters of about this strength, but in place of a change of pitch the mel axis was scaled by up to 7 %, and there was no noise, no dropout and no change of tempo. So a change that moves its answers is either one that harms the singing, or one that it has not learned to bear.
 
-# %%
+# %% tags=["hide-input"]
 draws, windows, sung_labels = np.random.default_rng(seed), [], []
 for number in range(n_excerpts):
     padded, labels, shares = songs[number % len(songs)]

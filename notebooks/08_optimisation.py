@@ -13,8 +13,10 @@
 # %% [markdown]
 # # Inversion by optimisation
 #
+# **Can a layer be inverted without training an inverter?**
+#
 # :::{admonition} Before you start
-# :class: tip
+# :class: tip dropdown
 # **What you will learn**
 # - how to invert a feature without training anything, by changing the input itself;
 # - what regularisers do, and why a small error of the feature is not a good picture;
@@ -26,13 +28,13 @@
 # **Minutes:** 40 to read, 105 for the exercises, about one to run.
 # :::
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}
 profile = "demo"
 corpus = "synthetic"
 device = "cpu"
 seed = 0
 
-# %%
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the set-up"}
 from dataclasses import replace
 
 import numpy as np
@@ -72,7 +74,6 @@ device = choose_device(device)
 passes = {"demo": 40, "laptop": 60, "full": 60}[profile]
 n_songs = {"demo": 4, "laptop": 8, "full": 16}[profile]
 
-# %%
 collection = svdlib.open_corpus(corpus)
 songs = svdlib.load_songs(collection.split("test")[:n_songs])
 detector = svdlib.pretrained("detector").to(device)
@@ -327,7 +328,7 @@ display(Markdown(text))
 #
 # Now the same two random excerpts, one with and one without singing, from all layers.
 
-# %%
+# %% tags=["hide-input"]
 plans = {
     name: replace(plan, passes=passes, seed=seed)
     for name, plan in PLANS.items()
@@ -473,7 +474,7 @@ Gallery(panels)
 #
 # Two excerpts are an impression. So a study measures the four ways on random excerpts of all test songs, and of real songs; its results are stored, and `python -m svdlib.lab.studies.inversion_by_optimisation` repeats it. Intervals come from resampling whole songs.
 
-# %%
+# %% tags=["hide-input"]
 study = load_results("inversion_by_optimisation")
 WAYS = {
     "optimised": "no regulariser",
@@ -633,8 +634,7 @@ filters = detector.layers["conv1"][0].weight.detach().flatten(1)  # (64, 9)
 sigma = torch.linalg.svdvals(filters.double())
 print(f"largest {sigma[0]:.3f}, smallest {sigma[-1]:.3f}")
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output", "hide-input"]
 print(f"Conv1 keeps different excerpts different: {bool(sigma[-1] > 1e-6)}")
 
 # %% tags=["remove-input"]

@@ -13,8 +13,10 @@
 # %% [markdown]
 # # Listening to layers
 #
+# **What do ears find in the inversions?**
+#
 # :::{admonition} Before you start
-# :class: tip
+# :class: tip dropdown
 # **What you will learn**
 # - how a spectrogram becomes a sound again, and what is lost on the way;
 # - how to compare sounds fairly: equal level, and a known ceiling;
@@ -25,14 +27,14 @@
 # **Minutes:** 25 to read, 75 for the exercises, less than one to run.
 # :::
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}
 profile = "demo"
 corpus = "synthetic"
 device = "cpu"
 seed = 0
 variant = "aligned"
 
-# %%
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the set-up"}
 from itertools import product
 from math import comb
 
@@ -62,7 +64,6 @@ device = choose_device(device)
 n_songs = {"demo": 3, "laptop": 6, "full": None}[profile]
 n_measured = {"demo": 6, "laptop": 24, "full": 64}[profile]
 
-# %%
 collection = svdlib.open_corpus(corpus)
 tracks = collection.split("test")[:n_songs]
 detector = svdlib.pretrained("detector").to(device)
@@ -80,7 +81,7 @@ bank = svdlib.ExcerptBank(
 #
 # As in the chapter before, chance chooses them. We also cut the same 1.6 seconds out of the recording itself.
 
-# %%
+# %% tags=["hide-input"]
 generator = np.random.default_rng(seed)
 labels = bank.labels(torch.arange(len(bank), device=device)).cpu().numpy()
 chosen = {
@@ -146,7 +147,7 @@ display(
 # So even the *original* spectrogram does not give the original sound back. What it gives is the **ceiling**: no inversion can sound better than that, by this route. Always listen to the ceiling before you judge an inversion. If you blame a layer for a metallic ring that the ceiling has too, you blame the wrong one.
 
 
-# %%
+# %% tags=["hide-input"]
 def ceiling_panels(name):
     log_mel = log_mel_of(recordings[name])
     return [
@@ -171,7 +172,7 @@ Gallery([panel for name in recordings for panel in ceiling_panels(name)])
 # The louder of two sounds nearly always seems the better one, even if the difference is too small to be noticed as loudness. Inversions from deep layers are weak: an average is quieter than what it averages. So all players of this book are set to the same root mean square, except that what is nearly silent stays quiet. Here is what
 # that changes.
 
-# %%
+# %% tags=["hide-input"]
 x = bank.gather(torch.tensor(list(chosen.values()), device=device))
 inversions = reconstruct(detector, inverters, x)
 to_sound = detector.standardizer.inverse
@@ -226,7 +227,7 @@ for row, name in enumerate(chosen):
 # %% [markdown]
 # The last panel of each group is the ceiling. How far are the others from it, in decibels? The table has two columns, over more excerpts than you hear. *Picture*: the audible difference of the inversion from the original, as spectrograms. *Sound*: the same after both went the way to sound and back.
 
-# %%
+# %% tags=["hide-input"]
 measured = torch.as_tensor(
     generator.permutation(len(bank))[:n_measured], device=device
 )
@@ -304,7 +305,7 @@ display(
 #
 # Five sounds follow, in random order, all at the same level. They come from the excerpt with singing, or from another one of its song. For each, note your guess before you open the answer. There is no reward for being right. What counts is what you went by: rhythm, pitch, a voice, or only the timbre of the machine?
 
-# %%
+# %% tags=["hide-input"]
 choices = ["ceiling", "conv2", "conv5", "fc7", "fc8"]
 order = generator.permutation(choices)
 
@@ -338,7 +339,7 @@ ListeningQuiz(riddles, [name_of(choice) for choice in choices])
 #
 # The detector answers one question: does somebody sing in the middle of the excerpt? Here are four inversions from FC7. Two come from excerpts that the detector calls vocal, two from others. Can you hear which?
 
-# %%
+# %% tags=["hide-input"]
 with torch.no_grad():
     answers = torch.sigmoid(detector(many_x))[:, 0].cpu().numpy()
 surest = answers.argsort()

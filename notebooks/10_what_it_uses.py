@@ -13,8 +13,10 @@
 # %% [markdown]
 # # What the detector really uses
 #
+# **Does the detector use what the inversions show?**
+#
 # :::{admonition} Before you start
-# :class: tip
+# :class: tip dropdown
 # **What you will learn**
 # - why what a layer *keeps* is not yet what the answer *depends on*;
 # - how to test an explanation: keep or remove what it points at, and ask the detector again;
@@ -27,13 +29,13 @@
 # **Minutes:** 35 to read, 85 for the exercises, about one to run.
 # :::
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}
 profile = "demo"
 corpus = "synthetic"
 device = "cpu"
 seed = 0
 
-# %%
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the set-up"}
 import numpy as np
 import pandas as pd
 import torch
@@ -55,7 +57,6 @@ device = choose_device(device)
 n_songs = {"demo": 4, "laptop": 16, "full": None}[profile]
 per_answer = {"demo": 2, "laptop": 3, "full": 8}[profile]
 
-# %%
 tracks = svdlib.open_corpus(corpus).split("test")[:n_songs]
 songs = svdlib.load_songs(tracks, stems=True)
 detector = svdlib.pretrained("detector").to(device)
@@ -128,8 +129,7 @@ pd.DataFrame(
     ]
 ).style.hide(axis="index")
 
-# %%
-# NBVAL_CHECK_OUTPUT
+# %% tags=["nbval-check-output", "hide-input"]
 print("cells in each mask:", [int(m.sum()) for m in (mask, wrong, dust)])
 
 # %% [markdown]
@@ -202,7 +202,7 @@ figures.figure_maps(x[0, 0], drawn, voice)
 #
 # For cells in a random order it is about 0, since keeping half of the cells is the same as removing the other half. Others call the two areas *insertion* and *deletion*. For the signed maps, cells that speak for the detector's answer come first.
 
-# %%
+# %% tags=["hide-input"]
 found = uses.measure(detector, inverters, songs, per_answer, seed)
 
 # %% tags=["hide-input"] figure="masking-curves" mystnb={"image": {"alt": "Two charts of how sure the detector is of the answer sung. Left over the share of cells that are kept, right over the share removed. Solid lines for the inversion of FC8, integrated gradients and loudness, dotted lines for the same maps at a wrong time, and a grey line for random cells. The advantages are given in the next figure."}}

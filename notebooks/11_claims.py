@@ -13,8 +13,10 @@
 # %% [markdown]
 # # What the paper says, and what we found
 #
+# **What became of each claim of the paper?**
+#
 # :::{admonition} Before you start
-# :class: tip
+# :class: tip dropdown
 # **What you will learn**
 # - what became of each statement of the paper, with a number and its uncertainty;
 # - how to turn a sentence into something that can fail;
@@ -25,13 +27,13 @@
 # **Minutes:** 25 to read, 90 for the exercises, a few seconds to run.
 # :::
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}
 profile = "demo"
 corpus = "synthetic"
 device = "cpu"
 seed = 0
 
-# %%
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the set-up"}
 from itertools import permutations
 
 import numpy as np

@@ -250,3 +250,31 @@ def test_every_chapter_has_the_form_and_says_how_long_it_takes(source):
 
 def test_names_are_unique_in_the_book():
     chapters.check_names([chapters.read_chapter(path.stem, jupytext.read(path)) for path in chapters.chapter_sources()])
+
+
+def test_what_is_folded_is_not_open_code():
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            cell("a = 1\n\nb = 2"),
+            cell("import this", "hide-input"),
+            cell("c = 3", "remove-cell"),
+            cell("def f():\n    ...", "exercise"),
+            cell("def f():\n    return 1", "solution", "hide-cell"),
+            text("Only three words."),
+            text("## Exercises\n\nMany more words."),
+        ]
+    )
+    assert chapters.count_open_lines(notebook) == 4
+    assert chapters.count_words(notebook) == 3
+
+
+def test_the_chapters_show_code_that_teaches_and_fold_the_rest():
+    notebooks = {source.stem: jupytext.read(source) for source in chapters.chapter_sources()}
+    assert sum(map(chapters.count_open_lines, notebooks.values())) < 900
+    for name, notebook in notebooks.items():
+        code = [each for each in notebook.cells if each.cell_type == "code"]
+        assert not [each for each in code if "NBVAL" in each.source], (
+            f"{name}: such a mark is a tag, or the page shows it"
+        )
+        for each in code[:2]:
+            assert chapters.tags_of(each) & chapters.FOLDED, f"{name}: its set-up is open"

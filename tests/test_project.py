@@ -11,9 +11,13 @@ import tomllib
 from importlib.metadata import PackageMetadata, PackageNotFoundError, metadata, requires
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from places import ROOT
+
+from svdlib.audio.files import encode_mp3
+from svdlib.audio.mel_axis import SAMPLE_RATE
 
 
 def read(path: str) -> str:
@@ -346,6 +350,20 @@ def test_pages_keep_text_and_give_away_what_is_heavy(build, tmp_path, monkeypatc
         )
         files = [((tmp_path / name).parent / address).read_bytes() for address in shape.groups()]
         assert files[0] == sound and files[2] == picture and b'{"a":1}' in files[1]
+
+
+def test_players_name_their_length_and_a_name_is_declared_once(build, tmp_path, monkeypatch):
+    sound = base64.b64encode(encode_mp3(np.sin(np.arange(SAMPLE_RATE * 2) / 9))).decode()
+    declared = '<script>const THEBE_JS_URL = "a"; const b = "c"</script>'
+    player = f'<audio controls preload="metadata" src="data:audio/mpeg;base64,{sound}"></audio>'
+    (tmp_path / "_static").mkdir()
+    (tmp_path / "index.html").write_text(f"{declared}<p>Text.</p>{declared}{player}<p>More.</p>", encoding="utf-8")
+    monkeypatch.setattr(build, "HTML", tmp_path)
+    build.finish_pages()
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert page.startswith(f"<p>Text.</p>{declared}<audio ")
+    length = re.search(r'</audio><span class="svdlib-length">([\d.]+) s</span><p>More.</p>', page)[1]
+    assert float(length) == pytest.approx(2, abs=0.2)
 
 
 def test_an_empty_book_does_not_pass_as_self_contained(build, tmp_path):

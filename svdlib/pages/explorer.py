@@ -147,6 +147,7 @@ def layer_explorer(
     *,
     menu_label: str = "Excerpt",
     steps_label: str = "Layer",
+    start: str | None = None,
     comparison: Comparison | None = None,
 ) -> Explorer:
     """Build the explorer.
@@ -156,13 +157,15 @@ def layer_explorer(
         steps: what the buttons are called, such as "original", "Conv1", ..., "FC8".
         menu_label: what stands before the menu.
         steps_label: what the buttons choose.
+        start: the excerpt that is shown first; None for the first one.
         comparison: measurements, for panels of which the first is the original and the others are its inversions.
             They add the comparison of both, the detector's answers and the curve of errors.
 
     Raises:
-        LayerError: if there is no excerpt, or one has not exactly one panel, and one row of measurements, per step.
+        LayerError: if there is no excerpt, or none of the name of `start`, or one has not exactly one panel, and one
+            row of measurements, per step.
     """
-    return Explorer(excerpts, explorer_data(excerpts, steps, menu_label, steps_label, comparison))
+    return Explorer(excerpts, explorer_data(excerpts, steps, menu_label, steps_label, start, comparison))
 
 
 def explorer_data(
@@ -170,10 +173,13 @@ def explorer_data(
     steps: Sequence[str],
     menu_label: str = "Excerpt",
     steps_label: str = "Layer",
+    start: str | None = None,
     comparison: Comparison | None = None,
 ) -> dict[str, Any]:
     """What the front end shows, as JSON can hold it; arguments and errors are those of `layer_explorer`."""
     _check(excerpts, steps, comparison)
+    if start is not None and start not in excerpts:
+        raise LayerError(f"The explorer cannot start with {start!r}; its excerpts are: {', '.join(excerpts)}.")
     standardised = all(panel.standardised is not None for panels in excerpts.values() for panel in panels)
     limits = STANDARDISED_LIMITS if standardised else _extremes(excerpts)
     unmeasured: Sequence[Sequence[Measures | None]] = [[None] * len(steps)] * len(excerpts)
@@ -183,6 +189,7 @@ def explorer_data(
         "menuLabel": menu_label,
         "stepsLabel": steps_label,
         "excerpts": list(excerpts),
+        "start": 0 if start is None else list(excerpts).index(start),
         "steps": list(steps),
         "keys": [_key(step, number) for number, step in enumerate(steps, start=1)],
         "compare": comparison is not None,
@@ -209,7 +216,7 @@ def front_end(name: str = "explorer.js") -> str:
     return (files("svdlib.pages") / "web" / name).read_text(encoding="utf-8")
 
 
-EMBEDDED = re.compile(r'<svdlib-explorer><script type="application/json">(.*?)</script>', re.DOTALL)
+EMBEDDED = re.compile(r'<svdlib-explorer( brief)?><script type="application/json">(.*?)</script>', re.DOTALL)
 
 
 def move_data_out(page: str, folder: str) -> tuple[str, dict[str, str]]:
@@ -225,9 +232,10 @@ def move_data_out(page: str, folder: str) -> tuple[str, dict[str, str]]:
     scripts: dict[str, str] = {}
 
     def moved(match: re.Match[str]) -> str:
-        name = hashlib.sha256(match[1].encode()).hexdigest()[:16]
-        scripts[f"{name}.js"] = f'(window.svdlibExplorerData ??= {{}})["{name}"] = {match[1]};\n'
-        return f'<svdlib-explorer source="{folder}/{name}.js">'
+        brief, data = match[1] or "", match[2]
+        name = hashlib.sha256(data.encode()).hexdigest()[:16]
+        scripts[f"{name}.js"] = f'(window.svdlibExplorerData ??= {{}})["{name}"] = {data};\n'
+        return f'<svdlib-explorer{brief} source="{folder}/{name}.js">'
 
     return EMBEDDED.sub(moved, page), scripts
 
@@ -254,8 +262,8 @@ def _panel_data(panel: Panel, limits: tuple[float, float], measures: Measures | 
     words = panel.description
     if measures and measures.error:
         words += (
-            f" Compared with the original, its onsets match by {measures.onsets:.2f} and its harmonics by "
-            f"{measures.harmonics:.2f}, where 1 is the same and 0 unrelated."
+            f" Compared with the original, its onsets match by {_two_digits(measures.onsets)} and its harmonics by "
+            f"{_two_digits(measures.harmonics)}, where 1 is the same and 0 unrelated."
         )
     return {
         "title": panel.title,
@@ -268,6 +276,11 @@ def _panel_data(panel: Panel, limits: tuple[float, float], measures: Measures | 
         "probability": round(measures.probability, 4) if measures else None,
         "error": round(measures.error, 4) if measures else None,
     }
+
+
+def _two_digits(value: float) -> str:
+    """Write a number with two decimals; what rounds to zero has no sign."""
+    return f"{round(value, 2) + 0.0:.2f}"
 
 
 def _values(panel: Panel) -> Tensor:

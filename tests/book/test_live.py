@@ -145,6 +145,44 @@ def test_curve_and_inversions_are_those_of_pytorch(live, song, watch):
     assert not pictures
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_one_click_leads_to_inversions_on_the_screen(address_of, new_page, site, width):
+    page = new_page(viewport={"width": width, "height": 900})
+    live = Live(page, address_of(site))
+    said = page.evaluate_handle("""() => {
+        const said = [];
+        const place = document.querySelector(".live-status");
+        new MutationObserver(() => said.push(place.textContent)).observe(place, {childList: true});
+        return said;
+    }""")
+    page.get_by_role("button", name="Try an example").click()
+    live.wait(".live-panels")
+    panels = page.locator(".live-panel")
+    assert panels.count() == 9
+    boxes = [panel.bounding_box() for panel in panels.all()]
+    assert 0 <= boxes[0]["y"] and boxes[0]["y"] + boxes[0]["height"] <= 900
+    if width == 1280:
+        assert all(box["y"] + box["height"] <= 900 for box in boxes), "all eight inversions"
+    probability = float(panels.first.get_attribute("data-probability"))
+    assert probability > 0.9, "the surest moment of a song with a singer"
+    lines = said.json_value()
+    assert lines[0].startswith("Loading the example, 0.") and lines[-1].startswith(
+        "The example: inverted at its surest"
+    )
+    assert len(lines) == len(set(lines)), "each status is said once"
+
+
+def test_a_new_place_brings_its_pictures_into_view(live_from_disk, song):
+    live, page = live_from_disk, live_from_disk.page
+    page.set_viewport_size({"width": 390, "height": 700})
+    live.choose(song)
+    live.wait(".live-panels")
+    page.get_by_role("button", name="Invert here").click()
+    live.wait(".live-panels")
+    box = page.locator(".live-panel").first.bounding_box()
+    assert 0 <= box["y"] and box["y"] + box["height"] < 701  # a part of a pixel
+
+
 def drop(page, name: str, kind: str, content: bytes) -> None:
     """Drop a file on the page as a mouse does."""
     program = """([name, kind, bytes]) => {
@@ -160,7 +198,8 @@ def test_a_dropped_file_a_click_on_the_curve_and_the_sounds(live_from_disk, song
     live, page = live_from_disk, live_from_disk.page
     drop(page, "a song.wav", "audio/wav", song.read_bytes())
     live.wait(".live-curve")
-    assert page.inner_text(".live-status").startswith("a song.wav: the curve is ready. The sound lasts 0:16.0.")
+    assert page.inner_text(".live-status").startswith("a song.wav: inverted at its surest moment, 0:")
+    assert page.get_by_text("The sound lasts 0:16.0.").count() == 1, "said once"
     page.locator(".live-plot").click()  # in its middle
     live.wait(".live-panels")
     assert abs(live.frame - live.curve()[0].size / 2) <= 8
@@ -199,6 +238,8 @@ def test_by_keyboard_alone(live_from_disk, song):
     assert page.evaluate("document.activeElement.id") == "live-file"
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Record"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Try an example"
     live.choose(song)
     live.wait(".live-curve")
     plot = page.locator(".live-plot")
@@ -300,7 +341,7 @@ def test_a_recording_from_the_microphone(browser_with, site, tmp_path):
     live.page.get_by_role("timer").get_by_text("0:03").wait_for(timeout=PATIENCE)
     live.page.get_by_role("button", name="Stop").click()
     live.wait(".live-curve")
-    assert live.page.inner_text(".live-status").startswith("Your recording: the curve is ready")
+    assert live.page.inner_text(".live-status").startswith("Your recording: inverted at its surest moment")
     assert 2 * 70 < live.curve()[0].size < 20 * 70
     live.page.get_by_role("button", name="Invert here").click()
     live.wait(".live-panels")

@@ -22,12 +22,12 @@ def test_it_measures_every_step(html, chromium_path):
     assert finished.returncode == 0, finished.stderr
     (table,) = json.loads(finished.stdout)["tables"]
     rows = {row["step"]: row for row in table["rows"]}
-    assert list(rows) == ["song to curve", "first click to inversions", "later click to inversions"]
+    assert list(rows) == ["song to curve", "curve to inversions", "later click to inversions"]
     for row in rows.values():
         assert row["page, s"]["median"] > 0 and row["page / PyTorch"]["median"] > 0
     curve = rows["song to curve"]
     assert curve["of its target"]["median"] == pytest.approx(curve["page, s"]["median"] / 25)
-    assert rows["first click to inversions"]["of its target"] is None
+    assert rows["curve to inversions"]["of its target"] is None
 
 
 def test_without_a_book_it_says_so(tmp_path):

@@ -19,7 +19,7 @@ from svdlib.lab.figures.gallery import Panel
 from svdlib.pages.explorer import Comparison, Measures, compare, explorer_data, layer_explorer, move_data_out
 
 STEPS = ["original", "Conv1", "FC8"]
-MEASURES = [Measures(0.9, 0.0, 1.0, 1.0), Measures(0.8, 0.25, 0.75, 0.5), Measures(0.4, 0.6, 0.1, -0.02)]
+MEASURES = [Measures(0.9, 0.0, 1.0, 1.0), Measures(0.8, 0.25, -0.004, 0.5), Measures(0.4, 0.6, 0.1, -0.02)]
 COMPARISON = Comparison([MEASURES, MEASURES], [0.0, 0.2, 0.5], 0.71, 32)
 
 
@@ -103,6 +103,7 @@ def test_words_and_numbers_come_from_measurements(standardised):
     original, _, deepest = data["panels"][1]
     assert original["words"] == standardised.description
     assert "its onsets match by 0.10 and its harmonics by -0.02" in deepest["words"]
+    assert "its onsets match by 0.00 and its harmonics by 0.50" in data["panels"][1][1]["words"], "zero has no sign"
     assert (deepest["probability"], deepest["error"]) == (0.4, 0.6)
     assert data["curve"] == {"nre": [0.0, 0.2, 0.5], "meanPredictor": 0.71, "excerpts": 32}
     assert data["keys"] == ["original", "conv1", "fc8"] and data["compare"]
@@ -112,6 +113,13 @@ def test_without_measurements_there_is_nothing_to_compare(panel):
     data = explorer_data({"pitch": [panel, panel]}, ["−30 %", "%"], "Change", "Strength")
     assert (data["compare"], data["curve"], data["panels"][0][0]["error"]) == (False, None, None)
     assert (data["menuLabel"], data["stepsLabel"], data["keys"]) == ("Change", "Strength", ["30", "2"])
+
+
+def test_it_starts_where_it_is_told_to(panel):
+    excerpts = {name: [panel] for name in "AB"}
+    assert [layer_explorer(excerpts, ["one"], start=name).data["start"] for name in (None, "A", "B")] == [0, 0, 1]
+    with pytest.raises(LayerError, match="cannot start with 'C'; its excerpts are: A, B"):
+        layer_explorer(excerpts, ["one"], start="C")
 
 
 def test_the_page_holds_data_script_and_a_plain_form(panel):
@@ -137,6 +145,8 @@ def test_data_move_out_of_a_page_into_scripts(panel):
         )
         assert json.loads(script[1]) == explorer.data
     assert move_data_out(light, "../files") == (light, {})
+    brief, _ = move_data_out(page.replace("<svdlib-explorer><script", "<svdlib-explorer brief><script"), "../files")
+    assert brief == light.replace("<svdlib-explorer source", "<svdlib-explorer brief source")
 
 
 def test_panels_steps_and_measurements_must_fit(panel):

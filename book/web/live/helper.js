@@ -103,8 +103,11 @@ export class Helper {
   }
 }
 
-/** @param {string} name of a script */
-async function loaded(name) {
+/**
+ * The packed files of a script; a sentence where it is missing.
+ * @param {string} name of the script
+ */
+export async function loaded(name) {
   try {
     return await filesOf(name);
   } catch {

@@ -3,12 +3,16 @@
  */
 import { Curve, describeCurve } from "./curve.js";
 import { clock, layerTitle, make } from "./elements.js";
-import { EXCERPT_FRAMES, FRAME_RATE, SAMPLE_RATE } from "./front_end.js";
-import { Helper } from "./helper.js";
+import { EXCERPT_FRAMES, FRAME_RATE } from "./front_end.js";
+import { unpack } from "./files.js";
+import { Helper, loaded } from "./helper.js";
 import { colourBar, forget, Panels } from "./panels.js";
 import { megabytes } from "./sizes.js";
 import { decode, LONGEST_RECORDING, Recording, wavOf } from "./sound.js";
 import { Cancelled, sentence, SENTENCES, Trouble } from "./trouble.js";
+
+/** What the first sound loads. */
+const NETWORKS = ["engine.js", "detector.js", "constants.js", "inverters.js"];
 
 class Page {
   /** @param {HTMLElement} root */
@@ -31,12 +35,25 @@ class Page {
     });
     this.record = make("button", { type: "button", onclick: () => this.toggleRecording() }, "Record");
     this.recorded = make("span", { class: "live-recorded", role: "timer", hidden: "" });
+    const example = make("button", { type: "button", class: "live-example", onclick: () => this.takeExample() }, "Try an example");
     const drop = make(
       "div",
       { class: "live-drop" },
       make("p", {}, "Drop a sound file here, or"),
-      make("div", { class: "live-buttons" }, this.file, make("label", { for: "live-file" }, "Choose a file"), this.record, this.recorded),
-      make("p", { class: "live-note" }, `The first sound also loads the engine and the networks, ${megabytes()}.`),
+      make(
+        "div",
+        { class: "live-buttons" },
+        this.file,
+        make("label", { for: "live-file" }, "Choose a file"),
+        this.record,
+        this.recorded,
+        example,
+      ),
+      make(
+        "p",
+        { class: "live-note" },
+        `The first sound also loads the engine and the networks, ${megabytes(...NETWORKS)}. The example is a song made by a program.`,
+      ),
     );
     this.#takeDrops(drop);
     this.status = make("p", { role: "status", class: "live-status" });
@@ -108,31 +125,44 @@ class Page {
   }
 
   /**
-   * Take in a sound and show its curve.
+   * Take in a sound: show its curve, and the inversions of its surest moment.
    * @param {Blob} blob
    * @param {string} name
    */
   take(blob, name) {
+    return this.#work((signal, show) => this.#takeIn(blob, name, signal, show));
+  }
+
+  /** Take in the song that comes with the page. */
+  takeExample() {
     return this.#work(async (signal, show) => {
-      if (this.recording) this.#stopRecording();
-      this.#tidy();
-      show("Decoding the sound", 0);
-      const samples = await decode(blob);
+      show(`Loading the example, ${megabytes("example.js")}`, 0);
+      const { "example.mp3": packed } = await loaded("example.js");
+      const blob = new Blob([await unpack(packed)], { type: "audio/mpeg" });
       giveUpIf(signal.aborted);
-      const { threshold } = await this.helper.openDetector(show);
-      const wav = wavOf(samples);
-      const options = { show, signal, transfer: [samples.buffer] };
-      const { curve, probabilities, surest } = await this.helper.ask("analyse", { samples }, options);
-      giveUpIf(signal.aborted);
-      this.#showSong({ name, wav, curve, probabilities, surest, threshold });
-      this.#say(`${name}: the curve is ready. ${describeCurve(curve, threshold)}`);
-      // The next thing asked for is an inversion; whatever fails here is told then.
-      this.helper.openInverters().catch(() => {});
+      await this.#takeIn(blob, "The example", signal, show);
     });
   }
 
-  #showSong({ name, wav, curve, probabilities, surest, threshold }) {
-    this.name = name;
+  async #takeIn(blob, name, signal, show) {
+    if (this.recording) this.#stopRecording();
+    this.#tidy();
+    show("Decoding the sound", 0);
+    const samples = await decode(blob);
+    giveUpIf(signal.aborted);
+    const { threshold } = await this.helper.openDetector(show);
+    const wav = wavOf(samples);
+    const analysed = this.helper.ask("analyse", { samples }, { show, signal, transfer: [samples.buffer] });
+    // They load while the detector listens; whatever fails here is told when they are asked for.
+    this.helper.openInverters().catch(() => {});
+    const { curve, probabilities, surest } = await analysed;
+    giveUpIf(signal.aborted);
+    this.#showSong({ wav, curve, probabilities, surest, threshold });
+    await this.#invertAt(this.curve.frame, signal, show, `${name}: inverted at its surest moment,`);
+    this.inversions.scrollIntoView({ block: "start" });
+  }
+
+  #showSong({ wav, curve, probabilities, surest, threshold }) {
     this.curve = new Curve(curve, threshold, surest, (frame) => this.invert(frame));
     this.player = make("audio", { controls: "", src: URL.createObjectURL(wav), "aria-label": "The song, as it is heard" });
     const follow = () => {
@@ -163,18 +193,24 @@ class Page {
    */
   invert(frame) {
     return this.#work(async (signal, show) => {
-      const seconds = frame / FRAME_RATE;
-      if (this.player.paused) this.player.currentTime = Math.max(0, seconds - EXCERPT_FRAMES / FRAME_RATE / 2);
-      show(`Inverting at ${clock(seconds)}`, 0);
-      await this.helper.openInverters();
-      giveUpIf(signal.aborted);
-      const named = (text, share) => show(text.replace(/Inverting (\w+)/, (_, layer) => `Inverting ${layerTitle(layer)}`), share);
-      const inversion = await this.helper.ask("invert", { centre: frame }, { show: named, signal });
-      giveUpIf(signal.aborted);
-      this.#showInversions(inversion, seconds);
-      this.#say(`Inverted at ${clock(seconds)}. ${judgement(inversion.pictures)}`);
-      this.panels.prepare();
+      await this.#invertAt(frame, signal, show, "Inverted at");
+      this.inversions.querySelector(".live-panel").scrollIntoView({ block: "nearest" });
     });
+  }
+
+  /** @param {string} done how to say that it is done, before the time */
+  async #invertAt(frame, signal, show, done) {
+    const seconds = frame / FRAME_RATE;
+    if (this.player.paused) this.player.currentTime = Math.max(0, seconds - EXCERPT_FRAMES / FRAME_RATE / 2);
+    show(`Inverting at ${clock(seconds)}`, 0);
+    await this.helper.openInverters();
+    giveUpIf(signal.aborted);
+    const named = (text, share) => show(text.replace(/Inverting (\w+)/, (_, layer) => `Inverting ${layerTitle(layer)}`), share);
+    const inversion = await this.helper.ask("invert", { centre: frame }, { show: named, signal });
+    giveUpIf(signal.aborted);
+    this.#showInversions(inversion, seconds);
+    this.#say(`${done} ${clock(seconds)}. ${judgement(inversion.pictures)}`);
+    this.panels.prepare();
   }
 
   #showInversions(inversion, seconds) {

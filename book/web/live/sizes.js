@@ -5,11 +5,10 @@
 
 /**
  * The size of some scripts together.
- * @param {string[]} names none for all of them
+ * @param {string[]} names
  * @returns {string} such as "4.9 MB"
  */
 export function megabytes(...names) {
-  const chosen = names.length ? names : Object.keys(SCRIPT_BYTES);
-  const bytes = chosen.reduce((sum, name) => sum + SCRIPT_BYTES[name], 0);
+  const bytes = names.reduce((sum, name) => sum + SCRIPT_BYTES[name], 0);
   return `${(bytes / 1e6).toFixed(1)} MB`;
 }

@@ -3,7 +3,8 @@
 // One classic script for static pages, from http or file://, and for notebooks. It takes what it shows from the property
 // `data`, from a JSON script inside the element, or from a script file named by the attribute `source`, which is loaded
 // when the reader comes near. svdlib/pages/explorer.py writes the data; what stands inside the element besides is for readers
-// without JavaScript. With a kernel, explorer_widget.js sets `live` and answers the events "svdlib-sound" and "svdlib-at".
+// without JavaScript. With the attribute `brief` there is no menu, no table and no curve of errors. With a kernel,
+// explorer_widget.js sets `live` and answers the events "svdlib-sound" and "svdlib-at".
 (() => {
   "use strict";
   if (customElements.get("svdlib-explorer")) return;
@@ -43,6 +44,16 @@ figcaption { font-weight: 600; margin-bottom: 0.25rem; }
 @container (max-width: 39.99rem) { .wide .plot { aspect-ratio: 2.1; } }
 .plot img { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; image-rendering: pixelated;
   pointer-events: none; }
+@container (max-width: 39.99rem) {
+  .brief { gap: 0.6rem; }
+  .brief .tabs button { min-height: 2.5rem; }
+  .brief .row { gap: 0.3rem 0.9rem; }
+  .brief legend { position: absolute; clip-path: inset(50%); }
+  .brief .pictures.pair { grid-template-columns: 1fr 1fr; gap: 0.5rem; }
+  .brief .pair .plot { margin: 0 0 1.5rem; aspect-ratio: 1.2; }
+  .brief .pair .tick.y { display: none; }
+  .brief figcaption { font-size: 0.85rem; }
+}
 .playhead { position: absolute; top: 0; bottom: 0; width: 2px; margin-left: -1px; background: #fff;
   box-shadow: 0 0 0 1px #000; pointer-events: none; }
 .tick { position: absolute; font-size: 0.75rem; color: var(--soft); white-space: nowrap; }
@@ -93,7 +104,8 @@ th:first-child { text-align: left; }
     made.append(...children);
     return made;
   };
-  const number = (value, digits = 2) => value.toFixed(digits).replace("-", "−");
+  // What rounds to zero has no sign.
+  const number = (value, digits = 2) => value.toFixed(digits).replace(/^-(?=0(\.0*)?$)/, "").replace("-", "−");
   const keyOf = (label) => label.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "");
   const bytesOf = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
   const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -284,16 +296,17 @@ th:first-child { text-align: left; }
       return this.#data;
     }
 
-    // Setting other data shows them from their first excerpt on.
+    // Setting other data shows them from the excerpt on that they start with.
     set data(value) {
       this.#data = value;
-      this.excerpt = 0;
+      this.excerpt = value.start;
       this.step = value.compare ? value.steps.length - 1 : 0;
       this.wantsOriginal = false;
       this.curtain = 50;
       if (this.player && this.player.playing) this.player.pause();
       this.player = new Player(() => this.showPlayer());
       this.view ??= "pair";
+      this.blind ??= false;
       this.build();
       this.listenToAddress();
       this.show();
@@ -305,6 +318,10 @@ th:first-child { text-align: left; }
 
     get original() {
       return this.#data.compare ? this.#data.panels[this.excerpt][0] : null;
+    }
+
+    get brief() {
+      return this.hasAttribute("brief");
     }
 
     get compares() {
@@ -350,14 +367,17 @@ th:first-child { text-align: left; }
 
     build() {
       const { root, parts } = { root: this.shadowRoot || this.attachShadow({ mode: "open" }), parts: (this.parts = {}) };
-      const frame = element("section", { class: "frame", "aria-label": this.#data.label }, ...this.buildControls());
+      const [controls, tabs] = this.buildControls();
+      const above = this.brief ? [tabs] : [controls, tabs];
+      const frame = element("section", { class: this.brief ? "frame brief" : "frame", "aria-label": this.#data.label }, ...above);
       parts.panel = element("div", { class: "panel", role: "tabpanel", id: "panel", tabindex: 0 });
       parts.panel.append(
-        this.buildPictures(), this.buildScale(), this.buildTransport(), this.buildAnswers(),
+        this.buildTransport(), this.buildPictures(), (parts.scale = this.buildScale()), this.buildAnswers(),
         (parts.words = element("p", { class: "words" })), (parts.note = element("p", { class: "soft" })),
       );
       frame.append(parts.panel);
-      if (this.#data.curve) frame.append(this.buildCurve(), this.buildTable());
+      if (this.brief) frame.append(controls);
+      else if (this.#data.curve) frame.append(this.buildCurve(), this.buildTable());
       if (this.live) frame.append(this.buildOwnSound());
       root.replaceChildren(element("style", {}, SHEET), frame);
     }
@@ -366,9 +386,15 @@ th:first-child { text-align: left; }
       const { parts } = this;
       const options = this.#data.excerpts.map((name, index) => element("option", { value: index }, name));
       parts.menu = element("select", { onchange: () => this.go({ excerpt: Number(parts.menu.value) }) }, ...options);
-      const row = element("div", { class: "row" }, element("label", {}, this.#data.menuLabel, parts.menu));
+      const row = element("div", { class: "row" });
+      if (!this.brief) row.append(element("label", {}, this.#data.menuLabel, parts.menu));
       if (this.#data.compare) row.append(this.radios("View", "view", [["pair", "side by side"], ["curtain", "curtain"]],
         () => this.view, (value) => { this.view = value; this.show(); }));
+      parts.blind = element("input", {
+        type: "checkbox", checked: this.blind,
+        onchange: () => { this.blind = parts.blind.checked; this.show(); },
+      });
+      row.append(element("label", {}, parts.blind, "hide the pictures, only listen"));
       parts.tabs = this.#data.steps.map((title, index) => element("button", {
         type: "button", role: "tab", id: `tab-${index}`, "aria-controls": "panel", onclick: () => this.go({ step: index }),
       }, title));
@@ -462,7 +488,8 @@ th:first-child { text-align: left; }
           if (this.player.playing) this.player.seek(this.player.place);
         },
       });
-      const row = element("div", { class: "row" }, parts.play, element("label", {}, parts.repeat, "repeat"));
+      const row = element("div", { class: "row" }, parts.play);
+      if (!this.brief) row.append(element("label", {}, parts.repeat, "repeat"));
       if (this.#data.compare) {
         parts.hear = this.radios("Hear", "heard", [["original", "original"], ["inversion", "inversion"]],
           () => (this.wantsOriginal ? "original" : "inversion"),
@@ -638,8 +665,11 @@ th:first-child { text-align: left; }
       this.showAnswers();
       parts.words.textContent = this.chosen.words;
       parts.note.textContent = this.chosen.note;
-      parts.note.hidden = !this.chosen.note;
-      if (this.#data.curve) {
+      parts.note.hidden = !this.chosen.note || this.blind || this.brief;
+      // What is said of a picture would tell what is to be heard.
+      for (const part of [parts.pictures, parts.scale]) part.hidden = this.blind;
+      parts.words.hidden = this.blind || this.brief;
+      if (this.#data.curve && !this.brief) {
         this.showCurve();
         this.showTable();
       }
@@ -687,7 +717,7 @@ th:first-child { text-align: left; }
       const { answers } = this.parts;
       const given = [[this.#data.steps[0], this.original], [this.#data.steps[this.step], this.compares ? this.chosen : null]];
       const rows = given.filter(([, panel]) => panel && panel.probability != null);
-      answers.hidden = !rows.length;
+      answers.hidden = !rows.length || this.blind;
       answers.replaceChildren(element("h4", {}, "Given this, the detector's probability of singing is"), ...rows.flatMap(([title, panel]) => [
         element("span", {}, title),
         element("div", { class: "bar", "aria-hidden": true }, element("i", { style: `width: ${100 * panel.probability}%` })),

@@ -1,0 +1,56 @@
+// A figure opens large, in front of its page. Without scripts its link leads to the drawing itself.
+(() => {
+  "use strict";
+  const LARGEST = 4;
+
+  const button = (text, name, act) => {
+    const made = Object.assign(document.createElement("button"), { type: "button", textContent: text, onclick: act });
+    made.setAttribute("aria-label", name);
+    return made;
+  };
+
+  /** @param {HTMLAnchorElement} link around the figure as the page shows it */
+  const openLarge = (link) => {
+    const dialog = document.createElement("dialog");
+    const image = Object.assign(new Image(), { src: link.href, alt: link.querySelector("img").alt });
+    const scroll = document.createElement("div");
+    let size = 1;
+    const zoom = (factor) => {
+      size = Math.min(LARGEST, Math.max(1, size * factor));
+      image.style.width = `${100 * size}%`;
+    };
+    const tools = document.createElement("div");
+    tools.append(
+      button("−", "Smaller", () => zoom(1 / 1.5)),
+      button("+", "Larger", () => zoom(1.5)),
+      button("✕", "Close", () => dialog.close()),
+    );
+    tools.className = "figure-tools";
+    scroll.className = "figure-scroll";
+    scroll.tabIndex = 0;
+    scroll.setAttribute("role", "region");
+    scroll.setAttribute("aria-label", "Figure");
+    scroll.append(image);
+    dialog.className = "figure-overlay";
+    dialog.setAttribute("aria-label", "Figure, large");
+    dialog.append(tools, scroll);
+    dialog.addEventListener("keydown", (event) => {
+      if (event.key === "+" || event.key === "=") zoom(1.5);
+      if (event.key === "-") zoom(1 / 1.5);
+    });
+    // Beside the figure, a click closes.
+    scroll.addEventListener("click", (event) => event.target === scroll && dialog.close());
+    dialog.addEventListener("close", () => dialog.remove());
+    document.body.append(dialog);
+    dialog.showModal();
+    scroll.focus();
+  };
+
+  document.addEventListener("click", (event) => {
+    const link = event.target instanceof Element && event.target.closest("a.figure-large");
+    // With one of these keys a link is opened elsewhere.
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    openLarge(link);
+  });
+})();
