@@ -4,6 +4,7 @@ Only songs made by procedure have stems. A detector that hears every voice over 
 voice, can't learn that a certain band means singing.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -30,6 +31,22 @@ def mix(voice: Tensor, band: Tensor, gain: Tensor | float = 0.0) -> Tensor:
 SECOND_BAND = -15.0
 """Level of a second band at its softest, in decibels."""
 
+LOWEST_BAND = 10
+"""Levels are compared from this mel band on, 290 Hz: below, drums and basses are loud, and hide no voice."""
+
+MOST_GAIN = 15.0
+"""No voice is moved further than that, in decibels: where nobody sings, what is left is an echo and no voice."""
+
+
+def level(log_mels: Tensor) -> Tensor:
+    """How loud segments are where they are loud, in decibels: (batch,) from raw log-mels (batch, frames, 80).
+
+    The power of a frame is its mean over the bands from `LOWEST_BAND` on; the level is that of the frame which a tenth
+    of the frames exceed.
+    """
+    power = torch.logsumexp(2 * log_mels[..., LOWEST_BAND:], -1) - math.log(log_mels.shape[-1] - LOWEST_BAND)
+    return power.quantile(0.9, dim=-1) / (2 * NEPER_PER_DECIBEL)
+
 
 @dataclass(frozen=True)
 class Remixing:
@@ -40,6 +57,8 @@ class Remixing:
         gain: smallest and largest change of the voice's level, in decibels. Mostly louder: a voice that nobody can
             hear, but that counts as sung, teaches a detector to hear voices everywhere.
         muted: of the remixed segments, the share in which the voice is left out.
+        ratio: smallest and largest level of the voice over that of the band it sings to, in decibels, see `level`; in
+            place of `gain`, which leaves it to chance whether a voice from one song is heard in another.
         doubled: of the remixed segments, the share in which the bands of two places play, the second one at any level
             from `SECOND_BAND` decibels up to that of the first.
     """
@@ -47,6 +66,7 @@ class Remixing:
     share: float = 1.0
     gain: tuple[float, float] = (-1.0, 11.0)
     muted: float = 0.25
+    ratio: tuple[float, float] | None = None
     doubled: float = 0.0
 
     def __call__(
@@ -67,8 +87,10 @@ class Remixing:
         remixed, muted = chances[0] < self.share, chances[1] < self.muted
         if self.doubled:
             bands = self._doubled(bands, generator)
-        softest, loudest = self.gain
+        softest, loudest = self.ratio or self.gain
         gain = softest + chances[2] * (loudest - softest)
+        if self.ratio:
+            gain = (gain - level(voices) + level(bands)).clamp(-MOST_GAIN, MOST_GAIN)
         new = torch.where(muted[:, None, None], bands, mix(voices, bands, gain[:, None, None]))
         return torch.where(remixed[:, None, None], new, mixes), remixed & muted
 

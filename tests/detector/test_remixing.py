@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from svdlib.audio.log_mel import LogMel
 from svdlib.audio.mel_axis import SAMPLE_RATE
-from svdlib.detector.remixing import SECOND_BAND, Remixing, mix
+from svdlib.detector.remixing import LOWEST_BAND, SECOND_BAND, Remixing, level, mix
 from svdlib.errors import CorpusError
 from svdlib.songs.corpora import open_corpus
 from svdlib.songs.loading import Songs, load_songs
@@ -79,6 +79,36 @@ def test_a_second_band_plays_along_in_its_share_and_never_louder_than_the_first(
     assert (doubled >= bands - 1e-6).all()
     assert (doubled <= mix(other, bands) + 1e-6).all()
     assert (doubled[~alone] >= mix(other, bands, SECOND_BAND)[~alone] - 1e-6).all()
+
+
+def test_the_level_is_the_power_that_a_tenth_of_the_frames_exceed():
+    log_mels = torch.randn(3, 41, 80, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    power = log_mels[..., LOWEST_BAND:].mul(2).exp().mean(-1)
+    expected = 10 * torch.log10(power.sort(-1).values[:, 36])
+    torch.testing.assert_close(level(log_mels), expected)
+    louder = log_mels + 6 * np.log(10) / 20
+    torch.testing.assert_close(level(louder), expected + 6)
+
+
+def test_a_ratio_sets_how_far_the_voice_stands_out_whatever_the_levels_were():
+    chance = torch.Generator().manual_seed(1)
+    offsets = 3 * torch.randn(2, 500, 1, 1, generator=chance)
+    voices, bands = torch.randn(2, 500, 9, 80, generator=chance) + offsets
+    voices[:, :, :LOWEST_BAND] = -16.0
+    mixes = torch.zeros_like(bands)
+    bands_alone = Remixing(muted=1.0, ratio=(-2.0, 12.0))(mixes, voices, bands, torch.Generator().manual_seed(0))[0]
+    assert torch.equal(bands_alone, bands)
+    mixed, _ = Remixing(muted=0.0, ratio=(20.0, 20.0))(mixes, voices, bands, torch.Generator().manual_seed(0))
+    reachable = (20 - level(voices) + level(bands)).abs() <= 15
+    assert reachable.any()
+    torch.testing.assert_close(level(mixed)[reachable], level(bands)[reachable] + 20, atol=0.1, rtol=0)
+
+
+def test_a_silent_voice_is_not_blown_up():
+    bands = torch.zeros(4, 9, 80)
+    silent = torch.full_like(bands, -16.1)
+    mixed, _ = Remixing(muted=0.0, ratio=(0.0, 12.0))(bands, silent, bands, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(mixed, bands, atol=1e-4, rtol=0)
 
 
 def test_same_generator_same_mixes():
