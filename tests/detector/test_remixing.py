@@ -101,7 +101,7 @@ def test_a_ratio_sets_how_far_the_voice_stands_out_whatever_the_levels_were():
     mixed, _ = Remixing(muted=0.0, ratio=(20.0, 20.0))(mixes, voices, bands, torch.Generator().manual_seed(0))
     reachable = (20 - level(voices) + level(bands)).abs() <= 15
     assert reachable.any()
-    torch.testing.assert_close(level(mixed)[reachable], level(bands)[reachable] + 20, atol=0.1, rtol=0)
+    torch.testing.assert_close(level(mixed)[reachable], level(bands)[reachable] + 20, atol=0.2, rtol=0)
 
 
 def test_a_silent_voice_is_not_blown_up():
