@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from svdlib.compute.command_line import UsageError
+from svdlib.compute.command_line import UsageError, fit_for_json
 from svdlib.errors import LayerError, OutputError
 
 if TYPE_CHECKING:
@@ -356,21 +356,10 @@ def _print_weights(options: Namespace, device: "torch.device", paths: list[Path]
 
 
 def _print_result(options: Namespace, result: dict[str, Any], text: str) -> None:
-    _print(json.dumps(_as_json(result), indent=2, allow_nan=False) if options.json else text)
+    _print(json.dumps(fit_for_json(result), indent=2, allow_nan=False) if options.json else text)
 
 
 def _print(text: str) -> None:
     """Print on stdout, bytes of file names that are no text as escapes."""
     encoding = sys.stdout.encoding or "utf-8"
     print(text.encode(encoding, "backslashreplace").decode(encoding))
-
-
-def _as_json(value: Any) -> Any:
-    """Put null where a number is not finite, which JSON cannot say."""
-    if isinstance(value, dict):
-        return {key: _as_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_as_json(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

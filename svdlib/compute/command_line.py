@@ -175,3 +175,21 @@ def number_type(kind: type, smallest: float = -math.inf, largest: float = math.i
         return number
 
     return read
+
+
+def fit_for_json(value: Any, digits: int | None = None) -> Any:
+    """Make a value fit for JSON: null where a number is not finite, tuples as lists.
+
+    Args:
+        value: made of dictionaries, lists, tuples and plain values.
+        digits: round numbers to so many after the point; None leaves them.
+    """
+    if isinstance(value, dict):
+        return {key: fit_for_json(item, digits) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [fit_for_json(item, digits) for item in value]
+    if not isinstance(value, float):
+        return value
+    if not math.isfinite(value):
+        return None
+    return value if digits is None else round(value, digits)

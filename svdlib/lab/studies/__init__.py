@@ -15,14 +15,13 @@ The results that the book shows lie in `results/` and are read with `load_result
 
 import argparse
 import json
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from svdlib.compute.command_line import run_safely
+from svdlib.compute.command_line import fit_for_json, run_safely
 from svdlib.compute.run_state import check_same_run
 from svdlib.compute.storage import write_atomically
 from svdlib.errors import TrainingError
@@ -66,14 +65,8 @@ def write_results(path: str | PathLike[str], results: Mapping[str, Any]) -> None
 
 
 def as_json(value: Any) -> Any:
-    """Make a value fit for JSON: numbers rounded to six digits, null where one is not finite, tuples as lists."""
-    if isinstance(value, dict):
-        return {key: as_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [as_json(item) for item in value]
-    if isinstance(value, float):
-        return round(value, DIGITS) if math.isfinite(value) else None
-    return value
+    """Make a value fit for the results of a study: numbers rounded to six digits, see `fit_for_json`."""
+    return fit_for_json(value, DIGITS)
 
 
 def origin_of(corpus: str, songs: int) -> dict[str, Any]:
