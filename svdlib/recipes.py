@@ -67,6 +67,7 @@ def train_detector(
     valid: str | None = None,
     profile: str = "demo",
     start: str | PathLike[str] | None = None,
+    teachers: Sequence[str | PathLike[str]] = (),
     options: RunOptions = DETECTOR_OPTIONS,
 ) -> Path | None:
     """Train a detector on the training songs of a corpus, choosing epoch and threshold on validation songs.
@@ -79,6 +80,7 @@ def train_detector(
             carries over; None takes the validation songs of `corpus`.
         profile: how to train: "demo", "laptop", "full" or "published".
         start: weights of a detector to go on from; None starts from chance.
+        teachers: weights of detectors whose mean answer is learned beside the labels.
         options: seed, device, precision and time limit, and the folder where state and weights go.
 
     Returns:
@@ -87,6 +89,7 @@ def train_detector(
     plan, folder = find_profile(DETECTOR_PROFILES, profile), _folder_of(options)
     options = replace(options, corpus=public_name(corpus))
     trained = None if start is None else open_detector(start)
+    taught_by = [open_detector(each) for each in teachers]
     with team(str(options.device)) as device:
         with leader_first():
             opened = open_corpus(corpus)
@@ -94,7 +97,8 @@ def train_detector(
             held_out = load_songs(opened.split("valid") if valid is None else open_corpus(valid).tracks)
             if plan.needs_spectra:
                 train = with_spectra(train, opened.split("train"))
-        fitted = fit_detector(train, held_out, plan=plan, start=trained, options=replace(options, device=device))
+        where = replace(options, device=device)
+        fitted = fit_detector(train, held_out, plan=plan, start=trained, teachers=taught_by, options=where)
         if not fitted.finished:
             return None
         origin = make_provenance(corpus, len(opened.tracks), options.seed, profile, device_name(device))
@@ -103,6 +107,8 @@ def train_detector(
             origin["validation_corpus"] = public_name(valid)
         if trained is not None:
             origin["start"] = trained.provenance
+        if taught_by:
+            origin["teachers"] = [each.provenance for each in taught_by]
         return save_detector(folder, fitted, plan, origin, resumed=options.resume)
 
 

@@ -105,7 +105,7 @@ def _add_train(verbs: Verbs) -> None:
         part = parts.add_parser(name, help=text, description=f"{text.capitalize()}.", epilog=TRAIN_EXAMPLES)
         _add_training_options(part, folder=Path("runs", name), laptop=laptop)
         if name == "detector":
-            _add_start(part)
+            _add_beginnings(part)
         part.set_defaults(act=act)
     _add_layers(part)
     part.add_argument(
@@ -128,7 +128,7 @@ def _add_train(verbs: Verbs) -> None:
     _add_detector(part)
 
 
-def _add_start(parser: Parser) -> None:
+def _add_beginnings(parser: Parser) -> None:
     parser.add_argument(
         "--valid",
         metavar="NAME",
@@ -136,6 +136,14 @@ def _add_start(parser: Parser) -> None:
     )
     parser.add_argument(
         "--start", type=Path, metavar="FILE", help="weights of a detector to go on from (default: from chance)"
+    )
+    parser.add_argument(
+        "--teachers",
+        type=Path,
+        nargs="+",
+        default=(),
+        metavar="FILE",
+        help="weights of detectors whose mean answer is learned beside the labels",
     )
 
 

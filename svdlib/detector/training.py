@@ -7,7 +7,7 @@ resumed stands in `svdlib.compute.run_state`.
 
 import copy
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Unpack
 
@@ -26,6 +26,7 @@ from svdlib.compute.progress import progress
 from svdlib.compute.run_state import RunOptions, RunSettings, RunState, carry_on, copy_of, mix_seeds, own_chance
 from svdlib.compute.storage import Tree, digest, pack_adam, restore_adam
 from svdlib.detector.augmentation import Augmentation
+from svdlib.detector.distillation import Teachers
 from svdlib.detector.model import SVDNet
 from svdlib.detector.prediction import predict
 from svdlib.detector.remixing import Remixing
@@ -120,6 +121,7 @@ def fit_detector(
     *,
     plan: Plan = DetectorPlan(epochs=40, steps_per_epoch=250, batch_size=32),
     start: SVDNet | None = None,
+    teachers: Sequence[SVDNet] = (),
     options: RunOptions = RunOptions(),
     **settings: Unpack[RunSettings],
 ) -> FittedDetector:
@@ -130,6 +132,8 @@ def fit_detector(
         valid: the validation songs; they choose the epoch to keep and the threshold.
         plan: how long and how fast; by default that of the profile "full".
         start: a trained detector to go on from, with its weights and its standardisation; None starts from chance.
+        teachers: trained detectors whose mean answer is learned beside the labels, see
+            `svdlib.detector.distillation`.
         options: seed, device, precision, folder and time limit of the run.
         settings: options one by one, such as `seed=1`.
 
@@ -140,7 +144,7 @@ def fit_detector(
             divide a batch evenly.
     """
     options = options.with_settings(**settings)
-    run = _Run(train, valid, plan, start, options)
+    run = _Run(train, valid, plan, start, teachers, options)
     if run.device.type == "cpu":
         keep_freed_memory()
     return run.result(finished=carry_on(run, plan.epochs, options))
@@ -149,13 +153,22 @@ def fit_detector(
 class _Run:
     """One training run: network, optimiser and how far it has come."""
 
-    def __init__(self, train: Songs, valid: Songs, plan: Plan, start: SVDNet | None, options: RunOptions) -> None:
+    def __init__(
+        self,
+        train: Songs,
+        valid: Songs,
+        plan: Plan,
+        start: SVDNet | None,
+        teachers: Sequence[SVDNet],
+        options: RunOptions,
+    ) -> None:
         _check_songs(train)
         self.plan, self.seed, self.valid, self.start = plan, options.seed, valid, start
         self.device = torch.device(options.device)
         wanted = options.precision
         self.precision = wanted if isinstance(wanted, torch.dtype) else choose_precision(wanted, self.device)
         self.share = share_of(plan.batch_size)
+        self.teachers = Teachers(teachers, self.device)
         self.detector = self._new_detector()
         self.detector.standardizer = Standardizer.fit(train.log_mels).to(self.device)
         if start is not None:
@@ -194,7 +207,8 @@ class _Run:
         segments, sung = (part[self.share] for part in self.batches.draw(self.detector.standardizer, generator))
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision != torch.float32):
             logits = self.detector.segment_logits(segments)
-        loss = F.binary_cross_entropy_with_logits(logits.float(), _soften(sung))
+            targets = self.teachers.blend(_soften(sung), segments, self.detector.standardizer)
+        loss = F.binary_cross_entropy_with_logits(logits.float(), targets)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         gradients = [parameter.grad for parameter in self.detector.parameters() if parameter.grad is not None]
@@ -254,7 +268,9 @@ class _Run:
     def _identify(self) -> dict[str, Any]:
         validation = (self.valid.log_mels, self.valid.labels)
         weights = [] if self.start is None else [value.float().flatten() for value in self.start.state_dict().values()]
-        started = {"start": digest(torch.cat(weights))} if weights else {}
+        started: dict[str, Any] = {"start": digest(torch.cat(weights))} if weights else {}
+        if self.teachers.digests:
+            started["teachers"] = self.teachers.digests
         return started | {
             "plan": asdict(self.plan),
             "seed": self.seed,

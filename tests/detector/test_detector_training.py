@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 import os
 import signal
@@ -8,9 +9,11 @@ import tiny
 import torch
 
 import svdlib.detector.training as detector_training
+from svdlib.audio.standardizer import Standardizer
 from svdlib.compute.run_state import STATE_FILE
 from svdlib.compute.storage import load_state
 from svdlib.detector.augmentation import Augmentation
+from svdlib.detector.distillation import Teachers
 from svdlib.detector.prediction import predict
 from svdlib.detector.scores import area_under_curve, best_threshold, smooth
 from svdlib.detector.training import DetectorPlan, fit_detector
@@ -170,6 +173,49 @@ def test_a_run_can_start_from_a_trained_detector(unbroken, tmp_path):
         torch.testing.assert_close(one, two, atol=1e-6, rtol=0)
     with pytest.raises(TrainingError, match="start"):
         fit_detector(other, tiny.songs(1, frames=130), plan=still, start=started, folder=tmp_path, resume=True)
+
+
+# --- teachers ---
+
+
+def test_teachers_answers_are_blended_with_the_labels_each_heard_by_its_own_standardisation():
+    one, other = copy.deepcopy(tiny.detector()), copy.deepcopy(tiny.detector())
+    other.standardizer.mean.fill_(2.0)
+    other.standardizer.std.fill_(3.0)
+    log_mels = torch.randn(2, 1, 133, 80, generator=torch.Generator().manual_seed(0))
+    standardizer = Standardizer()
+    standardizer.mean.fill_(-1.0)
+    targets = torch.tensor([[0.02, 0.98, 0.02], [0.98, 0.98, 0.02]])
+    blended = Teachers([one, other], torch.device("cpu")).blend(targets, standardizer(log_mels), standardizer)
+    with torch.no_grad():
+        answers = [each.segment_logits(each.standardizer(log_mels)).sigmoid() for each in (one, other)]
+    torch.testing.assert_close(blended, (targets + (answers[0] + answers[1]) / 2) / 2, atol=1e-5, rtol=0)
+
+
+def test_without_teachers_the_labels_are_the_targets():
+    targets = torch.rand(2, 3)
+    assert Teachers([], torch.device("cpu")).blend(targets, torch.zeros(2, 1, 133, 80), Standardizer()) is targets
+
+
+def test_a_taught_network_comes_nearer_to_its_teacher(unbroken):
+    """From the same start, by the same batches."""
+    start, teacher = unbroken[0].detector, fit(seed=9).detector
+    plan = dataclasses.replace(PLAN, epochs=1, steps_per_epoch=10)  # one epoch, so none is chosen
+    with torch.no_grad():
+        last = list(teacher.parameters())[-1]
+        last.fill_(4.0)  # sure that everything is sung
+    song = tiny.songs(1, frames=130).log_mels[0]
+    taught, alone = (
+        float(predict(fit(plan=plan, start=start, teachers=teachers).detector, song).mean())
+        for teachers in ([teacher], [])
+    )
+    assert taught > alone + 0.01
+
+
+def test_a_run_with_other_teachers_is_another_run(unbroken, tmp_path):
+    fit(tmp_path, teachers=[unbroken[0].detector])
+    with pytest.raises(TrainingError, match="teachers"):
+        fit(tmp_path, teachers=[tiny.detector()], resume=True)
 
 
 # --- stopping and going on ---
