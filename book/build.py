@@ -299,6 +299,7 @@ REPAIRS = (
     (re.compile(r"<script[^>]*/fontawesome\.js[^>]*></script>"), ""),
     # The theme declares this name twice on every page, which is an error in each.
     (re.compile(r"(<script>const THEBE_JS_URL = [^<]*</script>)(?=.*?\1)", re.DOTALL), ""),
+    (re.compile(r"""console\.log\((?=["'`]\[PST\])"""), "void ("),
     # Who speaks to the computer says what is written there, which these names are not.
     (re.compile('<summary aria-label="Toggle hidden content">'), "<summary>"),
     # The arrow that opens a section of the sidebar has no name otherwise.

@@ -116,8 +116,8 @@ def share_from_the_root(html: Path, address: str) -> None:
     shared = "\n".join(SHARED.findall(page)).replace('content="../', 'content="')
     lead = index.read_text(encoding="utf-8")
     if shared not in lead:
-        head = f'<head lang="en"><meta charset="utf-8"><title>Opening up a singing-voice detector</title>\n{shared}\n'
-        index.write_text(f'<!doctype html><html lang="en">{head}</head>\n{lead}</html>\n', encoding="utf-8")
+        head = f'{lead}<meta charset="utf-8"><title>Opening up a singing-voice detector</title>\n{shared}'
+        index.write_text(f'<!doctype html><html lang="en"><head>{head}</head></html>\n', encoding="utf-8")
 
 
 def pack_book(html: Path) -> Path:

@@ -35,6 +35,8 @@
     dialog.setAttribute("aria-label", "Figure, large");
     dialog.append(tools, scroll);
     dialog.addEventListener("keydown", (event) => {
+      // The theme keeps this key for its search, so the browser does not close the dialog by itself.
+      if (event.key === "Escape") dialog.close();
       if (event.key === "+" || event.key === "=") zoom(1.5);
       if (event.key === "-") zoom(1 / 1.5);
     });

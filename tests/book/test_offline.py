@@ -67,7 +67,7 @@ def test_players_sound(offline):
 
 def test_formulas_are_drawn(offline):
     page = offline("notebooks/04_quantitative_nre.html")
-    page.locator("mjx-container svg").first.wait_for()
+    page.locator("mjx-container svg:visible").first.wait_for()
     written = page.locator(".math").count()
     page.wait_for_function("n => document.querySelectorAll('mjx-container svg').length >= n", arg=written)
     assert written > 10 and page.locator("mjx-merror").count() == 0
@@ -90,6 +90,18 @@ def test_search_finds(offline):
     page = offline("search.html?q=griffin")
     page.locator("#search-results li").first.wait_for()
     assert "Listening to layers" in page.inner_text("#search-results")
+
+
+def test_one_click_on_the_example_brings_eight_inversions_on_the_screen(offline):
+    page = offline("book/live.html")
+    page.get_by_role("button", name="Try an example").click()
+    panels = page.locator(".live-panel")
+    panels.nth(len(LAYERS)).wait_for(timeout=PATIENCE)
+    page.locator(".live-busy").wait_for(state="hidden")
+    for panel in panels.all():
+        box = panel.bounding_box()
+        assert 0 <= box["y"] and box["y"] + box["height"] <= 900
+    assert page.locator(".live-status").inner_text().startswith("The example: inverted at its surest moment")
 
 
 def test_a_dropped_sound_is_heard_and_inverted(offline, melody, tmp_path):

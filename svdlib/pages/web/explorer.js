@@ -51,7 +51,7 @@ figcaption { font-weight: 600; margin-bottom: 0.25rem; }
   .brief legend { position: absolute; clip-path: inset(50%); }
   .brief .pictures.pair { grid-template-columns: 1fr 1fr; gap: 0.5rem; }
   .brief .pair .plot { margin: 0 0 1.5rem; aspect-ratio: 1.2; }
-  .brief .pair .tick.y { display: none; }
+  .brief .pair .tick.y, .brief .pair .tick.x:last-child { display: none; }
   .brief figcaption { font-size: 0.85rem; }
 }
 .playhead { position: absolute; top: 0; bottom: 0; width: 2px; margin-left: -1px; background: #fff;
