@@ -12,7 +12,7 @@ class GrowingRows:
     """An array (rows, width) whose number of rows is not known before.
 
     It grows where it lies, so that it never takes the memory of two, as joined pieces would; nor do small pieces lie
-    between large ones that are freed, and keep their memory from being used again. Systems without a way to let an array
+    between large ones that are freed, and keep their memory from being used again. Systems that cannot let an array
     grow copy it now and then.
     """
 
