@@ -24,7 +24,7 @@ from test_imports import BLOCK_ALL_BUT_TORCH_AND_NUMPY
 from test_imports import run as run_code
 
 from benchmarks import __main__ as runner
-from benchmarks import detector_training, inverter_training, log_mel, measuring
+from benchmarks import detector_training, inverter_training, log_mel, measuring, peak_memory
 from benchmarks.flops import count_detector_update, count_update
 from benchmarks.measuring import Options, Spread, Table
 from svdlib.audio.log_mel import LogMel
@@ -76,6 +76,17 @@ def test_every_script_fills_its_tables(name):
         assert 0 < cell["min"] <= cell["median"] <= cell["max"] < math.inf
     page = measuring.as_page(report)
     assert "the numbers mean nothing" in page and all(table["title"] in page for table in tables)
+
+
+@pytest.mark.slow
+def test_peak_memory_is_measured_beside_the_size_of_the_log_mel():
+    (table,) = peak_memory.tables(QUICK)
+    assert [row["verb"] for row in table.rows] == [
+        "import torch", "corpus build", "evaluate detector", "invert", "corpus build",
+    ]  # fmt: skip
+    for row in table.rows[1:]:
+        assert row["memory, MB"] > table.rows[0]["memory, MB"] > 50
+        assert row["log-mel, MB"] == pytest.approx(20 * 70 * 80 * 4 / 1e6) and row["minutes"] > 0
 
 
 def test_the_shares_of_all_layers_and_the_detector_make_up_the_whole():

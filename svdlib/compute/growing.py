@@ -11,8 +11,9 @@ LEAST_GROWTH = 4096  # rows
 class GrowingRows:
     """An array (rows, width) whose number of rows is not known before.
 
-    It grows where it lies, so that it never takes the memory of two, as joined pieces would. Systems without a way to
-    do that copy it now and then.
+    It grows where it lies, so that it never takes the memory of two, as joined pieces would; nor do small pieces lie
+    between large ones that are freed, and keep their memory from being used again. Systems that cannot let an array
+    grow copy it now and then.
     """
 
     def __init__(self, width: int, dtype: type[np.floating[Any]]):
@@ -27,6 +28,10 @@ class GrowingRows:
         self._rows[self._count : needed] = rows
         self._count = needed
 
+    def rows(self) -> np.ndarray:
+        """A view of what is there, good until more is added."""
+        return self._rows[: self._count]
+
     def finish(self) -> np.ndarray:
         """All rows (rows, width); nothing can be put at their end any more."""
         self._resize(self._count)
@@ -34,5 +39,5 @@ class GrowingRows:
         return rows
 
     def _resize(self, rows: int) -> None:
-        # Nobody else has seen the array yet, so nobody looks at where it lay.
+        # Nobody looks at it any more where it lay.
         self._rows.resize((rows, self._rows.shape[1]), refcheck=False)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, EXCERPT_SAMPLES, FRAME_RATE, HOP_LENGTH
+from svdlib.compute.growing import GrowingRows
 from svdlib.detector.model import CENTRE_FRAME
 from svdlib.errors import AudioError, quoted
 
@@ -19,8 +20,9 @@ class Levels:
 
     def __init__(self) -> None:
         # The energy up to the first sample of each frame, and up to the last one of each excerpt.
+        self._starts, self._ends = GrowingRows(1, np.float64), GrowingRows(1, np.float64)
+        self._starts.add(np.zeros((1, 1)))
         self._energy, self._samples = 0.0, 0
-        self._starts, self._ends = [np.zeros(1)], [np.zeros(0)]
 
     def watch(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Pass blocks (samples,) on, and measure them."""
@@ -32,15 +34,14 @@ class Levels:
         energy = np.cumsum(np.concatenate([[self._energy], np.square(block, dtype=np.float64)]))
         for kept, place in ((self._starts, 0), (self._ends, EXCERPT_SAMPLES % HOP_LENGTH)):
             first = (place - self._samples - 1) % HOP_LENGTH + 1
-            kept.append(energy[first::HOP_LENGTH].copy())
+            kept.add(energy[first::HOP_LENGTH, None])
         self._samples += len(block)
         self._energy = float(energy[-1])
 
     def of_excerpts(self, count: int) -> np.ndarray:
         """The mean power (count,) of the excerpts that start at the first frames."""
-        starts = np.concatenate(self._starts)[:count]
-        ends = np.concatenate(self._ends)[EXCERPT_SAMPLES // HOP_LENGTH :][:count]
-        power: np.ndarray = (ends - starts) / EXCERPT_SAMPLES
+        ends = self._ends.rows()[EXCERPT_SAMPLES // HOP_LENGTH :]
+        power: np.ndarray = (ends[:count, 0] - self._starts.rows()[:count, 0]) / EXCERPT_SAMPLES
         return power
 
     @property

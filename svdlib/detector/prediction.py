@@ -9,6 +9,7 @@ from torch import Tensor
 
 from svdlib.audio.framing import framed
 from svdlib.audio.spectra import compress, magnitude_spectra, mel_magnitudes, scale_axes
+from svdlib.compute.growing import GrowingRows
 from svdlib.detector.model import SVDNet, check_song
 from svdlib.errors import InputError
 
@@ -35,8 +36,13 @@ def predict(detector: SVDNet, log_mel: np.ndarray) -> np.ndarray:
         torch.as_tensor(log_mel[start : start + CHUNK_FRAMES], dtype=torch.float32, device=device)
         for start in range(0, len(log_mel), CHUNK_FRAMES)
     )
-    scored = detector.predict_pieces(map(detector.standardizer, pieces))
-    return np.concatenate([scores.cpu().numpy() for scores in scored])
+    # One array from the start: small ones, kept one by one, would lie between the large ones that are freed, and keep
+    # their memory from being used again.
+    probabilities, done = np.empty(len(log_mel), dtype=np.float32), 0
+    for scores in detector.predict_pieces(map(detector.standardizer, pieces)):
+        probabilities[done : done + len(scores)] = scores.cpu().numpy()
+        done += len(scores)
+    return probabilities
 
 
 def predict_averaged(detector: SVDNet, samples: np.ndarray, pitch_shifts: Sequence[float] = PITCH_SHIFTS) -> np.ndarray:
@@ -69,8 +75,11 @@ def average_over_blocks(
     pieces = [_transposed(copy, shift) for copy, shift in zip(copies, pitch_shifts, strict=True)]
     # Scored in step, so that no copy runs far ahead of the others.
     scored = zip(*(detector.predict_pieces(map(detector.standardizer, each)) for each in pieces), strict=True)
-    sums = [sum(score.cpu().numpy().astype(np.float64) for score in scores) for scores in scored]
-    return (np.concatenate(sums) / len(pitch_shifts)).astype(np.float32)
+    averages = GrowingRows(1, np.float32)
+    for scores in scored:
+        total = sum(score.cpu().numpy().astype(np.float64) for score in scores)
+        averages.add((total / len(pitch_shifts))[:, None])
+    return averages.finish()[:, 0]
 
 
 def _transposed(spectra: Iterable[Tensor], shift: float) -> Iterator[Tensor]:
