@@ -3,8 +3,8 @@
 Every operation on what comes from the input is noted, whether a module calls it or the network's own code. So the path
 to a layer is the one that is run, in whatever order the modules were registered. Convolutions and poolings become
 windows (`svdlib.inversion.mirror`), with the shapes of the real pass; activations and normalisations leave cells where
-they are. Where branches meet in a sum or side by side, the path goes on along the one that has seen
-most, if it has seen all that the others have. Anything else ends the path, with a reason.
+they are. Where branches meet in a sum or side by side, the path goes on along the one that has seen most, if it has
+seen all that the others have. Anything else ends the path, with a reason.
 """
 
 import math
