@@ -199,7 +199,7 @@ def evaluate_nre(options: Namespace) -> None:
         interval = f"{low:.3f} to {high:.3f}" if math.isfinite(low) else "unknown with a single song"
         lines.append(f"{layer:5}  {score['nre']:.3f}  {interval}")
     source = "these songs themselves" if options.standardise == "own" else "the detector's training songs"
-    line = next(iter(result.values())).get("mean_predictor")
+    line = next(iter(result.values()), {}).get("mean_predictor")
     if line is not None:
         lines.append(f"always the mean of these songs: {line:.3f}")
     lines.append(f"standardised with mean and deviation of {source}")

@@ -99,7 +99,7 @@ def _choose(listener: Listener, layer: str, path: Path, inverter: str, parameter
         make, cells = _general(listener, layer, path)
     else:
         make, cells = _aligned(listener, layer, path)
-        reason = f"it mirrors the {len(path.steps)} steps on the path to the layer"
+        reason = f"it mirrors the path to the layer, {len(path.steps)} step{'s' * (len(path.steps) > 1)}"
     spec, found = widest(make, cells, parameters)
     return Choice(spec, found, reason or "asked for")
 

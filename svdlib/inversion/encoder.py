@@ -194,6 +194,8 @@ def _check_names(net: nn.Module, names: Sequence[str]) -> None:
 
 
 def _listed(names: Sequence[str]) -> str:
+    if not names:
+        return "It is a single module: put it into a nn.Sequential, where its name is '0'."
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return f"Its modules are: {', '.join(names[:MOST_NAMES])}{more}."
 

@@ -3,8 +3,8 @@
 Every operation on what comes from the input is noted, whether a module calls it or the network's own code. So the path
 to a layer is the one that is run, in whatever order the modules were registered. Convolutions and poolings become
 windows (`svdlib.inversion.mirror`), with the shapes of the real pass; activations and normalisations leave cells where
-they are. Where branches meet in a sum or side by side, the path goes on along the one that has seen
-most, if it has seen all that the others have. Anything else ends the path, with a reason.
+they are. Where branches meet in a sum or side by side, the path goes on along the one that has seen most, if it has
+seen all that the others have. Anything else ends the path, with a reason.
 """
 
 import math
@@ -223,7 +223,7 @@ def _follow(name: str, args: Any, kwargs: Mapping[str, Any], parents: list[Path]
         path = parents[0] if name in SAME or name in MAXIMA else replace(parents[0], leakiness=None)
         if name in STEPS:
             return STEPS[name](path, args, kwargs, shape)
-        if name in RESHAPES:
+        if name in RESHAPES or (name == "__getitem__" and _adds_axes(args[1])):
             return _reshape(name, path, shape)
         if name in PLAIN and path.shape == shape:
             if "leaky_relu" in name:
@@ -387,13 +387,7 @@ def _reshape(name: str, path: Path, shape: tuple[int, ...]) -> Path:
     here = path.shape
     if shape == here:
         return path
-    if (
-        name == "unsqueeze"
-        and not path.steps
-        and path.axes == path.input_axes
-        and shape == (1, *here)
-        and len(here) < 3
-    ):
+    if not path.steps and path.axes == path.input_axes and shape == (1, *here) and len(here) < 3:
         with_channels = _start(shape)
         return replace(with_channels, input_axes=(None, 0, 1 if len(here) > 1 else None))
     if path.axes is not None:
@@ -405,6 +399,12 @@ def _reshape(name: str, path: Path, shape: tuple[int, ...]) -> Path:
     if shape == (math.prod(here),) and not path.is_padded:
         return replace(path, axes=None)
     raise _UnknownError(f"{name} turns {here} into {shape}")
+
+
+def _adds_axes(index: Any) -> bool:
+    """Whether what stands in square brackets takes all there is and adds axes, as in `x[:, None]`."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(part is None or part is Ellipsis or (isinstance(part, slice) and part == slice(None)) for part in parts)
 
 
 def _meet(name: str, args: Any, kwargs: Mapping[str, Any], parents: list[Path], shape: tuple[int, ...]) -> Path:

@@ -219,7 +219,8 @@ def load_inverters(folder: str | PathLike[str], variant: str | None = None) -> d
     if not found:
         family = "" if variant is None else f" {variant!r}"
         raise WeightsError(f"{folder} holds no{family} inverter. Name the folder that fit.save(folder) has written to.")
-    order = [*LAYERS, *next(iter(found.values())).provenance.get("layers", [])]
+    named = next(iter(found.values())).provenance.get("layers")
+    order = named if isinstance(named, list) else list(LAYERS)
     return dict(sorted(found.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order)))
 
 

@@ -117,7 +117,7 @@ class Pooled(nn.Module):
         self.conv1, self.conv2, self.pool = nn.Conv2d(1, 4, 3), nn.Conv1d(4, 4, 3), nn.AdaptiveAvgPool1d(2)
 
     def forward(self, x):
-        x = F.relu(self.conv1(x.unsqueeze(1))).mean(dim=3)
+        x = F.relu(self.conv1(x[:, None])).mean(dim=3)
         return self.pool(self.conv2(x))
 
 

@@ -130,6 +130,8 @@ def test_wrong_inputs_and_names_are_told():
         encoder["fc"]
     with pytest.raises(LayerError, match="no module 'conv_3'. Do you mean 'conv3'.*Its modules are: conv1, "):
         svdlib.Encoder(PlainCNN(), layers=["conv_3"], example=torch.randn(2, 1, 96, 64))
+    with pytest.raises(LayerError, match="a single module: put it into a nn.Sequential"):
+        svdlib.Encoder(nn.GRU(6, 6), layers=["gru"], example=torch.randn(2, 5, 6))
     with pytest.raises(LayerError, match="No layer to invert was named"):
         svdlib.Encoder(PlainCNN(), layers=[], example=torch.randn(2, 1, 96, 64))
     with pytest.raises(InputError, match="PlainCNN fails on the example of shape"):
