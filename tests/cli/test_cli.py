@@ -202,14 +202,29 @@ def test_options_reach_the_recipe(capsys, monkeypatch, tmp_path):
     words = (
         "train inverters --profile full --corpus folder:x --seed 3 --device cpu --resume --minutes 9 --layers fc7 fc8"
     )
-    more = ["--variant", "published", "--objective", "input", "--detector", "d", "--folder", tmp_path / "a" / "b"]
+    more = ["--variant", "published", "--objective", "balanced", "--lambda-feature", "0.5", "--start", "s"]
+    more += ["--detector", "d", "--folder", tmp_path / "a" / "b"]
     status, out, _ = run(capsys, *words.split(), *more)
     assert (status, out) == (0, f"{tmp_path / 'w'}\n")
     options = RunOptions(seed=3, device="cpu", precision="auto", folder=tmp_path / "a" / "b", resume=True, minutes=9.0)
     assert seen.pop("options") == options
     assert {key: str(value) for key, value in seen.items()} == {
         "profile": "full", "corpus": "folder:x", "layers": "['fc7', 'fc8']", "variant": "published",
-        "objective": "input", "detector": "d",
+        "objective": "balanced", "lambda_feature": "0.5", "detector": "d", "start": "s",
+    }  # fmt: skip
+
+
+def test_options_reach_the_recipe_of_the_detector(capsys, monkeypatch, tmp_path):
+    seen = {}
+    monkeypatch.setattr(
+        recipes, "train_detector", lambda corpus, **named: seen.update(named, corpus=corpus) or tmp_path / "w"
+    )
+    words = "train detector --corpus synthetic+rwc --valid synthetic-c --start s --teachers a b --precision bfloat16"
+    run(capsys, *words.split(), "--device", "cpu", "--folder", tmp_path)
+    assert seen.pop("options") == RunOptions(device="cpu", precision="bfloat16", folder=tmp_path)
+    assert seen.pop("teachers") == [Path("a"), Path("b")]
+    assert {key: str(value) for key, value in seen.items()} == {
+        "profile": "demo", "corpus": "synthetic+rwc", "valid": "synthetic-c", "start": "s",
     }  # fmt: skip
 
 
