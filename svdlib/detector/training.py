@@ -119,7 +119,7 @@ def fit_detector(
     train: Songs,
     valid: Songs,
     *,
-    plan: Plan = DetectorPlan(epochs=40, steps_per_epoch=250, batch_size=32),
+    plan: Plan = DetectorPlan(),
     start: SVDNet | None = None,
     teachers: Sequence[SVDNet] = (),
     options: RunOptions = RunOptions(),
@@ -130,7 +130,7 @@ def fit_detector(
     Args:
         train: the training songs; they also give the standardisation. A published plan needs their spectra.
         valid: the validation songs; they choose the epoch to keep and the threshold.
-        plan: how long and how fast; by default that of the profile "full".
+        plan: how long and how fast; `svdlib.zoo.profiles` has longer ones.
         start: a trained detector to go on from, with its weights and its standardisation; None starts from chance.
         teachers: trained detectors whose mean answer is learned beside the labels, see
             `svdlib.detector.distillation`.

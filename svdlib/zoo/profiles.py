@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
+from svdlib.detector.augmentation import Augmentation
+from svdlib.detector.remixing import Remixing
 from svdlib.detector.segments import Plan
 from svdlib.detector.training import DetectorPlan
 from svdlib.errors import PlanError
@@ -27,10 +29,18 @@ epoch measured on a sample of the validation excerpts; published: the numbers of
 DETECTOR_PROFILES: dict[str, Plan] = {
     "demo": DetectorPlan(epochs=2, steps_per_epoch=20, batch_size=4),
     "laptop": DetectorPlan(epochs=12),
-    "full": DetectorPlan(epochs=40, steps_per_epoch=250, batch_size=32),
+    "full": DetectorPlan(
+        epochs=40,
+        steps_per_epoch=250,
+        batch_size=32,
+        augmentation=Augmentation(loudness=15, warping=0.12, tilt=12, dynamics=0.3),
+        remixing=Remixing(share=0.85, gain=(-3, 10), doubled=0.3),
+        averaging=0.999,
+    ),
     "published": PublishedPlan(),
 }
-"""demo: a minute; laptop: a quarter of an hour on two cores; full: for a GPU; published: as Schlüter & Grill did it."""
+"""demo: a minute; laptop: a quarter of an hour on two cores; full: hours on two cores or minutes on a GPU, with wide
+changes, to hear songs unlike those it learns from; published: as Schlüter & Grill did it."""
 
 
 def find_profile(profiles: Mapping[str, AnyPlan], name: str) -> AnyPlan:

@@ -63,6 +63,10 @@ CONFIGURATIONS = (
     Configuration("without remixing", {"remixing": Remixing(share=0)}),
     Configuration("remixing, no voice muted", {"remixing": Remixing(muted=0)}),
     Configuration("remixing, voices not louder", {"remixing": Remixing(gain=(-6, 6))}),
+    Configuration("voices at a set ratio", {"remixing": Remixing(ratio=(-2, 12))}, seeds=(0, 1, 2)),
+    Configuration("two bands at once", {"remixing": Remixing(doubled=0.3)}, seeds=(0, 1, 2)),
+    Configuration("tilt and dynamics", {"augmentation": replace(FULL, tilt=12, dynamics=0.3)}, seeds=(0, 1, 2)),
+    Configuration("averaged weights", {"averaging": 0.99}, seeds=(0, 1, 2)),
     Configuration("8 songs", songs=8),
     Configuration("30 songs", songs=30),
     Configuration("61 songs", songs=61),  # left out where the corpus has no more: that is the base
