@@ -216,7 +216,7 @@ def _check_batch(layer: str, together: Tensor, alone: Tensor) -> None:
 
 
 def example_of(listener: Listener) -> Tensor:
-    """Two inputs (2, *input_shape) to trace a listener with: its own example, or noise, always the same."""
+    """Two inputs `(2, *input_shape)` to trace a listener with: its own example, or noise, always the same."""
     kept: Mapping[str, Any] = vars(listener)
     if isinstance(kept.get("example"), Tensor):
         example: Tensor = kept["example"]

@@ -71,7 +71,7 @@ class InverterSpec:
         seed_shape: what a dense feature is reshaped to before it grows, (channels, time, frequency).
         family: what such inverters are called; empty where whoever builds one says it.
         feature_axes: which axes of a feature hold channels, time and frequency; None takes it as it is.
-        input_axes: the same of an input, which has the shape (channels, *excerpt_shape) where it has all three.
+        input_axes: the same of an input, which has the shape `(channels, *excerpt_shape)` where it has all three.
         from_mean: whether the mean training input is added to what comes out, so that learning starts from it.
     """
 

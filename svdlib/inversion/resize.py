@@ -36,7 +36,7 @@ class Grow(nn.Module):
         self.core = nn.Conv2d(n_in, n_out, kernel, padding=(kernel[0] // 2, kernel[1] // 2), bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Turn (batch, channels, a, b) into (batch, n_out, *size)."""
+        """Turn (batch, channels, a, b) into `(batch, n_out, *size)`."""
         grown = x if tuple(x.shape[2:]) == self.size else F.interpolate(x, size=self.size, mode="nearest")
         found: Tensor = self.core(grown)
         return found

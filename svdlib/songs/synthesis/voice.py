@@ -5,9 +5,8 @@ Sources:
     G. Fant, J. Liljencrants & Q. Lin, "A four-parameter model of glottal flow", STL-QPSR 26(4), 1985: the LF pulse.
     G. Fant, "The LF-model revisited", STL-QPSR 36(2-3), 1995: its single shape parameter Rd.
     G. E. Peterson & H. L. Barney, "Control methods used in a study of the vowels", JASA 24(2), 1952: vowel formants.
-    L. C. W. Pols, H. R. C. Tromp & R. Plomp, "Frequency analysis of Dutch vowels from 50 male speakers", JASA 53(4),
-        1973, and J. Hillenbrand, L. A. Getty, M. J. Clark & K. Wheeler, "Acoustic characteristics of American English
-        vowels", JASA 97(5), 1995: averages of vowels as men speak them today.
+    L. C. W. Pols, H. R. C. Tromp & R. Plomp, "Frequency analysis of Dutch vowels", JASA 53(4), 1973: measured vowels.
+    J. Hillenbrand et al., "Acoustic characteristics of American English vowels", JASA 97(5), 1995: likewise.
     J. C. Catford, "A Practical Introduction to Phonetics", 1988: formants of the cardinal vowels.
     J. Sundberg, "The Science of the Singing Voice", 1987: vibrato, singer's formant, F1 tracking the pitch.
 
