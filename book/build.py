@@ -56,7 +56,7 @@ WEB = BUILD / "web"
 PARAMETERS = ("profile", "corpus", "device", "seed")
 # Sphinx copies what lies here beside its own files; from a folder called _static it would load scripts on every page.
 ASSETS = SOURCE / "assets"
-WEB_FILES = {"mathjax/es5/tex-svg-full.js": "tex-svg-full.js"}
+WEB_FILES = {"mathjax/es5/tex-svg.js": "tex-svg.js"}
 LIVE = ROOT / "book" / "web" / "live"
 # What runs the networks in a page, by the names that the page's scripts know.
 ENGINE_FILES = {
@@ -307,6 +307,8 @@ REPAIRS = (
     (re.compile('<div role="list" class="citation-list">'), '<div class="citation-list">'),  # it holds no list items
     (re.compile(r'(<button class="[^"]*search-button-field[^"]*") title="Search" aria-label="Search"'), r"\1"),
 )
+# Only the page for it searches, and the index of all words would come with each page.
+SEARCH_SCRIPTS = re.compile(r'<script src="[^"]*(?:searchtools|language_data|searchindex)\.js"></script>\s*')
 
 
 def executed_chapters() -> list[Chapter]:
@@ -338,6 +340,8 @@ def finish_pages() -> None:
         files |= media | {name: script.encode() for name, script in scripts.items()}
         for wrong, right in REPAIRS:
             text = wrong.sub(right, text)
+        if page.name != "search.html":
+            text = SEARCH_SCRIPTS.sub("", text)
         page.write_text(text, encoding="utf-8")
     for name in TALKATIVE:
         if (script := HTML / "_static" / name).exists():
