@@ -43,17 +43,20 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
-def choose_precision(name: str, device: torch.device) -> torch.dtype:
+def choose_precision(name: str | torch.dtype, device: torch.device) -> torch.dtype:
     """Turn the name of a precision into a type; weights are always float32, this is about activations.
 
     Args:
         name: "float32", "bfloat16", or "auto": bfloat16 where the device has units for it, else float32. A GPU has them
-            from the Ampere generation on, an x86 processor if it has AMX or the bfloat16 part of AVX-512.
+            from the Ampere generation on, an x86 processor if it has AMX or the bfloat16 part of AVX-512. A type is its
+            own name.
         device: where to compute.
 
     Raises:
         DeviceError: if there is no such precision.
     """
+    if isinstance(name, torch.dtype):
+        return name
     if name in PRECISIONS:
         return PRECISIONS[name]
     if name != "auto":

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from svdlib.compute.npz import DAMAGE
 from svdlib.errors import OutputError, TrainingError
@@ -152,6 +152,11 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def digest(values: Tensor) -> str:
     """Sixteen characters that tell one tensor's content from another's."""
     return hashlib.sha256(values.detach().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
+
+
+def weights_digest(network: nn.Module) -> str:
+    """Sixteen characters that tell one network's values, running averages included, from another's."""
+    return digest(torch.cat([value.flatten().float() for value in network.state_dict().values()]))
 
 
 def pack_adam(optimiser: torch.optim.Optimizer) -> Tree:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from svdlib.audio.standardizer import Standardizer
 from svdlib.compute.devices import in_channels_last
-from svdlib.compute.storage import digest
+from svdlib.compute.storage import weights_digest
 from svdlib.detector.model import SVDNet
 
 TEACHING = 0.5
@@ -30,8 +30,7 @@ class Teachers:
         """Copy them to a device, in eval mode; the originals stay as they are."""
         copies = [copy.deepcopy(detector).eval().requires_grad_(False) for detector in detectors]
         self.detectors = [in_channels_last(each, device) for each in copies]
-        values = [[value.flatten().float() for value in each.state_dict().values()] for each in self.detectors]
-        self.digests = [digest(torch.cat(weights)) for weights in values]
+        self.digests = [weights_digest(each) for each in self.detectors]
 
     @torch.no_grad()
     def blend(self, targets: Tensor, segments: Tensor, standardizer: Standardizer) -> Tensor:

@@ -24,7 +24,7 @@ from svdlib.compute.dropout import share_dropout
 from svdlib.compute.memory import keep_freed_memory
 from svdlib.compute.progress import progress
 from svdlib.compute.run_state import RunOptions, RunSettings, RunState, carry_on, copy_of, mix_seeds, own_chance
-from svdlib.compute.storage import Tree, digest, pack_adam, restore_adam
+from svdlib.compute.storage import Tree, digest, pack_adam, restore_adam, weights_digest
 from svdlib.detector.augmentation import Augmentation
 from svdlib.detector.distillation import Teachers
 from svdlib.detector.model import SVDNet
@@ -165,8 +165,7 @@ class _Run:
         _check_songs(train)
         self.plan, self.seed, self.valid, self.start = plan, options.seed, valid, start
         self.device = torch.device(options.device)
-        wanted = options.precision
-        self.precision = wanted if isinstance(wanted, torch.dtype) else choose_precision(wanted, self.device)
+        self.precision = choose_precision(options.precision, self.device)
         self.share = share_of(plan.batch_size)
         self.teachers = Teachers(teachers, self.device)
         self.detector = self._new_detector()
@@ -267,8 +266,7 @@ class _Run:
 
     def _identify(self) -> dict[str, Any]:
         validation = (self.valid.log_mels, self.valid.labels)
-        weights = [] if self.start is None else [value.float().flatten() for value in self.start.state_dict().values()]
-        started: dict[str, Any] = {"start": digest(torch.cat(weights))} if weights else {}
+        started: dict[str, Any] = {} if self.start is None else {"start": weights_digest(self.start)}
         if self.teachers.digests:
             started["teachers"] = self.teachers.digests
         return started | {

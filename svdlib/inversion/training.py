@@ -24,7 +24,7 @@ from svdlib.compute.distributed import add_up, as_the_leader, average, leads, pr
 from svdlib.compute.memory import PeakMemory, keep_freed_memory, peak_memory
 from svdlib.compute.progress import progress
 from svdlib.compute.run_state import RunOptions, RunState, carry_on, copy_of, mix_seeds, own_chance
-from svdlib.compute.storage import Tree, digest, pack_adam, restore_adam
+from svdlib.compute.storage import Tree, pack_adam, restore_adam, weights_digest
 from svdlib.compute.version import __version__
 from svdlib.errors import LayerError, TrainingError
 from svdlib.inversion.bank import Bank
@@ -331,8 +331,6 @@ class _Run:
     # --- what a run is made of ---
 
     def _choose_precision(self, wanted: torch.dtype | str) -> torch.dtype:
-        if isinstance(wanted, torch.dtype):
-            return wanted
         exact = wanted == "auto" and self.is_exact
         return choose_precision("float32" if exact else wanted, self.device)
 
@@ -355,7 +353,7 @@ class _Run:
             if start[layer].spec != self.specs[layer]:
                 raise LayerError(f"The inverter of {layer} to start from is built otherwise than the one to train.")
             self.inverters[layer].load_state_dict(start[layer].state_dict())
-        return {layer: start[layer].provenance | {"weights": digest(_all_weights(start[layer]))} for layer in start}
+        return {layer: start[layer].provenance | {"weights": weights_digest(start[layer])} for layer in start}
 
     def _place(self, network: nn.Module) -> None:
         """Move a network to the device, in the layout that suits the objective."""
@@ -412,7 +410,7 @@ class _Run:
                 "plan": asdict(self.plan),
                 "seed": self.seed,
                 "precision": str(self.precision),
-                "detector": digest(_all_weights(self.encoder)),
+                "detector": weights_digest(self.encoder),
                 "training_excerpts": self.train.digest,
                 "validation_excerpts": self.valid.digest,
             }
@@ -492,7 +490,3 @@ class _Run:
             inverter.load_state_dict(weights[layer])
             inverter.eval()
         return inverters
-
-
-def _all_weights(network: nn.Module) -> Tensor:
-    return torch.cat([value.flatten().float() for value in network.state_dict().values()])
