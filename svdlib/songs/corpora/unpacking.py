@@ -80,17 +80,26 @@ def unpack(archive: str | os.PathLike[str], folder: str | os.PathLike[str]) -> P
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     try:
         shutil.rmtree(unfinished, ignore_errors=True)  # of an unpacking that was interrupted
-        unfinished.mkdir(parents=True)
+        with _writing(archive):
+            unfinished.mkdir(parents=True)
         _extract(archive, unfinished)
-        unfinished.replace(folder)
-    except OSError as error:
-        raise OutputError(
-            f"Cannot unpack {archive.name} into {folder}: {error.strerror or error}. "
-            "Free some space or choose a folder you may write to; the archive is kept."
-        ) from error
+        with _writing(archive):
+            unfinished.replace(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return folder
+
+
+@contextmanager
+def _writing(archive: Path) -> Iterator[None]:
+    """What the disk refuses inside the block is the folder's fault, not the archive's."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"Cannot unpack {archive.name}: {error.strerror or error}. "
+            "Free some space or choose a folder you may write to; the archive is kept."
+        ) from error
 
 
 def safe_place(name: str, archive: object) -> PurePosixPath:
@@ -156,11 +165,9 @@ def _extract(archive: Path, folder: Path) -> None:
             members = _checked(found, archive)
             for member in progress(members, description="unpack", total=len(members), unit="file"):
                 _write(member, folder / member.place, archive)
-    except FAULTS as error:
-        raise _damaged(archive, error) from error
-    except OSError as error:
-        if error.errno is not None:  # the disk's; without a number it is a decompressor's
-            raise
+    except PermissionError as error:
+        raise ArchiveError(f"{archive}: you may not read this file; ask for the permission") from error
+    except (*FAULTS, OSError) as error:  # a decompressor's, or a damaged address led to a place before the file
         raise _damaged(archive, error) from error
 
 
@@ -312,17 +319,29 @@ def _in_one_spelling(place: PurePosixPath) -> PurePosixPath:
     return PurePosixPath(unicodedata.normalize("NFC", folded))
 
 
+@contextmanager
+def _new_file(path: Path, archive: Path) -> Iterator[IO[bytes]]:
+    with _writing(archive):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        target = path.open("xb")
+    try:
+        yield target
+    finally:
+        with _writing(archive):
+            target.close()
+
+
 def _write(member: Member, path: Path, archive: Path) -> None:
     """Write one file, never more than was announced."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     left = member.size
-    with member.open() as source, path.open("xb") as target:
+    with member.open() as source, _new_file(path, archive) as target:
         while block := source.read(min(BLOCK, left + 1)):
             left -= len(block)
             if left < 0:
                 raise ArchiveError(
                     f"{archive}: {quoted(str(member.place))} is larger than announced; do not use this file"
                 )
-            target.write(block)
+            with _writing(archive):
+                target.write(block)
     if left:
         raise ArchiveError(f"{archive}: {quoted(str(member.place))} is cut short; delete the archive and get it again")
