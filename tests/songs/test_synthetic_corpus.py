@@ -161,4 +161,26 @@ def test_any_options_are_read_or_refused_in_words(name, options):
     except CorpusError as error:
         assert str(error)
     else:
-        assert options.strip().partition("=")[0].strip() == "seed"
+        assert options.strip().partition("=")[0].strip() in ("seed", "genre")
+
+
+@pytest.mark.parametrize("world", corpora.SYNTHETIC_NAMES)
+def test_songs_of_one_genre_are_those_of_the_whole_corpus(world):
+    genres = list(synthesis.WORLDS[world].genres)
+    whole = {
+        track.name: track for track in open_synthetic(songs=3 * len(genres), seconds=6, seed=3, world=world).tracks
+    }
+    for genre in genres[1:3]:
+        corpus = corpora.open_corpus(f"{world}:songs=3,seconds=6,seed=3,genre={genre}")
+        assert [track.fingerprint for track in corpus.tracks] == [
+            whole[track.name].fingerprint for track in corpus.tracks
+        ]
+        assert {
+            synthesis.plan_song(int(t.name[-5:]), seed=3, seconds=6, world=world).score.genre for t in corpus.tracks
+        } == {genre}
+        assert {track.split for track in corpus.tracks} == {"train", "valid", "test"}
+
+
+def test_an_unknown_genre_is_refused_with_the_known_ones():
+    with pytest.raises(CorpusError, match="synthetic has no genre 'polka': it has pop, rock, metal"):
+        corpora.open_corpus("synthetic:genre=polka")

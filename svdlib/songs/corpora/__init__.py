@@ -25,7 +25,7 @@ PUBLISHED_NAMES = (
 FOLDER_KINDS = ("folder", *PUBLISHED_NAMES)  # what may stand before a path, as in folder:PATH
 SYNTHETIC_NAMES = ("synthetic", "synthetic-b", "synthetic-c")  # keys of svdlib.songs.synthesis.WORLDS: SciPy can wait
 KINDS = (*SYNTHETIC_NAMES, *FOLDER_KINDS)
-SYNTHETIC_OPTIONS = {"songs": int, "seconds": float, "seed": int}
+SYNTHETIC_OPTIONS = {"songs": int, "seconds": float, "seed": int, "genre": str}
 
 
 def open_corpus(name: str | os.PathLike[str]) -> Corpus:
@@ -34,10 +34,11 @@ def open_corpus(name: str | os.PathLike[str]) -> Corpus:
     Args:
         name: `synthetic`, songs made by procedure, optionally with number, length and seed as in
             `synthetic:songs=6,seconds=20,seed=1`; `synthetic-b` and `synthetic-c`, with the same options, songs by
-            other singers with other instruments, genres and mixes; `folder:PATH`, a folder with `audio/` and
-            `labels/`; or a corpus that others have published and that `svdlib corpus fetch` gets, `jamendo`, `rwc`,
-            `jamendolyrics` or `electrobyte`, with `:PATH` where it is not in the usual place. A plus sign joins
-            several, as in `synthetic+folder:my_songs`. A path object is the folder that it names.
+            other singers with other instruments, genres and mixes; one of their genres alone, as in
+            `synthetic:songs=60,genre=metal`; `folder:PATH`, a folder with `audio/` and `labels/`; or a corpus that
+            others have published and that `svdlib corpus fetch` gets, `jamendo`, `rwc`, `jamendolyrics` or
+            `electrobyte`, with `:PATH` where it is not in the usual place. A plus sign joins several, as in
+            `synthetic+folder:my_songs`. A path object is the folder that it names.
 
     Returns:
         The corpus; its songs are loaded when `Track.load` is called.
@@ -84,12 +85,14 @@ def _synthetic_options(name: str, text: str | None) -> dict[str, Any]:
             raise CorpusError(f"corpus {name!r}: unknown option {key!r}; there are {known}, as in songs=6")
         if key in options:
             raise CorpusError(f"corpus {name!r}: the option {key!r} stands there twice; give it once")
-        options[key] = _number(name, key, value)
+        options[key] = _option(name, key, value)
     return options
 
 
-def _number(name: str, key: str, value: str) -> int | float:
+def _option(name: str, key: str, value: str) -> int | float | str:
     kind = SYNTHETIC_OPTIONS[key]
+    if kind is str:
+        return value
     try:
         number = kind(value)
     except ValueError:

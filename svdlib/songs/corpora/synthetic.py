@@ -13,13 +13,17 @@ SHORTEST, LONGEST = 5.0, 3600.0  # seconds
 MOST_SONGS = 100_000
 
 
-def open_synthetic(songs: int = 93, seconds: float = 60.0, seed: int = 0, *, world: str = "synthetic") -> Corpus:
+def open_synthetic(
+    songs: int = 93, seconds: float = 60.0, seed: int = 0, genre: str | None = None, *, world: str = "synthetic"
+) -> Corpus:
     """Open a corpus of songs made by procedure; nothing is downloaded and nothing is read from disk.
 
     Args:
         songs: how many songs, 3 to 100000.
         seconds: length of each song, 5 to 3600.
         seed: 0 or more; other seeds give other songs.
+        genre: only songs of this one, a key of the world's genres; all genres in turn if None. Song k of a genre is the
+            k-th of that genre in a corpus of all.
         world: `synthetic`, `synthetic-b` or `synthetic-c`, each with its own singers, instruments, genres and mixes.
 
     Returns:
@@ -33,9 +37,18 @@ def open_synthetic(songs: int = 93, seconds: float = 60.0, seed: int = 0, *, wor
 
     if world not in WORLDS:
         raise CorpusError(f"there is no synthetic corpus {world!r}: there are {', '.join(WORLDS)}")
-    splits = assign_splits(songs, len(WORLDS[world].genres))
-    tracks = tuple(describe_song(index, seed, float(seconds), splits[index], world) for index in range(songs))
-    return Corpus(world, tracks)
+    genres = list(WORLDS[world].genres)
+    if genre is None:
+        indices, splits = range(songs), assign_splits(songs, len(genres))
+    elif genre in genres:
+        first = genres.index(genre)
+        indices, splits = range(first, first + songs * len(genres), len(genres)), assign_splits(songs, 1)
+    else:
+        raise CorpusError(f"{world} has no genre {quoted(genre)}: it has {', '.join(genres)}")
+    described = (
+        describe_song(index, seed, float(seconds), split, world) for index, split in zip(indices, splits, strict=True)
+    )
+    return Corpus(world, tuple(described))
 
 
 def check_parameters(songs: int, seconds: float, seed: int) -> None:
