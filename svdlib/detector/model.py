@@ -42,6 +42,9 @@ LAYER_SHAPES: dict[str, tuple[int, ...]] = {
 LAYERS: tuple[str, ...] = tuple(LAYER_SHAPES)
 """The eight hidden layers, shallow to deep."""
 
+POOLED = {"conv2": "mp3", "conv5": "mp6"}
+"""Convolutions that are followed by pooling, and by which."""
+
 COMPARATOR_LAYER = "conv5"
 """The layer in whose feature space reconstructions are compared (paper section 3.3)."""
 
@@ -182,10 +185,15 @@ class SVDNet(Listener):
             )
         wanted = {check_layer(layer) for layer in named_layers(layers)}
         found: dict[str, Tensor] = {}
+        activation: nn.Module = nn.Identity()
         for name, layer in self.layers.items():
             if len(found) == len(wanted):
                 break
-            x = layer(x.flatten(1) if name == "fc7" else x)
+            if name in POOLED and name not in wanted:
+                x, activation = layer[0](x), layer[1]
+                continue
+            # The activation rises with what it is given, so the largest of nine may be taken first.
+            x, activation = activation(layer(x.flatten(1) if name == "fc7" else x)), nn.Identity()
             if name in wanted:
                 found[name] = x
         return found
@@ -211,10 +219,14 @@ class SVDNet(Listener):
         Returns:
             Logits (batch, (frames - 115) // 9 + 1); entry k belongs to frame 57 + 9 k.
         """
-        for name in ("conv1", "conv2", "mp3", "conv4", "conv5", "mp6"):
-            x = self.layers[name](x)
+        layers: Any = self.layers  # PyTorch's hints do not know what is in it
+        for before, (convolved, pooled) in zip(("conv1", "conv4"), POOLED.items(), strict=True):
+            convolution, activation = layers[convolved]
+            x = activation(
+                layers[pooled](convolution(layers[before](x)))
+            )  # the largest of nine first, as in `features`
         windows = x.unfold(2, 11, 1).permute(0, 2, 1, 4, 3).flatten(2)
-        return self.out(self.layers["fc8"](self.layers["fc7"](windows))).squeeze(-1)
+        return self.out(layers["fc8"](layers["fc7"](windows))).squeeze(-1)
 
     @torch.no_grad()
     def predict_song(self, spectrogram: Tensor) -> Tensor:

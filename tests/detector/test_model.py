@@ -52,13 +52,31 @@ def test_features_have_the_stated_shapes(detector, excerpts):
 @torch.no_grad()
 def test_features_stop_at_the_deepest_layer_asked_for(detector, excerpts):
     ran = []
+    convolutions = {
+        name: layer[0] if isinstance(layer, torch.nn.Sequential) else layer for name, layer in detector.layers.items()
+    }
     hooks = [
-        module.register_forward_hook(lambda *_, name=name: ran.append(name)) for name, module in detector.layers.items()
+        module.register_forward_hook(lambda *_, name=name: ran.append(name)) for name, module in convolutions.items()
     ]
     found = detector.features(excerpts, ("mp3", "conv1"))
     for hook in hooks:
         hook.remove()
     assert set(found) == {"conv1", "mp3"} and ran == ["conv1", "conv2", "mp3"]
+
+
+def test_features_are_those_of_the_layers_one_after_another(detector, excerpts):
+    """Also where pooling comes before an activation, and on the way back."""
+    weights = torch.randn(excerpts.shape, generator=torch.Generator().manual_seed(0))
+    for wanted in ((layer,) for layer in LAYERS):
+        one, other = excerpts.clone().requires_grad_(), excerpts.clone().requires_grad_()
+        expected = other
+        for name in LAYERS[: LAYERS.index(wanted[0]) + 1]:
+            expected = detector.layers[name](expected.flatten(1) if name == "fc7" else expected)
+        found = detector.features(one, wanted)[wanted[0]]
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+        (found.square().sum() + (one * weights).sum()).backward()
+        (expected.square().sum() + (other * weights).sum()).backward()
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("shape", [(1, 115, 80), (2, 1, 80, 115), (2, 1, 114, 80), (2, 2, 115, 80), (115, 80)])
