@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.measuring import as_page, measure, parser_for, read_options, write
 from svdlib.errors import SvdlibError
 
-SCRIPTS = ("inverter_training", "detector_training", "prediction", "log_mel", "scaling")
+SCRIPTS = ("inverter_training", "operators", "detector_training", "prediction", "log_mel", "scaling")
 
 
 def main(arguments: list[str] | None = None) -> int:

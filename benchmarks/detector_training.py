@@ -7,6 +7,7 @@ frames, and count labels per second; `fit_detector` also augments its segments, 
     python -m benchmarks.detector_training [--device cuda] [--quick] [--rounds 3] [--json] [--out FILE]
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.flops import count_detector_update
-from benchmarks.measuring import Options, Stopwatch, Table, in_turn, matrix_rate, ratios, script, spread
+from benchmarks.measuring import Options, Stopwatch, Table, in_turn, matrix_rate, precisions, ratios, script, spread
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, N_BANDS
 from svdlib.detector.model import CENTRE_FRAME, TIME_STRIDE, SVDNet
 from svdlib.detector.segments import SEGMENT_FRAMES
@@ -69,7 +70,7 @@ def plain_update(detector: SVDNet, optimiser: torch.optim.Optimizer, x: Tensor, 
     return loss.detach()
 
 
-def time_fit(device: str, batch: int, steps: int) -> float:
+def time_fit(device: str, batch: int, steps: int, precision: str) -> float:
     """Seconds per label with `fit_detector`, validation and set-up not counted."""
     stopwatch = Stopwatch(device, steps)
 
@@ -82,40 +83,43 @@ def time_fit(device: str, batch: int, steps: int) -> float:
             return super().rate(updates)
 
     plan = TimedPlan(epochs=1, steps_per_epoch=stopwatch.needed, batch_size=batch)
-    fit_detector(song_of_noise(10 * SEGMENT_FRAMES), song_of_noise(EXCERPT_FRAMES), plan=plan, device=device)
+    train, valid = song_of_noise(10 * SEGMENT_FRAMES), song_of_noise(EXCERPT_FRAMES)
+    fit_detector(train, valid, plan=plan, device=device, precision=precision)
     return stopwatch.seconds / (batch * LABELS_PER_SEGMENT)
 
 
 def tables(options: Options) -> list[Table]:
     gpu = options.device.startswith("cuda")
     excerpts, segments, steps = (2, 1, 1) if options.quick else (512, 32, 50) if gpu else (64, 16, 4)
-    ways = {
-        "plain": partial(time_plain, options.device, excerpts, steps),
-        "fit_detector": partial(time_fit, options.device, segments, steps),
-        "rate": partial(matrix_rate, options.device, "float32", options.quick),
-    }
+    kinds = precisions(options.device)
+    ways = {"plain": partial(time_plain, options.device, excerpts, steps)}
+    ways |= {f"fit {kind}": partial(time_fit, options.device, segments, steps, kind) for kind in kinds}
+    ways |= {f"rate {kind}": partial(matrix_rate, options.device, kind, options.quick) for kind in kinds}
     found = in_turn(ways, options)
-    return [against_plain(found), against_floor(found)]
+    return [against_plain(found, kinds), against_floor(found, kinds)]
 
 
-def against_plain(found: dict[str, list[float]]) -> Table:
+def against_plain(found: dict[str, list[float]], kinds: Sequence[str]) -> Table:
+    names = {"plain": "plain loop, float32"} | {f"fit {kind}": f"fit_detector, {kind}" for kind in kinds}
     rows = [
         {
-            "way": way,
+            "way": name,
             "labels/s": spread([1 / seconds for seconds in found[way]]),
             "times as fast": ratios(found["plain"], found[way]),
         }
-        for way in ("plain", "fit_detector")
+        for way, name in names.items()
     ]
     return Table("Training of the detector, against one excerpt per label", rows)
 
 
-def against_floor(found: dict[str, list[float]]) -> Table:
+def against_floor(found: dict[str, list[float]], kinds: Sequence[str]) -> Table:
+    names = {"plain": ("plain loop, float32", "float32")}
+    names |= {f"fit {kind}": (f"fit_detector, {kind}", kind) for kind in kinds}
     rows = []
-    for way in ("plain", "fit_detector"):
-        flops = count_detector_update(fully_convolutional=way == "fit_detector")
-        over = ratios(found[way], [flops / rate for rate in found["rate"]])
-        rows.append({"way": way, "GFLOP/label": flops / 1e9, "time / its own floor": over})
+    for way, (name, kind) in names.items():
+        flops = count_detector_update(fully_convolutional=way != "plain")
+        over = ratios(found[way], [flops / rate for rate in found[f"rate {kind}"]])
+        rows.append({"way": name, "GFLOP/label": flops / 1e9, "time / its own floor": over})
     remark = "Floor: the counted operations of convolutions and matrices, at the speed of large matrix products."
     return Table("Training of the detector, against the floor", rows, [remark])
 

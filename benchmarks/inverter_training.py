@@ -17,10 +17,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.flops import count_update
-from benchmarks.measuring import Options, Stopwatch, Table, in_turn, matrix_rate, ratios, script, spread
+from benchmarks.measuring import Options, Stopwatch, Table, in_turn, matrix_rate, precisions, ratios, script, spread
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, N_BANDS
 from svdlib.audio.standardizer import Standardizer
-from svdlib.compute.devices import computes_bfloat16
 from svdlib.detector.excerpts import ExcerptBank
 from svdlib.detector.model import COMPARATOR_LAYER, LAYERS, SVDNet
 from svdlib.inversion.inverters import FeatureInverter
@@ -146,19 +145,19 @@ def tables(options: Options) -> list[Table]:
     gpu = options.device.startswith("cuda")
     batch, steps = (2, 1) if options.quick else (32, 50) if gpu else (32, 3)
     layers = ("mp6", "fc8") if options.quick else LAYERS
-    precisions = ("float32", "bfloat16") if computes_bfloat16(torch.device(options.device)) else ("float32",)
+    kinds = precisions(options.device)
     sizes = (options.device, batch, steps, layers)
     ways = {"plain": partial(time_plain, *sizes), "layers": partial(time_layers, *sizes)}
-    ways |= {f"fit {kind}": partial(time_fit, *sizes, precision=kind) for kind in precisions}
-    ways |= {f"rate {kind}": partial(matrix_rate, options.device, kind, options.quick) for kind in precisions}
+    ways |= {f"fit {kind}": partial(time_fit, *sizes, precision=kind) for kind in kinds}
+    ways |= {f"rate {kind}": partial(matrix_rate, options.device, kind, options.quick) for kind in kinds}
     found = in_turn(ways, options)
-    made = [against_plain(found, precisions, batch), against_floor(found, precisions, layers), by_layer(found, layers)]
-    return [*made, against_authors(options, precisions)] if gpu else made
+    made = [against_plain(found, kinds, batch), against_floor(found, kinds, layers), by_layer(found, layers)]
+    return [*made, against_authors(options, kinds)] if gpu else made
 
 
-def against_plain(found: dict[str, list], precisions: Sequence[str], batch: int) -> Table:
+def against_plain(found: dict[str, list], kinds: Sequence[str], batch: int) -> Table:
     rows = [{"way": "plain loop, float32", "excerpts/s": per_second(found["plain"]), "times as fast": 1.0}]
-    for kind in precisions:
+    for kind in kinds:
         seconds = found[f"fit {kind}"]
         faster = ratios(found["plain"], seconds)
         rows.append({"way": f"fit_inverters, {kind}", "excerpts/s": per_second(seconds), "times as fast": faster})
@@ -169,10 +168,10 @@ def per_second(seconds: Sequence[float]) -> object:
     return spread([1 / value for value in seconds])
 
 
-def against_floor(found: dict[str, list], precisions: Sequence[str], layers: Sequence[str]) -> Table:
+def against_floor(found: dict[str, list], kinds: Sequence[str], layers: Sequence[str]) -> Table:
     flops = count_update(layers).total
     rows = []
-    for kind in precisions:
+    for kind in kinds:
         rate = found[f"rate {kind}"]
         over = ratios(found[f"fit {kind}"], [flops / value for value in rate])
         speed = spread([value / 1e9 for value in rate])
@@ -200,13 +199,13 @@ def by_layer(found: dict[str, list], layers: Sequence[str]) -> Table:
     return Table("Layer by layer, float32", rows)
 
 
-def against_authors(options: Options, precisions: Sequence[str]) -> Table:
+def against_authors(options: Options, kinds: Sequence[str]) -> Table:
     """One epoch of Conv1's inverter, measured from end to end without validation."""
     batch = 32
     steps = 10 if options.quick else AUTHORS_EXCERPTS // batch
     way = partial(time_fit, options.device, batch, steps, ("conv1",), excerpts=AUTHORS_EXCERPTS)
     once = Options(options.device, options.quick, rounds=1)
-    found = in_turn({kind: partial(way, precision=kind) for kind in precisions}, once)
+    found = in_turn({kind: partial(way, precision=kind) for kind in kinds}, once)
     rows = [
         {
             "precision": kind,

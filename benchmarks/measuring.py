@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from svdlib.compute.devices import choose_device, device_name
+from svdlib.compute.devices import choose_device, computes_bfloat16, device_name, units_for_bfloat16
 from svdlib.compute.storage import write_atomically
 
 Result = TypeVar("Result")
@@ -161,6 +161,11 @@ class Stopwatch:
         return (last - first) / self.steps
 
 
+def precisions(device: str) -> tuple[str, ...]:
+    """The precisions that a device has units for."""
+    return ("float32", "bfloat16") if computes_bfloat16(torch.device(device)) else ("float32",)
+
+
 def matrix_rate(device: str, precision: str, quick: bool) -> float:
     """Multiply large square matrices and return the FLOPs per second.
 
@@ -212,10 +217,21 @@ def read_options(arguments: argparse.Namespace) -> Options:
 
 @dataclass(frozen=True)
 class Report:
-    """All tables of a benchmark, and where they were measured."""
+    """All tables of a benchmark, and where they were measured.
+
+    Attributes:
+        name: of the benchmark.
+        device: what it ran on.
+        units: of a processor, its units for bfloat16; empty if it has none, and on a GPU.
+        torch: the version of PyTorch.
+        threads: how many shared the work on a processor.
+        quick: whether only a quick look was taken.
+        tables: what was measured.
+    """
 
     name: str
     device: str
+    units: str
     torch: str
     threads: int
     quick: bool
@@ -225,8 +241,9 @@ class Report:
 def measure(name: str, tables: Callable[[Options], list[Table]], options: Options) -> Report:
     """Run a benchmark."""
     torch.set_num_threads(options.threads)
-    where = device_name(torch.device(options.device))
-    return Report(name, where, torch.__version__, options.threads, options.quick, tables(options))
+    device = torch.device(options.device)
+    units = units_for_bfloat16(device)
+    return Report(name, device_name(device), units, torch.__version__, options.threads, options.quick, tables(options))
 
 
 def as_json(report: Report) -> dict[str, Any]:
@@ -237,7 +254,8 @@ def as_json(report: Report) -> dict[str, Any]:
 def as_page(report: Report) -> str:
     """The report as text."""
     threads = "1 thread" if report.threads == 1 else f"{report.threads} threads"
-    where = f"{report.name}: {report.device}, {threads}, torch {report.torch}"
+    units = [report.units] if report.units else []
+    where = f"{report.name}: {', '.join([report.device, *units, threads, f'torch {report.torch}'])}"
     warning = ["Quick look: the numbers mean nothing."] if report.quick else []
     return "\n\n".join([where, *warning, *map(str, report.tables)]) + "\n"
 

@@ -18,10 +18,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.log_mel import make_samples
-from benchmarks.measuring import Options, Table, in_turn, now, ratios, script, spread
+from benchmarks.measuring import Options, Table, in_turn, now, precisions, ratios, script, spread
 from svdlib.audio.log_mel import LogMel
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, FRAME_RATE, LOG_SILENCE, N_BANDS
-from svdlib.compute.devices import computes_bfloat16
 from svdlib.compute.memory import peak_memory
 from svdlib.detector.model import CENTRE_FRAME, SVDNet
 
@@ -107,7 +106,7 @@ def tables(options: Options) -> list[Table]:
     # Frame by frame takes so long that a part of the song must do.
     short, seconds = (2, 3) if options.quick else (10, 180)
     device = options.device
-    names = [name for name in WAYS if "bfloat16" not in name or computes_bfloat16(torch.device(device))]
+    names = [name for name in WAYS if "bfloat16" not in name or "bfloat16" in precisions(device)]
     ways: dict[str, Callable[[], tuple[float, float]]] = {
         name: partial(time_way, name, device, short if name == "frame by frame" else seconds) for name in names
     }

@@ -37,6 +37,7 @@ from svdlib.zoo.families import build_inverter
 from svdlib.zoo.fitting import fit_inverters
 
 QUICK = Options(quick=True)
+PRECISIONS = measuring.precisions("cpu")
 
 
 # Columns that must be there, by script and number of its table.
@@ -45,6 +46,9 @@ COLUMNS = {
         {"way", "excerpts/s", "times as fast"},
         {"precision", "GFLOP/excerpt", "matrix GFLOP/s", "time / floor"},
         {"layer", "share of FLOPs", "of these in the comparator", "alone, time / floor"},
+    ],
+    "operators": [
+        {"kind", *(f"{family}, {precision}" for family in ("published", "aligned") for precision in PRECISIONS)}
     ],
     "detector_training": [{"way", "labels/s", "times as fast"}, {"way", "GFLOP/label", "time / its own floor"}],
     "prediction": [{"way", "times real time", "times as fast", "memory, GB", "largest difference"}],
@@ -109,7 +113,7 @@ def test_the_gpu_job_leaves_tables_and_goes_on_where_time_was_up(tmp_path, capfd
     assert "not measured yet: inverter_training, detector_training" in capfd.readouterr().out
     for name in runner.SCRIPTS:
         if name != "detector_training":
-            measuring.write(measuring.Report(name, "cpu", "", 1, True, []), tmp_path / "bench" / f"{name}.json")
+            measuring.write(measuring.Report(name, "cpu", "", "", 1, True, []), tmp_path / "bench" / f"{name}.json")
     assert gpu_job.main([*common, "--minutes", "10"]) == 0
     assert json.loads((tmp_path / "bench" / "detector_training.json").read_text())["tables"]
     assert json.loads((tmp_path / "bench" / "scaling.json").read_text())["tables"] == []

@@ -13,8 +13,8 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 FIRST_WITH_BFLOAT16 = 8
 """The generation of NVIDIA's GPUs (compute capability) from which on bfloat16 is computed and not imitated."""
 
-PROCESSOR_UNITS = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-"""What PyTorch calls the questions after a processor's units for bfloat16."""
+PROCESSOR_UNITS = {"AMX": "_is_amx_tile_supported", "AVX-512": "_is_avx512_bf16_supported"}
+"""A processor's units for bfloat16, the fastest first, and what PyTorch calls the questions after them."""
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -68,9 +68,15 @@ def computes_bfloat16(device: torch.device) -> bool:
     """Whether a device has units for bfloat16, and does not imitate it at the cost of time."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device)[0] >= FIRST_WITH_BFLOAT16
+    return bool(units_for_bfloat16(device))
+
+
+def units_for_bfloat16(device: torch.device) -> str:
+    """What a processor computes bfloat16 with, a key of `PROCESSOR_UNITS`; empty where it can't, and for a GPU."""
+    if device.type != "cpu":
+        return ""
     # Only newer versions of PyTorch can tell.
-    asked = (getattr(torch.cpu, name, lambda: False) for name in PROCESSOR_UNITS)
-    return any(ask() for ask in asked)
+    return next((units for units, name in PROCESSOR_UNITS.items() if getattr(torch.cpu, name, lambda: False)()), "")
 
 
 def device_name(device: torch.device) -> str:
