@@ -1,4 +1,4 @@
-"""All benchmarks, one after the other; each leaves its tables in a folder.
+"""All benchmarks, one after the other; each leaves its tables in a folder, and all of them a page, `speed.md`.
 
 python -m benchmarks [--device cuda] [--quick] [--out runs/bench] [--minutes 8] [--keep]
 """
@@ -9,7 +9,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.measuring import as_page, measure, parser_for, read_options, write
+from benchmarks.measuring import as_markdown, as_page, measure, parser_for, read, read_options, write
+from svdlib.compute.storage import write_atomically
 from svdlib.errors import SvdlibError
 
 SCRIPTS = ("inverter_training", "operators", "detector_training", "prediction", "log_mel", "scaling")
@@ -33,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
         report = measure(name, importlib.import_module(f"benchmarks.{name}").tables, share)
         write(report, given.out / f"{name}.json")
         print(as_page(report), flush=True)
+    page = as_markdown([read(given.out / f"{name}.json") for name in SCRIPTS])
+    write_atomically(given.out / "speed.md", lambda file: file.write(page.encode()))
     return 0
 
 

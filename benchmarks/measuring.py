@@ -74,9 +74,14 @@ class Table:
     rows: Sequence[Mapping[str, Any]]
     remarks: Sequence[str] = ()
 
-    def __str__(self) -> str:
+    @property
+    def cells(self) -> list[list[str]]:
+        """All cells as texts, row by row, the names of the columns first."""
         columns = list(dict.fromkeys(name for row in self.rows for name in row))
-        cells = [columns, *([as_text(row.get(name)) for name in columns] for row in self.rows)]
+        return [columns, *([as_text(row.get(name)) for name in columns] for row in self.rows)]
+
+    def __str__(self) -> str:
+        cells = self.cells
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]
         return "\n".join([self.title, "", *lines, *self.remarks])
@@ -253,14 +258,44 @@ def as_json(report: Report) -> dict[str, Any]:
 
 def as_page(report: Report) -> str:
     """The report as text."""
-    threads = "1 thread" if report.threads == 1 else f"{report.threads} threads"
-    units = [report.units] if report.units else []
-    where = f"{report.name}: {', '.join([report.device, *units, threads, f'torch {report.torch}'])}"
+    where = f"{report.name}: {_where(report)}"
     warning = ["Quick look: the numbers mean nothing."] if report.quick else []
     return "\n\n".join([where, *warning, *map(str, report.tables)]) + "\n"
+
+
+def as_markdown(reports: Sequence[Report]) -> str:
+    """Several reports as a part of a page in Markdown."""
+    parts = [f"{_where(reports[0])[0].upper()}{_where(reports[0])[1:]}."]
+    for report in reports:
+        for table in report.tables:
+            head, *rows = [f"| {' | '.join(line)} |" for line in table.cells]
+            rule = "|" + "---|" * len(table.cells[0])
+            parts += [f"**{table.title}**", "\n".join([head, rule, *rows]), *table.remarks]
+    return "\n\n".join(parts) + "\n"
+
+
+def _where(report: Report) -> str:
+    """What a report was measured on, in words."""
+    threads = "1 thread" if report.threads == 1 else f"{report.threads} threads"
+    units = [f"bfloat16 by {report.units}"] if report.units else []
+    return ", ".join([report.device, *units, threads, f"torch {report.torch}"])
 
 
 def write(report: Report, path: Path) -> None:
     """Write the report to a JSON file."""
     content = json.dumps(as_json(report), indent=1).encode()
     write_atomically(path, lambda file: file.write(content))
+
+
+def read(path: Path) -> Report:
+    """Read what `write` wrote."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    tables = [
+        Table(table["title"], [_with_spreads(row) for row in table["rows"]], table["remarks"])
+        for table in content["tables"]
+    ]
+    return Report(**(content | {"tables": tables}))
+
+
+def _with_spreads(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: Spread(**cell) if isinstance(cell, dict) else cell for name, cell in row.items()}

@@ -423,6 +423,7 @@ def render() -> None:
     shutil.copytree(FIGURES, ASSETS / "figures")
     write_generated(chapters, SOURCE / "book" / "generated")
     write_house(SOURCE / "book" / "generated")
+    shutil.copy2(ROOT / "benchmarks" / "results" / "speed.md", SOURCE / "book" / "generated")
     front_chapter = nbformat.read(NOTEBOOKS / f"{FRONT_CHAPTER}.ipynb", nbformat.NO_CONVERT)
     write_front_door(front_chapter, SOURCE / "book" / "generated", ASSETS)
     fetch_web_files()

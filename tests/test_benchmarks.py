@@ -82,6 +82,19 @@ def test_every_script_fills_its_tables(name):
     assert "the numbers mean nothing" in page and all(table["title"] in page for table in tables)
 
 
+def test_a_page_of_tables_is_made_from_what_was_written(tmp_path):
+    table = Table(
+        "A and B", [{"way": "A", "times": Spread(2.0, 1.0, 3.0)}, {"way": "B", "times": None}], ["Less is more."]
+    )
+    report = measuring.Report("one", "cpu", "AMX", "2.13.0", 2, False, [table])
+    measuring.write(report, tmp_path / "one.json")
+    assert measuring.read(tmp_path / "one.json") == report
+    assert measuring.as_markdown([report, report]).split("\n\n") == [
+        "Cpu, bfloat16 by AMX, 2 threads, torch 2.13.0.",
+        *2 * ["**A and B**", "| way | times |\n|---|---|\n| A | 2.00 (1.00–3.00) |\n| B | - |", "Less is more."],
+    ][:-1] + ["Less is more.\n"]  # fmt: skip
+
+
 @pytest.mark.slow
 def test_peak_memory_is_measured_beside_the_size_of_the_log_mel():
     (table,) = peak_memory.tables(QUICK)
