@@ -9,19 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
-from svdlib.errors import TrainingError
-from svdlib.inversion.bank import Bank
-from svdlib.inversion.listener import Listener
+from svdlib.inversion.comparison import ComparisonSpace
 from svdlib.inversion.objectives import Comparator, Objective, reconstruction_losses
-
-MEASURED = 1024
-"""How many training inputs the variances are measured on."""
-
-PIECE = 64
-"""Inputs measured at once, to spare memory."""
 
 
 @dataclass(frozen=True)
@@ -35,21 +26,14 @@ class Balanced(Objective):
     """
 
     name: ClassVar[str] = "balanced"
+    needs_variances: ClassVar[bool] = True
 
     input_variance: float = 1.0
     feature_variance: float = 1.0
 
-    def tuned(self, encoder: Listener, comparator: str, train: Bank) -> "Balanced":
-        """The same objective with the variances of the training inputs and of their features.
-
-        Raises:
-            TrainingError: if all inputs, or all their features, are alike.
-        """
-        inputs, features = _variances(encoder, comparator, train)
-        if not inputs > 0 or not features > 0:
-            what = "inputs" if not inputs > 0 else f"features at {comparator}"
-            raise TrainingError(f"All training {what} are alike, so there is nothing to weigh a loss by.")
-        return replace(self, input_variance=inputs, feature_variance=features)
+    def tuned(self, space: ComparisonSpace) -> "Balanced":
+        """The same objective with the variances of the training inputs and of their features."""
+        return replace(self, input_variance=space.input_variance, feature_variance=space.variance)
 
     def settings(self) -> dict[str, Any]:
         """The weight, and the two variances."""
@@ -62,17 +46,3 @@ class Balanced(Objective):
         """Both losses as shares, see `reconstruction_losses`."""
         weights = 1 / self.input_variance, self.lambda_feature / self.feature_variance
         return reconstruction_losses(x, theta_x, reconstructions, comparator, weights)
-
-
-@torch.no_grad()
-def _variances(encoder: Listener, layer: str, train: Bank) -> tuple[float, float]:
-    """Mean over cells of the variance over the inputs of a bank: of the inputs, and of the comparator's features."""
-    chosen = train.spread(MEASURED)
-    moments: list[Tensor] = []
-    for indices in chosen.split(PIECE):
-        x = train.gather(indices)
-        both = (values.double() for values in (x, encoder.features(x, (layer,))[layer]))
-        found = [torch.stack([values.sum(0), values.square().sum(0)]) / len(chosen) for values in both]
-        moments = [old + new for old, new in zip(moments, found, strict=True)] if moments else found
-    inputs, features = (float((square - mean.square()).clamp(min=0).mean()) for mean, square in moments)
-    return inputs, features

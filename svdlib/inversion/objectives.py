@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from svdlib.compute.storage import Tree
 from svdlib.errors import PlanError
-from svdlib.inversion.bank import Bank
+from svdlib.inversion.comparison import ComparisonSpace
 from svdlib.inversion.listener import Listener
 from svdlib.inversion.plans import TrainingPlan
 
@@ -124,12 +124,14 @@ class Objective:
         is_exact: whether to go for exactness, not speed: single precision unless another is asked for by name, and the
             plain memory layout, since on a CPU batch normalisation adds up less exactly in the fast one (errors of
             1e-4 in the output).
+        needs_variances: whether it weighs losses by how much inputs and features vary.
         lambda_feature: weight of the feature loss.
     """
 
     name: ClassVar[str] = "joint"
     can_be_recorded: ClassVar[bool] = True
     is_exact: ClassVar[bool] = False
+    needs_variances: ClassVar[bool] = False
 
     lambda_feature: float = 1.0
 
@@ -137,8 +139,8 @@ class Objective:
         if not 0 <= self.lambda_feature < math.inf:
             raise PlanError(f"lambda_feature must be a number of 0 or more, not {self.lambda_feature}.")
 
-    def tuned(self, encoder: Listener, comparator: str, train: Bank) -> "Objective":
-        """The objective of one run, with what it must know of its training inputs and their features at a layer."""
+    def tuned(self, space: ComparisonSpace) -> "Objective":
+        """The objective of one run, with what it must know of the space in which reconstructions are compared."""
         return self
 
     def plan(self, plan: TrainingPlan) -> TrainingPlan:

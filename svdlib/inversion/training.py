@@ -28,6 +28,7 @@ from svdlib.compute.storage import Tree, pack_adam, restore_adam, weights_digest
 from svdlib.compute.version import __version__
 from svdlib.errors import LayerError, TrainingError
 from svdlib.inversion.bank import Bank
+from svdlib.inversion.comparison import Compare, ComparisonSpace, as_comparison
 from svdlib.inversion.files import save_inverter, weights_name
 from svdlib.inversion.inverters import FeatureInverter, InverterSpec, as_map
 from svdlib.inversion.listener import Listener
@@ -136,7 +137,7 @@ def fit_inverters(
     specs: Mapping[str, InverterSpec],
     *,
     variant: str = "",
-    compare: str | None = None,
+    compare: Compare = None,
     objective: Objective = Objective(),
     plan: TrainingPlan = TrainingPlan(),
     start: Mapping[str, FeatureInverter] | None = None,
@@ -151,7 +152,8 @@ def fit_inverters(
             the plan keeps the best.
         specs: per layer to invert, the plan of its inverter.
         variant: what the family of inverters is called; empty where each plan says it.
-        compare: the layer in whose feature space reconstructions are compared; None takes the network's comparator.
+        compare: the layer in whose feature space reconstructions are compared, several, or those of another network
+            (`svdlib.inversion.comparison.Comparison`); None takes the network's comparator.
         objective: what is made small, and how.
         plan: how long and how fast; an objective may bring rules of its own.
         start: trained inverters to go on from, of the same specification, per layer; None starts from chance.
@@ -180,14 +182,14 @@ class _Run:
         valid: Bank,
         specs: Mapping[str, InverterSpec],
         variant: str,
-        compare: str | None,
+        compare: Compare,
         objective: Objective,
         plan: TrainingPlan,
         start: Mapping[str, FeatureInverter],
         options: RunOptions,
     ) -> None:
         self.layers = encoder.check_layers(specs)
-        (self.comparator,) = encoder.check_layers(compare or encoder.comparator)
+        comparison = as_comparison(compare, encoder)
         self.specs, self.variant, self.seed = specs, variant, options.seed
         self.plan = plan = objective.plan(plan)
         self.train, self.valid, self.device = train, valid, train.device
@@ -195,9 +197,10 @@ class _Run:
         self.precision = self._choose_precision(options.precision)
         self.steps = self._steps_per_epoch()
         self.share = share_of(plan.batch_size)
-        self.encoder = copy.deepcopy(encoder).eval().requires_grad_(False)
-        self._place(self.encoder)
-        self.objective = objective = objective.tuned(self.encoder, self.comparator, train)
+        self.encoder = self._placed(encoder)
+        network = self.encoder if comparison.network is None else self._placed(comparison.network)
+        self.space = ComparisonSpace(comparison, network, train, measured=objective.needs_variances)
+        self.objective = objective = objective.tuned(self.space)
         self.origin = self._describe(encoder)
         self.inverters = self._new_inverters()
         self._begin_at_the_mean()
@@ -258,24 +261,21 @@ class _Run:
     def _losses(self, x: Tensor, *, learning: bool) -> Tensor:
         """Loss per layer (layers,) on inputs (batch, ...); `learning` adds up gradients too."""
         compares = self.objective.compares(learning=learning)
-        wanted = {*self.layers, self.comparator} if compares else self.layers
+        shared = self.space.comparison.layers if compares and self.space.is_own else ()
         losses = []
         with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=self.precision != torch.float32):
             with torch.no_grad():
-                features = self.encoder.features(x, wanted)
-            theta_x = features[self.comparator] if compares else None
+                features = self.encoder.features(x, {*self.layers, *shared})
+                theta_x = (self.space.of(features) if shared else self.space(x)) if compares else None
             for group in self.groups:
                 reconstructions = {layer: self.inverters[layer](features[layer]) for layer in group}
-                found = self.objective.losses(x, theta_x, reconstructions, self._compare)
+                found = self.objective.losses(x, theta_x, reconstructions, self.space)
                 of_group = torch.stack(list(found.values()))
                 if learning:
                     self.companion.learn(x, features, reconstructions)
                     (of_group.sum() + self.companion.term(features, reconstructions)).backward()
                 losses.append(of_group.detach())
         return torch.cat(losses)
-
-    def _compare(self, x: Tensor) -> Tensor:
-        return self.encoder.features(x, (self.comparator,))[self.comparator]
 
     def close_epoch(self) -> None:
         """Validate, keep what is best so far, and set the next epoch's learning rates."""
@@ -355,6 +355,12 @@ class _Run:
             self.inverters[layer].load_state_dict(start[layer].state_dict())
         return {layer: start[layer].provenance | {"weights": weights_digest(start[layer])} for layer in start}
 
+    def _placed(self, network: Listener) -> Listener:
+        """A copy of a network that does not learn, where it is used."""
+        placed = copy.deepcopy(network).eval().requires_grad_(False)
+        self._place(placed)
+        return placed
+
     def _place(self, network: nn.Module) -> None:
         """Move a network to the device, in the layout that suits the objective."""
         if self.is_exact:
@@ -421,15 +427,15 @@ class _Run:
     def _identify_plans(self) -> dict[str, Any]:
         """What identifies a run beyond the names of a detector's layers and families."""
         plans = {} if self.variant else {"inverters": {layer: asdict(spec) for layer, spec in self.specs.items()}}
-        usual = self.comparator == self.encoder.comparator
-        return plans | ({} if usual else {"compare": self.comparator})
+        usual = self.space.identity == self.encoder.comparator
+        return plans | ({} if usual else {"compare": self.space.identity})
 
     def _describe(self, encoder: Listener) -> dict[str, Any]:
         """Where the inverters of this run come from, for their provenance."""
         return {
             "listener": getattr(encoder, "provenance", {}),
             "layers": list(encoder.shapes),
-            "compare": self.comparator if self.objective.compares(learning=True) else None,
+            "compare": self.space.identity if self.objective.compares(learning=True) else None,
             "objective": self.objective.name,
             "plan": asdict(self.plan),
             "seed": self.seed,

@@ -10,6 +10,7 @@ from svdlib.detector.model import LAYER_SHAPES
 from svdlib.errors import LayerError, PlanError
 from svdlib.inversion import training
 from svdlib.inversion.bank import Bank
+from svdlib.inversion.comparison import Compare
 from svdlib.inversion.derivation import PARAMETERS, Choice, derive_inverters
 from svdlib.inversion.encoder import Encoder
 from svdlib.inversion.inverters import FeatureInverter, InverterSpec
@@ -30,7 +31,7 @@ def fit_inverters(
     inverter: str | None = None,
     variant: str | None = None,
     parameters: int = PARAMETERS,
-    compare: str | None = None,
+    compare: Compare = None,
     objective: str = "joint",
     lambda_feature: float | None = None,
     plan: TrainingPlan | str = TrainingPlan(),
@@ -53,8 +54,9 @@ def fit_inverters(
             `svdlib.inversion.derivation`. None takes "auto", but for the detector a family of its own.
         variant: of the detector, which family, see `svdlib.zoo.families`; None takes "published".
         parameters: how many weights each inverter that is derived may have.
-        compare: the layer in whose feature space reconstructions are compared; None takes the network's comparator,
-            for the detector Conv5, for an `svdlib.Encoder` its deepest layer that has positions.
+        compare: the layer in whose feature space reconstructions are compared, several, or those of another network
+            (`svdlib.inversion.comparison.Comparison`); None takes the network's comparator, for the detector Conv5, for
+            an `svdlib.Encoder` its deepest layer that has positions.
         objective: "joint", "balanced", "input", "released" or "adversarial", see `svdlib.zoo.objectives`.
         lambda_feature: weight of the feature loss; None leaves it at 1.
         plan: how long and how fast; by default that of the profile "full". The name of a profile, such as "demo", takes

@@ -9,9 +9,11 @@ import torch
 
 from svdlib.audio.standardizer import Standardizer
 from svdlib.detector.excerpts import ExcerptBank
+from svdlib.detector.model import SVDNet
 from svdlib.errors import LayerError, PlanError, TrainingError
-from svdlib.inversion import balance
+from svdlib.inversion import comparison
 from svdlib.inversion.balance import Balanced
+from svdlib.inversion.comparison import Comparison, ComparisonSpace, as_comparison
 from svdlib.inversion.objectives import Objective
 from svdlib.inversion.plans import TrainingPlan
 from svdlib.zoo.fitting import fit_inverters
@@ -27,7 +29,12 @@ def fit(**options):
 
 @pytest.fixture(scope="module")
 def tuned():
-    return Balanced().tuned(tiny.detector(), "conv5", tiny.bank(0))
+    return Balanced().tuned(space("conv5"))
+
+
+def space(compare, bank=None, *, measured=True):
+    asked = as_comparison(compare, tiny.detector())
+    return ComparisonSpace(asked, asked.network or tiny.detector(), bank or tiny.bank(0), measured=measured)
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +52,8 @@ def test_the_yardsticks_are_the_losses_of_the_best_constant(tuned, everything):
 
 
 def test_pieces_do_not_matter(tuned, monkeypatch):
-    monkeypatch.setattr(balance, "PIECE", 3)
-    again = Balanced().tuned(tiny.detector(), "conv5", tiny.bank(0))
+    monkeypatch.setattr(comparison, "PIECE", 3)
+    again = Balanced().tuned(space("conv5"))
     assert again.input_variance == pytest.approx(tuned.input_variance, rel=1e-12)
     assert again.feature_variance == pytest.approx(tuned.feature_variance, rel=1e-12)
 
@@ -77,7 +84,7 @@ def test_songs_that_are_all_alike_cannot_be_balanced():
     silence = dataclasses.replace(tiny.songs(0), log_mels=[np.zeros((300, 80), np.float32)])
     bank = ExcerptBank(silence, standardizer=Standardizer())
     with pytest.raises(TrainingError, match="alike"):
-        Balanced().tuned(tiny.detector(), "conv5", bank)
+        space("conv5", bank)
 
 
 @pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
@@ -123,3 +130,69 @@ def test_inverters_to_start_from_must_be_there_and_of_the_same_build():
         fit(start=first.inverters)
     with pytest.raises(LayerError, match="built otherwise"):
         fit(layers=("fc8",), variant="published", start=first.inverters)
+
+
+# --- comparing elsewhere ---
+
+
+def other_ears():
+    """A detector that nobody has trained, with weights of its own."""
+    torch.manual_seed(3)
+    return SVDNet().eval()
+
+
+def test_several_layers_count_alike(everything):
+    """Against variances over all cells of each layer in NumPy: the mean predictor's loss is 1 at each, and in all."""
+    both = space(("mp3", "fc7"), measured=False)
+    x = torch.from_numpy(everything[0]).float()
+    with torch.no_grad():
+        found = both(x).double().numpy()
+        features = {layer: value.double().flatten(1).numpy() for layer, value in tiny.detector().features(x).items()}
+    shares = [
+        ((features[layer] - features[layer][:1]) ** 2).mean(1) / features[layer].var(0).mean()
+        for layer in ("mp3", "fc7")
+    ]
+    np.testing.assert_allclose(((found - found[:1]) ** 2).mean(1), np.mean(shares, 0), rtol=1e-4)
+
+
+def test_one_pass_serves_for_layers_of_the_network_itself():
+    own, others = space(("mp3", "fc7")), space(Comparison(("conv5",), other_ears()))
+    assert own.is_own and not others.is_own
+    x = tiny.bank(0).gather(torch.arange(3))
+    with torch.no_grad():
+        assert torch.equal(own.of(tiny.detector().features(x)), own(x))
+
+
+def test_a_loss_in_the_space_of_another_network(monkeypatch):
+    """The first update's loss is that of the untrained inverter, computed here by hand with the other network."""
+    ears, still = other_ears(), dataclasses.replace(PLAN, epochs=1, steps_per_epoch=1, learning_rate=1e-12)
+    found = {
+        name: fit(layers=("fc8",), plan=still, compare=compare, objective=objective).history[0].validation["fc8"]
+        for name, compare, objective in (
+            ("input", None, "input"),
+            ("own", "conv5", "joint"),
+            ("other", Comparison(("conv5",), ears), "joint"),
+        )
+    }  # fmt: skip
+    fitted = fit(layers=("fc8",), plan=still, objective="input")
+    x = tiny.bank(1).gather(tiny.bank(1).spread(8))
+    with torch.no_grad():
+        x_hat = fitted.last["fc8"](tiny.detector().features(x, ("fc8",))["fc8"])
+        for name, network in (("own", tiny.detector()), ("other", ears)):
+            theta, theta_hat = (network.features(each, ("conv5",))["conv5"] for each in (x, x_hat))
+            assert found[name] - found["input"] == pytest.approx(float((theta - theta_hat).square().mean()), rel=1e-3)
+    assert found["own"] != pytest.approx(found["other"], rel=0.01)
+
+
+def test_where_it_was_compared_tells_runs_apart(tmp_path):
+    fit(folder=tmp_path, layers=("fc8",), compare=("mp3", "conv5"))
+    for compare in ("conv5", ("mp3",), Comparison(("mp3", "conv5"), other_ears())):
+        with pytest.raises(TrainingError, match="compare"):
+            fit(folder=tmp_path, layers=("fc8",), compare=compare, resume=True)
+    fit(folder=tmp_path, layers=("fc8",), compare=["conv5", "mp3"], resume=True)
+
+
+@pytest.mark.parametrize(("compare", "message"), [((), "Name one"), ("conv9", "conv9"), (Comparison(("fc9",)), "fc9")])
+def test_a_space_that_is_not_there(compare, message):
+    with pytest.raises(LayerError, match=message):
+        as_comparison(compare, tiny.detector()) if compare != () else as_comparison(Comparison(()), tiny.detector())
