@@ -1,0 +1,122 @@
+"""Whether listeners answer to an inversion as to its original: the round trip from a feature to sound and back.
+
+An inversion can be near its original and mean something else to the network whose feature it was made from, or be far
+away and mean the same. Both are measured here: by the answer, and by the features at a layer. A second detector, which
+had no part in the training of an inverter, tells what is in the picture from what only the first one sees in it.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from svdlib.audio.standardizer import Standardizer
+from svdlib.detector.model import SVDNet
+from svdlib.errors import InputError
+from svdlib.inversion.nre import mean_pairwise_distance, reconstruction_distances
+
+BATCH = 16
+
+
+@torch.no_grad()
+def answers(detector: SVDNet, x: Tensor, standardizer: Standardizer | None = None) -> Tensor:
+    """A detector's logits for excerpts.
+
+    Args:
+        detector: in eval mode.
+        x: standardised excerpts (n, 1, 115, 80).
+        standardizer: by which they are standardised; None for the detector's own.
+
+    Returns:
+        (n,).
+    """
+    heard = x if standardizer is None else detector.standardizer(standardizer.inverse(x[:, 0]))[:, None]
+    return torch.cat([detector(piece)[:, 0] for piece in heard.split(BATCH)])
+
+
+def decisions_kept(detector: SVDNet, before: Tensor, after: Tensor) -> np.ndarray:
+    """Whether a detector decides on inversions as on their originals.
+
+    Args:
+        detector: whose threshold decides.
+        before: its logits for the originals (n,).
+        after: those for the inversions (n,).
+
+    Returns:
+        Boolean (n,).
+    """
+    sung, still_sung = (torch.sigmoid(logits) > detector.threshold for logits in (before, after))
+    return (sung == still_sung).cpu().numpy()
+
+
+def correlation_moments(before: Tensor, after: Tensor) -> np.ndarray:
+    """What a correlation over excerpts is made of, to be averaged over any of them.
+
+    Args:
+        before: a number per excerpt (n,).
+        after: another.
+
+    Returns:
+        (5, n): both numbers, their squares and their product.
+    """
+    a, b = (values.double().cpu().numpy() for values in (before, after))
+    return np.stack([a, b, a * a, b * b, a * b])
+
+
+def correlation_of_moments(a: np.ndarray, b: np.ndarray, aa: np.ndarray, bb: np.ndarray, ab: np.ndarray) -> np.ndarray:
+    """Pearson's correlation from the means of `correlation_moments`; nan where a number does not vary."""
+    spread = np.sqrt(np.maximum(aa - a * a, 0) * np.maximum(bb - b * b, 0))
+    return np.divide(ab - a * b, spread, out=np.full_like(spread, np.nan), where=spread > 0)
+
+
+@torch.no_grad()
+def feature_errors(detector: SVDNet, x: Tensor, x_hat: Tensor, layers: Iterable[str]) -> dict[str, np.ndarray]:
+    """How far the features of inversions lie from those of their originals.
+
+    Args:
+        detector: in eval mode.
+        x: standardised excerpts (n, 1, 115, 80), n >= 2.
+        x_hat: their inversions, of the same shape.
+        layers: at which layers.
+
+    Returns:
+        Per layer the distance of each pair, divided by the mean distance of two originals (n,): equation 5 of the paper
+        for features, as Mahendran and Vedaldi (2015) measure it.
+
+    Raises:
+        InputError: if the features of all originals are the same.
+    """
+    found: dict[str, np.ndarray] = {}
+    for layer in layers:
+        before, after = (_features(detector, each, layer) for each in (x, x_hat))
+        scale = mean_pairwise_distance(before)
+        if scale == 0:
+            raise InputError(f"All excerpts have the same feature at {layer}, so there is no distance to compare with.")
+        found[layer] = (reconstruction_distances(before, after) / scale).cpu().numpy()
+    return found
+
+
+def _features(detector: SVDNet, x: Tensor, layer: str) -> Tensor:
+    return torch.cat([detector.features(piece, (layer,))[layer].flatten(1) for piece in x.split(BATCH)])
+
+
+def judged(
+    judges: Mapping[str, SVDNet], x: Tensor, x_hat: Tensor, standardizer: Standardizer
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """What several detectors say of inversions.
+
+    Args:
+        judges: detectors by name, in eval mode.
+        x: excerpts (n, 1, 115, 80).
+        x_hat: their inversions.
+        standardizer: by which both are standardised.
+
+    Returns:
+        Per detector whether it decides as on the original, boolean (n,), and the `correlation_moments` of its logits.
+    """
+    found = {}
+    for name, judge in judges.items():
+        before, after = (answers(judge, each, standardizer) for each in (x, x_hat))
+        found[name] = decisions_kept(judge, before, after), correlation_moments(before, after)
+    return found

@@ -1,0 +1,104 @@
+"""The study of the feature loss: which trainings there are, what it measures, and how it goes on."""
+
+import json
+
+import numpy as np
+import pytest
+import tiny
+import torch
+
+from svdlib.errors import TrainingError
+from svdlib.inversion.plans import TrainingPlan
+from svdlib.lab.studies import feature_loss
+from svdlib.lab.studies.feature_loss import SUMS, Configuration, Material, configurations, draw_with_room, measure
+from svdlib.zoo.families import build_inverter
+
+PLAN = TrainingPlan(epochs=1, batch_size=2, steps_per_epoch=1, validation_excerpts=2)
+CORPUS = "synthetic:songs=4,seconds=8,seed=3"
+WANTED = (Configuration(("fc8",), 0, 0.0), Configuration(("fc8",), 0, 1.0, "mp3", random=True, balanced=True))
+
+
+def test_every_training_stands_there_once_and_the_first_stage_comes_first():
+    wanted = list(configurations())
+    assert len(set(wanted)) == len(wanted) == 2 * 3 * (6 + 3 + 1)
+    assert {each.layers for each in wanted[:30]} == {("mp6", "fc8")}
+    assert {each.weight for each in wanted if not each.balanced} == {0, SUMS, 30, 100, 250, 2500}
+
+
+def test_the_weight_of_the_sums_is_the_ratio_of_their_cells():
+    x = torch.zeros(1, 1, 115, 80)
+    with torch.no_grad():
+        theta = tiny.detector().features(x, ("conv5",))["conv5"]
+    assert theta.numel() / x.numel() == SUMS
+
+
+def test_excerpts_have_room_for_the_largest_shift():
+    bank = tiny.bank(0, count=3, frames=124)
+    starts, songs = draw_with_room(bank, 12)
+    assert list(np.bincount(songs)) == [4, 4, 4]
+    assert all(bank.song_offsets[song] == start for start, song in zip(starts.tolist(), songs, strict=True))
+
+
+def test_a_perfect_inverter_keeps_everything():
+    """What it paints is the excerpt itself: it moves with the sound, and every detector answers to it."""
+
+    class Remembers(torch.nn.Module):
+        def forward(self, feature):
+            return originals.pop(0)
+
+    bank = tiny.bank(3, count=3)
+    material = Material(tiny.detector(), {"detector 2": feature_loss.untrained_detector(1)}, bank, bank, {"some": bank})
+    starts, _ = draw_with_room(bank, 9)
+    originals = [x for shift in (0, *feature_loss.SHIFTS) for x in bank.cut(starts + shift).split(16)]
+    found = measure("fc8", Remembers(), material, bank, 9)
+    assert found["nre"]["value"] == 0 and all(each["value"] == 0 for each in found["features"].values())
+    assert all(found["judges"][name]["kept"]["value"] == 1 for name in ("detector", "detector 2"))
+    assert all(each["value"] == pytest.approx(1, abs=0.15) for each in found["texture"]["moves"].values())
+    assert all(each["value"] < 0.3 for each in found["texture"]["stays"].values())
+    assert found["onset_match"]["value"] == pytest.approx(1) and found["harmonic_match"]["value"] == pytest.approx(1)
+
+
+def test_numbers_of_the_same_inversions_by_another_way():
+    bank = tiny.bank(4, count=2)
+    material = Material(tiny.detector(), {}, bank, bank, {"some": bank})
+    inverter = build_inverter("fc8", "aligned").eval()
+    found = measure("fc8", inverter, material, bank, 8)
+    starts, _ = draw_with_room(bank, 8)
+    x = bank.cut(starts)
+    with torch.no_grad():
+        x_hat = inverter(tiny.detector().features(x, ("fc8",))["fc8"])
+        before, after = tiny.detector()(x), tiny.detector()(x_hat)
+    flat, flat_hat = x.flatten(1).double().numpy(), x_hat.flatten(1).double().numpy()
+    between = [np.linalg.norm(a - b) for i, a in enumerate(flat) for b in flat[:i]]
+    assert found["nre"]["value"] == pytest.approx(np.linalg.norm(flat - flat_hat, axis=1).mean() / np.mean(between))
+    expected = np.corrcoef(before[:, 0], after[:, 0])[0, 1]
+    assert found["judges"]["detector"]["correlation"]["value"] == pytest.approx(expected, abs=1e-4)
+
+
+def run(folder, out, **options):
+    chosen = {"real": CORPUS, "plan": PLAN, "excerpts": 4, "wanted": WANTED, "device": "cpu"} | options
+    return feature_loss.study(CORPUS, folder=folder, out=out, **chosen)
+
+
+def test_results_are_written_as_they_come_and_gone_on_with(tmp_path, monkeypatch):
+    out = tmp_path / "found.json"
+    first = run(tmp_path / "one", out, wanted=WANTED[:1])
+    assert json.loads(out.read_text()) == first and len(first["trainings"]) == 1
+    with pytest.raises(TrainingError, match="holds results"):
+        run(tmp_path / "two", out)
+    with pytest.raises(TrainingError, match="excerpts"):
+        run(tmp_path / "two", out, excerpts=8, resume=True)
+    both = run(tmp_path / "elsewhere", out, resume=True)
+    assert both["trainings"][0] == first["trainings"][0] and len(both["trainings"]) == 2
+    monkeypatch.setattr(feature_loss, "fit_inverters", None)
+    assert run(tmp_path / "elsewhere", out, resume=True)["trainings"] == both["trainings"]
+
+
+def test_the_program_prints_a_row_for_each_layer_and_kind(tmp_path, capsys):
+    with pytest.MonkeyPatch.context() as patch:
+        study = feature_loss.study
+        patch.setattr(feature_loss, "study", lambda *a, **b: study(*a, **b, plan=PLAN, excerpts=4, wanted=WANTED))
+        options = ["--corpus", CORPUS, "--real", CORPUS, "--folder", str(tmp_path / "runs"), "--device", "cpu"]
+        assert feature_loss.main([*options, "--out", str(tmp_path / "x.json")]) == 0
+    table = capsys.readouterr().out
+    assert table.count("fc8") == 4 and "random mp3, 1" in table and "conv5, 0" in table and "(1 seeds)" in table

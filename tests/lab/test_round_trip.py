@@ -1,0 +1,73 @@
+"""What detectors answer to inversions, against NumPy and by hand."""
+
+import copy
+
+import numpy as np
+import pytest
+import tiny
+import torch
+
+from svdlib.audio.standardizer import Standardizer
+from svdlib.errors import InputError
+from svdlib.lab.analysis.round_trip import (
+    answers,
+    correlation_moments,
+    correlation_of_moments,
+    decisions_kept,
+    feature_errors,
+    judged,
+)
+
+
+@pytest.fixture(scope="module")
+def x():
+    bank = tiny.bank(0)
+    return bank.gather(torch.arange(6))
+
+
+def test_an_original_is_answered_like_itself(x):
+    (kept, moments) = judged({"one": tiny.detector()}, x, x, Standardizer())["one"]
+    assert kept.all() and correlation_of_moments(*moments.mean(1)) == pytest.approx(1)
+    for values in feature_errors(tiny.detector(), x, x, ("mp3", "fc8")).values():
+        np.testing.assert_array_equal(values, 0)
+
+
+def test_the_correlation_is_that_of_numpy():
+    a, b = torch.randn(2, 40, generator=torch.Generator().manual_seed(0))
+    found = correlation_of_moments(*correlation_moments(a, b + a).mean(1))
+    assert found == pytest.approx(np.corrcoef(a, b + a)[0, 1], rel=1e-6)
+    assert np.isnan(correlation_of_moments(*correlation_moments(a, torch.zeros(40)).mean(1)))
+
+
+def test_a_decision_is_kept_on_the_same_side_of_the_threshold():
+    detector = copy.deepcopy(tiny.detector())
+    detector.threshold = 0.5
+    before, after = torch.tensor([-1.0, -1.0, 2.0, 2.0]), torch.tensor([-3.0, 0.1, 0.1, -0.1])
+    np.testing.assert_array_equal(decisions_kept(detector, before, after), [True, False, True, False])
+    detector.threshold = 0.9  # a logit of 2.2
+    np.testing.assert_array_equal(decisions_kept(detector, before, after), [True, True, True, True])
+
+
+def test_every_judge_hears_by_its_own_scale(x):
+    judge = copy.deepcopy(tiny.detector())
+    judge.standardizer.mean.fill_(1.5)
+    judge.standardizer.std.fill_(2.0)
+    theirs = Standardizer()
+    theirs.std.fill_(4.0)
+    with torch.no_grad():
+        by_hand = judge((4 * x - 1.5) / 2)[:, 0]
+    torch.testing.assert_close(answers(judge, x, theirs), by_hand, rtol=1e-4, atol=1e-4)
+
+
+def test_feature_errors_are_shares_of_the_distance_between_originals(x):
+    detector, x_hat = tiny.detector(), x.flip(0)
+    with torch.no_grad():
+        f, g = (detector.features(each, ("fc7",))["fc7"].double().numpy() for each in (x, x_hat))
+    pairs = [np.linalg.norm(f[i] - f[j]) for i in range(len(f)) for j in range(len(f)) if i != j]
+    expected = np.linalg.norm(f - g, axis=1) / np.mean(pairs)
+    np.testing.assert_allclose(feature_errors(detector, x, x_hat, ("fc7",))["fc7"], expected, rtol=1e-5)
+
+
+def test_originals_that_are_all_alike_give_no_scale(x):
+    with pytest.raises(InputError, match="same feature at fc8"):
+        feature_errors(tiny.detector(), x[:1].expand(3, -1, -1, -1), x[:3], ("fc8",))
