@@ -659,7 +659,7 @@ th:first-child { text-align: left; }
       // Where names are many or long, or the screen is narrow, only some, and always the chosen one.
       const longest = Math.max(...this.#data.steps.map((title) => title.length)) * 6;
       const slot = this.xOf(1) - this.xOf(0);
-      const every = Math.max(this.width < 520 ? 2 : 1, Math.ceil(longest / slot));
+      const every = Math.max(this.width < 520 && slot < 60 ? 2 : 1, Math.ceil(longest / slot));
       const names = this.#data.steps.map((title, index) => {
         const shown = every === 1 || index === this.step || (index % every === 0 && Math.abs(index - this.step) >= every);
         return shown ? shape("text", { x: this.xOf(index), y: 188, "text-anchor": "middle",
