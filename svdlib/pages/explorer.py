@@ -42,8 +42,8 @@ PLAIN_FORM = (
 )
 
 
-WAVE_COLUMNS, WAVE_ROWS = 500, 160
-"""Pixels of a waveform's picture, at most, and its height."""
+WAVE_COLUMNS, WAVE_ROWS = 250, 160
+"""Pixels of a waveform's picture: no more than a phone has, where some would be left out."""
 
 
 class Shown(Protocol):

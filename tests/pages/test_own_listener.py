@@ -121,7 +121,7 @@ def test_waveforms_are_drawn_as_lines_and_heard_as_they_are(waves):
     original, half = data["panels"][0]
     dark = pixels(original).min()
     covered = (pixels(original) > dark).sum(axis=0)
-    assert covered[:240].max() <= 3 and covered[260:].min() >= 2 and (covered > 0).all()
+    assert covered[:120].max() <= 3 and covered[130:].min() >= 2 and (covered > 0).all()
     rows = [np.flatnonzero((pixels(panel) > dark).any(axis=1)) for panel in (original, half)]
     assert np.ptp(rows[1]) == pytest.approx(np.ptp(rows[0]) / 2, abs=3), "half as loud is half as high"
     assert original["seconds"] == 0.1 and "Waveform, input 1, original: largest" in original["words"]
@@ -144,7 +144,8 @@ def test_figures_have_the_network_s_seconds_and_hertz(spectrograms, waves):
     assert (rows[0, 2].get_title(), rows[2, 0].get_ylabel()) == ("input 3", "second")
     figure.savefig(io.BytesIO(), format="png")
     lines = plot_inversions(waves[0][:1], *waves[1:], svdlib.FrontEnd(8000)).axes
-    assert len(lines) == 2 and lines[0].get_xlim() == (0, 0.1) and lines[0].get_title() == "input 1"
+    assert len(lines) == 2 and lines[0].get_title() == "input 1"
+    assert lines[0].get_xlim() == (0, 100) and lines[1].get_xlabel() == "time (ms)"
     np.testing.assert_allclose(lines[1].lines[0].get_ydata(), waves[0][0, 0] / 2)
 
 

@@ -19,6 +19,9 @@ ORIGINAL = "original"
 RAREST = 0.5
 """Percent of the originals' values that lie below the scale, and above it."""
 
+HEADROOM = 1.05
+"""How much higher a waveform's axis is than the waveform."""
+
 
 @dataclass(frozen=True)
 class Listened:
@@ -51,7 +54,8 @@ class Listened:
         pictures = np.stack([self.front.picture(each) for each in self.x])
         low, high = np.percentile(pictures, [RAREST, 100 - RAREST])
         if pictures.ndim == 2:
-            low, high = -np.abs(pictures).max(), np.abs(pictures).max()
+            high = HEADROOM * np.abs(pictures).max()
+            low = -high
         return float(low), float(max(high, low + 1e-6))
 
     def values(self, step: str) -> Tensor:

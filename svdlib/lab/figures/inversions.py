@@ -7,6 +7,7 @@ import torch
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor, nn
 
 from svdlib.errors import InputError
@@ -20,6 +21,9 @@ MOST_INPUTS = 6
 """Inputs side by side in one figure: more would be too small to be read."""
 
 UNIT = "value of the input"
+
+SHORT = 0.5
+"""Seconds below which a waveform's time is counted in milliseconds."""
 
 
 def plot_inversions(
@@ -107,10 +111,12 @@ def draw_input(
             axes, picture, limits=limits, title=title, show_frequencies=show_values, show_times=show_times, front=front
         )
     values = torch.as_tensor(picture).detach().cpu().numpy()
-    times = np.arange(len(values)) / front.frame_rate
+    unit, per_second = ("ms", 1000) if front.seconds(len(values)) < SHORT else ("s", 1)
+    times = per_second * np.arange(len(values)) / front.frame_rate
     axes.plot(times, values, color=BLUE, linewidth=0.8)
-    axes.set(xlim=(0, front.seconds(len(values))), ylim=limits, title=title)
+    axes.set(xlim=(0, per_second * front.seconds(len(values))), ylim=limits, title=title)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4, prune="upper"))
     axes.tick_params(labelleft=show_values, labelbottom=show_times)
     if show_times:
-        axes.set_xlabel("time (s)")
+        axes.set_xlabel(f"time ({unit})")
     return None
