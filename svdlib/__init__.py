@@ -10,6 +10,7 @@ from svdlib.compute.version import __version__ as __version__
 
 _HOMES = {
     "Encoder": "inversion.encoder",
+    "FrontEnd": "inversion.front_end",
     "ExcerptBank": "detector.excerpts",
     "LAYERS": "detector.model",
     "LogMel": "audio.log_mel",
@@ -33,6 +34,7 @@ _HOMES = {
     "load_songs": "songs.loading",
     "nre": "inversion.nre",
     "open_corpus": "songs.corpora",
+    "plot_inversions": "lab.figures.inversions",
     "pretrained": "zoo.checkpoints",
     "pretrained_inverters": "zoo.checkpoints",
     "save_audio": "audio.files",
@@ -55,11 +57,13 @@ if TYPE_CHECKING:  # written twice, a name is one that users may take from here
     from svdlib.errors import SvdlibError as SvdlibError
     from svdlib.inversion.bank import TensorBank as TensorBank
     from svdlib.inversion.encoder import Encoder as Encoder
+    from svdlib.inversion.front_end import FrontEnd as FrontEnd
     from svdlib.inversion.nre import evaluate_inverters as evaluate_inverters
     from svdlib.inversion.nre import nre as nre
     from svdlib.inversion.optimisation import invert_by_optimisation as invert_by_optimisation
     from svdlib.inversion.plans import TrainingPlan as TrainingPlan
     from svdlib.invert import invert_song as invert_song
+    from svdlib.lab.figures.inversions import plot_inversions as plot_inversions
     from svdlib.pages.widget import explore as explore
     from svdlib.paper.lasagne import load_lasagne as load_lasagne
     from svdlib.songs.corpora import open_corpus as open_corpus

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from svdlib.audio.files import Recording, read_song, save_audio
-from svdlib.audio.log_mel import LogMel
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, EXCERPT_SAMPLES, FRAME_RATE, HOP_LENGTH, SAMPLE_RATE
 from svdlib.audio.sonify import sonify
 from svdlib.compute.devices import choose_device
@@ -26,7 +25,7 @@ from svdlib.compute.progress import progress
 from svdlib.compute.storage import write_atomically
 from svdlib.compute.version import __version__
 from svdlib.detector.model import CENTRE_FRAME, LAYERS, SVDNet
-from svdlib.detector.moments import Levels, excerpt_at, surest_singing
+from svdlib.detector.moments import excerpt_at, measured, surest_singing
 from svdlib.detector.prediction import predict
 from svdlib.detector.scores import smooth
 from svdlib.inversion.nre import mean_pairwise_distance, reconstruct, reconstruction_distances
@@ -126,7 +125,7 @@ def invert_song(
     """
     chosen, recording = choose_device(device), Recording(song)
     song = recording.path
-    log_mel, levels = read_song(recording, _measured)
+    log_mel, levels = read_song(recording, measured)
     start = None if at is None else excerpt_at(song, len(log_mel), at)
     network = open_detector(detector).to(chosen)
     chosen_layers = None if layers is None else network.check_layers(layers)
@@ -156,12 +155,6 @@ def invert_song(
 
 def _log_mel_of(detector: SVDNet, x_hat: Tensor) -> np.ndarray:
     return detector.standardizer.inverse(x_hat[0, 0]).cpu().numpy()
-
-
-def _measured(blocks: Iterable[np.ndarray]) -> tuple[Tensor, Levels]:
-    """The log-mel of a song, and how loud it is."""
-    levels = Levels()
-    return LogMel().of_blocks(levels.watch(blocks)), levels
 
 
 def _cut(blocks: Iterable[np.ndarray], first: int) -> np.ndarray:

@@ -1,12 +1,18 @@
 """What a researcher types who comes with a network of their own, as the README and the book show it."""
 
+import base64
+import io
+import json
 import os
+import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from listeners import PlainCNN, WaveNet, spectrograms, waveforms
+from PIL import Image
 from places import CHILDREN_PATH
 
 import svdlib
@@ -14,6 +20,7 @@ from svdlib.errors import LayerError, PlanError, TrainingError, WeightsError
 from svdlib.inversion.optimisation import OptimisationPlan
 
 SONGS, EACH = 90, 10
+PICTURES = {"frame_rate": 100, "band_hz": np.geomspace(60, 6000, 64)}
 
 
 def split(x, inputs):
@@ -23,9 +30,10 @@ def split(x, inputs):
     return [svdlib.TensorBank(x[a:b], groups=ids[a:b]) for a, b in zip(ends, ends[1:], strict=False)]
 
 
-def run_the_block(net, layers, compare, x, folder, **options):
-    """From a network to numbers; returns the scores and the run."""
+def run_the_block(net, layers, compare, x, folder, front, **options):
+    """From a network to numbers, a figure and a page; returns the scores and the run."""
     torch.manual_seed(0)
+    front = svdlib.FrontEnd(**front)
     enc = svdlib.Encoder(net, layers=layers, example=x[:2])
     data, valid, test = split(x, SONGS * EACH)
     fit = svdlib.fit_inverters(
@@ -38,7 +46,20 @@ def run_the_block(net, layers, compare, x, folder, **options):
     feature = enc[layers[-1]](x[:2])
     found = svdlib.invert_by_optimisation(enc[layers[-1]], feature, x[:2].shape, OptimisationPlan(passes=2))
     assert found.pictures.shape == x[:2].shape
+    svdlib.plot_inversions(test.x[:3], enc, inverters, front).savefig(folder / "inversions.png")
+    svdlib.explore(test.x[::20], enc, inverters, front).save(folder / "page.html")
+    check_page((folder / "page.html").read_text(), enc, front, test.x[::20])
     return svdlib.evaluate_inverters(enc, inverters, test), fit
+
+
+def check_page(page, enc, front, x):
+    data = json.loads(re.search(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)[1])
+    assert data["steps"] == ["original", *enc.shapes] and len(data["excerpts"]) == len(x)
+    for panel in data["panels"][0]:
+        assert panel["seconds"] == x.shape[2] / front.frame_rate
+        assert bool(panel["sound"]) == (front.band_hz is None), "a waveform is its own sound"
+        width, height = Image.open(io.BytesIO(base64.b64decode(panel["picture"]))).size
+        assert front.band_hz is None or (width, height) == tuple(x.shape[2:])
 
 
 def check_beats_the_mean(scores):
@@ -50,7 +71,7 @@ def check_beats_the_mean(scores):
 def test_a_network_on_waveforms(tmp_path, capsys):
     torch.manual_seed(0)
     layers = ["conv1", "conv2", "conv3"]
-    scores, fit = run_the_block(WaveNet(), layers, "conv3", waveforms(SONGS * EACH), tmp_path)
+    scores, fit = run_the_block(WaveNet(), layers, "conv3", waveforms(SONGS * EACH), tmp_path, {"frame_rate": 8000})
     check_beats_the_mean(scores)
     told = capsys.readouterr().err
     for layer, inverter in fit.inverters.items():
@@ -62,7 +83,8 @@ def test_a_network_on_waveforms(tmp_path, capsys):
 @pytest.mark.slow
 def test_a_plain_network_on_spectrograms(tmp_path):
     torch.manual_seed(0)
-    scores, _ = run_the_block(PlainCNN(), ["pool1", "conv3", "fc"], "conv3", spectrograms(SONGS * EACH), tmp_path)
+    layers = ["pool1", "conv3", "fc"]
+    scores, _ = run_the_block(PlainCNN(), layers, "conv3", spectrograms(SONGS * EACH), tmp_path, PICTURES)
     check_beats_the_mean(scores)
 
 

@@ -27,6 +27,14 @@ def test_every_name_on_the_page_is_public():
     assert names - {"inversion"} <= set(svdlib.__all__)
 
 
+def test_no_code_needs_scrolling_sideways():
+    """At 1280 pixels, beside the contents of book and page, about 80 letters fit."""
+    lines = [
+        line for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL) for line in block.splitlines()
+    ]
+    assert max(map(len, lines)) <= 80
+
+
 def test_by_hand_takes_about_45_lines():
     (by_hand,) = (block for block in blocks() if block.startswith("# by hand"))
     assert 40 <= len([line for line in by_hand.splitlines() if line.strip()]) <= 48
@@ -46,4 +54,7 @@ def test_the_page_runs_and_its_inverters_beat_the_mean(tmp_path, monkeypatch, ca
     for layer, score in scope["scores"].items():
         assert score.nre < score.mean_predictor, layer
     assert (tmp_path / "runs" / "mine" / "inversions.png").stat().st_size > 5000
+    page = (tmp_path / "runs" / "mine" / "page.html").read_text()
+    assert page.count("<svdlib-explorer><script") == 1 and '"steps":["original","res2","conv3","gru"]' in page
+    assert '"250 Hz"' in page and '"seconds":1.0,' in page
     assert float(re.search(r"NRE by hand: ([0-9.]+), mean predictor", told.out)[1]) < 1

@@ -35,3 +35,6 @@ found = svdlib.evaluate_inverters(encoder, svdlib.load_inverters("own"), bank)
 line: float = found["2"].mean_predictor
 pictures = svdlib.invert_by_optimisation(encoder["2"], encoder.features(x)["2"], x.shape).pictures
 again = svdlib.load_detector("runs/mine/detector.safetensors")
+front = svdlib.FrontEnd(frame_rate=100, band_hz=[100.0 * 2**number for number in range(16)])
+svdlib.plot_inversions(x[:3], encoder, own.inverters, front).savefig("inversions.png")
+page: Path = svdlib.explore(x, encoder, own.inverters, front).save("page.html")

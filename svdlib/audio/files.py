@@ -119,9 +119,20 @@ def save_audio(path: str | os.PathLike[str], samples: np.ndarray, sample_rate: i
     write_atomically(Path(path), lambda file: file.write(data))
 
 
-def encode_mp3(samples: np.ndarray) -> bytes:
-    """Encode 22050 Hz samples, floating point (samples,), as an MP3 small enough to embed in a page."""
-    return _encode(samples, SAMPLE_RATE, Path("excerpt.mp3"))
+MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+
+
+def encode_mp3(samples: np.ndarray, sample_rate: int = SAMPLE_RATE) -> bytes:
+    """Encode samples, floating point (samples,), as an MP3 small enough to embed in a page.
+
+    The format knows nine rates; samples of another one are brought to the next higher of them, or the highest.
+    """
+    rate = next((rate for rate in MP3_RATES if rate >= sample_rate), MP3_RATES[-1])
+    if rate != sample_rate:
+        import soxr
+
+        samples = soxr.resample(np.asarray(samples, dtype=np.float32), sample_rate, rate)
+    return _encode(samples, rate, Path("excerpt.mp3"))
 
 
 FORMATS = {".wav": ("WAV", "PCM_16"), ".mp3": ("MP3", "MPEG_LAYER_III"), ".ogg": ("OGG", "VORBIS")}

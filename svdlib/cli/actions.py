@@ -227,6 +227,28 @@ def invert(options: Namespace) -> None:
     _print_result(options, result, text)
 
 
+def explore(options: Namespace) -> None:
+    """Write a page to explore an excerpt of a song."""
+    from svdlib.compute.devices import choose_device
+
+    choose_device(options.device)
+    check_folder(options.out.absolute().parent)
+    if options.out.is_dir():
+        raise OutputError(f"{options.out} is a folder. Name the page to write, such as {options.out / 'page.html'}.")
+    _check_family(options)
+    from svdlib.pages.song_page import explore_song
+
+    layers = None if options.layers is None else _checked_layers(options.layers)
+    networks = {name: getattr(options, name) for name in ("detector", "weights", "variant")} | {"layers": layers}
+    explorer = explore_song(options.song, at=options.at, device=options.device, **networks)
+    path = explorer.save(options.out)
+    (excerpt,), (panels,) = explorer.data["excerpts"], explorer.data["panels"]
+    steps = explorer.data["steps"][1:]
+    errors = {step: panel["error"] for step, panel in zip(steps, panels[1:], strict=True)}
+    result = {"page": str(path), "song": str(options.song), "excerpt": excerpt, "error": errors}
+    _print_result(options, result, f"{path}: the excerpt {excerpt}, and its inversions: {', '.join(steps)}")
+
+
 def convert(options: Namespace) -> None:
     """Write the authors' weights as files of svdlib and print their paths."""
     from svdlib.zoo.conversion import convert_lasagne

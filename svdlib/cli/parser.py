@@ -1,4 +1,4 @@
-"""The command line: `svdlib corpus|train|evaluate|invert|convert|export`.
+"""The command line: `svdlib corpus|train|evaluate|invert|explore|convert|export`.
 
 Results go to stdout, progress and messages to stderr. Exit status: 0 done, 1 a fault in svdlib, 2 something that the
 user can put right, 130 interrupted, 143 ended by SIGTERM.
@@ -52,6 +52,7 @@ def build_parser() -> Parser:
     _add_train(verbs)
     _add_evaluate(verbs)
     _add_invert(verbs)
+    _add_explore(verbs)
     _add_convert(verbs)
     _add_export(verbs)
     return parser
@@ -240,30 +241,25 @@ def _add_invert(verbs: Verbs) -> None:
         description=INVERT_DESCRIPTION,
         epilog=INVERT_EXAMPLES,
     )
-    parser.add_argument("song", metavar="SONG", type=Path, help="a sound file: mp3, ogg, flac, wav or aiff")
+    _add_song(parser)
     _add_out(parser)
-    parser.add_argument(
-        "--at",
-        type=number_type(float),
-        metavar="SECONDS",
-        help="centre of the excerpt (default: where singing is surest, near-silence left aside)",
-    )
-    _add_device(parser)
-    _add_detector(parser)
-    _add_weights(parser)
-    parser.add_argument(
-        "--variant",
-        metavar="NAME",
-        help="family of inverters: aligned or published (default aligned, unless FOLDER holds another family)",
-    )
-    parser.add_argument(
-        "--layers",
-        nargs="+",
-        metavar="LAYER",
-        help=f"which layers (default all that there are inverters for: {LAYER_NAMES})",
-    )
-    _add_json(parser)
+    _add_excerpt(parser)
     parser.set_defaults(act=actions.invert)
+
+
+def _add_explore(verbs: Verbs) -> None:
+    parser = verbs.add_parser(
+        "explore",
+        help="write a page to step through the layers of a song",
+        description=EXPLORE_DESCRIPTION,
+        epilog=EXPLORE_EXAMPLES,
+    )
+    _add_song(parser)
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="the page to write; folders above it are made"
+    )
+    _add_excerpt(parser)
+    parser.set_defaults(act=actions.explore)
 
 
 def _add_convert(verbs: Verbs) -> None:
@@ -355,10 +351,39 @@ def _add_weights(parser: Parser) -> None:
     )
 
 
-def _add_layers(parser: Parser, variant: str | None = "published") -> None:
+def _add_song(parser: Parser) -> None:
+    parser.add_argument("song", metavar="SONG", type=Path, help="a sound file: mp3, ogg, flac, wav or aiff")
+
+
+def _add_excerpt(parser: Parser) -> None:
+    """Which excerpt of a song is inverted, from which layers, by which networks."""
     parser.add_argument(
+        "--at",
+        type=number_type(float),
+        metavar="SECONDS",
+        help="centre of the excerpt (default: where singing is surest, near-silence left aside)",
+    )
+    _add_device(parser)
+    _add_detector(parser)
+    _add_weights(parser)
+    parser.add_argument(
+        "--variant",
+        metavar="NAME",
+        help="family of inverters: aligned or published (default aligned, unless FOLDER holds another family)",
+    )
+    parser.add_list(
         "--layers",
-        nargs="+",
+        LAYER_NAMES.split(),
+        metavar="LAYER",
+        help=f"which layers (default all that there are inverters for: {LAYER_NAMES})",
+    )
+    _add_json(parser)
+
+
+def _add_layers(parser: Parser, variant: str | None = "published") -> None:
+    parser.add_list(
+        "--layers",
+        LAYER_NAMES.split(),
         default=LAYER_NAMES.split(),
         metavar="LAYER",
         help=f"which layers (default all: {LAYER_NAMES})",
@@ -439,6 +464,14 @@ INVERT_DESCRIPTION = """Choose an excerpt of about 1.6 s, invert it from the det
   input.wav        the excerpt itself
   conv1.wav ...    what each layer keeps of it, made audible
   inversions.json  the numbers"""
+
+EXPLORE_DESCRIPTION = """Choose an excerpt of about 1.6 s, as `svdlib invert` does, and write a page that stands alone:
+step through the layers, see, hear and compare what each has kept. It needs no network and can be sent to others."""
+
+EXPLORE_EXAMPLES = """examples:
+  svdlib explore song.mp3 --out page.html
+  svdlib explore song.mp3 --out page.html --at 61.5 --layers conv5 fc8
+  svdlib explore song.mp3 --out mine.html --detector runs/detector/detector.safetensors --weights runs/inverters"""
 
 CONVERT_DESCRIPTION = """Write weights in .npz files of Lasagne, the library that the paper's models were built with, to
 DIR as detector.safetensors and published-LAYER.safetensors. Nothing in the files is executed. A detector needs

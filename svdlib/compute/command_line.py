@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn, TextIO
 
@@ -146,11 +146,46 @@ def _say(text: str) -> None:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are SvdlibErrors: one line, as all others."""
+    """A parser whose errors are SvdlibErrors: one line, as all others.
+
+    Options that take a list may stand before a positional argument: `--layers fc8 song.mp3` names one layer and a song.
+    """
 
     def __init__(self, **options: Any) -> None:
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(allow_abbrev=False, **options)
+        self._lists: dict[str, Collection[str]] = {}
+
+    def add_list(self, option: str, known: Collection[str], **settings: Any) -> None:
+        """Add an option that takes one word or more.
+
+        Args:
+            option: such as "--layers".
+            known: words that belong to the list for sure.
+            settings: as `add_argument` takes them.
+        """
+        self.add_argument(option, nargs="+", **settings)
+        self._lists[option] = known
+
+    def parse_known_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """As argparse does it, but a list that has taken a positional argument gives it back."""
+        words = list(sys.argv[1:] if args is None else args)
+        try:
+            return super().parse_known_args(words, namespace)
+        except UsageError:
+            again = self._without_what_lists_took(words)
+            if again is None:
+                raise
+            return super().parse_known_args(again, namespace)
+
+    def _without_what_lists_took(self, words: list[str]) -> list[str] | None:
+        """The words with the last one of a list in front, if it may be a positional argument; None if none may."""
+        for option in [word for word in words if word in self._lists]:
+            begin = words.index(option) + 1
+            end = next((place for place in range(begin, len(words)) if words[place].startswith("-")), len(words))
+            if end - begin > 1 and words[end - 1] not in self._lists[option]:
+                return [words[end - 1], *words[: end - 1], *words[end:]]
+        return None
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError instead of printing the usage."""

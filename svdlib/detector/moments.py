@@ -5,7 +5,9 @@ import os
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+from torch import Tensor
 
+from svdlib.audio.log_mel import LogMel
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, EXCERPT_SAMPLES, FRAME_RATE, HOP_LENGTH
 from svdlib.compute.growing import GrowingRows
 from svdlib.detector.model import CENTRE_FRAME
@@ -48,6 +50,12 @@ class Levels:
     def of_song(self) -> float:
         """The mean power of all samples."""
         return self._energy / self._samples
+
+
+def measured(blocks: Iterable[np.ndarray]) -> tuple[Tensor, Levels]:
+    """The log-mel (frames, 80) of a song that comes in blocks (samples,), and how loud it is."""
+    levels = Levels()
+    return LogMel().of_blocks(levels.watch(blocks)), levels
 
 
 def surest_singing(levels: Levels, probabilities: np.ndarray) -> int:

@@ -304,12 +304,18 @@ def check_belongs(layer: str, inverter: nn.Module, encoder: nn.Module) -> None:
     """
     origin = getattr(inverter, "provenance", {})
     trained_for = origin.get("detector", origin.get("listener"))
-    if trained_for is not None and trained_for != getattr(encoder, "provenance", {}):
+    if trained_for is None or trained_for == getattr(encoder, "provenance", {}):
+        return
+    if "listener" in origin:
         raise WeightsError(
-            f"The inverter of {layer} was trained for another detector. Name that one with --detector FILE, "
-            "or the inverters of this one with --weights FOLDER; in Python, hand over a detector and inverters that "
-            "belong together."
+            f"The inverter of {layer} was trained for another network, or for this one with other weights. "
+            "Train inverters for the network as it is, or load the weights that it had."
         )
+    raise WeightsError(
+        f"The inverter of {layer} was trained for another detector. Name that one with --detector FILE, "
+        "or the inverters of this one with --weights FOLDER; in Python, hand over a detector and inverters that "
+        "belong together."
+    )
 
 
 def as_map(x: Tensor, axes: Axes) -> Tensor:

@@ -9,27 +9,32 @@ import base64
 import hashlib
 import io
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from importlib.resources import files
-from typing import Any
+from os import PathLike
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from svdlib.audio.mel_axis import FRAME_RATE, N_BANDS, band_of_frequency
+from svdlib.compute.storage import write_atomically
+from svdlib.detector.front_end import FRONT_END
 from svdlib.detector.model import SVDNet
 from svdlib.errors import LayerError
+from svdlib.inversion.front_end import FrontEnd
 from svdlib.inversion.nre import mean_pairwise_distance, reconstruct, reconstruction_distances
 from svdlib.lab.analysis.harmonics import harmonic_match
 from svdlib.lab.analysis.onsets import onset_match
 from svdlib.lab.figures.explorer import figure_panels
-from svdlib.lab.figures.gallery import PALETTE_COLOURS, Panel
-from svdlib.lab.figures.spectrograms import COLOUR_MAP, STANDARDISED_LIMITS, TICKS_HZ
+from svdlib.lab.figures.gallery import PALETTE_COLOURS
+from svdlib.lab.figures.spectrograms import COLOUR_MAP, STANDARDISED_LIMITS
 
 PLAIN_FORM = (
     "This is the plain form of an interactive figure. With JavaScript one chooses one picture at a time, compares it "
@@ -37,21 +42,68 @@ PLAIN_FORM = (
 )
 
 
+WAVE_COLUMNS, WAVE_ROWS = 250, 160
+"""Pixels of a waveform's picture: no more than a phone has, where some would be left out."""
+
+
+class Shown(Protocol):
+    """One picture of an explorer, with its sound: a panel of `svdlib.lab.figures.gallery`, or another listener's."""
+
+    @property
+    def title(self) -> str:
+        """What it is, in a few words."""
+
+    @property
+    def note(self) -> str:
+        """A line for those who see no measurements."""
+
+    @property
+    def values(self) -> Tensor | np.ndarray:
+        """What is drawn: a spectrogram (frames, bands), or a waveform (samples,)."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+
+    @property
+    def description(self) -> str:
+        """A sentence for those who cannot see it."""
+
+    @property
+    def sound(self) -> bytes:
+        """An MP3; empty if it cannot be heard."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What the colours of an explorer mean, or the height of a waveform.
+
+    Attributes:
+        low: the value of the darkest colour.
+        high: that of the brightest one.
+        unit: of these values.
+    """
+
+    low: float
+    high: float
+    unit: str
+
+
 @dataclass(frozen=True)
 class Measures:
     """What is measured on an excerpt or on one of its inversions.
 
     Attributes:
-        probability: of singing, as the detector says when it is given this spectrogram.
+        probability: of singing, as the detector says when it is given this spectrogram; None of other listeners.
         error: distance to the original, divided by the mean distance between two excerpts; 0 for the original itself.
-        onsets: onset match with the original, see `svdlib.lab.analysis.onsets.onset_match`.
+        onsets: onset match with the original, see `svdlib.lab.analysis.onsets.onset_match`; None if not measured.
         harmonics: harmonic match with the original.
     """
 
-    probability: float
+    probability: float | None
     error: float
-    onsets: float
-    harmonics: float
+    onsets: float | None = None
+    harmonics: float | None = None
 
 
 @dataclass(frozen=True)
@@ -63,12 +115,14 @@ class Comparison:
         nre: of the larger set: 0 for the originals, then the NRE of each layer (paper equation 5).
         mean_predictor: the NRE of always painting each band's average level.
         excerpts: size of the larger set.
+        mean_name: what the mean predictor paints, where that is something else.
     """
 
     measures: list[list[Measures]]
     nre: list[float]
     mean_predictor: float
     excerpts: int
+    mean_name: str = ""
 
 
 @torch.no_grad()
@@ -107,11 +161,28 @@ def _measure(detector: SVDNet, x: Tensor, x_hat: Tensor, typical: float) -> list
 
 
 class Explorer:
-    """An explorer that needs no kernel. Notebooks show it as it is."""
+    """An explorer that needs no kernel. Notebooks show it as it is, and `save` writes a page of it."""
 
-    def __init__(self, excerpts: Mapping[str, Sequence[Panel]], data: dict[str, Any]) -> None:
-        """Take the panels, for the plain form, and what the front end shows."""
+    def __init__(
+        self,
+        excerpts: Mapping[str, Sequence[Shown]],
+        data: dict[str, Any],
+        *,
+        front: FrontEnd = FRONT_END,
+        title: str = "What each layer keeps",
+        about: str = "",
+    ) -> None:
+        """Take the panels, for the plain form, and what the front end of the page shows.
+
+        Args:
+            excerpts: per excerpt, a panel per step.
+            data: see `explorer_data`.
+            front: how pictures are drawn in the plain form.
+            title: of a page of its own.
+            about: a sentence or two for that page.
+        """
         self.excerpts, self.data = excerpts, data
+        self.front, self.title, self.about = front, title, about
 
     def __repr__(self) -> str:
         return f"Explorer({', '.join(self.excerpts)})"
@@ -120,12 +191,13 @@ class Explorer:
     def plain(self) -> str:
         """All pictures in one, with its description: what is there without JavaScript."""
         pictures = {
-            name: dict(zip(self.data["steps"], (_values(panel) for panel in panels), strict=True))
+            name: dict(zip(self.data["steps"], (panel.values for panel in panels), strict=True))
             for name, panels in self.excerpts.items()
         }
         scale = self.data["scale"]
-        drawing = figure_panels(pictures, (scale["low"], scale["high"]), scale["unit"]).png(PALETTE_COLOURS)
-        alt = f"Spectrograms. Columns: {', '.join(self.excerpts)}. Rows: {', '.join(self.data['steps'])}. " + " ".join(
+        drawing = figure_panels(pictures, (scale["low"], scale["high"]), scale["unit"], self.front).png(PALETTE_COLOURS)
+        kind = "Spectrograms" if scale["colours"] else "Waveforms"
+        alt = f"{kind}. Columns: {', '.join(self.excerpts)}. Rows: {', '.join(self.data['steps'])}. " + " ".join(
             panel.description for panels in self.excerpts.values() for panel in panels
         )
         return (
@@ -140,9 +212,50 @@ class Explorer:
             f"<script>{front_end()}</script>"
         )
 
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write a page that stands alone: one file, to be opened from a disk or sent to somebody, without a network.
+
+        Args:
+            path: the file, such as "page.html"; folders above it are made.
+
+        Returns:
+            The file's path.
+
+        Raises:
+            OutputError: if it cannot be written.
+        """
+        page = PAGE.format(title=escape(self.title), about=escape(self.about), body=self._repr_html_())
+        write_atomically(Path(path), lambda file: file.write(page.encode()))
+        return Path(path)
+
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark }}
+body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 62rem; margin: 0 auto; padding: 1rem;
+  background: #fff; color: #1f2328 }}
+h1 {{ font-size: 1.5rem; line-height: 1.25; overflow-wrap: anywhere }}
+@media (prefers-color-scheme: dark) {{ body {{ background: #121519; color: #e6e8ea }} }}
+</style>
+</head>
+<body>
+<main>
+<h1>{title}</h1>
+<p>{about}</p>
+{body}
+</main>
+</body>
+</html>
+"""
+
 
 def layer_explorer(
-    excerpts: Mapping[str, Sequence[Panel]],
+    excerpts: Mapping[str, Sequence[Shown]],
     steps: Sequence[str],
     *,
     menu_label: str = "Excerpt",
@@ -169,19 +282,39 @@ def layer_explorer(
 
 
 def explorer_data(
-    excerpts: Mapping[str, Sequence[Panel]],
+    excerpts: Mapping[str, Sequence[Shown]],
     steps: Sequence[str],
     menu_label: str = "Excerpt",
     steps_label: str = "Layer",
     start: str | None = None,
     comparison: Comparison | None = None,
+    *,
+    front: FrontEnd = FRONT_END,
+    scale: Scale | None = None,
 ) -> dict[str, Any]:
-    """What the front end shows, as JSON can hold it; arguments and errors are those of `layer_explorer`."""
+    """What the page shows, as JSON can hold it.
+
+    Args:
+        excerpts: see `layer_explorer`, as for all arguments up to `comparison`.
+        steps: what the buttons are called.
+        menu_label: what stands before the menu.
+        steps_label: what the buttons choose.
+        start: the excerpt that is shown first.
+        comparison: measurements.
+        front: where the frequencies lie on the axis of bands.
+        scale: of the pictures; None takes that of standardised or raw log-mel spectrograms.
+
+    Raises:
+        LayerError: see `layer_explorer`.
+        InputError: if a spectrogram has other bands than the front end.
+    """
     _check(excerpts, steps, comparison)
     if start is not None and start not in excerpts:
         raise LayerError(f"The explorer cannot start with {start!r}; its excerpts are: {', '.join(excerpts)}.")
-    standardised = all(panel.standardised is not None for panels in excerpts.values() for panel in panels)
-    limits = STANDARDISED_LIMITS if standardised else _extremes(excerpts)
+    chosen = scale or _usual_scale(excerpts)
+    limits = chosen.low, chosen.high
+    spectrograms = all(_as_array(panel.values).ndim == 2 for panels in excerpts.values() for panel in panels)
+    colours = _palette()[:: PALETTE_COLOURS // 19].tolist() if spectrograms else []
     unmeasured: Sequence[Sequence[Measures | None]] = [[None] * len(steps)] * len(excerpts)
     rows = comparison.measures if comparison else unmeasured
     return {
@@ -194,21 +327,52 @@ def explorer_data(
         "keys": [_key(step, number) for number, step in enumerate(steps, start=1)],
         "compare": comparison is not None,
         "scale": {
-            "low": limits[0],
-            "high": limits[1],
-            "unit": "deviations from the mean of the band" if standardised else "log magnitude",
-            "colours": [
-                f"rgb({red} {green} {blue})" for red, green, blue in _palette()[:: PALETTE_COLOURS // 19].tolist()
-            ],
+            "low": chosen.low,
+            "high": chosen.high,
+            "unit": chosen.unit,
+            "colours": [f"rgb({red} {green} {blue})" for red, green, blue in colours],
         },
-        "frequencies": [[(band_of_frequency(hertz) + 0.5) / N_BANDS, name] for hertz, name in TICKS_HZ.items()],
+        "frequencies": _ticks(excerpts, front) if spectrograms else _wave_ticks(limits),
         "panels": [
             [_panel_data(panel, limits, measures) for panel, measures in zip(panels, row, strict=True)]
             for panels, row in zip(excerpts.values(), rows, strict=True)
         ],
-        "curve": comparison
-        and {"nre": comparison.nre, "meanPredictor": comparison.mean_predictor, "excerpts": comparison.excerpts},
+        "curve": comparison and _curve(comparison),
     }
+
+
+def _curve(comparison: Comparison) -> dict[str, Any]:
+    named = {"meanName": comparison.mean_name} if comparison.mean_name else {}
+    return {
+        "nre": comparison.nre, "meanPredictor": comparison.mean_predictor, "excerpts": comparison.excerpts, **named,
+    }  # fmt: skip
+
+
+def _usual_scale(excerpts: Mapping[str, Sequence[Shown]]) -> Scale:
+    panels = [panel for panels in excerpts.values() for panel in panels]
+    if all(getattr(panel, "standardised", None) is not None for panel in panels):
+        return Scale(*STANDARDISED_LIMITS, "deviations from the mean of the band")
+    values = [_as_array(panel.values) for panel in panels]
+    return Scale(min(float(each.min()) for each in values), max(float(each.max()) for each in values), "log magnitude")
+
+
+def _ticks(excerpts: Mapping[str, Sequence[Shown]], front: FrontEnd) -> list[list[Any]]:
+    """Labels of the axis of bands, each with the share of the height at which it stands."""
+    counts = sorted({_as_array(panel.values).shape[1] for panels in excerpts.values() for panel in panels})
+    for bands in counts:
+        front.check_bands(bands)
+    if len(counts) > 1:
+        raise LayerError(f"The pictures of an explorer share an axis; these have {counts[0]} and {counts[-1]} bands.")
+    return [[(place + 0.5) / counts[0], name] for place, name in front.ticks(counts[0]).items()]
+
+
+def _wave_ticks(limits: tuple[float, float]) -> list[list[Any]]:
+    """The same of a waveform's values."""
+    low, high = limits
+    power = 10 ** math.floor(math.log10(0.9 * high))
+    round_value = max(factor * power for factor in (1, 2, 5) if factor * power <= 0.9 * high)
+    shown = {-round_value: f"\u2212{round_value:g}", 0: "0", round_value: f"{round_value:g}"}
+    return [[(value - low) / (high - low), name] for value, name in shown.items()]
 
 
 def front_end(name: str = "explorer.js") -> str:
@@ -240,7 +404,7 @@ def move_data_out(page: str, folder: str) -> tuple[str, dict[str, str]]:
     return EMBEDDED.sub(moved, page), scripts
 
 
-def _check(excerpts: Mapping[str, Sequence[Panel]], steps: Sequence[str], comparison: Comparison | None) -> None:
+def _check(excerpts: Mapping[str, Sequence[Shown]], steps: Sequence[str], comparison: Comparison | None) -> None:
     if not excerpts:
         raise LayerError("The explorer has no excerpt to show; give it one or more.")
     for name, panels in excerpts.items():
@@ -258,22 +422,22 @@ def _key(step: str, number: int) -> str:
     return re.sub(r"[^a-z0-9]+", "-", step.lower()).strip("-") or str(number)
 
 
-def _panel_data(panel: Panel, limits: tuple[float, float], measures: Measures | None) -> dict[str, Any]:
+def _panel_data(panel: Shown, limits: tuple[float, float], measures: Measures | None) -> dict[str, Any]:
     words = panel.description
-    if measures and measures.error:
+    if measures and measures.error and measures.onsets is not None and measures.harmonics is not None:
         words += (
             f" Compared with the original, its onsets match by {_two_digits(measures.onsets)} and its harmonics by "
             f"{_two_digits(measures.harmonics)}, where 1 is the same and 0 unrelated."
         )
     return {
         "title": panel.title,
-        "picture": _base64(_picture(_values(panel), limits)),
+        "picture": _base64(_picture(_as_array(panel.values), limits)),
         "sound": _base64(panel.sound),
-        "seconds": round(len(panel.log_mel) / FRAME_RATE, 3),
+        "seconds": round(panel.seconds, 3 if panel.seconds > 0.5 else 6),
         "words": words,
         # Where measurements are shown, a note would say the same again.
         "note": "" if measures else panel.note,
-        "probability": round(measures.probability, 4) if measures else None,
+        "probability": None if measures is None or measures.probability is None else round(measures.probability, 4),
         "error": round(measures.error, 4) if measures else None,
     }
 
@@ -283,13 +447,9 @@ def _two_digits(value: float) -> str:
     return f"{round(value, 2) + 0.0:.2f}"
 
 
-def _values(panel: Panel) -> Tensor:
-    return panel.log_mel if panel.standardised is None else panel.standardised
-
-
-def _extremes(excerpts: Mapping[str, Sequence[Panel]]) -> tuple[float, float]:
-    values = [_values(panel) for panels in excerpts.values() for panel in panels]
-    return min(float(each.min()) for each in values), max(float(each.max()) for each in values)
+def _as_array(values: Tensor | np.ndarray) -> np.ndarray:
+    array: np.ndarray = torch.as_tensor(values).detach().cpu().double().numpy()
+    return array
 
 
 def _palette() -> np.ndarray:
@@ -299,17 +459,30 @@ def _palette() -> np.ndarray:
     return colormaps[COLOUR_MAP](np.linspace(0, 1, PALETTE_COLOURS), bytes=True)[:, :3]
 
 
-def _picture(values: Tensor, limits: tuple[float, float]) -> bytes:
-    """Paint a spectrogram (frames, 80) as a PNG with one pixel per value, low frequencies below, no axes."""
+def _picture(values: np.ndarray, limits: tuple[float, float]) -> bytes:
+    """Paint a spectrogram as a PNG with one pixel per value, low frequencies below, no axes; a waveform as a line."""
     from PIL import Image
 
     low, high = limits
-    share = (torch.as_tensor(values).detach().cpu().double().T.flip(0) - low) / max(high - low, 1e-9)
-    levels = (share.clamp(0, 1) * (PALETTE_COLOURS - 1)).round().byte().numpy()
+    share = np.clip((values.T[::-1] - low) / max(high - low, 1e-9), 0, 1) if values.ndim == 2 else _wave(values, limits)
+    levels = (share * (PALETTE_COLOURS - 1)).round().astype(np.uint8)
     image, file = Image.fromarray(levels, mode="P"), io.BytesIO()
     image.putpalette(_palette().tobytes())
     image.save(file, format="png", optimize=True)
     return file.getvalue()
+
+
+def _wave(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    """Paint a waveform (samples,): in each column all that it passes, from its lowest to its highest value."""
+    low, high = limits
+    columns = min(len(values), WAVE_COLUMNS)
+    edges = np.linspace(0, len(values), columns + 1).astype(int)
+    # Each column begins where the last one ended, so that the line has no gaps.
+    pieces = [values[max(0, begin - 1) : end] for begin, end in zip(edges, edges[1:], strict=False)]
+    heights = [[(each - low) / max(high - low, 1e-9) for each in (piece.min(), piece.max())] for piece in pieces]
+    lower, upper = (np.clip(each, 0, 1) * (WAVE_ROWS - 1) for each in np.array(heights).T)
+    rows = np.arange(WAVE_ROWS)[::-1, None]
+    return np.where((rows >= np.floor(lower) - 1) & (rows <= np.ceil(upper)), 0.85, 0.0)
 
 
 def _base64(data: bytes) -> str:

@@ -2,8 +2,10 @@
 
     svdlib.explore("song.mp3")
     svdlib.explore("song.mp3", detector=my_detector, inverters=my_inverters)
+    svdlib.explore(x, enc, inverters, front).save("page.html")
 
 The front end is that of `svdlib.pages.explorer`. A sound that is chosen in it travels to the kernel, panels come back.
+The last form is for any network (`svdlib.pages.own_listener`); it needs no kernel.
 """
 
 import functools
@@ -11,25 +13,27 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
 from torch import nn
 
 from svdlib.audio.files import load_song
-from svdlib.audio.log_mel import LogMel
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, EXCERPT_SAMPLES, FRAME_RATE
 from svdlib.compute.devices import choose_device
 from svdlib.detector.model import CENTRE_FRAME, SVDNet
-from svdlib.detector.moments import Levels, excerpt_at, surest_singing
+from svdlib.detector.moments import excerpt_at, measured, surest_singing
 from svdlib.detector.prediction import predict
 from svdlib.detector.scores import smooth
-from svdlib.errors import AudioError, PackageError, SvdlibError
+from svdlib.errors import AudioError, InputError, PackageError, SvdlibError
+from svdlib.inversion.front_end import FrontEnd
 from svdlib.inversion.inverters import check_belongs
+from svdlib.inversion.listener import Listener
 from svdlib.lab.figures.gallery import Panel, inversion_panels
 from svdlib.lab.figures.style import layer_title
-from svdlib.pages.explorer import compare, explorer_data, front_end
+from svdlib.pages.explorer import Explorer, compare, explorer_data, front_end
+from svdlib.pages.own_listener import explore_listener
 from svdlib.songs.corpora import open_corpus
 from svdlib.zoo.checkpoints import pretrained, pretrained_inverters
 
@@ -39,7 +43,14 @@ if TYPE_CHECKING:
 COMPARED_EXCERPTS = 16
 """Excerpts, evenly spread over the song, over which the NRE is taken: enough for a look, and soon done."""
 
+ABOUT = (
+    "Choose a layer. What you see and hear is what an inverter, which was given nothing but the layer's feature, has "
+    "learned to paint. An error (NRE) of 0 is the excerpt itself; the dashed line is what painting one and the same "
+    "picture would cost. All sounds are made from spectrograms, the original's too."
+)
 
+
+@overload
 def explore(
     song: str | os.PathLike[str] | np.ndarray | None = None,
     *,
@@ -48,27 +59,62 @@ def explore(
     inverters: Mapping[str, nn.Module] | None = None,
     variant: str = "aligned",
     device: str = "auto",
-) -> "AnyWidget":
-    """Explore a song of your own in a notebook: what each layer keeps of some of its excerpts.
+) -> "AnyWidget": ...
 
-    The widget has a button for further sound files and a field for other moments of the song.
+
+@overload
+def explore(
+    song: torch.Tensor | np.ndarray,
+    encoder: Listener,
+    inverters: Mapping[str, nn.Module],
+    front: FrontEnd | None = None,
+    *,
+    names: Sequence[str] = (),
+) -> Explorer: ...
+
+
+def explore(
+    song: str | os.PathLike[str] | np.ndarray | torch.Tensor | None = None,
+    encoder: Listener | None = None,
+    inverters: Mapping[str, nn.Module] | None = None,
+    front: FrontEnd | None = None,
+    *,
+    names: Sequence[str] = (),
+    at: float | Sequence[float] = (),
+    detector: SVDNet | None = None,
+    variant: str = "aligned",
+    device: str = "auto",
+) -> "AnyWidget | Explorer":
+    """Explore what each layer keeps: of excerpts of a song, or of inputs of any network.
+
+    With a song, a widget opens in a notebook, with a button for further sound files and a field for other moments of
+    the song. With an `encoder`, inputs of that network are explored, without a kernel. Either can be saved as a page
+    that stands alone: `.save("page.html")`.
 
     Args:
-        song: a sound file, or its samples (samples,) at 22050 Hz; None takes a synthetic song.
+        song: a sound file, or its samples (samples,) at 22050 Hz; None takes a synthetic song. With an encoder, two or
+            more inputs `(inputs, *input_shape)`, as it takes them: up to eight, evenly spread, are shown, and the NRE
+            is taken over all.
+        encoder: the network whose inputs are given, such as an `svdlib.Encoder`.
+        inverters: an inverter per layer of that network or detector, shallow to deep; None takes the packaged ones.
+        front: how inputs of the network are drawn and heard; None takes the detector's, for the detector.
+        names: what each input is called.
         at: a time in seconds or several, one excerpt is taken around each; none given takes the moment that most
             surely is sung and the one that most surely is not.
         detector: a trained detector in eval mode; None takes the packaged one.
-        inverters: an inverter per layer of that detector, shallow to deep; None takes the packaged ones.
         variant: the family of the packaged inverters.
         device: where to compute.
 
     Raises:
         AudioError: the song cannot be used, or no excerpt has its centre at one of the times.
         DeviceError: the device is not there.
+        InputError: the inputs or the front end do not fit the network, or are missing.
         LayerError: there is no such family.
         PackageError: `anywidget` is not installed.
         WeightsError: the inverters were trained for another detector.
     """
+    if encoder is not None or isinstance(song, torch.Tensor):
+        return _explore_inputs(song, encoder, inverters, front, names)
     place = choose_device(device)
     network = (detector or pretrained("detector")).to(place).eval()
     chosen = {
@@ -79,12 +125,30 @@ def explore(
     return _widget_class()(session)
 
 
+def _explore_inputs(
+    x: Any,
+    encoder: Listener | None,
+    inverters: Mapping[str, nn.Module] | None,
+    front: FrontEnd | None,
+    names: Sequence[str],
+) -> Explorer:
+    if encoder is None or not isinstance(x, torch.Tensor | np.ndarray):
+        raise InputError(
+            "Inputs go with the network that hears them, and a network with a tensor of its inputs: "
+            "svdlib.explore(x, enc, inverters, front). A song goes alone: svdlib.explore('song.mp3')."
+        )
+    return explore_listener(x, encoder, inverters or {}, front, names=names)
+
+
 class Session:
     """A song, a model, and the excerpts that are explored: what the widget shows, apart from showing it.
 
     Attributes:
+        explorer: what is shown, as it would be without a kernel.
         data: what the front end shows, see `svdlib.pages.explorer.explorer_data`.
     """
+
+    explorer: Explorer
 
     def __init__(self, detector: SVDNet, inverters: Mapping[str, nn.Module]) -> None:
         """Take a detector and its inverters, both in eval mode on one device.
@@ -113,16 +177,29 @@ class Session:
             raise AudioError(
                 f"{name}: samples of shape {samples.shape}; one excerpt takes {EXCERPT_SAMPLES} finite ones, in one row"
             )
-        levels = Levels()
-        log_mel = LogMel().of_blocks(levels.watch([samples]))
+        log_mel, levels = measured([samples])
         probabilities = smooth(predict(self.detector, log_mel.numpy()))
         starts = [excerpt_at(Path(name), len(log_mel), seconds) for seconds in at]
         # The moment that is least surely sung is the one that is most surely not.
         starts = starts or sorted({surest_singing(levels, each) for each in (probabilities, 1 - probabilities)})
+        self.show(name, log_mel, starts)
+        self.name, self.samples = name, samples
+
+    def show(self, name: str, log_mel: torch.Tensor, starts: Sequence[int]) -> None:
+        """Invert excerpts of a song.
+
+        Args:
+            name: of the song.
+            log_mel: of the song (frames, 80).
+            starts: the first frame of each excerpt.
+
+        Raises:
+            AudioError: the song has a single excerpt.
+        """
         standardised = self.detector.standardizer(log_mel.to(self.detector.standardizer.mean.device))
         excerpts = {_excerpt_name(start): self._cut(standardised, [start]) for start in starts}
-        self.data = self._invert(excerpts, self._spread(standardised))
-        self.name, self.samples = name, samples
+        self.explorer = self._invert(name, excerpts, self._spread(standardised))
+        self.data = self.explorer.data
 
     def go_to(self, seconds: float) -> None:
         """Invert the excerpt around a time of the song.
@@ -143,11 +220,12 @@ class Session:
         return self._cut(standardised, starts.tolist())
 
     @torch.no_grad()
-    def _invert(self, excerpts: Mapping[str, torch.Tensor], larger_set: torch.Tensor) -> dict[str, Any]:
+    def _invert(self, song: str, excerpts: Mapping[str, torch.Tensor], larger_set: torch.Tensor) -> Explorer:
         comparison = compare(self.detector, self.inverters, torch.cat(list(excerpts.values())), larger_set)
         panels = {name: self._panels(name, x) for name, x in excerpts.items()}
         steps = ["original", *(layer_title(layer) for layer in self.inverters)]
-        return explorer_data(panels, steps, comparison=comparison)
+        data = explorer_data(panels, steps, comparison=comparison)
+        return Explorer(panels, data, title=f"What each layer of the singing detector keeps of {song}", about=ABOUT)
 
     def _panels(self, name: str, x: torch.Tensor) -> list[Panel]:
         features = self.detector.features(x, self.inverters)
@@ -209,6 +287,10 @@ def _widget_class() -> Callable[[Session], "AnyWidget"]:
             super().__init__(data=session.data)
             self.session, self.received = session, bytearray()
             self.on_msg(lambda _, content, buffers: self.answer(content, buffers))
+
+        def save(self, path: str | os.PathLike[str]) -> Path:
+            """Write what is shown as a page that stands alone, see `svdlib.pages.explorer.Explorer.save`."""
+            return self.session.explorer.save(path)
 
         def answer(self, content: dict[str, Any], buffers: Sequence[bytes]) -> None:
             """Do what the front end asks for; an error becomes a sentence in the widget."""

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from svdlib.detector.model import LAYERS
 from svdlib.detector.training import DetectorPlan
 from svdlib.errors import OutputError
 from svdlib.inversion.plans import TrainingPlan
+from svdlib.invert import invert_song
 from svdlib.paper.lasagne import load_lasagne
 from svdlib.songs.corpora import open_corpus
 from svdlib.zoo import profiles
@@ -59,8 +61,8 @@ def failing(monkeypatch):
     "words",
     [
         "", "corpus", "corpus build", "corpus export", "corpus fetch", "corpus info", "train", "train detector",
-        "train inverters", "evaluate", "evaluate detector", "evaluate nre", "invert", "convert", "export",
-        "export onnx", "export web",
+        "train inverters", "evaluate", "evaluate detector", "evaluate nre", "invert", "explore", "convert",
+        "export", "export onnx", "export web",
     ],
 )  # fmt: skip
 def test_every_verb_has_help_with_an_example(capsys, words):
@@ -99,7 +101,8 @@ def test_a_wrong_command_line_is_one_line_and_status_2(capsys, words, reason):
 
 
 @pytest.mark.parametrize(
-    "examples", [cli.TRAIN_EXAMPLES, cli.EVALUATE_EXAMPLES, cli.INVERT_EXAMPLES, cli.CONVERT_EXAMPLES]
+    "examples",
+    [cli.TRAIN_EXAMPLES, cli.EVALUATE_EXAMPLES, cli.INVERT_EXAMPLES, cli.EXPLORE_EXAMPLES, cli.CONVERT_EXAMPLES],
 )
 def test_examples_in_the_help_are_understood(examples):
     lines = [line.split()[1:] for line in examples.splitlines() if line.startswith("  svdlib ")]
@@ -108,6 +111,39 @@ def test_examples_in_the_help_are_understood(examples):
         options = cli.build_parser().parse_args(words)
         if getattr(options, "weights", None):
             assert options.detector, "inverters of one's own go with the detector they were trained for"
+
+
+@pytest.mark.parametrize("verb", ["invert", "explore"])
+@pytest.mark.parametrize(
+    ("words", "layers"),
+    [
+        ("--layers fc8 song.mp3 --out x", ["fc8"]),
+        ("--out x --layers conv2 fc8 song.mp3", ["conv2", "fc8"]),
+        ("--layers conv2,fc8 song.mp3 --at 3 --out x", ["conv2,fc8"]),
+        ("--layers conv2 fc8 --out x song.mp3", ["conv2", "fc8"]),
+        ("song.mp3 --out x --layers conv2 fc8", ["conv2", "fc8"]),
+        ("--out x --layers fc8 -- song.mp3", ["fc8"]),
+    ],
+)
+def test_a_list_of_layers_leaves_the_song_alone(verb, words, layers):
+    options = cli.build_parser().parse_args([verb, *words.split()])
+    assert (str(options.song), str(options.out), options.layers) == ("song.mp3", "x", layers)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("--layers fc8 --out x", "required: SONG"),
+        ("--layers conv2 fc8 --out x", "required: SONG"),
+        ("--layers fc8 song.mp3", "required: --out"),
+        ("--layers fc8 song.mp3 --at soon --out x", "'soon' is not a number"),
+        ("a.mp3 --layers fc8 b.mp3 --out x", "There is no layer 'b.mp3'"),
+    ],
+)
+def test_what_lists_cannot_give_back_is_still_missed(capsys, tmp_path, monkeypatch, words, reason):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = run(capsys, "invert", *words.split())
+    assert status == 2 and reason in err and err.count("\n") == 1
 
 
 def test_names_in_the_help_are_the_librarys():
@@ -323,6 +359,39 @@ def test_invert_writes_into_the_folder_and_prints_json_alone(capsys, monkeypatch
     assert status == 0
     assert json.loads(out) == json.loads((folder / "inversions.json").read_text())
     assert json.loads(out)["excerpt"]["centre"] == pytest.approx(2)
+
+
+def test_explore_writes_a_page_of_the_excerpt_that_invert_takes(capsys, song_file, tmp_path):
+    song, page = song_file(), tmp_path / "new" / "page.html"
+    words = ["--device", "cpu", "--json", "--layers", "conv1", "fc8", song]
+    status, out, err = run(capsys, "explore", "--out", page, *words)
+    assert status == 0, err
+    text, found = page.read_text(), json.loads(out)
+    surest = invert_song(song, device="cpu", layers="fc8")
+    assert found["excerpt"] == f"around {surest.centre:.1f} s" and found["page"] == str(page)
+    data = json.loads(re.search(r'<script type="application/json">(.*?)</script>', text, re.DOTALL)[1])
+    assert data["steps"] == ["original", "Conv1", "FC8"] and len(data["panels"]) == 1
+    assert {step: panel["error"] for step, panel in zip(data["steps"][1:], data["panels"][0][1:], strict=True)} == (
+        found["error"]
+    )
+    assert (
+        text.startswith("<!doctype html>")
+        and f"<h1>What each layer of the singing detector keeps of {song.name}" in text
+    )
+    assert not re.search(r'(src|href)="(?!data:)', text), "it loads nothing"
+
+
+def test_explore_takes_ones_own_weights_and_refuses_a_folder(capsys, lasagne, song_file, tmp_path):
+    folder, scale = tmp_path / "authors", ["--standardizer", lasagne["standardizer"], "--threshold", 0.4]
+    run(capsys, "convert", lasagne["detector"], lasagne["fc8"], "--out", folder, *scale)
+    own = ["--detector", folder / "detector.safetensors", "--weights", folder, "--device", "cpu", "--at", 2]
+    status, out, err = run(capsys, "explore", song_file(), "--out", tmp_path / "own.html", *own, "--json")
+    assert status == 0, err
+    assert list(json.loads(out)["error"]) == ["FC8"] and json.loads(out)["excerpt"] == "around 2.0 s"
+    status, _, err = run(capsys, "explore", song_file(), "--out", tmp_path, *own)
+    assert status == 2 and "is a folder. Name the page to write" in err
+    status, _, err = run(capsys, "explore", song_file(), "--out", tmp_path / "own.html", *own[2:])
+    assert status == 2 and "was trained for another detector" in err
 
 
 @pytest.fixture

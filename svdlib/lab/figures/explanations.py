@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from matplotlib import colormaps, rc_context
 
+from svdlib.detector.front_end import FRONT_END
 from svdlib.lab.analysis.local_explanations import MAP_TITLES, SIGNED
-from svdlib.lab.figures.spectrograms import COLOUR_MAP, STANDARDISED_LIMITS, TICKS_HZ, draw_spectrogram
+from svdlib.lab.figures.spectrograms import COLOUR_MAP, STANDARDISED_LIMITS, draw_spectrogram
 from svdlib.lab.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE, Drawing
 
 SIGNED_COLOURS = "PuOr_r"
@@ -54,7 +55,7 @@ def figure_maps(excerpt: torch.Tensor, maps: Mapping[str, torch.Tensor], masks: 
             image.set_cmap(colormaps[SIGNED_COLOURS if name in SIGNED else COLOUR_MAP].resampled(STEPS))
         for number, axes in enumerate(panels):
             axes.set_visible(number < count)
-            axes.set_yticks(axes.get_yticks(), list(TICKS_HZ.values()))
+            axes.set_yticks(axes.get_yticks(), list(FRONT_END.ticks(excerpt.shape[1]).values()))
             axes.tick_params(labelleft=number % 3 == 0, labelbottom=number >= count - 3)
         figure.supxlabel("time (s)", size=10)
     return figure

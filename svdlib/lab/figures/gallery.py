@@ -16,7 +16,7 @@ from matplotlib import rc_context
 from torch import Tensor
 
 from svdlib.audio.files import encode_mp3
-from svdlib.audio.mel_axis import FRAME_RATE, SMALLEST_MAGNITUDE
+from svdlib.audio.mel_axis import FRAME_RATE, SAMPLE_RATE, SMALLEST_MAGNITUDE
 from svdlib.audio.sonify import sonify
 from svdlib.audio.standardizer import Standardizer
 from svdlib.lab.analysis.measures import describe
@@ -67,35 +67,46 @@ class Panel:
         """The title and what measurements say about the spectrogram."""
         return f"Spectrogram, {self.title}: {describe(self.log_mel)}."
 
+    @property
+    def values(self) -> Tensor:
+        """What is drawn (frames, 80)."""
+        return self.log_mel if self.standardised is None else self.standardised
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return len(self.log_mel) / FRAME_RATE
+
     @cached_property
     def image(self) -> bytes:
         """The spectrogram with its axes, as a PNG."""
         with rc_context(STYLE):
             figure = Drawing(figsize=(3.3, 2.0), layout="constrained")
             limits = None if self.standardised is None else STANDARDISED_LIMITS
-            draw_spectrogram(
-                figure.subplots(), self.log_mel if self.standardised is None else self.standardised, limits=limits
-            )
+            draw_spectrogram(figure.subplots(), self.values, limits=limits)
         return figure.png(PALETTE_COLOURS)
 
     @cached_property
     def sound(self) -> bytes:
         """What the player plays, as an MP3."""
-        samples = sonify(self.log_mel) if self.samples is None else np.asarray(self.samples, dtype=np.float32)
-        loudness = float(np.sqrt(np.mean(samples**2)))
-        gain = min(LARGEST_GAIN, LOUDNESS / max(loudness, SMALLEST_MAGNITUDE))
-        return encode_mp3(samples * gain)
+        return audible(sonify(self.log_mel) if self.samples is None else np.asarray(self.samples, dtype=np.float32))
 
     def html(self) -> str:
         """Write the panel as a figure with its player."""
-        seconds = len(self.log_mel) / FRAME_RATE
         note = f"<span>{escape(self.note)}</span>" if self.note else ""
         return (
             f'<figure class="svdlib-panel"><figcaption class="svdlib-title">{escape(self.title)}</figcaption>'
             f'<img alt="{escape(self.description)}" src="{as_data_uri("image/png", self.image)}">'
-            f'<audio controls preload="metadata" aria-label="{escape(self.title)}, {seconds:.1f} seconds" '
+            f'<audio controls preload="metadata" aria-label="{escape(self.title)}, {self.seconds:.1f} seconds" '
             f'src="{as_data_uri("audio/mpeg", self.sound)}"></audio>{note}</figure>'
         )
+
+
+def audible(samples: np.ndarray, sample_rate: int = SAMPLE_RATE) -> bytes:
+    """Samples (samples,) at the loudness of all players, as an MP3."""
+    loudness = float(np.sqrt(np.mean(samples**2)))
+    gain = min(LARGEST_GAIN, LOUDNESS / max(loudness, SMALLEST_MAGNITUDE))
+    return encode_mp3(samples * gain, sample_rate)
 
 
 class Gallery:

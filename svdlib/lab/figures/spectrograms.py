@@ -8,8 +8,10 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 
-from svdlib.audio.mel_axis import FRAME_RATE, N_BANDS, band_of_frequency
+from svdlib.audio.mel_axis import FRAME_RATE, band_of_frequency
+from svdlib.detector.front_end import FRONT_END
 from svdlib.detector.model import LAYERS
+from svdlib.inversion.front_end import FrontEnd
 from svdlib.lab.figures.style import STYLE, Drawing, layer_title
 
 COLOUR_MAP = "magma"
@@ -17,8 +19,6 @@ COLOUR_MAP = "magma"
 
 STANDARDISED_LIMITS = (-2.5, 2.5)
 """The colour scale of standardised spectrograms, in deviations from each band's mean."""
-
-TICKS_HZ = {250: "250 Hz", 1000: "1 kHz", 4000: "4 kHz"}
 
 
 def draw_spectrogram(
@@ -30,22 +30,29 @@ def draw_spectrogram(
     start: float = 0.0,
     show_frequencies: bool = True,
     show_times: bool = True,
+    front: FrontEnd = FRONT_END,
 ) -> AxesImage:
     """Draw a spectrogram with time in seconds and frequency in hertz on the mel scale.
 
     Args:
         axes: where to draw.
-        log_mel: (frames, 80), standardised or not.
+        log_mel: (frames, bands), standardised or not; the detector's have 80 bands.
         limits: the values of the darkest and the brightest colour; None takes the extremes of the data.
         title: stands above.
         start: time of the first frame, in seconds.
         show_frequencies: whether the frequency axis has labels.
         show_times: whether the time axis has labels.
+        front: how many frames make a second, and the frequencies of the bands.
 
     Returns:
         The image, for a colour bar.
+
+    Raises:
+        InputError: if the front end has other bands.
     """
     values = torch.as_tensor(log_mel).detach().cpu().numpy()
+    bands = values.shape[1]
+    ticks = front.ticks(bands)
     low, high = limits if limits else (None, None)
     image = axes.imshow(
         values.T,
@@ -55,9 +62,9 @@ def draw_spectrogram(
         cmap=COLOUR_MAP,
         vmin=low,
         vmax=high,
-        extent=(start, start + len(values) / FRAME_RATE, -0.5, N_BANDS - 0.5),
+        extent=(start, start + front.seconds(len(values)), -0.5, bands - 0.5),
     )
-    axes.set_yticks([band_of_frequency(hertz) for hertz in TICKS_HZ], list(TICKS_HZ.values()))
+    axes.set_yticks(list(ticks), list(ticks.values()))
     axes.tick_params(labelleft=show_frequencies, labelbottom=show_times)
     if show_times:
         axes.set_xlabel("time (s)")

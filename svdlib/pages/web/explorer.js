@@ -106,6 +106,12 @@ th:first-child { text-align: left; }
   };
   // What rounds to zero has no sign.
   const number = (value, digits = 2) => value.toFixed(digits).replace(/^-(?=0(\.0*)?$)/, "").replace("-", "−");
+  // Seconds between the labels of a time axis: 1, 2 or 5 of a decimal unit, three to seven labels in all.
+  const tickStep = (seconds) => {
+    const most = seconds / 2.5;
+    const unit = 10 ** (Math.ceil(Math.log10(most)) - 1);
+    return Math.max(...[1, 2, 5].map((factor) => factor * unit).filter((step) => step < most));
+  };
   const keyOf = (label) => label.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "");
   const bytesOf = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
   const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -324,6 +330,20 @@ th:first-child { text-align: left; }
       return this.hasAttribute("brief");
     }
 
+    // What an entry of the menu is called in a sentence.
+    get noun() {
+      return this.#data.menuLabel.toLowerCase();
+    }
+
+    // Whether the network that listens has said what it hears.
+    get answered() {
+      return this.#data.panels.some((panels) => panels.some((panel) => panel.probability != null));
+    }
+
+    get silent() {
+      return this.#data.panels.every((panels) => panels.every((panel) => !panel.sound));
+    }
+
     get compares() {
       return this.#data.compare && this.step > 0;
     }
@@ -371,8 +391,10 @@ th:first-child { text-align: left; }
       const above = this.brief ? [tabs] : [controls, tabs];
       const frame = element("section", { class: this.brief ? "frame brief" : "frame", "aria-label": this.#data.label }, ...above);
       parts.panel = element("div", { class: "panel", role: "tabpanel", id: "panel", tabindex: 0 });
+      const transport = this.buildTransport();
+      transport.hidden = this.silent;
       parts.panel.append(
-        this.buildTransport(), this.buildPictures(), (parts.scale = this.buildScale()), this.buildAnswers(),
+        transport, this.buildPictures(), (parts.scale = this.buildScale()), this.buildAnswers(),
         (parts.words = element("p", { class: "words" })), (parts.note = element("p", { class: "soft" })),
       );
       frame.append(parts.panel);
@@ -394,7 +416,7 @@ th:first-child { text-align: left; }
         type: "checkbox", checked: this.blind,
         onchange: () => { this.blind = parts.blind.checked; this.show(); },
       });
-      row.append(element("label", {}, parts.blind, "hide the pictures, only listen"));
+      row.append(element("label", { hidden: this.silent }, parts.blind, "hide the pictures, only listen"));
       parts.tabs = this.#data.steps.map((title, index) => element("button", {
         type: "button", role: "tab", id: `tab-${index}`, "aria-controls": "panel", onclick: () => this.go({ step: index }),
       }, title));
@@ -468,6 +490,7 @@ th:first-child { text-align: left; }
 
     buildScale() {
       const { low, high, unit, colours } = this.#data.scale;
+      if (!colours.length) return element("div", { class: "scale" }, `axis: ${unit}`);
       const strip = element("i", { style: `background: linear-gradient(to right, ${colours.join(", ")})` });
       return element("div", { class: "scale" }, element("span", {}, number(low, 1), strip, number(high, 1)), unit);
     }
@@ -509,7 +532,7 @@ th:first-child { text-align: left; }
     buildTable() {
       const { parts } = this;
       parts.rows = element("tbody");
-      const titles = [this.#data.stepsLabel, "NRE", "error of this excerpt", "detector says"];
+      const titles = [this.#data.stepsLabel, "NRE", `error of this ${this.noun}`, ...(this.answered ? ["detector says"] : [])];
       const head = element("thead", {}, element("tr", {}, ...titles.map((text) => element("th", { scope: "col" }, text))));
       return element("details", {}, element("summary", {}, "The numbers as a table"),
         element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "The numbers as a table" },
@@ -571,8 +594,9 @@ th:first-child { text-align: left; }
         const [right, below] = [event.clientX - down.x, event.clientY - down.y];
         down = null;
         if (dragsCurtain()) return;
-        if (Math.abs(right) < 10 && Math.abs(below) < 10) this.player.seek(share(event) * this.player.length);
-        else if (event.pointerType !== "mouse" && Math.abs(right) > 40 && Math.abs(right) > 2 * Math.abs(below)) {
+        if (Math.abs(right) < 10 && Math.abs(below) < 10) {
+          if (!this.silent) this.player.seek(share(event) * this.player.length);
+        } else if (event.pointerType !== "mouse" && Math.abs(right) > 40 && Math.abs(right) > 2 * Math.abs(below)) {
           this.go({ step: this.step + (right < 0 ? 1 : -1) });
         }
       });
@@ -587,7 +611,7 @@ th:first-child { text-align: left; }
 
     buildCurve() {
       const { parts } = this;
-      const { nre, excerpts, meanPredictor } = this.#data.curve;
+      const { nre, excerpts, meanPredictor, meanName } = this.#data.curve;
       parts.svg = element("svg:svg", {
         role: "slider", tabindex: 0, "aria-label": `${this.#data.stepsLabel}, by its reconstruction error`,
         "aria-valuemin": 1, "aria-valuemax": nre.length, "aria-orientation": "horizontal",
@@ -603,8 +627,8 @@ th:first-child { text-align: left; }
       const key = (colour, text, dashes = "solid") => element("span", {},
         element("span", { class: "key", style: `border-top: 3px ${dashes} var(${colour})` }), text);
       return element("div", { class: "curve" }, element("h4", {}, "How far is the inversion from the original?"),
-        element("p", { class: "row soft" }, key("--accent", `NRE over ${excerpts} excerpts`), key("--chosen", "this excerpt"),
-          key("--ink", `always painting each band's average: ${number(meanPredictor)}`, "dashed")), parts.svg);
+        element("p", { class: "row soft" }, key("--accent", `NRE over ${excerpts} ${this.noun}s`), key("--chosen", `this ${this.noun}`),
+          key("--ink", `always painting ${meanName ?? "each band's average"}: ${number(meanPredictor)}`, "dashed")), parts.svg);
     }
 
     xOf(index) {
@@ -632,10 +656,12 @@ th:first-child { text-align: left; }
       const marks = [0, 0.25, 0.5, 0.75].map((value) => shape("g", {},
         shape("line", { x1: 34, x2: this.width - 14, y1: y(value), y2: y(value), stroke: "var(--line)", "stroke-width": 0.5 }),
         shape("text", { x: 30, y: y(value) + 4, "text-anchor": "end" }, number(value))));
-      // On a narrow screen every other name, and always the chosen one, its neighbours making room.
-      const narrow = this.width < 520;
+      // Where names are many or long, or the screen is narrow, only some, and always the chosen one.
+      const longest = Math.max(...this.#data.steps.map((title) => title.length)) * 6;
+      const slot = this.xOf(1) - this.xOf(0);
+      const every = Math.max(this.width < 520 && slot < 60 ? 2 : 1, Math.ceil(longest / slot));
       const names = this.#data.steps.map((title, index) => {
-        const shown = !narrow || index === this.step || (index % 2 === 0 && Math.abs(index - this.step) > 1);
+        const shown = every === 1 || index === this.step || (index % every === 0 && Math.abs(index - this.step) >= every);
         return shown ? shape("text", { x: this.xOf(index), y: 188, "text-anchor": "middle",
           class: index === this.step ? "on" : "" }, title) : "";
       });
@@ -648,7 +674,7 @@ th:first-child { text-align: left; }
       );
       svg.setAttribute("aria-valuenow", this.step + 1);
       svg.setAttribute("aria-valuetext",
-        `${this.#data.steps[this.step]}: NRE ${number(nre[this.step])}, this excerpt ${number(errors[this.step])}`);
+        `${this.#data.steps[this.step]}: NRE ${number(nre[this.step])}, this ${this.noun} ${number(errors[this.step])}`);
     }
 
     // --- showing ---
@@ -697,9 +723,11 @@ th:first-child { text-align: left; }
       parts.tags[1].textContent = this.#data.steps[this.step];
       for (const plot of this.shadowRoot.querySelectorAll(".plot")) {
         plot.querySelectorAll(".tick.x").forEach((tick) => tick.remove());
-        for (let time = 0; time < this.chosen.seconds; time += this.chosen.seconds > 2.5 ? 1 : 0.5) {
-          plot.append(element("span", { class: "tick x", style: `left: ${(100 * time) / this.chosen.seconds}%`, "aria-hidden": true },
-            `${time} s`));
+        const { seconds } = this.chosen;
+        const step = tickStep(seconds);
+        for (let index = 0; index * step < seconds; index += 1) {
+          plot.append(element("span", { class: "tick x", style: `left: ${(100 * index * step) / seconds}%`, "aria-hidden": true },
+            step < 0.1 ? `${Math.round(1e6 * index * step) / 1e3} ms` : `${Math.round(10 * index * step) / 10} s`));
         }
       }
       this.showCurtain();
@@ -729,7 +757,7 @@ th:first-child { text-align: left; }
       const cell = (value) => element("td", {}, value == null ? "" : number(value));
       const rows = this.#data.panels[this.excerpt].map((panel, index) => element("tr", {},
         element("th", { scope: "row" }, this.#data.steps[index]), cell(this.#data.curve.nre[index]), cell(panel.error),
-        cell(panel.probability)));
+        ...(this.answered ? [cell(panel.probability)] : [])));
       this.parts.rows.replaceChildren(...rows);
     }
 
@@ -755,8 +783,10 @@ th:first-child { text-align: left; }
       const { parts, player } = this;
       const { position, length } = player;
       parts.position.max = length;
+      parts.position.step = length < 1 ? length / 100 : 0.01;
       parts.position.value = position;
-      const text = `${number(position, 1)} of ${number(length, 1)} s`;
+      const digits = length < 0.1 ? 3 : length < 1 ? 2 : 1;
+      const text = `${number(position, digits)} of ${number(length, digits)} s`;
       parts.position.setAttribute("aria-valuetext", text);
       parts.time.textContent = text;
       for (const playhead of parts.playheads) {
