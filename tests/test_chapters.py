@@ -38,6 +38,7 @@ def exercise(number, minutes=20):
     return [
         text(
             f"(exercise-topic-{number})=\n### Exercise {number}: Topic {number}\n\n*Easy, {minutes} minutes.*\n\nDo it."
+            "\n\n:::{dropdown} First hint\nThink.\n:::\n\n:::{dropdown} Second hint\nWrite.\n:::"
         ),
         cell("@self_check\ndef check_it(answer): ...", "check", "hide-input"),
         cell("answer = ...\ncheck_it(answer)", "exercise"),
@@ -77,6 +78,8 @@ def test_a_chapter_is_read():
         ("**Minutes:** 5 to read", "**Minutes:** few to read", "needs a line"),
         ("## Check yourself", "## Check", "'## Check yourself' is missing"),
         ("### Exercise 2:", "### Exercise 4:", "exercise 4, in place 2"),
+        (":::{dropdown} Second hint\nWrite.\n:::", "", "must end in two hints"),
+        ("First hint", "A hint", "must end in two hints"),
         ("(exercise-topic-2)=\n", "", "3 headings start with 'Exercise', and 2"),
         ("*Easy, 20 minutes.*", "*Easy.*", "3 headings start with 'Exercise', and 0"),
     ],
