@@ -39,7 +39,7 @@ BOOK    := $(BIN)/python book/build.py --corpus $(call quoted,CORPUS) --profile 
 	--seed $(call quoted,SEED) --timeout $(call quoted,TIMEOUT)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-all test-bench test-book claims lint notebooks html book nbval lab sizes worksheets launch bench gpu-data gpu gpu-bench \
+.PHONY: help venv test test-all test-bench test-book claims lint notebooks html book nbval lab sizes worksheets lab-kit launch bench gpu-data gpu gpu-bench \
 	train-all reproduce clean
 
 help:  ## Show this list
@@ -109,6 +109,9 @@ sizes: $(STAMP)  ## Print how long each chapter is: words, open lines of code, f
 
 worksheets: $(STAMP)  ## Write the notebooks without the solutions, for students
 	@$(BIN)/python book/worksheets.py
+
+lab-kit: $(STAMP)  ## Write the assessed lab: worksheets, key, points and rubric
+	@$(BIN)/python book/lab_kit.py
 
 launch: $(STAMP)  ## Write the notebooks for Binder and Colab, if _config.yml has the repository's address
 	@$(BIN)/python book/launch.py

@@ -167,11 +167,25 @@ check_it(1)"""
     assert [verdict["passed"] for verdict in chapters.verdicts_of(made.cells[0])] == [False, True]
 
 
-def test_a_worksheet_lacks_the_solutions_and_nothing_else():
+def test_a_worksheet_lacks_the_solutions_and_what_is_said_of_them():
     made = notebook()
-    sheet = worksheets.without_solutions(made)
+    heading = next(each for each in made.cells if each.source == "## Exercises")
+    with pytest.raises(chapters.ChapterError, match="04_count"):
+        worksheets.without_solutions("04_count", made)
+    heading.source += "\n\nThree of them." + worksheets.OF_SOLUTIONS
     kept = [each.source for each in made.cells if "solution" not in each.metadata.get("tags", [])]
-    assert [each.source for each in sheet.cells] == kept and len(kept) == len(made.cells) - 3
+    sheet = worksheets.without_solutions("04_count", made)
+    heading_of_sheet = kept.index(heading.source)
+    assert [each.source for each in sheet.cells[:heading_of_sheet]] == kept[:heading_of_sheet]
+    assert sheet.cells[heading_of_sheet].source == "## Exercises\n\nThree of them."
+    assert len(sheet.cells) == len(kept) == len(made.cells) - 3
+
+
+@pytest.mark.parametrize("source", chapters.chapter_sources(), ids=lambda path: path.stem)
+def test_no_worksheet_speaks_of_solutions_that_it_does_not_have(source):
+    sheet = worksheets.without_solutions(source.stem, jupytext.read(source))
+    prose = "\n".join(each.source for each in sheet.cells if each.cell_type == "markdown")
+    assert "folded solution" not in prose and "solutions are folded" not in prose
 
 
 PICTURE = base64.b64encode(b"picture" * 20).decode()
