@@ -379,7 +379,12 @@ Gallery(
 )
 
 # %% [markdown]
-# Drums are vertical edges and clouds of noise. The bass keeps to the bottom. The guitar's chords are stacks of straight lines, each of which begins at once and fades. None of the three looks like the phrase above. But now compare the singer with a lead.
+# Drums are vertical edges and clouds of noise. The bass keeps to the bottom. The guitar's chords are stacks of straight lines, each of which begins at once and fades. None of the three looks like the phrase above.
+#
+# (singer-and-clarinet)=
+# ### One melody, a singer and a clarinet
+#
+# Now compare the singer with a lead.
 
 # %% tags=["hide-input"]
 Gallery(
