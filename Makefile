@@ -6,6 +6,10 @@ STAMP   := $(VENV)/installed
 # The book's browser scripts come through npm; where the machine has none, pip brings it.
 EXTRAS  := $(shell command -v npm >/dev/null 2>&1 && echo book,test || echo book,test,node)
 
+# One more package index for pip, beside its own. On Linux pip's torch is built for CUDA; PyTorch's index of CPU builds spares
+# a machine without a GPU some GB: `make book INDEX=ADDRESS`, with the address that PyTorch's page of installation shows.
+INDEX   ?=
+
 CORPUS  ?= synthetic
 PROFILE ?= demo
 DEVICE  ?= cpu
@@ -32,6 +36,8 @@ REAL         ?=
 SECOND_SONGS := synthetic-b:songs=20,seconds=60,seed=101
 OWN_SONGS     = $(if $(REAL),$(call quoted,REAL))
 
+PIP      = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(INDEX),--extra-index-url $(call quoted,INDEX)) -c constraints.txt
+
 GPU_DATA   := runs/gpu/log-mels.npz
 GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,python3)
 
@@ -39,11 +45,11 @@ BOOK    := $(BIN)/python book/build.py --corpus $(call quoted,CORPUS) --profile 
 	--seed $(call quoted,SEED) --timeout $(call quoted,TIMEOUT)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-all test-bench test-book claims lint notebooks html book nbval lab sizes worksheets launch bench gpu-data gpu gpu-bench \
+.PHONY: help venv test test-all test-bench test-book claims lint notebooks html book nbval lab sizes worksheets lab-kit pdf launch bench gpu-data gpu gpu-bench \
 	train-all reproduce clean
 
 help:  ## Show this list
-	@echo "make TARGET [CORPUS=synthetic|folder:PATH] [PROFILE=demo|laptop|full] [DEVICE=cpu|cuda] [SEED=0] [TIMEOUT=900]"
+	@echo "make TARGET [CORPUS=synthetic|folder:PATH] [PROFILE=demo|laptop|full] [DEVICE=cpu|cuda] [SEED=0] [TIMEOUT=900] [INDEX=ADDRESS]"
 	@echo
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r target text; do \
 		printf '  %-10s %s\n' "$$target" "$$text"; done
@@ -67,8 +73,7 @@ $(STAMP): pyproject.toml constraints.txt
 		$$found -m venv $(VENV); \
 	fi
 	@echo "Installing the tested versions into $(VENV): some minutes the first time"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
-	@touch $@
+	@start=$$(date +%s); $(PIP) -e '.[$(EXTRAS)]' && echo $$(($$(date +%s) - start)) > $@
 
 test: $(STAMP)  ## Run the fast tests [WORKERS=auto, as many as cores]
 	$(BIN)/python -m pytest $(PARALLEL)
@@ -101,7 +106,7 @@ nbval: $(STAMP)  ## Run the executed notebooks again and check their marked outp
 	TQDM_DISABLE=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=$(TIMEOUT) _build/source/notebooks
 
 lab: $(STAMP)  ## Open the notebooks in JupyterLab, to change them
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lab]'
+	@$(PIP) -e '.[lab]'
 	$(BIN)/jupyter lab notebooks
 
 sizes: $(STAMP)  ## Print how long each chapter is: words, open lines of code, figures, height
@@ -109,6 +114,12 @@ sizes: $(STAMP)  ## Print how long each chapter is: words, open lines of code, f
 
 worksheets: $(STAMP)  ## Write the notebooks without the solutions, for students
 	@$(BIN)/python book/worksheets.py
+
+pdf: $(STAMP)  ## Print every page of the built book as PDF; needs Chromium or Chrome
+	@$(BIN)/python book/pdf.py
+
+lab-kit: $(STAMP)  ## Write the assessed lab: worksheets, key, points and rubric
+	@$(BIN)/python book/lab_kit.py
 
 launch: $(STAMP)  ## Write the notebooks for Binder and Colab, if _config.yml has the repository's address
 	@$(BIN)/python book/launch.py

@@ -35,7 +35,10 @@ from chapters import KERNEL, Chapter, ChapterError, chapter_sources, check_names
 from front_door import CHAPTER as FRONT_CHAPTER
 from front_door import FrontDoorError, pack_book, share_from_the_root, write_front_door
 from house import write_house
-from launch import LaunchError, with_buttons
+from launch import LaunchError, read_repository, with_buttons
+from lesson import CHAPTER as LESSON_CHAPTER
+from lesson import LessonError, write_lesson
+from plain import PlainError, make_plain
 from svdlib.audio.files import encode_mp3
 from svdlib.errors import SvdlibError
 from svdlib.pages.explorer import move_data_out
@@ -44,6 +47,7 @@ from svdlib.songs.corpora import FOLDER_KINDS, KINDS, SPLITS, open_corpus
 from svdlib.songs.corpora.joined import each_part, part_names
 from svdlib.songs.loading import load_songs
 from teaching import mark_figures, take_slides, write_generated
+from where import SOURCES, installation_text, pack_sources, where_text
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
@@ -406,6 +410,8 @@ def render() -> None:
         ChapterError: if a chapter breaks the form.
         FrontDoorError: if there is nothing for the first page to show.
         LaunchError: if the address of the repository cannot be used.
+        LessonError: if there is nothing for the lesson to play or to show.
+        PlainError: if a notebook to download holds what only the pages understand.
     """
     chapters = executed_chapters()
     if not FIGURES.exists():
@@ -424,8 +430,12 @@ def render() -> None:
     write_generated(chapters, SOURCE / "book" / "generated")
     write_house(SOURCE / "book" / "generated")
     shutil.copy2(ROOT / "benchmarks" / "results" / "speed.md", SOURCE / "book" / "generated")
+    for name, text in (("where", where_text(config)), ("installation", installation_text())):
+        (SOURCE / "book" / "generated" / f"{name}.md").write_text(text, encoding="utf-8")
     front_chapter = nbformat.read(NOTEBOOKS / f"{FRONT_CHAPTER}.ipynb", nbformat.NO_CONVERT)
     write_front_door(front_chapter, SOURCE / "book" / "generated", ASSETS)
+    lesson_chapter = nbformat.read(NOTEBOOKS / f"{LESSON_CHAPTER}.ipynb", nbformat.NO_CONVERT)
+    write_lesson(lesson_chapter, SOURCE / "book" / "generated", ASSETS)
     fetch_web_files()
     build_live(ASSETS / "live")
     jupyter_book = str(Path(sys.executable).with_name("jupyter-book"))
@@ -434,10 +444,15 @@ def render() -> None:
     for chapter in chapters:
         page = HTML / "notebooks" / f"{chapter.name}.html"
         page.write_text(mark_figures(page.read_text(encoding="utf-8"), chapter), encoding="utf-8")
+    for download in sorted((HTML / "_sources" / "notebooks").glob("*.ipynb")):
+        notebook = make_plain(nbformat.read(download, nbformat.NO_CONVERT), download.stem)
+        nbformat.write(notebook, download)
     finish_pages()
     share_from_the_root(HTML, config["sphinx"]["config"].get("html_baseurl", ""))
     check_self_contained(HTML)
     pack_book(HTML)
+    if not read_repository(config):
+        pack_sources(HTML / SOURCES)
 
 
 class _LoadedAddresses(HTMLParser):
@@ -500,7 +515,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.step != "notebooks":
             render()
             print(f"The book: {HTML / 'index.html'}")
-    except (BuildError, ChapterError, FrontDoorError, LaunchError) as error:
+    except (BuildError, ChapterError, FrontDoorError, LaunchError, LessonError, PlainError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

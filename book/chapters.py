@@ -3,8 +3,9 @@
     python book/chapters.py        # a line for each chapter: what stands in its box, and what was counted
 
 An exercise is four kinds of cells in this order: its text, under a heading `### Exercise 1: Title` with a label for
-links and a line like `*Easy, 10 minutes.*`; its check; a stub that the student fills in and hands to the check; and the
-solution, which does the same. In an executed notebook each stub must have failed its check and each solution passed.
+links and a line like `*Easy, 10 minutes.*`, with two folded hints at its end; its check; a stub that the student fills
+in and hands to the check; and the solution, which does the same. In an executed notebook each stub must have failed its
+check and each solution passed.
 """
 
 import re
@@ -40,6 +41,10 @@ HEADING = re.compile(
     r"\*(?P<difficulty>Easy|Medium|Hard), (?P<minutes>\d+) minutes\.\*$",
     re.MULTILINE,
 )
+HINTS = re.compile(
+    r"\n\n:::\{dropdown\} First hint\n(?P<first>(?:(?!:::).+\n)+):::"
+    r"\n\n:::\{dropdown\} Second hint\n(?P<second>(?:(?!:::).+\n)+):::\Z"
+)
 MINUTES = re.compile(
     r"^\*\*Minutes:\*\* (?P<reading>\d+) to read, (?P<exercises>\d+) for the exercises, (?P<running>.+) to run\.$",
     re.MULTILINE,
@@ -62,6 +67,7 @@ class Exercise:
         title: a few words.
         difficulty: "Easy", "Medium" or "Hard".
         minutes: what a student needs.
+        text: the cell that says what to do, with its hints.
         check: the cell that defines the check.
         stub: the cell that the student fills in.
         solution: the cell with our answer.
@@ -72,6 +78,7 @@ class Exercise:
     title: str
     difficulty: str
     minutes: int
+    text: str
     check: NotebookNode
     stub: NotebookNode
     solution: NotebookNode
@@ -149,6 +156,12 @@ def read_chapter(name: str, notebook: NotebookNode) -> Chapter:
     exercises = tuple(find_exercises(name, notebook))
     if len(exercises) not in EXERCISES:
         raise ChapterError(f"{name}: {len(exercises)} exercises; a chapter has {EXERCISES[0]} to {EXERCISES[-1]}.")
+    for exercise in exercises:
+        if not HINTS.search(exercise.text):
+            raise ChapterError(
+                f"{name}: the text of exercise {exercise.number} must end in two hints, each in a box: "
+                "`:::{dropdown} First hint`, its text, `:::`, an empty line, and the same with `Second hint`."
+            )
     total = sum(exercise.minutes for exercise in exercises)
     if int(box["exercises"]) != total:
         raise ChapterError(f"{name}: its box gives {box['exercises']} minutes to exercises that together take {total}.")
@@ -191,7 +204,7 @@ def find_exercises(name: str, notebook: NotebookNode) -> Iterator[Exercise]:
             )
         check, stub, solution = (own[kinds.index(kind)] for kind in ("check", "exercise", "solution"))
         what = heading["label"], number, heading["title"], heading["difficulty"], int(heading["minutes"])
-        yield Exercise(*what, check, stub, solution)
+        yield Exercise(*what, cells[place].source, check, stub, solution)
 
 
 def find_figures(name: str, notebook: NotebookNode) -> Iterator[Figure]:

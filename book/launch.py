@@ -22,6 +22,7 @@ import yaml
 from nbformat import NotebookNode
 
 from chapters import KERNEL, chapter_sources, tags_of
+from plain import make_plain
 
 ROOT = Path(__file__).resolve().parent.parent
 LAUNCH = ROOT / "_build" / "launch"
@@ -135,11 +136,13 @@ def write_launch_folder(folder: Path, repository: Repository, revision: str) -> 
     (folder / "notebooks").mkdir(parents=True)
     requirement, for_binder = repository.requirement(revision), repository.requirement(revision, "lab,notebooks")
     for source in chapter_sources():
-        notebook = for_launch(jupytext.read(source), requirement)
+        notebook = for_launch(make_plain(jupytext.read(source), source.stem), requirement)
         nbformat.write(notebook, folder / "notebooks" / f"{source.stem}.ipynb")
     shutil.copyfile(ROOT / "constraints.txt", folder / "constraints.txt")
-    (folder / "requirements.txt").write_text(f"-c constraints.txt\n{for_binder}\n", encoding="utf-8")
-    (folder / "runtime.txt").write_text("python-3.11\n", encoding="utf-8")
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    # As in the repository, torch comes from conda, in its build without CUDA.
+    environment["dependencies"][-1]["pip"] = ["-c constraints.txt", for_binder]
+    (folder / "environment.yml").write_text(yaml.safe_dump(environment, sort_keys=False), encoding="utf-8")
     (folder / "README.md").write_text(README.format(url=repository.url, revision=revision), encoding="utf-8")
 
 

@@ -379,7 +379,12 @@ Gallery(
 )
 
 # %% [markdown]
-# Drums are vertical edges and clouds of noise. The bass keeps to the bottom. The guitar's chords are stacks of straight lines, each of which begins at once and fades. None of the three looks like the phrase above. But now compare the singer with a lead.
+# Drums are vertical edges and clouds of noise. The bass keeps to the bottom. The guitar's chords are stacks of straight lines, each of which begins at once and fades. None of the three looks like the phrase above.
+#
+# (singer-and-clarinet)=
+# ### One melody, a singer and a clarinet
+#
+# Now compare the singer with a lead.
 
 # %% tags=["hide-input"]
 Gallery(
@@ -894,7 +899,7 @@ Quiz(
 #
 # ## Exercises
 #
-# Each exercise has a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
+# Each exercise has two hints, folded, and a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
 #
 # (exercise-vowel)=
 # ### Exercise 1: Make a vowel
@@ -902,6 +907,14 @@ Quiz(
 # *Easy, 10 minutes.*
 #
 # Make the vowel /e/, as in the French *été*: 1.2 s of sound, from the usual source at the pitch of this chapter. The sound `usual` is that source, and `voice.VOWELS["e"]` has F1 to F3. What else did this chapter use to make /i/, /a/ and /u/?
+#
+# :::{dropdown} First hint
+# The chapter made /i/, /a/ and /u/ in two steps: a source, and a filter with formants. You need the same two, once.
+# :::
+#
+# :::{dropdown} Second hint
+# `formants_of` gives the five formants of a vowel by its name, and `through_tract` sends a source through them.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -961,6 +974,14 @@ Gallery([Panel("The vowel /e/", log_mel_of(vowel), samples=vowel)])
 # *Easy, 15 minutes.*
 #
 # *Spectral tilt* says by how many dB the harmonics fall per octave, that is, per doubling of the frequency. Write `tilt(spectrum)`: fit a straight line through the levels in dB of harmonics 1 to 32, over the base-2 logarithm of their number, and return its slope. `spectrum` holds complex amplitudes, and `spectrum[0]` is that of harmonic 1. Then compare the tilts for Rd 0.5, 1.0 and 2.5: does a breathy voice fall faster, and by how much?
+#
+# :::{dropdown} First hint
+# A level in dB is 20 times the base-10 logarithm of an amplitude, and an amplitude is the size of a complex number. One more octave is one more in the base-2 logarithm.
+# :::
+#
+# :::{dropdown} Second hint
+# Cut to the first 32 values, take `np.abs`, and let `np.polyfit` with degree 1 fit the line over `np.log2` of 1 to 32. The slope comes first.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -1025,6 +1046,14 @@ display(
 # *Medium, 15 minutes.*
 #
 # Write `labels(spans, gap)`. It gets a list with the (start, end) of each sung phrase, in any order, perhaps overlapping. It returns the labelled stretches in the same form, in their order: what is less than `gap` seconds apart is joined.
+#
+# :::{dropdown} First hint
+# Sort the phrases by their start. Then each one either goes on from the stretch before, or begins a new one.
+# :::
+#
+# :::{dropdown} Second hint
+# Keep a list of finished stretches. If the next phrase starts less than `gap` after the last end, move that end, but never back: a short phrase may lie inside a long one.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -1082,6 +1111,14 @@ check_labels(labels)
 # *Medium, 15 minutes.*
 #
 # Write `voice_to_band(song)`: the power of `song.voice` in all labelled stretches together, against that of `song.band` in the same stretches, in dB. Both are arrays of samples, `SAMPLE_RATE` of them a second, and `song.segments` holds the stretches in seconds. Compute it for the eight songs in `by_genre`. Where is the voice most buried?
+#
+# :::{dropdown} First hint
+# Power is the mean of the squares. Add up the squares over all stretches first, and only then take the ratio.
+# :::
+#
+# :::{dropdown} Second hint
+# Turn each (start, end) into a `slice` of samples by `SAMPLE_RATE`. The ratio of powers in dB takes 10 times the logarithm.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -1165,6 +1202,14 @@ if ratios:
 # *Hard, 20 minutes.*
 #
 # Take the formants' movement and the consonants away from the singer, and leave the melody as it is: make `frozen`, a list of notes like `melody` in which every syllable is the same vowel without a consonant. Sing it with `sing(frozen, singer)`. What does the detector say? First guess, then try.
+#
+# :::{dropdown} First hint
+# A note holds its syllable, and a syllable has three parts: a consonant, a vowel, and the vowel that it drifts to.
+# :::
+#
+# :::{dropdown} Second hint
+# `replace(note, syllable=...)` makes a new note with another syllable. An empty text stands for no consonant.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}

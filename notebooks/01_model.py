@@ -447,7 +447,7 @@ Quiz(
 #
 # ## Exercises
 #
-# Each exercise has a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
+# Each exercise has two hints, folded, and a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
 #
 # (exercise-weights)=
 # ### Exercise 1: Count the weights
@@ -455,6 +455,14 @@ Quiz(
 # *Easy, 10 minutes.*
 #
 # Write two functions. `conv_weights(channels, filters, size)` says how many numbers a convolution learns that makes `filters` maps from `channels` maps with windows of `size` × `size`. `dense_weights(inputs, units)` does so for a dense layer. Both have a bias for each output. Which layer of the detector holds most of its weights?
+#
+# :::{dropdown} First hint
+# Draw one filter. How many numbers does it need to look at all maps at once? And each output has one number more.
+# :::
+#
+# :::{dropdown} Second hint
+# A filter has `size` times `size` numbers for each of `channels` maps, and a bias. There are `filters` of them. A dense unit is a filter that sees every input.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -529,6 +537,14 @@ print(f"together {sum(counts.values())}")
 # *Easy, 15 minutes.*
 #
 # A cell of Conv1 sees 3 frames of the excerpt. Write `sight(layers)`. It gets the layers from the input up as pairs (window, step): a convolution of the detector is `(3, 1)`, a pooling `(3, 3)`. It returns two whole numbers for a cell of the last layer: how many frames of the excerpt it sees, and by how many frames the sight of its neighbour is shifted. Then find both for MP6.
+#
+# :::{dropdown} First hint
+# Begin with a single frame, which sees itself, and whose neighbour is one frame away. What does one layer do to these two numbers?
+# :::
+#
+# :::{dropdown} Second hint
+# A window of `w` cells adds `w - 1` steps of the size *before* this layer. The step of the layer then multiplies that size.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -601,6 +617,14 @@ print(
 # *Medium, 15 minutes.*
 #
 # Write `with_context(x, width)`: a copy of a batch of standardised excerpts `(batch, 1, 115, 80)` in which everything but the middle `width` frames is 0, the average sound. `width` is odd, and the frame that the answer is about stays in the middle. Then see how the probability for our excerpt depends on the width.
+#
+# :::{dropdown} First hint
+# Begin with zeros of the same shape, and copy in only what stays.
+# :::
+#
+# :::{dropdown} Second hint
+# The middle `width` of `EXCERPT_FRAMES` frames begin at half of what is left over. Frames are the third axis of the batch.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -673,6 +697,14 @@ display(
 # *Medium, 20 minutes.*
 #
 # For a karaoke track you cut the instrumental parts out of a song. A sung word in it is worse than a bar too few. So you want nearly all sung frames found: a high *recall*. Write `highest_threshold(curve, labels, recall)`. It gets the probabilities of all frames and their labels, 1 for sung, and returns the highest threshold out of 0.00, 0.01, …, 1.00 such that at least the share `recall` of the sung frames lies *above* it.
+#
+# :::{dropdown} First hint
+# Only sung frames matter for the recall. Try each of the 101 thresholds, and ask which share of them lies above.
+# :::
+#
+# :::{dropdown} Second hint
+# Collect all thresholds where that share is at least `recall`, and take the highest. There may be none, and then it must be 0.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -744,6 +776,14 @@ for recall in (0.9, 0.95, 0.99):
 # *Hard, 30 minutes.*
 #
 # Write `log_mel_by_hand(samples)` from the four steps in the section *From sound to picture*, with NumPy. It gets samples at 22050 Hz and returns one row for each whole frame, 80 columns. The window is `np.hanning(1024)`. The third step is given: `mel_filterbank()` is an array (513, 80) with the weight of each frequency in each band. Before the logarithm, raise values below 1e-7 to 1e-7.
+#
+# :::{dropdown} First hint
+# Go in the order of the section: cut frames, multiply by the window and transform, gather in bands, take the logarithm. Check the shape after each.
+# :::
+#
+# :::{dropdown} Second hint
+# Frames start at multiples of `HOP_LENGTH`, as long as 1024 samples are left. `np.fft.rfft` gives 513 numbers for each; their sizes times the filterbank, by `@`, give 80.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}

@@ -571,7 +571,7 @@ Quiz(
 #
 # ## Exercises
 #
-# Each exercise has a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
+# Each exercise has two hints, folded, and a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
 #
 # (exercise-grown)=
 # ### Exercise 1: How long does it grow?
@@ -579,6 +579,14 @@ Quiz(
 # *Easy, 10 minutes.*
 #
 # Write `grown(length, kernel, stride, padding)`: the length that a transposed convolution makes of `length` cells. It puts a window of `kernel` cells at every `stride`-th place, one for each cell of its input, adds up where they overlap, and removes `padding` cells at either end. Then follow Conv4's 35 cells through the published inverter.
+#
+# :::{dropdown} First hint
+# Where does the window of the last cell begin, if the first begins at 0? And where does it end?
+# :::
+#
+# :::{dropdown} Second hint
+# The last of `length` windows begins at `(length - 1) * stride`, and reaches `kernel` cells further. Both ends lose `padding`.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -633,6 +641,14 @@ print(f"35 -> {once} -> {twice}; {twice - 115} frames are trimmed")
 # *Easy, 10 minutes.*
 #
 # A feature leaves several excerpts possible. Write `best_guess(pictures)`: of all pictures that one could paint, the one with the smallest mean squared distance to `pictures`, a tensor `(n, 115, 80)`. How large is its squared error, compared with that of guessing one of the `n` pictures at random?
+#
+# :::{dropdown} First hint
+# Take one cell alone. Which single number is nearest, in squares, to several numbers?
+# :::
+#
+# :::{dropdown} Second hint
+# Set the derivative of the sum of squares to 0, for one cell: the answer is one that you have known since school. Each cell is on its own.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -694,6 +710,14 @@ display(
 # *Easy, 15 minutes.*
 #
 # A stage of an inverter is a convolution without a bias, followed by batch normalisation. For each of its outputs the latter stores a scale, a shift, and the running averages of mean and variance. Write `stored_values(channels, filters, size)`: how many numbers a stage stores that makes `filters` maps from `channels` maps with windows of `size` × `size`. Which stage of the Conv4 inverter has most?
+#
+# :::{dropdown} First hint
+# Count the two parts on their own: the convolution has no bias; the normalisation stores the same few numbers for each of its maps.
+# :::
+#
+# :::{dropdown} Second hint
+# For each filter, the convolution has `size` times `size` numbers for every channel. The normalisation has four for each filter.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -747,6 +771,14 @@ print("a convolution from 128 to 128:", stored_values(128, 128, 3))
 # *Medium, 15 minutes.*
 #
 # Below a feature, `shrink` frames go into one cell: cell *i* begins at frame `shrink` · *i*. The inverter grows each cell into `grow` frames: what is painted from cell *i* begins at frame `grow` · *i*. Write `drift(frame, shrink, grow)`: by how many frames too late the cell is painted that holds the frame `frame`. And write `last_kept(shrink, grow, length)`: the last whole cell that is left when the inversion is trimmed to `length` frames.
+#
+# :::{dropdown} First hint
+# First find the cell that holds the frame. Then compare where this cell begins in the original with where it begins in the inversion.
+# :::
+#
+# :::{dropdown} Second hint
+# The cell has the number `frame // shrink`. For the last one: cell *i* ends before `grow * (i + 1)`, and cells count from 0.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -823,6 +855,14 @@ for name, shrink, grow, n_cells in (("MP3", 3, 4, 37), ("MP6", 9, 16, 11)):
 # *Medium, 20 minutes.*
 #
 # Write `find_blind(known)`. It gets, for each frame of an inversion in order, which frames of the original the painter knows about: a pair (first, last), both included, or `None` if it reads nothing. It returns the list of blind frames. Then ask: would the MP3 inverter still have blind frames if it had four more convolutions?
+#
+# :::{dropdown} First hint
+# Frame number *n* of the inversion should show frame *n* of the original. So ask whether *n* is among the frames that its painter knows.
+# :::
+#
+# :::{dropdown} Second hint
+# Go through `known` with `enumerate`. A frame is blind if its entry is `None`, or if its number lies outside of the pair.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -896,6 +936,14 @@ display(
 # *Hard, 25 minutes.*
 #
 # Here is another encoder, on excerpts of 1 × 115 × 80: a 5 × 5 convolution with 8 filters and padding 2, a ReLU, and a pooling of 2 × 4. Make `own`, an inverter for its feature in which every cell is painted only where it has seen something. `svdlib.inversion.inverters` has `aligned_spec` and `FeatureInverter`; look at their documentation with `help`. A network built by hand is as good.
+#
+# :::{dropdown} First hint
+# `aligned_spec` wants a name, the list of layers, the shape of one input and the widths. What is one input here?
+# :::
+#
+# :::{dropdown} Second hint
+# The shape is `(1, 115, 80)`. One width, such as 16, will do, and `FeatureInverter` makes a network of the result.
+# :::
 
 # %%
 encoder = [

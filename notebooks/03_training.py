@@ -40,6 +40,7 @@ import inspect
 import re
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -624,7 +625,7 @@ Quiz(
 #
 # ## Exercises
 #
-# Each exercise has a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
+# Each exercise has two hints, folded, and a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
 #
 # (exercise-balance)=
 # ### Exercise 1: The balance of two losses
@@ -632,30 +633,42 @@ Quiz(
 # *Easy, 10 minutes.*
 #
 # Equation 3 adds sums of squares; the code adds means. Write `balance(n_input, n_feature)`: the weight $\lambda_{feature}$ that makes the code weigh both losses as the equation does, when an excerpt has `n_input` values and a feature of the comparator `n_feature`. What is it for Conv5?
+#
+# :::{dropdown} First hint
+# A mean is a sum, divided by how many values there are. Write both means in this way, and bring the whole to one common factor.
+# :::
+#
+# :::{dropdown} Second hint
+# Multiply the code's loss by `n_input`, so that the input loss becomes its sum. What must $\lambda_{feature}$ be so that the other term becomes its sum as well?
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
 @self_check
 def check_balance(balance):
-    rng = np.random.default_rng(0)
-    for n_input, n_feature in ((9200, 44352), (100, 7)):
-        weight = balance(n_input, n_feature)
+    def fits(n_input, n_feature, weight):
+        """Whether the code's loss stays in one proportion to the equation's."""
+        rng = np.random.default_rng(0)
         ratios = []
         for scale in (0.1, 1.0, 10.0):
-            one, other = (
-                rng.normal(size=n_input),
-                scale * rng.normal(size=n_feature),
-            )
+            one = rng.normal(size=n_input)
+            other = scale * rng.normal(size=n_feature)
             sums = np.sum(one**2) + np.sum(other**2)
-            ratios.append(
-                sums / (np.mean(one**2) + weight * np.mean(other**2))
-            )
-        inverted = np.isclose(weight, n_input / n_feature)
-        assert np.allclose(ratios, n_input), (
+            means = np.mean(one**2) + weight * np.mean(other**2)
+            ratios.append(sums / means)
+        return np.allclose(ratios, ratios[0])
+
+    for n_input, n_feature in ((9200, 44352), (100, 7)):
+        weight = balance(n_input, n_feature)
+        assert isinstance(weight, (int, float)) and weight > 0, (
+            f"With {n_input} and {n_feature} values your weight is {weight}; it must be a number above 0."
+        )
+        upside_down = fits(n_input, n_feature, 1 / weight)
+        assert fits(n_input, n_feature, weight), (
             f"With {n_input} and {n_feature} values, a weight of {weight:.3g} does not give a fixed multiple of the equation's sum."
             + (
                 " Think again which of the two means divides by more."
-                if inverted
+                if upside_down
                 else ""
             )
         )
@@ -686,24 +699,28 @@ print(f"for Conv5: {balance(115 * 80, 64 * 33 * 21):.2f}")
 # *Easy, 15 minutes.*
 #
 # Write `my_loss(x, x_hat, theta)` with PyTorch: the joint loss of a batch of excerpts `x` and their inversions `x_hat`, both weights 1, with means as in the code. `theta` is a function, the comparator. The gradient must reach `x_hat` through both terms.
+#
+# :::{dropdown} First hint
+# Two terms, one for pictures and one for features. Both are means of squared differences.
+# :::
+#
+# :::{dropdown} Second hint
+# Apply `theta` to `x` and to `x_hat`, each on its own, and compare the results. Stay with tensors from beginning to end: no `float`, no `detach`.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
 @self_check
 def check_joint_loss(my_loss):
-    generator = torch.Generator().manual_seed(0)
-    x, x_hat = torch.randn(2, 3, 6, generator=generator, dtype=torch.float64)
-    mix = torch.randn(6, 4, generator=generator, dtype=torch.float64)
-    off, seen, painted = (
-        x - x_hat,
-        torch.tanh(x @ mix),
-        torch.tanh(x_hat @ mix),
-    )
-    apart = seen - painted
-    of_input, of_feature = (off**2).sum() / 18, (apart**2).sum() / 12
-    expected = of_input + of_feature
+    x = torch.tensor([[3.0, 0.0], [-2.0, 1.0]], dtype=torch.float64)
+    x_hat = torch.tensor([[1.0, 1.0], [-2.0, 4.0]], dtype=torch.float64)
     x_hat.requires_grad_(True)
-    got = my_loss(x, x_hat, lambda each: torch.tanh(each @ mix))
+
+    def squares(each):
+        """A comparator whose values one can work out without a computer."""
+        return each[:, :1] ** 2
+
+    got = my_loss(x, x_hat, squares)
     assert isinstance(got, torch.Tensor), (
         f"The loss must stay a tensor, or no gradient can pass; it is a {type(got).__name__}."
     )
@@ -711,29 +728,43 @@ def check_joint_loss(my_loss):
         f"The loss must be one number, not {tuple(got.shape)}."
     )
     hints = {
-        "Take means in place of sums.": 18 * of_input + 12 * of_feature,
-        "Squares, without the root.": of_input.sqrt() + of_feature.sqrt(),
-        "The feature loss is missing.": of_input,
-        "Compare the features of both, and do not take the feature of their difference.": of_input
-        + (torch.tanh(off @ mix) ** 2).mean(),
+        78.0: "Take means in place of sums.",
+        3.5: "The feature loss is missing.",
+        32.0: "The input loss is missing.",
+        5.5: "These are absolute differences. The losses take their squares.",
+        7.5: "The feature loss takes absolute differences; it should take their squares.",
+        33.5: "The input loss takes absolute differences; it should take their squares.",
+        7.5277: "Means of squares, without roots.",
+        11.7417: "Means of squares, without roots.",
+        11.5: "Compare the features of both, and do not take the feature of their difference.",
+        17.75: "The sum of both, each with the weight 1, not their mean.",
     }
     hint = "".join(
-        " " + hint
-        for hint, wrong in hints.items()
-        if torch.isclose(got, wrong)
+        f" {hint}"
+        for wrong, hint in hints.items()
+        if abs(got.item() - wrong) < 1e-3
     )
-    assert torch.isclose(got, expected), (
-        f"For a small example the loss is {expected:.3f}; you have {got:.3f}.{hint}"
+    assert abs(got.item() - 35.5) < 1e-6, (
+        f"For a small example the loss is 35.5; you have {got.item():.4g}.{hint}"
     )
     assert got.requires_grad, "No gradient can reach the inversion."
     (slope,) = torch.autograd.grad(got, x_hat)
-    from_input = -2 * off / 18
-    from_feature = -2 * (apart * (1 - painted**2)) @ mix.T / 12
-    assert not torch.allclose(slope, from_input), (
-        "The value is right, but the feature loss has no gradient: the comparator's feature of the inversion was cut off the graph."
-    )
-    assert torch.allclose(slope, from_input + from_feature), (
-        "The value is right, but its gradient is not."
+    # The truth about a slope: go a little step both ways, and look.
+    step = 1e-5 * torch.eye(4, dtype=torch.float64).view(4, 2, 2)
+    with torch.no_grad():
+        measured = torch.tensor(
+            [
+                (
+                    my_loss(x, x_hat + each, squares)
+                    - my_loss(x, x_hat - each, squares)
+                )
+                / 2e-5
+                for each in step
+            ],
+            dtype=torch.float64,
+        ).view(2, 2)
+    assert torch.allclose(slope, measured, atol=1e-6), (
+        "The value is right, but its gradient is not that of the value: one of the two terms was cut off the graph."
     )
     return "Both terms teach."
 
@@ -763,48 +794,67 @@ check_joint_loss(my_loss)
 # *Medium, 15 minutes.*
 #
 # What would change if Conv1 were the comparator? Write `relative_error(x, x_hat, layer)`: the mean squared difference of the detector's features at `layer` between excerpts and inversions, divided by the mean square of the feature of the excerpts. Dividing makes layers comparable. Then compare the inversions from Conv5 and FC8 at Conv1 and at Conv5. What do you expect for a blurred picture?
+#
+# :::{dropdown} First hint
+# Look at the features of `x` and of `x_hat` at the same layer. You need two means, and then their ratio.
+# :::
+#
+# :::{dropdown} Second hint
+# `detector.features(x, (layer,))[layer]` gives a feature. Take each mean over everything, all excerpts together, before you divide. No gradient is needed: `torch.no_grad()`.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+class StandIn:
+    """In the detector's place: features that one can work out without a computer."""
+
+    def features(self, excerpts, layers):
+        made = {"conv1": excerpts, "conv5": excerpts.abs()}
+        return {layer: made[layer] for layer in layers}
+
+
 @self_check
 def check_relative_error(relative_error):
-    generator = torch.Generator().manual_seed(0)
-    x, x_hat = torch.randn(2, 3, 1, 115, 80, generator=generator).to(device)
-    x[0] *= 5  # a loud excerpt among soft ones
-    for layer in ("conv1", "conv5"):
-        with torch.no_grad():
-            seen, painted = (
-                detector.features(each, (layer,))[layer]
-                for each in (x, x_hat)
+    global detector
+    size = (1, 1, 115, 80)
+    # One excerpt of threes and one of ones, painted as ones and as minus ones.
+    x = torch.cat([torch.full(size, 3.0), torch.full(size, 1.0)])
+    x_hat = torch.cat([torch.full(size, 1.0), torch.full(size, -1.0)])
+    own, detector = detector, StandIn()
+    try:
+        values = {
+            layer: float(
+                relative_error(x.to(device), x_hat.to(device), layer)
             )
-        error, square = (seen - painted) ** 2, seen**2
-        expected = float(error.sum() / square.sum())
-        got = float(relative_error(x, x_hat, layer))
-        hints = {
-            "Without the square root.": expected**0.5,
-            "Divide by the feature of the excerpts.": error.sum()
-            / (painted**2).sum(),
-            "Divide by the mean square, not by the variance.": error.mean()
-            / seen.var(),
-            "Take the means over all excerpts before you divide.": (
-                error.flatten(1).mean(1) / square.flatten(1).mean(1)
-            ).mean(),
-            "Divide by the mean square of the feature.": error.mean(),
-            "Compare the features, not the pictures.": (
-                ((x - x_hat) ** 2).mean() / (x**2).mean()
-            ),
+            for layer in ("conv1", "conv5")
         }
+        perfect = float(relative_error(x, x, "conv5"))
+    finally:
+        detector = own
+    hints = {
+        "conv1": {
+            0.8944: "Without the square root.",
+            4.0: "Divide what you have by the mean square of the excerpts' feature, no other.",
+            2.2222: "Take both means over all excerpts, before you divide.",
+        },
+        "conv5": {
+            0.6325: "Without the square root.",
+            0.8: "Compare the features at `layer`, and not the pictures, nor always the same layer.",
+            2.0: "Divide what you have by the mean square of the excerpts' feature, no other.",
+            0.2222: "Take both means over all excerpts, before you divide.",
+        },
+    }
+    for layer, expected in (("conv1", 0.8), ("conv5", 0.4)):
+        got = values[layer]
         hint = "".join(
-            " " + hint
-            for hint, wrong in hints.items()
-            if np.isclose(got, float(wrong), rtol=1e-3)
+            f" {hint}"
+            for wrong, hint in hints[layer].items()
+            if abs(got - wrong) < 1e-3
         )
-        assert np.isclose(got, expected, rtol=1e-3), (
-            f"For random excerpts at {layer} it is {expected:.3g}; you have {got:.3g}.{hint}"
+        assert abs(got - expected) < 1e-4, (
+            f"For two plain excerpts, and a stand-in for the detector, it is {expected} at {layer}; you have {got:.4g}.{hint}"
         )
-    assert float(relative_error(x, x, "conv5")) == 0, (
-        "An excerpt compared with itself has no error."
-    )
+    assert perfect == 0, "An excerpt compared with itself has no error."
 
 
 # %% tags=["exercise"]
@@ -847,6 +897,14 @@ display(
 # *Medium, 20 minutes.*
 #
 # A gradient can be tested without knowing how it was computed: go a little step and look. Write `slope_along(loss, point, direction, step)`: the slope of the function `loss` at `point` in a direction, from its values at the points one `step` times `direction` before and behind. Use both, so that the error shrinks with the square of the step. Then test the gradient of the joint loss with respect to an inversion.
+#
+# :::{dropdown} First hint
+# Walk one step ahead and one behind. What is the difference of the two values, and how far apart are the two points, counted in `direction`?
+# :::
+#
+# :::{dropdown} Second hint
+# The points are `point + step * direction` and `point - step * direction`: two steps apart. Make new tensors, and leave `point` as it is.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -928,41 +986,53 @@ print(f"measured {measured:.9f}, by autograd {computed:.9f}")
 # *Medium, 20 minutes.*
 #
 # `fit_inverters` trains several layers at once. Does an inverter come out otherwise if another one is trained beside it? First guess, and find a reason. Then write `train_fc8(layers)`: it trains `layers` with `small_plan` and the seed 0, on `train` and `valid`, and returns the `state_dict()` of the inverter of FC8.
+#
+# :::{dropdown} First hint
+# The chapter trained MP6 with `svdlib.fit_inverters`. Which of its arguments must change?
+# :::
+#
+# :::{dropdown} Second hint
+# Hand on `layers`, `small_plan` and the seed. The result has a dictionary `inverters`, by layer, and each inverter has a `state_dict()`.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
 @self_check
 def check_alone(train_fc8):
-    alone, together = train_fc8(("fc8",)), train_fc8(("mp6", "fc8"))
-    reference = svdlib.fit_inverters(
-        detector, train, valid, layers=("fc8",), plan=small_plan, seed=0
-    )
-    expected = reference.inverters["fc8"].state_dict()
+    called = inspect.signature(svdlib.fit_inverters)
+    with mock.patch.object(
+        svdlib, "fit_inverters", wraps=svdlib.fit_inverters
+    ) as spy:
+        alone, together = train_fc8(("fc8",)), train_fc8(("mp6", "fc8"))
+    runs = [called.bind(*each.args, **each.kwargs) for each in spy.mock_calls]
+    assert len(runs) == 2, "Train with `svdlib.fit_inverters`, once a call."
+    for run, layers in zip(runs, (("fc8",), ("mp6", "fc8")), strict=True):
+        run.apply_defaults()
+        given = run.arguments
+        assert tuple(given["layers"]) == layers, (
+            "Hand `layers` on to the training."
+        )
+        assert given["train"] is train and given["valid"] is valid, (
+            "Train on `train`, and validate on `valid`."
+        )
+        assert given["plan"] is small_plan, "The plan should be `small_plan`."
+        assert given["seed"] == 0, f"The seed is {given['seed']}, not 0."
+    shapes = {
+        name: part.shape
+        for name, part in svdlib.build_inverter("fc8").state_dict().items()
+    }
     for each in (alone, together):
         assert isinstance(each, dict), (
             f"Return the inverter's `state_dict()`, not a {type(each).__name__}."
         )
-        shapes = {name: part.shape for name, part in each.items()}
-        assert shapes == {
-            name: part.shape for name, part in expected.items()
-        }, "These are not the weights of an inverter of FC8."
-
-    def apart(one, other):
-        return max((one[k] - other[k]).abs().max().item() for k in one)
-
-    off = apart(alone, together)
+        assert {name: part.shape for name, part in each.items()} == shapes, (
+            "These are not the weights of an inverter of FC8."
+        )
+    off = max((alone[k] - together[k]).abs().max().item() for k in shapes)
     assert off < 1e-4, (
-        f"The two inverters differ by up to {off:.2g}. Do both trainings have the same seed and plan?"
+        f"The two inverters differ by up to {off:.2g}. Are both weights those after the training?"
     )
-    off = apart(alone, expected)
-    assert off < 1e-4, (
-        f"Alone, the inverter differs by up to {off:.2g} from what `small_plan` and the seed 0 give, on `train` and `valid`."
-    )
-    try:
-        train_fc8(("no such layer",))
-    except svdlib.SvdlibError:
-        return "Alone or together, it is the same inverter."
-    raise AssertionError("Hand `layers` on to the training.")
+    return "Alone or together, it is the same inverter."
 
 
 # %% tags=["exercise"]
@@ -996,38 +1066,56 @@ display(
 # *Hard, 25 minutes.*
 #
 # The paper halves the learning rate when the training loss stalls. Write `rates(losses, rate, patience)`: the learning rate of each epoch, given the training loss of each epoch. The first epoch has `rate`. When `patience` epochs in a row have brought no new lowest loss, the rate is halved for the next epoch, and the count begins anew. For losses 5, 4, 4, 4, 3, 3, 3, 3 with a rate of 8 and a patience of 2, the rates are 8, 8, 8, 8, 4, 4, 4, 2.
+#
+# :::{dropdown} First hint
+# Walk through the epochs and remember three things: the rate, the lowest loss so far, and how many epochs have passed since.
+# :::
+#
+# :::{dropdown} Second hint
+# Write down the rate of an epoch *before* you look at its loss. A new lowest loss sets the count to 0; at `patience` the rate is halved and the count is 0 again.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
 @self_check
 def check_rates(rates):
-    def slow(losses, rate, patience):
-        # How often the rate was halved before each epoch, counted from the start each time.
-        found = []
-        for epoch in range(len(losses)):
-            halvings, waited = 0, 0
-            for past in range(epoch):
-                better = past == 0 or losses[past] < min(losses[:past])
-                waited = 0 if better else waited + 1
-                if waited == patience:
-                    halvings, waited = halvings + 1, 0
-            found.append(rate / 2**halvings)
-        return found
-
+    # (what, losses, rate, patience, how often the rate was halved before each epoch)
     cases = [
-        ("the example", [5, 4, 4, 4, 3, 3, 3, 3], 8.0, 2),
-        ("always falling", [3, 2, 1], 1.0, 1),
-        ("always rising", [1, 2, 3, 4, 5], 16.0, 1),
-        ("stalls cut short by a new lowest", [4, 5, 3, 5, 2, 5, 2], 1.0, 2),
-        ("up and down, no new lowest", [1, 3, 2, 3, 2, 3], 8.0, 2),
-        ("a long stall", [1, 2, 2, 2, 2, 2, 2, 2], 1.0, 3),
-        ("one epoch", [2], 0.5, 2),
+        (
+            "the example",
+            [5, 4, 4, 4, 3, 3, 3, 3],
+            8.0,
+            2,
+            [0, 0, 0, 0, 1, 1, 1, 2],
+        ),
+        ("always falling", [3, 2, 1], 1.0, 1, [0, 0, 0]),
+        ("always rising", [1, 2, 3, 4, 5], 16.0, 1, [0, 0, 1, 2, 3]),
+        (
+            "stalls cut short by a new lowest",
+            [4, 5, 3, 5, 2, 5, 2],
+            1.0,
+            2,
+            [0, 0, 0, 0, 0, 0, 0],
+        ),
+        (
+            "up and down, no new lowest",
+            [1, 3, 2, 3, 2, 3],
+            8.0,
+            2,
+            [0, 0, 0, 1, 1, 2],
+        ),
+        (
+            "a long stall",
+            [1, 2, 2, 2, 2, 2, 2, 2],
+            1.0,
+            3,
+            [0, 0, 0, 0, 1, 1, 1, 2],
+        ),
+        ("one epoch", [2], 0.5, 2, [0]),
     ]
-    for what, losses, rate, patience in cases:
-        expected, got = (
-            slow(losses, rate, patience),
-            list(rates(losses, rate, patience)),
-        )
+    for what, losses, rate, patience, halvings in cases:
+        expected = [rate / 2**n for n in halvings]
+        got = list(rates(losses, rate, patience))
         assert len(got) == len(losses), (
             f"{len(losses)} epochs have {len(losses)} rates, not {len(got)}."
         )

@@ -1184,7 +1184,7 @@ Quiz(
 #
 # ## Exercises
 #
-# Each exercise has a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
+# Each exercise has two hints, folded, and a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
 #
 # (exercise-nre-by-hand)=
 # ### Exercise 1: Equation 5 in your own words
@@ -1192,6 +1192,14 @@ Quiz(
 # *Easy, 15 minutes.*
 #
 # Write `nre_by_hand(x, x_hat)` for any number $d$ of excerpts, with loops if you like. Both are tensors of shape $(d, 1, 115, 80)$. Return one number, and do not use `svdlib.nre`.
+#
+# :::{dropdown} First hint
+# Two means, one over the other: how far each excerpt is from its own inversion, and how far two different excerpts are from each other.
+# :::
+#
+# :::{dropdown} Second hint
+# `(x[i] - x[j]).norm()` is a distance. There are $d (d - 1)$ ordered pairs with $i \neq j$; inversions do not occur below the fraction line.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -1274,6 +1282,14 @@ check_nre(nre_by_hand)
 # *Easy, 10 minutes.*
 #
 # What if an evaluation set holds excerpts of a single song? Write `nre_per_song(x, x_hat, songs)`, where `songs` is an array with the number of each excerpt's song, in any order. Return a dictionary: for each number, the NRE of this song's excerpts alone, their yardstick included. Is the NRE of FC8 larger or smaller than on all songs together? First guess, then try.
+#
+# :::{dropdown} First hint
+# What is a set of excerpts of one song? Cut it out of `x` and `x_hat`, and measure it as if there were no other song.
+# :::
+#
+# :::{dropdown} Second hint
+# `np.unique(songs)` gives the numbers, `songs == number` picks the excerpts, and `svdlib.nre` does the rest.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -1355,6 +1371,14 @@ display(Markdown(text))
 # *Medium, 15 minutes.*
 #
 # Write `nre_squared(x, x_hat)`: the mean *squared* distance to the inversions, divided by the mean *squared* distance between two different excerpts. What does the mean predictor score now, with many excerpts? Derive it before you measure it, and put the number into `of_mean`.
+#
+# :::{dropdown} First hint
+# Square each distance before you take a mean. For the mean predictor, write the squared distance of two independent excerpts with their variance.
+# :::
+#
+# :::{dropdown} Second hint
+# `torch.pdist` gives the distance of each pair of flattened excerpts. The difference of two independent numbers has twice the variance of one.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -1451,6 +1475,14 @@ display(
 # *Medium, 15 minutes.*
 #
 # One set has many more excerpts than songs, and a bootstrap over excerpts gives a narrower interval than one over songs. Write the one over songs: `song_interval(distances, songs)` gets an array with the normalised distance of each excerpt, and one with the number of its song, in any order; each song has equally many excerpts. Draw songs a thousand times, and return the two ends of the 95 % interval of the mean. Then compare: which of the two intervals do you believe?
+#
+# :::{dropdown} First hint
+# Which thing is drawn, songs or excerpts? Turn the distances into one number for each song first.
+# :::
+#
+# :::{dropdown} Second hint
+# Draw as many songs as there are, with repetition, a thousand times: `rng.choice(per_song, size=(1000, n))`. Then take the mean of each draw, and the quantiles 0.025 and 0.975.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -1523,6 +1555,14 @@ display(Markdown(text))
 # *Medium, 10 minutes.*
 #
 # Write `paired(a, b)`: the 95 % interval of the mean of `b` less the mean of `a`, from a thousand draws. Both are arrays with a number for each song, in the same order of songs. Each draw takes the same songs for both. How many of the seven steps from layer to layer are decided in this way, and how many if each layer draws songs of its own?
+#
+# :::{dropdown} First hint
+# If both layers get the same songs in each draw, what can you compute for each song before anything is drawn?
+# :::
+#
+# :::{dropdown} Second hint
+# Draw from the differences `b - a`, one for each song. What remains is the interval of a mean.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -1597,7 +1637,13 @@ display(
 #
 # NRE does not say where an error lies. Make two inversions of the same excerpts that have the same NRE, and sound different. Write `even(x, score)` and `gathered(x, score)`: both return an `x_hat` of the shape of `x` whose NRE is `score`. The error of `even` has the same mean square in all frames and all bands. That of `gathered` lies in frames 50 to 59, and everything else is a perfect copy.
 #
-# A hint: what happens to the NRE if you make an error twice as large?
+# :::{dropdown} First hint
+# What happens to the NRE if you make an error twice as large? The distance between originals does not change.
+# :::
+#
+# :::{dropdown} Second hint
+# Make any error of the right form, measure its NRE, and scale the error by what is wanted over what you have. For `gathered`, the error is 0 outside of frames 50 to 59.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}

@@ -1484,7 +1484,7 @@ Quiz(
 #
 # ## Exercises
 #
-# Each exercise has a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
+# Each exercise has two hints, folded, and a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
 #
 # (exercise-auc-by-counting)=
 # ### Exercise 1: Count the pairs
@@ -1492,6 +1492,14 @@ Quiz(
 # *Easy, 15 minutes.*
 #
 # Write `auc(values, sung)`, straight from its meaning: of all pairs of a vocal and a non-vocal excerpt, the share in which the vocal one has the larger number. A tie counts as one half. Both are arrays of shape (excerpts,), the second boolean. Then take the mean of the standardised values of each excerpt, a measure of loudness. Could FC8's inversions differ between the classes by loudness alone?
+#
+# :::{dropdown} First hint
+# Compare each vocal excerpt with each other one: a table of differences, one row for each vocal excerpt.
+# :::
+#
+# :::{dropdown} Second hint
+# `values[sung][:, None] - values[~sung][None, :]` is that table. Count what is above 0 whole, what is equal by half, and take the mean.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -1571,6 +1579,14 @@ else:
 # *Easy, 10 minutes.*
 #
 # Write `nearest_other(features, songs)`: for each excerpt the index of the one that is nearest to it, by Euclidean distance, among those of *other* songs. `features` is a tensor whose first axis counts the excerpts, and which may have any others; `songs` is a tensor (excerpts,) with the number of each excerpt's song. The result has the shape (excerpts,).
+#
+# :::{dropdown} First hint
+# Compute all distances at once. Then see to it that an excerpt of the same song, and the excerpt itself, can never win.
+# :::
+#
+# :::{dropdown} Second hint
+# Flatten all axes but the first, use `torch.cdist`, and set distances within a song to infinity before `argmin`.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -1662,6 +1678,14 @@ else:
 # *Medium, 15 minutes.*
 #
 # Chance was the inversion of an excerpt of *another* song. Take another excerpt of the *same* song instead. Write `same_song(songs)`: for each excerpt the index of a different one of its own song. `songs` is an array (excerpts,) with the number of each excerpt's song, in any order; each song has two excerpts or more. For which measure is this chance higher than the other, and why?
+#
+# :::{dropdown} First hint
+# Within one song, any order in which nobody stays in place will do. The excerpts of a song need not stand side by side.
+# :::
+#
+# :::{dropdown} Second hint
+# For each song, `np.flatnonzero(songs == each)` gives its members. Shift this list by one, `np.roll`, and write it to the members' places.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -1746,6 +1770,14 @@ display(Markdown(text))
 # *Medium, 15 minutes.*
 #
 # Would an inverter do as well if it knew only the detector's answer? Write `paint_by_answer(x, answers, groups)`: sort the excerpts by their answer, cut them into so many groups of the same size, or nearly so, and give each excerpt the *mean original* of its group. `x` is a tensor (n, 1, 115, 80), `answers` one of shape (n,); the result has the shape of `x`, and the order too. Compare its NRE for five groups with FC8's.
+#
+# :::{dropdown} First hint
+# Sort by the answer, cut the sorted list into parts, and remember which excerpt stood where.
+# :::
+#
+# :::{dropdown} Second hint
+# `answers.argsort().chunk(groups)` gives the indices of each group. Write the mean of `x[group]` to the same places of the result.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -1833,6 +1865,14 @@ display(
 # *Medium, 15 minutes.*
 #
 # Reverse the originals in time, invert the reversed ones, and reverse the inversions again. Do they equal the inversions of the originals? Write `reversal_error(invert, x)`, where `invert` is a function from excerpts (n, 1, 115, 80) to their inversions: the NRE between the inversions of the originals, which count as the truth here, and those that you got by the detour.
+#
+# :::{dropdown} First hint
+# There are two ways from the originals to an inversion: straight, and with time turned round before *and* after.
+# :::
+#
+# :::{dropdown} Second hint
+# Frames are the third axis: `x.flip(2)`. The straight way counts as the truth, so it comes first in `svdlib.nre`.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -1924,6 +1964,14 @@ display(
 # *Hard, 20 minutes.*
 #
 # Write the onset F-measure of this chapter. `f_measure(original, inversion)` gets two ascending arrays of times in seconds, and returns $F = 2p / (n + m)$. Two times may form a pair if they lie at most 50 ms apart, and each time is in one pair at most. Find as many pairs $p$ as possible. The original has at least one onset; the inversion may have none.
+#
+# :::{dropdown} First hint
+# Go through the originals in order of time. Which of the free partners should one take, so that later ones keep their chances?
+# :::
+#
+# :::{dropdown} Second hint
+# Take the *earliest* free time within 50 ms, and cross it off. Then count the pairs.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}

@@ -521,7 +521,7 @@ Quiz(
 #
 # ## Exercises
 #
-# Each exercise has a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
+# Each exercise has two hints, folded, and a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
 #
 # (exercise-calibration-error)=
 # ### Exercise 1: The expected calibration error
@@ -529,6 +529,14 @@ Quiz(
 # *Easy, 15 minutes.*
 #
 # Write `calibration_error(predictions, truth)`, the ECE of this chapter, from an array of probabilities and a boolean array of labels, both of shape (frames,). The ten bins reach from 0 to 0.1, from 0.1 to 0.2, and so on; a probability of exactly 1 belongs to the last. Some bins may be empty.
+#
+# :::{dropdown} First hint
+# For each bin: what do its frames say on average, and which share of them is sung? Weigh the gaps by how many frames a bin holds.
+# :::
+#
+# :::{dropdown} Second hint
+# `np.minimum((10 * predictions).astype(int), 9)` is the number of each frame's bin. Go only through bins that occur.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -630,6 +638,14 @@ display(
 # *Easy, 10 minutes.*
 #
 # The frames of a few songs are many thousands. If they were *independent*, the share $a$ of right answers among $n$ of them would have an interval of $a \pm 1.96 \sqrt{a (1 - a) / n}$. Turn this round: write `worth(accuracy, low, high)`, the number $n$ of independent frames whose interval is as wide as one from `low` to `high`. For how many independent frames does the interval of the accuracy stand, and how many frames are there?
+#
+# :::{dropdown} First hint
+# Half of the interval's width is $1.96 \sqrt{a (1 - a) / n}$. Solve for $n$.
+# :::
+#
+# :::{dropdown} Second hint
+# Divide by 1.96, square both sides, and bring $n$ to the other side. The width is `high - low`, and half of it stands in the formula.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -701,6 +717,14 @@ display(
 # *Medium, 10 minutes.*
 #
 # Suppose that for each song somebody told you which share of it is sung, and nothing else. Write `threshold_for(curve, share)`: the threshold that this share of the frames of `curve`, an array (frames,), lies above. Try it on a few synthetic songs. Is it better than the common threshold?
+#
+# :::{dropdown} First hint
+# If a share of 0.3 is to lie above, which share lies below?
+# :::
+#
+# :::{dropdown} Second hint
+# A quantile is a number that a given share lies below: `np.quantile`.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -768,6 +792,14 @@ display(
 # *Medium, 15 minutes.*
 #
 # A detector can be perfectly calibrated and of no use. Write its answers: `useless(truth)` gets the labels, a boolean array (frames,), and returns a probability for each frame so that the expected calibration error is 0 and the AUC is 0.5. Then derive its Brier score, and write it as a function of the share of sung frames: `brier(share)`.
+#
+# :::{dropdown} First hint
+# An AUC of 0.5 comes without effort if all frames get the same answer. Which answer is calibrated?
+# :::
+#
+# :::{dropdown} Second hint
+# Always say the share of sung frames. For the Brier score, a share of the frames is off by `1 - share`, and the rest by `share`: square, weigh, add.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -851,6 +883,14 @@ display(
 # *Hard, 15 minutes.*
 #
 # How much can it matter that scores are not comparable between songs? Make up two songs, `first` and `second`: each is a pair of a list of probabilities and a list of labels, of the same length, with sung and unsung frames. Within each song the AUC shall be 1. Over all frames of both together it shall be below one half, worse than guessing.
+#
+# :::{dropdown} First hint
+# Within a song the order must be right. Between songs nothing is asked, so one song may lie wholly above the other.
+# :::
+#
+# :::{dropdown} Second hint
+# Let nearly all unsung frames be in the song with the high numbers, and nearly all sung ones in the other. Each song needs one frame of the other kind, in the right order.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}

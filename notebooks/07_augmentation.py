@@ -507,7 +507,7 @@ Quiz(
 #
 # ## Exercises
 #
-# Each exercise has a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
+# Each exercise has two hints, folded, and a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
 #
 # (exercise-partial-moves)=
 # ### Exercise 1: Where does a partial go?
@@ -515,6 +515,14 @@ Quiz(
 # *Easy, 10 minutes.*
 #
 # A singer holds a note of 440 Hz, and you transpose it by +30 %. By how many mel bands do the first and the third partial move? First guess: both by the same number? Then write `moved_bands(hertz, pitch)`: by how many bands a partial at `hertz` moves upwards if the pitch is multiplied by `pitch`; downwards is negative. `band_of_frequency` gives the position of a frequency on the axis of mel bands.
+#
+# :::{dropdown} First hint
+# Where does the partial lie before, and where after? Both are frequencies.
+# :::
+#
+# :::{dropdown} Second hint
+# After the transposition the partial lies at `pitch * hertz`. Take the difference of the two positions.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -574,6 +582,14 @@ display(
 # *Easy, 10 minutes.*
 #
 # A log-mel holds the natural logarithm of magnitudes. Write `louder(log_mel, decibels)`: the log-mel of the same sound, louder by so many decibels (softer, if negative). Do it without going back to magnitudes.
+#
+# :::{dropdown} First hint
+# Louder by some decibels means: magnitudes times a factor. What does the logarithm make of a factor?
+# :::
+#
+# :::{dropdown} Second hint
+# The factor is 10 to the power of `decibels / 20`. Its *natural* logarithm is added to each cell.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -637,6 +653,14 @@ display(
 # *Medium, 20 minutes.*
 #
 # Write `stretched(spectra, factor, frames)`. It gets magnitudes of shape (frames given, bins) as a NumPy array and returns `frames` frames, of shape (`frames`, bins), in which everything lasts `factor` times as long. The middle of the given frames comes to the middle of the returned ones. Interpolate linearly between frames (`np.interp` does it for one bin); what would come from before the first or after the last given frame is 0.
+#
+# :::{dropdown} First hint
+# For each frame of the result, ask from which place of the given frames it comes. Measure both from their middles.
+# :::
+#
+# :::{dropdown} Second hint
+# A step of one frame in the result is `1 / factor` frames in the given ones. The middle of n frames lies at `(n - 1) / 2`. `np.interp` takes `left=0, right=0`.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -721,6 +745,14 @@ display(
 #
 # - `there_and_back(spectra, pitch)` gets magnitudes (frames, 513), a tensor, and returns them, of the same shape, after a transposition by the factor `pitch` and the one that undoes it, both with `scale_axes`;
 # - `highest_kept(pitch)` returns the frequency in hertz up to which the sound comes back, at most 11025. Think of `pitch` above *and* below 1.
+#
+# :::{dropdown} First hint
+# `scale_axes` takes a batch, with one factor of pitch and one of time for each. Which factor undoes the first? What is pushed over the upper end never comes back.
+# :::
+#
+# :::{dropdown} Second hint
+# Use `spectra[None]` and tensors of one number; the time keeps the factor 1. Upwards, a frequency times `pitch` must stay within 11025 Hz; downwards, nothing leaves.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -792,6 +824,14 @@ display(
 # *Hard, 20 minutes.*
 #
 # What if something *sung* is mixed in, and the label stays? Write `asked(windows, other, factor)`. It gets magnitudes (n, frames + 2 `margin`, 513) and one more window, `other`, of shape (frames + 2 `margin`, 513). It mixes `other` into each window with the factor, takes the excerpts in the middle, and returns the detector's probability of singing for each, of shape (n,). Then compare the unsung excerpts in `windows` before and after the sung excerpt `sung` is mixed in with a factor of 0.5.
+#
+# :::{dropdown} First hint
+# Follow the chapter: mix magnitudes, cut the middle, go to bands and logarithms, standardise, ask the detector.
+# :::
+#
+# :::{dropdown} Second hint
+# `mix_in` needs `other` once for each window: `other.expand_as(windows)`. Cut `margin` frames from both ends, use `compress(mel_magnitudes(...))`, and `torch.sigmoid` of the logits.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}

@@ -945,7 +945,7 @@ Quiz(
 #
 # ## Exercises
 #
-# Each exercise has a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
+# Each exercise has two hints, folded, and a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
 #
 # (exercise-variation-by-hand)=
 # ### Exercise 1: Total variation by hand
@@ -953,6 +953,14 @@ Quiz(
 # *Easy, 10 minutes.*
 #
 # Write `variation(picture)`: $R_{TV}$ of one picture of shape (frames, bands), a tensor, from the formula at the start of this chapter and without the function of the library. Guess first: which of these two has the larger one, a ramp that rises slowly over the whole picture, or a single step of the same height?
+#
+# :::{dropdown} First hint
+# Differences along time, differences along the bands: square and add all of them. What does the formula divide by?
+# :::
+#
+# :::{dropdown} Second hint
+# `picture.diff(dim=0)` and `picture.diff(dim=1)`. Divide the sum by the number of cells, not of differences.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -1021,6 +1029,14 @@ display(
 # *Easy, 15 minutes.*
 #
 # Write `step_down(loss_of, z, share)`. It gets a function that maps a picture `z` to a loss, a single number. It returns the picture after one step against the gradient, of such a length that the loss would fall by `share` of its value if it were a plane: with a share of 0.1, to nine tenths.
+#
+# :::{dropdown} First hint
+# On a plane, a step of length $t$ times the gradient lowers the loss by $t$ times the squared length of the gradient.
+# :::
+#
+# :::{dropdown} Second hint
+# Choose $t$ so that this is `share` times the loss. `torch.autograd.grad(loss, z)` gives the gradient; detach `z` before, and return without a graph.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -1100,6 +1116,14 @@ display(
 # *Medium, 15 minutes.*
 #
 # The proof for Conv1 needs $\sigma > 0$. Write `sigma_of(weights)`: the largest $\sigma$ such that the outputs of the filters for two patches at a distance $d$ always lie at least $\sigma d$ apart. `weights` has the shape (filters, 1, 3, 3), and there may be any number of filters. What if there are only eight?
+#
+# :::{dropdown} First hint
+# How far a matrix keeps vectors apart is told by the direction that it shrinks most. How many directions has a patch of nine cells?
+# :::
+#
+# :::{dropdown} Second hint
+# Flatten the filters to a matrix with nine columns. Take the smallest of the *nine* eigenvalues of its transpose times itself, and the root of it.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -1159,6 +1183,14 @@ display(
 # *Medium, 20 minutes.*
 #
 # Any differentiable map can be inverted. Let the encoder be `torch.nn.AvgPool2d(5)`: the means over pieces of 5 × 5 cells. Write `expected_end(x, start)`: the picture at which the descent ends if it begins at `start` and inverts the feature of `x`, without regularisers. Use no descent; think about what the gradient looks like within a piece. Both pictures have the shape (1, 1, frames, bands).
+#
+# :::{dropdown} First hint
+# Each mean depends on its 25 cells alike. So the gradient is the same in all cells of a piece, and what does a descent then leave as it was?
+# :::
+#
+# :::{dropdown} Second hint
+# All cells of a piece move by the same amount, until the mean is right: the mean of `x - start` over the piece. `interpolate(..., scale_factor=5)` spreads it over the cells.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -1247,6 +1279,14 @@ display(Markdown(text))
 # *Hard, 20 minutes.*
 #
 # Change a picture until the detector gives a *chosen* answer. Write `answering(start, wanted)`: from a picture `start` of shape (1, 1, 115, 80), find one to which the detector gives the probability `wanted`, to within 0.02. The function `minimise(terms, start, passes).x` descends; `terms(z)` returns a dict of losses, each of shape (n,), that are added up, such as `{"answer": ...}`. Mind where the sigmoid is flat.
+#
+# :::{dropdown} First hint
+# A loss that is 0 at the wanted answer, and has a slope everywhere else. Where the sigmoid is flat, probabilities have none.
+# :::
+#
+# :::{dropdown} Second hint
+# Compare logits, not probabilities: `torch.logit` of the wanted one, and the squared difference to what the detector gives, of shape (n,).
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -1317,6 +1357,14 @@ display(
 # *Hard, 25 minutes.*
 #
 # Sound is not an image: time and frequency are different things. Write `smooth_in_time(encoder, feature, start, weight, passes)`. It returns pictures of the shape of `start`, (n, 1, frames, bands), that make the feature's distance (`feature_distances`) plus `weight` times the mean of the squared differences between neighbouring *frames* small. Use `minimise` as in the exercise before. Then invert from MP6: what happens to the harmonics, and what to the onsets?
+#
+# :::{dropdown} First hint
+# Two terms in the dictionary: one as in the chapter, and one for the changes from frame to frame. Both have the shape (n,).
+# :::
+#
+# :::{dropdown} Second hint
+# `z.diff(dim=2)` are the changes; square them, flatten all but the first axis, take the mean for each picture, and multiply by `weight`.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}

@@ -451,7 +451,7 @@ Quiz(
 #
 # ## Exercises
 #
-# Each exercise has a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
+# Each exercise has two hints, folded, and a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
 #
 # (exercise-equal-level)=
 # ### Exercise 1: Equal level
@@ -459,6 +459,14 @@ Quiz(
 # *Easy, 10 minutes.*
 #
 # Write `at_level(samples, decibels)`: the samples, a NumPy array, scaled so that their root mean square lies `decibels` relative to full scale. At 0 dB the root mean square is 1.
+#
+# :::{dropdown} First hint
+# Bring the sound to 0 dB first. What do you divide by?
+# :::
+#
+# :::{dropdown} Second hint
+# Divide by the root of the mean of the squares. Then multiply by 10 to the power of `decibels / 20`.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -520,6 +528,14 @@ check_at_level(at_level)
 # *Easy, 15 minutes.*
 #
 # You play sounds to somebody who says "vocal" or "not vocal" to each. Write `by_guessing(right, sounds)`: the probability that at least `right` of the answers are right if each comes from tossing a coin. How many of 20 must be right, so that this is below 5 %?
+#
+# :::{dropdown} First hint
+# All sequences of right and wrong are equally likely. In how many of them are exactly *n* right?
+# :::
+#
+# :::{dropdown} Second hint
+# `comb(sounds, n)` counts them. Add up for *n* from `right` to `sounds`, both included, and divide by the number of all sequences.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -578,6 +594,14 @@ display(
 # *Medium, 15 minutes.*
 #
 # Write the measure of this chapter yourself: `difference(log_mel, other)` gets two log-mels of one shape, natural logarithms of magnitudes, and returns the root mean square difference over all cells in decibels. Before, whatever lies more than 60 dB below the loudest cell *of the first* is raised to that level, in both.
+#
+# :::{dropdown} First hint
+# A natural logarithm of 1 is how many decibels? Find the floor in natural logarithms, from the loudest cell of the first.
+# :::
+#
+# :::{dropdown} Second hint
+# The unit is `20 / np.log(10)` dB. Raise both with `clamp(min=floor)`, and take the root of the mean of the squared differences.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -660,6 +684,14 @@ display(
 # *Medium, 15 minutes.*
 #
 # By how much do two *different* excerpts differ? Write `typical_difference(log_mels)`: the mean of `audible_difference` over all ordered pairs of different spectrograms in a list, so each pair in both orders. Compare it with what the chapter measured for FC8, as pictures.
+#
+# :::{dropdown} First hint
+# The measure is not symmetric, so (a, b) and (b, a) count both. Which pairs must not count?
+# :::
+#
+# :::{dropdown} Second hint
+# Two loops over `enumerate(log_mels)`, without those where both numbers are equal. Then the mean.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -734,6 +766,14 @@ display(
 # - give them to `librosa.griffinlim`, with the same frames and 32 rounds;
 # - cut both sounds to the same length, and take their log-mels with `log_mel_of`;
 # - return the audible difference of the two, without the first and last four frames: at the ends few frames overlap.
+#
+# :::{dropdown} First hint
+# The steps of the list, one after the other. Magnitudes are the sizes of complex numbers, and phases are what is lost with them.
+# :::
+#
+# :::{dropdown} Second hint
+# Put `n_fft`, `hop_length` and `center=False` into a dictionary, and give it to both functions. Cut the sounds to the shorter length before `log_mel_of`; then leave out four frames at either end with a slice.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}

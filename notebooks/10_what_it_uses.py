@@ -635,7 +635,7 @@ Quiz(
 #
 # ## Exercises
 #
-# Each exercise has a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
+# Each exercise has two hints, folded, and a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
 #
 # (exercise-equal-areas)=
 # ### Exercise 1: Equal areas
@@ -643,6 +643,14 @@ Quiz(
 # *Easy, 10 minutes.*
 #
 # Write `mask_of(maps, share)`. It gets a tensor with a map for each of n excerpts (n, times, bands), and returns a boolean mask of the same shape. In each map, exactly `round(share * times * bands)` cells are true, those with its highest values. If cells are equal, it does not matter which of them you take, but the number must be right. (`masking.top_cells` does this for 115 × 80 cells. Try without it.)
+#
+# :::{dropdown} First hint
+# A threshold fails where cells are equal. Sort instead, and take so many from the start.
+# :::
+#
+# :::{dropdown} Second hint
+# Flatten each map, `argsort` with `descending=True`, and mark the first `round(share * cells)` places of each row with `scatter_`. Then bring back the shape.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -715,6 +723,14 @@ display(
 # *Medium, 15 minutes.*
 #
 # Write `advantage(shares, keeping, removing, sung)` for one excerpt. `shares` is a tuple of rising shares from 0 to 1, not equally far apart. `keeping` and `removing` are tensors with the detector's *logit* at each share. `sung` is its answer, true or false. Return the area between the two curves of how sure it is, with straight lines from point to point.
+#
+# :::{dropdown} First hint
+# How sure is the detector of its own answer? A logit of the answer "not sung" counts the other way round.
+# :::
+#
+# :::{dropdown} Second hint
+# Turn the sign if it is not sung, take `torch.sigmoid` of both, and `torch.trapezoid` of their difference over the shares.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -799,6 +815,14 @@ for name in ("inversion-fc8", "loudness"):
 # - `only_bands(maps)` leaves nothing but the bands: each cell gets the mean over time of its band, in its own map.
 #
 # Before you look at the solution: by how much can the advantage of `only_bands(maps)` change if you then shift it in time?
+#
+# :::{dropdown} First hint
+# Frames are axis 1, bands are axis 2. One control shifts along an axis in a ring, the other takes a mean along one.
+# :::
+#
+# :::{dropdown} Second hint
+# `maps.roll(bands, dims=2)` for the first. For the second, a mean with `keepdim=True`, spread again by `expand_as`.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -917,6 +941,14 @@ display(
 # *Medium, 20 minutes.*
 #
 # Write `integrate(gradient_at, x, baseline, steps)`. `x` and `baseline` are tensors of one shape. `gradient_at(point)` gives the gradient at a point of that shape. Replace the integral by a mean over `steps` points on the straight way, and return the map, of the shape of `x`. The middles of `steps` equal pieces are a good choice of points.
+#
+# :::{dropdown} First hint
+# Walk from the baseline to `x` in equal steps, and ask for the gradient at each place. Which vector is the mean gradient multiplied by?
+# :::
+#
+# :::{dropdown} Second hint
+# The places are `(k + 0.5) / steps` of the way. Multiply the mean of the gradients by `x - baseline`, cell by cell.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -1023,6 +1055,14 @@ display(
 # Write `weights_of(answer, regions, samples, rng)`. `answer(on)` gives a number for one pattern `on`, a boolean array (regions,) that is true where a region is on. Draw `samples` patterns with `rng`, a NumPy generator; each region is on with probability 1/2. Ask for the answer to each. Then fit a linear model with an intercept by least squares, all patterns counting the same. Return the weights (regions,), without the intercept.
 #
 # What do you expect where either of two regions is enough for the answer?
+#
+# :::{dropdown} First hint
+# Patterns are random numbers below one half; the answers are what they are. A linear model with an intercept has one column more than there are regions.
+# :::
+#
+# :::{dropdown} Second hint
+# `np.column_stack` puts a column of ones beside the patterns, and `np.linalg.lstsq` fits. The intercept is the last of the weights.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}

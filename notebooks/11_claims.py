@@ -241,7 +241,7 @@ Quiz(
 #
 # ## Exercises
 #
-# Each exercise has a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
+# Each exercise has two hints, folded, and a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
 #
 # (exercise-verdict)=
 # ### Exercise 1: The verdict
@@ -249,6 +249,14 @@ Quiz(
 # *Easy, 10 minutes.*
 #
 # Write `verdict_of(low, high, agrees, direction)`. The interval reaches from `low` to `high`. `agrees` and `direction` are pairs (from, to): where the number must lie for the claim to be reproduced, and where it must lie for its direction to hold. Either end may be infinite, and `agrees` lies within `direction`. Return one of the four verdicts of the table above, as a string.
+#
+# :::{dropdown} First hint
+# Two questions for each pair of bounds: does the whole interval lie inside, does the whole interval lie outside?
+# :::
+#
+# :::{dropdown} Second hint
+# Inside `agrees` settles the first verdict, outside of `direction` the second. Inside `direction` and outside of `agrees` is the third, and everything else the fourth.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -343,6 +351,14 @@ display(
 # *Easy, 10 minutes.*
 #
 # "The error grows with depth" is a sentence about all layers. The ledger turns it into a single number. Write `smallest_step(nre)`: `nre` has the errors of the layers, from the shallowest to the deepest. Take the steps from each layer to the next, and return the smallest of them, divided by the size of the average step. The size has no sign.
+#
+# :::{dropdown} First hint
+# A step is the difference of two neighbours: `np.diff`. There are as many steps as layers, less one.
+# :::
+#
+# :::{dropdown} Second hint
+# Take the smallest of the steps, with its sign, and divide it by the absolute value of their mean.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -427,6 +443,14 @@ display(
 # *Medium, 10 minutes.*
 #
 # Two claims are percentages. We let them count as reproduced within half of the paper's number on either side. Write `tolerance(share, low, high)`: the smallest part of `share`, such as 0.5 for half of it, by which one has to widen it on either side until the whole interval from `low` to `high` lies inside. `share` may be negative, as in "18 % less", -0.18. Which verdicts would change if a quarter had been the rule?
+#
+# :::{dropdown} First hint
+# The interval is inside once its *farther* end is. How far is each end from the share?
+# :::
+#
+# :::{dropdown} Second hint
+# Take the larger of the two distances, and express it in parts of the share. A share may be negative; a tolerance may not.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -508,6 +532,14 @@ display(
 # *Medium, 20 minutes.*
 #
 # Write `interval_of_change(before, after, rng)`. Both arrays hold one error per song (songs,), of the same songs in the same order. Draw as many songs as there are, with repetition, 1000 times, with the NumPy generator `rng`. For each draw compute the relative change, the mean of `after` by the mean of `before`, less 1. Return the two ends of the middle 95 % of the results, the lower one first. Then use half of the songs: how much wider does the interval become?
+#
+# :::{dropdown} First hint
+# The same songs are drawn for `before` and `after`. Draw their places, not their numbers.
+# :::
+#
+# :::{dropdown} Second hint
+# `rng.integers(0, n, (1000, n))` gives the places of all draws. Index both arrays with it, take the means along the second axis, and only then the ratio.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -596,6 +628,14 @@ display(
 # *Medium, 15 minutes.*
 #
 # A number `value` has an interval from `low` to `high` that holds a bound. Suppose that with more songs the value stays, and that both ends come nearer to it with one over the root of the number of songs. Write `times_as_many(value, low, high, bound)`: how many times as many songs are needed until the bound is just at the end of the interval? The ends need not be equally far from the value. How many times would it take for the claims that are undecided?
+#
+# :::{dropdown} First hint
+# Which of the two ends lies on the side of the bound? How many times nearer to the value must it come?
+# :::
+#
+# :::{dropdown} Second hint
+# If the bound is below the value, it is the lower end. The distance shrinks with one over the *root* of the number of songs, so square the ratio.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
@@ -681,6 +721,14 @@ display(
 # The paper remarks that MP6's feature is far larger than FC7's. Does the NRE rise where features shrink, all along the network? With eight layers there are seven steps, and seven pairs of numbers easily look related.
 #
 # Write `chance_of(a, b)`: compute the correlation of two short arrays. Then bring `b` into all possible orders, with `itertools.permutations`, and correlate each with `a`. Return the share of the orders whose correlation is at least as strong, in either direction. The order as it is counts, too. Compare with a margin of $10^{-9}$, since equal correlations may differ in rounding.
+#
+# :::{dropdown} First hint
+# `permutations(b)` begins with the order as it is. Correlate each order with `a`, and count those at least as strong.
+# :::
+#
+# :::{dropdown} Second hint
+# `np.corrcoef(a, order)[0, 1]` is a correlation. Compare absolute values, with the margin on the side that lets equal ones count, and take the mean of the comparisons.
+# :::
 
 
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}

@@ -38,6 +38,7 @@ def exercise(number, minutes=20):
     return [
         text(
             f"(exercise-topic-{number})=\n### Exercise {number}: Topic {number}\n\n*Easy, {minutes} minutes.*\n\nDo it."
+            "\n\n:::{dropdown} First hint\nThink.\n:::\n\n:::{dropdown} Second hint\nWrite.\n:::"
         ),
         cell("@self_check\ndef check_it(answer): ...", "check", "hide-input"),
         cell("answer = ...\ncheck_it(answer)", "exercise"),
@@ -77,6 +78,8 @@ def test_a_chapter_is_read():
         ("**Minutes:** 5 to read", "**Minutes:** few to read", "needs a line"),
         ("## Check yourself", "## Check", "'## Check yourself' is missing"),
         ("### Exercise 2:", "### Exercise 4:", "exercise 4, in place 2"),
+        (":::{dropdown} Second hint\nWrite.\n:::", "", "must end in two hints"),
+        ("First hint", "A hint", "must end in two hints"),
         ("(exercise-topic-2)=\n", "", "3 headings start with 'Exercise', and 2"),
         ("*Easy, 20 minutes.*", "*Easy.*", "3 headings start with 'Exercise', and 0"),
     ],
@@ -164,11 +167,25 @@ check_it(1)"""
     assert [verdict["passed"] for verdict in chapters.verdicts_of(made.cells[0])] == [False, True]
 
 
-def test_a_worksheet_lacks_the_solutions_and_nothing_else():
+def test_a_worksheet_lacks_the_solutions_and_what_is_said_of_them():
     made = notebook()
-    sheet = worksheets.without_solutions(made)
+    heading = next(each for each in made.cells if each.source == "## Exercises")
+    with pytest.raises(chapters.ChapterError, match="04_count"):
+        worksheets.without_solutions("04_count", made)
+    heading.source += "\n\nThree of them." + worksheets.OF_SOLUTIONS
     kept = [each.source for each in made.cells if "solution" not in each.metadata.get("tags", [])]
-    assert [each.source for each in sheet.cells] == kept and len(kept) == len(made.cells) - 3
+    sheet = worksheets.without_solutions("04_count", made)
+    heading_of_sheet = kept.index(heading.source)
+    assert [each.source for each in sheet.cells[:heading_of_sheet]] == kept[:heading_of_sheet]
+    assert sheet.cells[heading_of_sheet].source == "## Exercises\n\nThree of them."
+    assert len(sheet.cells) == len(kept) == len(made.cells) - 3
+
+
+@pytest.mark.parametrize("source", chapters.chapter_sources(), ids=lambda path: path.stem)
+def test_no_worksheet_speaks_of_solutions_that_it_does_not_have(source):
+    sheet = worksheets.without_solutions(source.stem, jupytext.read(source))
+    prose = "\n".join(each.source for each in sheet.cells if each.cell_type == "markdown")
+    assert "folded solution" not in prose and "solutions are folded" not in prose
 
 
 PICTURE = base64.b64encode(b"picture" * 20).decode()

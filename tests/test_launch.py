@@ -86,10 +86,12 @@ def test_the_branch_holds_every_notebook_without_outputs_and_what_they_need(bran
         code = [cell for cell in notebook.cells if cell.cell_type == "code"]
         assert json.dumps(requirement) in code[0].source and "parameters" in code[1].metadata["tags"]
         assert not any(cell.outputs for cell in code)
-    assert (branch / "requirements.txt").read_text().splitlines() == [
+    environment = yaml.safe_load((branch / "environment.yml").read_text())
+    assert environment["dependencies"][-1]["pip"] == [
         "-c constraints.txt",
         requirement.replace("[notebooks]", "[lab,notebooks]"),
     ]
+    assert any(str(each).startswith("pytorch-cpu=") for each in environment["dependencies"])
     assert (branch / "constraints.txt").read_text() == (ROOT / "constraints.txt").read_text()
 
 

@@ -179,6 +179,11 @@ def test_environment_installs_under_the_constraints():
     assert pip[1].startswith("-e .[book")
 
 
+def test_condas_torch_is_the_version_that_pip_wants_so_that_pip_leaves_it_alone():
+    wanted = re.search(r"^torch==(.+)$", read("constraints.txt"), re.MULTILINE)[1]
+    assert f"pytorch-cpu={wanted}" in yaml.safe_load(read("environment.yml"))["dependencies"]
+
+
 OWN_FOLDER = 'folder:Anna\'s songs, "live" $x'
 
 

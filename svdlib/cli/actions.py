@@ -377,6 +377,21 @@ def _print_weights(options: Namespace, device: "torch.device", paths: list[Path]
         _print(str(path))
 
 
+def grade_notebook(options: Namespace) -> int:
+    """Print the points of a student's notebook; the exit status says whether all answers are right."""
+    from svdlib.pages import grading
+
+    marks = grading.grade(options.notebook, options.key, options.seconds)
+    result = {
+        "notebook": options.notebook,
+        "points": sum(mark.points for mark in marks),
+        "possible": sum(mark.possible for mark in marks if not mark.by_hand),
+        "cells": [vars(mark) for mark in marks],
+    }
+    _print_result(options, result, "\n".join(grading.summary(marks)))
+    return 0 if grading.all_right(marks) else 1
+
+
 def _print_result(options: Namespace, result: dict[str, Any], text: str) -> None:
     _print(json.dumps(fit_for_json(result), indent=2, allow_nan=False) if options.json else text)
 

@@ -1,7 +1,7 @@
-"""The command line: `svdlib corpus|train|evaluate|invert|explore|convert|export`.
+"""The command line: `svdlib corpus|train|evaluate|invert|explore|convert|export|grade`.
 
-Results go to stdout, progress and messages to stderr. Exit status: 0 done, 1 a fault in svdlib, 2 something that the
-user can put right, 130 interrupted, 143 ended by SIGTERM.
+Results go to stdout, progress and messages to stderr. Exit status: 0 done, 1 a fault in svdlib (of `grade`: an answer
+that is not right), 2 something that the user can put right, 130 interrupted, 143 ended by SIGTERM.
 """
 
 import argparse
@@ -31,9 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after `svdlib`; None takes those of this process.
     """
 
-    def act() -> None:
+    def act() -> int | None:
         options = build_parser().parse_args(arguments)
-        options.act(options)
+        return options.act(options)
 
     words = sys.argv[1:] if arguments is None else arguments
     return run_safely(act, resumable="train" in words[:1])
@@ -55,6 +55,7 @@ def build_parser() -> Parser:
     _add_explore(verbs)
     _add_convert(verbs)
     _add_export(verbs)
+    _add_grade(verbs)
     return parser
 
 
@@ -317,6 +318,31 @@ def _add_export(verbs: Verbs) -> None:
     part.set_defaults(act=actions.export_web)
 
 
+def _add_grade(verbs: Verbs) -> None:
+    parser = verbs.add_parser(
+        "grade",
+        help="count the points of a student's notebook",
+        description=GRADE_DESCRIPTION,
+        epilog="example:\n  svdlib grade submitted/ada/lab.ipynb --key _build/lab-kit/source/lab/lab.ipynb",
+    )
+    parser.add_argument("notebook", metavar="NOTEBOOK", help="a worksheet of `make lab-kit`, filled in")
+    parser.add_argument(
+        "--key",
+        metavar="KEY",
+        help="the same notebook in the kit's folder `source`: its checks replace those of the student, who may have "
+        "changed them; without it the notebook's own count",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=number_type(float, 1),
+        default=300.0,
+        metavar="N",
+        help="that one cell may take, 300 if not given; the whole notebook may take ten times as long",
+    )
+    _add_json(parser)
+    parser.set_defaults(act=actions.grade_notebook)
+
+
 # --- options that several verbs share ------------------------------------------------------------------------------
 
 
@@ -416,6 +442,10 @@ def _add_processes(parser: Parser) -> None:
 def _add_json(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout and nothing else there")
 
+
+GRADE_DESCRIPTION = """Run a student's notebook in a process of its own, with a time limit, and print the points of each
+exercise. The exit status is 0 if all answers are right, and 1 if not. The code in the notebook runs with your rights:
+grade what strangers wrote in an account or a container that holds nothing else."""
 
 CORPUS_NAMES = """corpora:
   synthetic                           93 songs of a minute, made by procedure

@@ -4,8 +4,10 @@ A check is a plain function that asserts; `self_check` turns it into one that ne
 `Verdict`, which notebooks show. All of it is our own.
 """
 
+import inspect
+import re
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from html import escape
@@ -72,7 +74,8 @@ def self_check(check: Callable[..., str | None]) -> Callable[..., Verdict]:
         except AssertionError as reason:
             return Verdict(check.__name__, False, str(reason) or "This is not the result that was asked for.")
         except Exception as error:
-            return Verdict(check.__name__, False, _say(error, check.__name__))
+            said = _no_function(error, check, answers) or _say(error, check.__name__)
+            return Verdict(check.__name__, False, said)
         return Verdict(check.__name__, True, message or "")
 
     return checked
@@ -97,6 +100,20 @@ def _answered(answer: Any, name: str) -> Any:
 
 def _is_empty(value: Any) -> bool:
     return value is None or isinstance(value, EllipsisType)
+
+
+def _no_function(error: Exception, check: Callable[..., Any], answers: Sequence[Any]) -> str | None:
+    """What a check wants that was given a value and called it: the function itself. None if that was not the fault."""
+    called = re.fullmatch(r"'([\w.]+)' object is not callable", str(error)) if isinstance(error, TypeError) else None
+    names = list(inspect.signature(check).parameters)
+    for name, answer in zip(names, answers, strict=False):
+        if called and not callable(answer) and type(answer).__name__ == called[1].rpartition(".")[2]:
+            given = repr(answer) if isinstance(answer, int | float | str | bool) else f"a {type(answer).__name__}"
+            return (
+                f"This check wants the function `{name}`, to call it with values of its own, and it was given {given}. "
+                f"Write `{check.__name__}({', '.join(names)})`."
+            )
+    return None
 
 
 def _say(error: Exception, check: str) -> str:

@@ -69,7 +69,18 @@ def test_an_error_is_a_sentence_that_names_the_line_of_the_answer():
     exec(cell, names)
     verdict = check_double(names["double"])
     assert verdict.message == "Your answer stopped with ZeroDivisionError in line 3 of its cell: division by zero"
-    assert check_double(3).message == "Your answer stopped with TypeError: 'int' object is not callable"
+
+
+@pytest.mark.parametrize(("answer", "given"), [(4.82, "4.82"), (3, "3"), ("double", "'double'"), ([1, 2], "a list")])
+def test_a_value_in_place_of_a_function_reads_what_is_wanted(answer, given):
+    assert check_double(answer).message == (
+        "This check wants the function `double`, to call it with values of its own, and it was given "
+        f"{given}. Write `check_double(double)`."
+    )
+
+
+def test_a_number_that_the_answer_itself_calls_is_told_as_an_error_of_the_answer():
+    assert "stopped with TypeError" in check_double(lambda number: number()).message
 
 
 def test_what_stops_a_program_is_not_swallowed():
