@@ -68,9 +68,9 @@ def export_web(
 ) -> list[Path]:
     """Write `constants.js`, `detector.js` and `inverters.js` from trained weights.
 
-    `constants.js` holds `constants.json`: mean and deviation of each mel band, the threshold, the family. `detector.js`
-    holds `excerpt.onnx`, `piece.onnx` and the weights of both, `inverters.js` one `LAYER.onnx` per layer. The same
-    weights give the same bytes.
+    `constants.js` holds `constants.json`: mean and deviation of each mel band, the threshold, the family, and `out`,
+    the weights (64,) and bias that make the logit of FC8's numbers. `detector.js` holds `excerpt.onnx`, `piece.onnx`
+    and the weights of both, `inverters.js` one `LAYER.onnx` per layer. The same weights give the same bytes.
 
     Args:
         folder: where to write.
@@ -95,6 +95,7 @@ def export_web(
         "mean": network.standardizer.mean.tolist(),
         "std": network.standardizer.std.tolist(),
         "variant": variant,
+        "out": last_layer(network),
     }
     scripts = {
         "constants.js": {"constants.json": json.dumps(constants).encode()},
@@ -106,6 +107,13 @@ def export_web(
         paths.append(Path(folder) / name)
         _write_script(paths[-1], files)
     return paths
+
+
+def last_layer(detector: SVDNet) -> dict[str, list[float] | float]:
+    """The weights (64,) and the bias of Out: the logit is FC8's numbers times the weights, plus the bias."""
+    dense = detector.out[1]
+    assert isinstance(dense, nn.Linear)
+    return {"weight": dense.weight[0].tolist(), "bias": dense.bias.item()}
 
 
 def _write_script(path: Path, files: Mapping[str, bytes]) -> None:

@@ -157,7 +157,7 @@ def test_one_click_leads_to_inversions_on_the_screen(address_of, new_page, site,
     }""")
     page.get_by_role("button", name="Try an example").click()
     live.wait(".live-panels")
-    panels = page.locator(".live-panel")
+    panels = page.locator(".live-inversions > .live-panels > .live-panel")
     assert panels.count() == 9
     boxes = [panel.bounding_box() for panel in panels.all()]
     assert 0 <= boxes[0]["y"] and boxes[0]["y"] + boxes[0]["height"] <= 900
@@ -203,9 +203,9 @@ def test_a_dropped_file_a_click_on_the_curve_and_the_sounds(live_from_disk, song
     page.locator(".live-plot").click()  # in its middle
     live.wait(".live-panels")
     assert abs(live.frame - live.curve()[0].size / 2) <= 8
-    assert page.locator(".live-panel").count() == 9
+    assert page.locator(".live-inversions > .live-panels > .live-panel").count() == 9
     assert page.inner_text(".live-status").startswith(f"Inverted at 0:0{live.frame / 70:.1f}. Probability of singing:")
-    for panel in page.locator(".live-panel").all():
+    for panel in page.locator(".live-inversions > .live-panels > .live-panel").all():
         assert "half of the magnitude lies below" in panel.locator("canvas").get_attribute("aria-label")
     hear_one_after_the_other(page)
     page.locator(".live-plot").click(position={"x": 1, "y": 5})
@@ -419,3 +419,64 @@ def test_it_fits_the_screen_and_is_accessible(live_from_disk, song, axe):
     for width in (1280, 390):
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def turned(page) -> dict:
+    program = "({turn}) => ({...turn, picture: Array.from(turn.moved.standardised), painted: turn.moved.probability})"
+    return page.locator(".live-turn").evaluate(program)
+
+
+def test_the_answer_is_turned_by_keyboard_and_the_picture_is_pytorchs(live_from_disk, song):
+    live, page = live_from_disk, live_from_disk.page
+    live.choose(song)
+    live.wait(".live-curve")
+    slider, status = page.get_by_label("Less voice, more voice"), page.locator(".live-turn [role=status]")
+    before = turned(page)
+    slider.focus()
+    for _ in range(4):
+        page.keyboard.press("ArrowLeft")  # half a logit each
+    page.locator(".live-turn [role=status]", has_text="picture itself").wait_for()
+    now = turned(page)
+    assert now["after"] - now["before"] == pytest.approx(-2, abs=1e-4) and now["before"] == before["after"]
+    assert " − 2.0 = " in status.text_content()
+
+    detector, inverter = pretrained("detector"), pretrained_inverters("aligned")["fc8"]
+    excerpt = torch.from_numpy(live.pictures()["original"]["standardised"])[None, None]
+    with torch.no_grad():
+        feature = detector.features(excerpt, ("fc8",))["fc8"]
+        weight = detector.out[1].weight[0]
+        moved = feature - 2 * weight / weight.square().sum()
+        assert detector.out(moved).item() == pytest.approx(now["after"], abs=5e-3)
+        x_hat = inverter(moved)
+        assert np.abs(np.float32(now["picture"]).reshape(115, 80) - x_hat[0, 0].numpy()).max() < 0.005 * x_hat.std()
+        assert now["painted"] == pytest.approx(detector(x_hat).sigmoid().item(), abs=1e-3)
+
+    page.get_by_text("Back to the original").press("Enter")
+    assert page.locator(".live-turn").evaluate("({turn}) => turn.after === turn.before")
+    assert slider.input_value() == "0"
+
+
+def test_one_number_is_turned_and_what_was_heard_is_heard_again(live_from_disk, song):
+    live, page = live_from_disk, live_from_disk.page
+    live.choose(song)
+    live.wait(".live-curve")
+    page.get_by_label("One of them").check()
+    page.get_by_label("Which number").select_option(index=2)
+    slider = page.get_by_label("The number, less or more")
+    slider.press("End")
+    page.locator(".live-turn [role=status]", has_text="picture itself").wait_for()
+    unit, reach = int(page.get_by_label("Which number").input_value()), float(slider.input_value())
+    weight = pretrained("detector").out[1].weight[0, unit].item()
+    now = turned(page)
+    assert now["after"] - now["before"] == pytest.approx(weight * reach, abs=1e-3)
+
+    moved = page.locator(".live-turn .live-panel[data-name=moved] button")
+    moved.click()
+    page.wait_for_selector(".live-turn .live-panel[data-name=moved] button[data-state=playing]")
+    slider.press("Home")
+    page.locator(".live-turn [role=status]", has_text="picture itself").wait_for()
+    # The picture was exchanged, and its new sound begins by itself.
+    page.wait_for_selector(".live-turn .live-panel[data-name=moved] button[data-state=playing]")
+    assert turned(page)["after"] - now["before"] == pytest.approx(-weight * reach, abs=1e-3)
+    page.locator(".live-turn .live-panel[data-name=original] button").first.click()
+    page.wait_for_selector(".live-turn .live-panel[data-name=original] button[data-state=playing]")

@@ -206,3 +206,22 @@ def test_errors_are_sentences(node, error, part):
 )
 def test_errors_of_the_microphone_are_sentences(node, name, part):
     assert part in node("trouble.js", "m.microphoneSentence(given)", name=name)
+
+
+def test_moving_along_the_answers_direction_is_the_shortest_way_to_another_logit(node):
+    generator = torch.Generator().manual_seed(0)
+    feature, weight = torch.randn(2, 64, generator=generator, dtype=torch.float64)
+    out = {"weight": weight.tolist(), "bias": 0.3}
+    logit = node("steering.js", "m.logitOf(given.feature, given.out)", feature=feature, out=out)
+    assert logit == pytest.approx(float(weight @ feature + 0.3))
+    moved = torch.tensor(node("steering.js", "m.turned(given.feature, given.out, 2.5)", feature=feature, out=out))
+    assert float(weight @ moved.double() + 0.3) == pytest.approx(logit + 2.5, abs=1e-5)
+    # Of all moves with this effect the one along the gradient is the shortest: change by the length of the weights.
+    assert float((moved - feature).norm()) == pytest.approx(2.5 / float(weight.norm()), abs=1e-5)
+
+
+def test_one_number_moves_alone_and_the_weightiest_is_named_first(node):
+    out = {"weight": [1.0, -2.0, 0.5], "bias": 0.0}
+    assert node("steering.js", "m.withOne([1, 2, 3], 1, 0.25)") == [1, 2.25, 3]
+    listed = node("steering.js", "m.contributions([3, 1, 100], given.out)", out=out)
+    assert [(each["unit"], each["adds"]) for each in listed] == [(2, 50.0), (0, 3.0), (1, -2.0)]

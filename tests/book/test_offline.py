@@ -95,7 +95,7 @@ def test_search_finds(offline):
 def test_one_click_on_the_example_brings_eight_inversions_on_the_screen(offline):
     page = offline("book/live.html")
     page.get_by_role("button", name="Try an example").click()
-    panels = page.locator(".live-panel")
+    panels = page.locator(".live-inversions > .live-panels > .live-panel")
     panels.nth(len(LAYERS)).wait_for(timeout=PATIENCE)
     page.locator(".live-busy").wait_for(state="hidden")
     for panel in panels.all():

@@ -65,6 +65,11 @@ def test_files_and_constants(files):
     }  # fmt: skip
     detector, constants = pretrained("detector"), json.loads((files / "constants.json").read_bytes())
     assert constants["threshold"] == detector.threshold and constants["variant"] == "aligned"
+    feature = torch.randn(64, generator=torch.Generator().manual_seed(0))
+    logit = (
+        sum(w * float(f) for w, f in zip(constants["out"]["weight"], feature, strict=True)) + constants["out"]["bias"]
+    )
+    assert logit == pytest.approx(detector.out(feature[None]).item(), abs=1e-4)
     for name in ("mean", "std"):
         np.testing.assert_array_equal(np.float32(constants[name]), getattr(detector.standardizer, name))
 

@@ -14,7 +14,7 @@ export class Helper {
     /** @type {Map<number, {resolve: Function, reject: Function, show: Show}>} */
     this.waiting = new Map();
     this.count = 0;
-    /** @type {Promise<{threshold: number}> | null} */
+    /** @type {Promise<{threshold: number, out: import("./steering.js").Out}> | null} */
     this.detector = null;
     /** @type {Promise<void> | null} */
     this.inverters = null;
@@ -47,7 +47,7 @@ export class Helper {
   /**
    * Load engine and detector, once.
    * @param {Show} show
-   * @returns {Promise<{threshold: number}>}
+   * @returns {Promise<{threshold: number, out: import("./steering.js").Out}>}
    */
   openDetector(show) {
     this.detector ??= this.#openDetector(show).catch((error) => {

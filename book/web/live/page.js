@@ -10,6 +10,7 @@ import { colourBar, forget, Panels } from "./panels.js";
 import { megabytes } from "./sizes.js";
 import { decode, LONGEST_RECORDING, Recording, wavOf } from "./sound.js";
 import { Cancelled, sentence, SENTENCES, Trouble } from "./trouble.js";
+import { Turn } from "./turn.js";
 
 /** What the first sound loads. */
 const NETWORKS = ["engine.js", "detector.js", "constants.js", "inverters.js"];
@@ -150,7 +151,8 @@ class Page {
     show("Decoding the sound", 0);
     const samples = await decode(blob);
     giveUpIf(signal.aborted);
-    const { threshold } = await this.helper.openDetector(show);
+    const { threshold, out } = await this.helper.openDetector(show);
+    this.out = out;
     const wav = wavOf(samples);
     const analysed = this.helper.ask("analyse", { samples }, { show, signal, transfer: [samples.buffer] });
     // They load while the detector listens; whatever fails here is told when they are asked for.
@@ -215,8 +217,12 @@ class Page {
 
   #showInversions(inversion, seconds) {
     this.panels?.close();
-    const listen = async (logMel) => (await this.helper.ask("listen", { logMel, recording: inversion.recording })).samples;
-    this.panels = new Panels(inversion, listen, (error) => this.#complain(error));
+    this.turn?.close();
+    const soundOf = async (logMel) => (await this.helper.ask("listen", { logMel, recording: inversion.recording })).samples;
+    const onerror = (/** @type {unknown} */ error) => this.#complain(error);
+    this.panels = new Panels(inversion, soundOf, onerror);
+    const paint = (/** @type {Float32Array} */ feature) => this.helper.ask("paint", { feature });
+    this.turn = new Turn(inversion, this.out, { paint, soundOf, onerror });
     const typical = Number.isFinite(inversion.typical)
       ? " “Off by” is the distance to the original in percent of the mean distance between two excerpts of this sound: " +
         "0 % is perfect, near 100 % no better than another excerpt."
@@ -231,6 +237,7 @@ class Page {
         "Each picture lasts 1.6 s. “Singing” is the probability that the detector gives to the picture itself, for its " +
           `middle.${typical} All sounds but “as recorded” get their phases from an estimate and sound a little metallic.`,
       ),
+      this.turn.element,
     );
     Object.assign(this.inversions, { inversion });
   }
@@ -274,8 +281,9 @@ class Page {
   /** Take the last sound away. */
   #tidy() {
     this.panels?.close();
+    this.turn?.close();
     if (this.player) forget(this.player);
-    this.panels = this.player = undefined;
+    this.panels = this.turn = this.player = undefined;
     this.file.value = "";
     this.alert.replaceChildren();
     this.song.replaceChildren();

@@ -38,7 +38,8 @@ export function colourOf(value) {
 
 /**
  * @typedef {object} Picture
- * @property {string} name "original" or a layer
+ * @property {string} name "original", a layer, or another name
+ * @property {string} [title] where the name does not say it
  * @property {Float32Array} standardised 115 times 80
  * @property {Float32Array} logMel the same, not standardised
  * @property {number} probability of singing, as the detector judges this picture
@@ -88,9 +89,32 @@ export class Panels {
     for (const player of this.players.values()) player.then(forget).catch(() => {});
   }
 
+  /**
+   * Put another picture in the place of the one with its name.
+   * @param {Picture} picture
+   * @param {boolean} heard whether its sound is played at once, if that of the one before has been listened to
+   */
+  async swap(picture, heard) {
+    const k = this.pictures.findIndex(({ name }) => name === picture.name);
+    const before = this.players.get(picture.name);
+    this.players.delete(picture.name);
+    const player = await before?.catch(() => undefined);
+    const listened = player !== undefined;
+    if (this.playing === player) this.playing = null;
+    if (listened) {
+      player.pause();
+      forget(player);
+    }
+    this.listened ||= listened;
+    this.pictures[k] = picture;
+    const figure = this.#panel(picture, k);
+    this.element.children[k].replaceWith(figure);
+    if (heard && this.listened && !this.closed) figure.querySelector("button").click();
+  }
+
   #panel(picture, k) {
     const original = picture.name === "original";
-    const title = original ? "Original" : layerTitle(picture.name);
+    const title = picture.title ?? (original ? "Original" : layerTitle(picture.name));
     const off = Number.isFinite(this.typical) ? `, off by ${Math.round((100 * picture.distance) / this.typical)}\u00a0%` : "";
     const numbers = `singing ${picture.probability.toFixed(2)}${original ? "" : off}`;
     const alternative = `Spectrogram, ${title}: ${describe(picture.logMel)}.`;

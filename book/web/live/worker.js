@@ -29,12 +29,12 @@ const song = {};
 const tasks = {
   /** Open the detector: {engine, detector, constants}, each the packed files of a script. */
   async openDetector({ engine, detector, constants }, /** @type {Report} */ report) {
-    const { threshold, mean, std } = JSON.parse(await unpackText(constants["constants.json"]));
+    const { threshold, mean, std, out } = JSON.parse(await unpackText(constants["constants.json"]));
     await report("Starting the engine", 0);
     await prepareEngine(self.ort, engine);
     networks.detector = await Detector.open(self.ort, detector);
     networks.standardiser = new Standardiser(mean, std);
-    return { threshold };
+    return { threshold, out };
   },
 
   /** Open the inverters: {inverters}. */
@@ -81,7 +81,16 @@ const tasks = {
     }
     for (const picture of pictures) picture.logMel = networks.standardiser.inverse(picture.standardised);
     const recording = song.samples.slice(start * HOP_LENGTH, start * HOP_LENGTH + EXCERPT_SAMPLES);
-    return { pictures, recording, typical: song.typical };
+    song.excerpt = excerpt;
+    return { pictures, recording, typical: song.typical, feature: features.fc8.data.slice() };
+  },
+
+  /** Paint a feature of FC8, whichever: {feature}; gives a picture. */
+  async paint({ feature }) {
+    const standardised = await networks.inverters.invert("fc8", new self.ort.Tensor("float32", feature, [1, feature.length]));
+    const probability = await networks.detector.score(standardised);
+    const logMel = networks.standardiser.inverse(standardised);
+    return { standardised, logMel, probability, distance: distance(song.excerpt, standardised) };
   },
 
   /** Make a picture audible: {logMel, recording}; gives samples as loud as the recording. */
