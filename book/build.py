@@ -41,6 +41,7 @@ from svdlib.errors import SvdlibError
 from svdlib.pages.explorer import move_data_out
 from svdlib.pages.export_web import as_script, export_web
 from svdlib.songs.corpora import FOLDER_KINDS, KINDS, SPLITS, open_corpus
+from svdlib.songs.corpora.base import at_home
 from svdlib.songs.corpora.joined import each_part, part_names
 from svdlib.songs.loading import load_songs
 from teaching import mark_figures, take_slides, write_generated
@@ -79,7 +80,7 @@ def absolute_corpus(name: str) -> str:
 
     def absolute(part: str) -> str:
         kind, separator, path = part.partition(":")
-        return f"{kind}:{Path(path).expanduser().resolve()}" if kind in FOLDER_KINDS and separator else part
+        return f"{kind}:{at_home(path).resolve()}" if kind in FOLDER_KINDS and separator else part
 
     return each_part(name, KINDS, absolute)
 
@@ -491,10 +492,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not 0 <= options.seed < 2**31:
         parser.error(f"--seed: {options.seed} is not a whole number from 0 to {2**31 - 1}")
-    values = {name: getattr(options, name) for name in PARAMETERS} | {"corpus": absolute_corpus(options.corpus)}
     try:
         if options.step != "html":
-            check_corpus(str(values["corpus"]))
+            check_corpus(options.corpus)
+            values = {name: getattr(options, name) for name in PARAMETERS} | {"corpus": absolute_corpus(options.corpus)}
             execute_notebooks(values, options.timeout)
         if options.step != "notebooks":
             render()
