@@ -492,10 +492,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not 0 <= options.seed < 2**31:
         parser.error(f"--seed: {options.seed} is not a whole number from 0 to {2**31 - 1}")
+    values = {name: getattr(options, name) for name in PARAMETERS} | {"corpus": absolute_corpus(options.corpus)}
     try:
         if options.step != "html":
-            check_corpus(options.corpus)
-            values = {name: getattr(options, name) for name in PARAMETERS} | {"corpus": absolute_corpus(options.corpus)}
+            check_corpus(str(values["corpus"]))
             execute_notebooks(values, options.timeout)
         if options.step != "notebooks":
             render()
