@@ -44,6 +44,7 @@ from svdlib.errors import SvdlibError
 from svdlib.pages.explorer import move_data_out
 from svdlib.pages.export_web import as_script, export_web
 from svdlib.songs.corpora import FOLDER_KINDS, KINDS, SPLITS, open_corpus
+from svdlib.songs.corpora.base import at_home
 from svdlib.songs.corpora.joined import each_part, part_names
 from svdlib.songs.loading import load_songs
 from teaching import mark_figures, take_slides, write_generated
@@ -83,7 +84,7 @@ def absolute_corpus(name: str) -> str:
 
     def absolute(part: str) -> str:
         kind, separator, path = part.partition(":")
-        return f"{kind}:{Path(path).expanduser().resolve()}" if kind in FOLDER_KINDS and separator else part
+        return f"{kind}:{at_home(path).resolve()}" if kind in FOLDER_KINDS and separator else part
 
     return each_part(name, KINDS, absolute)
 

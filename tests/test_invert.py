@@ -69,14 +69,19 @@ def test_the_excerpt_of_a_resampled_song_is_that_of_the_whole(tmp_path):
     assert inversion.input.base is None, "it does not hold the whole song"
 
 
+@pytest.fixture(scope="module")
+def three_hours(tmp_path_factory):
+    """A song of three hours, and the command lines that are tried on it."""
+    song, folder = Song(3 * 3600.0, "flac"), tmp_path_factory.mktemp("long") / "songs"
+    return SimpleNamespace(song=song, verbs=verbs(song, folder, write_corpus(song, folder)))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("verb", ["corpus build", "evaluate detector", "invert"])
-def test_three_hours_take_less_than_a_gigabyte(tmp_path, verb):
-    song = Song(3 * 3600.0, "flac")
-    path = write_corpus(song, tmp_path / "songs")
-    held = in_fresh_process(partial(hold, verbs(song, tmp_path / "songs", path)[verb], tmp_path / "cache"), 1)
+def test_three_hours_take_less_than_a_gigabyte(tmp_path, three_hours, verb):
+    held = in_fresh_process(partial(hold, three_hours.verbs[verb], tmp_path / "cache"), 1)
     assert held.code == 0, held.said
-    assert song.log_mel_bytes < held.bytes < 1e9
+    assert three_hours.song.log_mel_bytes < held.bytes < 1e9
 
 
 def test_inversions_are_as_loud_as_the_input_or_as_full_scale_allows(written):

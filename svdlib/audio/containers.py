@@ -15,6 +15,7 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from svdlib.audio.mp3 import after_id3, begin_mp3, mp3_frames, mp3_parts
 from svdlib.audio.parts import KEPT_BYTES, Bytes, FaultError, Memory, Part
@@ -27,15 +28,21 @@ FOREIGN = {  # how files begin that people take for sound files, after so many b
     (0, b"\x1aE\xdf\xa3"): "Matroska or WebM",
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"): "Windows Media (WMA)",
     (0, b"caff"): "Core Audio (CAF)",
+    (0, b".snd"): "Sun or NeXT audio (AU)",
+    (0, b"riff\x2e\x91\xcf\x11"): "Sony Wave64 (W64)",
+    (0, b"Creative Voice File"): "Creative Voice (VOC)",
     (0, b"wvpk"): "WavPack",
     (0, b"MAC "): "Monkey's Audio",
     (0, b"MPCK"): "Musepack",
     (0, b"#!AMR"): "AMR",
     (0, b"MThd"): "MIDI, notes without sound",
 }
+TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICSBE")  # how those behind a sound begin
 SOUND_TYPES = {1, 2, 3, 6, 7, 0x11, 0x31, 0x40, 0xFFFE}  # of WAV files: those that libsndfile reads
 TYPE_NAMES = {0x50: "MPEG layer II", 0x55: "MP3", 0xFF: "AAC", 0x161: "WMA", 0x162: "WMA", 0x2000: "AC-3"}
 CODEC_NAMES = {b"\x7fFLAC": "FLAC", b"Speex   ": "Speex", b"OggMIDI": "MIDI"}  # in Ogg, not read by libsndfile
+
+PADDING = 1 << 11  # bytes: so few that encoders leave behind the sound are not worth a word
 
 Reader = Callable[[Bytes, int], tuple[list[Part], int]]
 
@@ -60,6 +67,8 @@ def sound_parts(data: Bytes) -> list[Part]:
         found, position = reader(data, position)
         parts += found
         reader = _reader_at(data, position)
+    if (left := _unexplained(data, position)) > PADDING:
+        parts[-1] = replace(parts[-1], left_out=left)
     return parts
 
 
@@ -115,7 +124,7 @@ def _wav_part(
     there = len(data) - begin
     if size >= OPEN_LENGTH and place[1] != "<Q":
         return [_piece(data, start, len(data))], len(data)
-    unfilled = size == 0 and _unexplained(data, begin) > 0
+    unfilled = size == 0 and _chunk_size(data, begin) is None and _unexplained(data, begin) > 0
     (form_size,) = struct.unpack_from(place[1][0] + "I", data, start + 4)
     # Some writers count the header too; where the outer size fits the file, nothing was cut.
     overstated = size > there and (size == len(data) - start or start + 8 + form_size == len(data))
@@ -125,7 +134,7 @@ def _wav_part(
         return [Part(((begin, len(data)),), bytes(head))], len(data)
     if size > there:
         raise FaultError(f"cut short, {there} of {size} bytes of sound are there")
-    end, left = _end_of_form(data, begin + size + size % 2, place[1][0])
+    end, left = _end_of_form(data, begin + size + size % 2, b"data")
     if byte_rate and left > byte_rate / 10:
         seconds = left / byte_rate
         raise FaultError(f"its header leaves out bytes at the end, about {seconds:.1f} s of sound, which would be lost")
@@ -143,8 +152,8 @@ def aiff_parts(data: Bytes, start: int) -> tuple[list[Part], int]:
             there = len(data) - begin
             if there < size:
                 raise FaultError(f"cut short, {there} of {size} bytes of sound are there")
-            end, _ = _end_of_form(data, begin + size + size % 2, ">")
-            return [_piece(data, start, end)], end
+            end, left = _end_of_form(data, begin + size + size % 2, b"SSND")
+            return [Part(((start, end),), left_out=left)], end
     raise FaultError("cut short before the sound begins, or without sound")
 
 
@@ -156,12 +165,15 @@ def _chunks(data: Bytes, order: str, position: int) -> Iterator[tuple[bytes, int
         position += 8 + size + size % 2
 
 
-def _end_of_form(data: Bytes, position: int, order: str) -> tuple[int, int]:
-    """Return where a file of chunks ends whose sound ends at a position, and how many bytes nothing explains there."""
-    while position + 8 <= len(data) and _reader_at(data, position) is None:
-        name, size = struct.unpack_from(order + "4sI", data, position)
-        if not re.fullmatch(rb"[ -~]{4}", name) or position + 8 + size > len(data):
-            break
+def _end_of_form(data: Bytes, position: int, sound: bytes) -> tuple[int, int]:
+    """Return where a file of chunks ends whose sound ends at a position, and how many bytes nothing explains there.
+
+    Raises:
+        FaultError: another chunk has the name of the one with the sound, and would be lost.
+    """
+    while (size := _chunk_size(data, position)) is not None and _reader_at(data, position) is None:
+        if data[position : position + 4] == sound:
+            raise FaultError(f"a second chunk of sound, of {size} bytes, follows the first and would be lost")
         position += 8 + size + size % 2
     position = min(position, len(data))
     if _reader_at(data, position) is not None:
@@ -169,15 +181,19 @@ def _end_of_form(data: Bytes, position: int, order: str) -> tuple[int, int]:
     return len(data), _unexplained(data, position)
 
 
+def _chunk_size(data: Bytes, position: int) -> int | None:
+    """The size of the chunk that begins at a position, in either order of its bytes; None where none does."""
+    name, size = data[position : position + 4], data[position + 4 : position + 8]
+    if len(size) < 4 or not re.fullmatch(rb"[ -~]{4}", name):
+        return None
+    sizes = int.from_bytes(size, "little"), int.from_bytes(size, "big")
+    return next((each for each in sizes if position + 8 + each <= len(data)), None)
+
+
 def _unexplained(data: Bytes, position: int) -> int:
-    """How many bytes from a position on are neither chunks, nor tags, nor zeros, nor another file."""
+    """How many bytes from a position on are neither tags, nor zeros, nor another file."""
     rest = data[position : position + 8]
-    if len(rest) < 8 or rest[:3] in (b"TAG", b"ID3") or rest == b"APETAGEX" or _reader_at(data, position) is not None:
-        return 0
-    if re.fullmatch(rb"[ -~]{4}", rest[:4]) and any(
-        position + 8 + int.from_bytes(rest[4:], order) <= len(data)
-        for order in ("little", "big")  # type: ignore[arg-type]
-    ):
+    if len(rest) < 8 or rest.startswith(TAGS) or _reader_at(data, position) is not None:
         return 0
     return len(data[position:].rstrip(b"\0"))
 
@@ -361,8 +377,7 @@ def ogg_parts(data: Bytes, start: int) -> tuple[list[Part], int]:
         raise FaultError("cut short or damaged, the end of the stream is missing")
     for begin in begins:
         _check_codec(data, begin)
-    end = position if _reader_at(data, position) else len(data)
-    return [_piece(data, *ends) for ends in zip(begins, [*begins[1:], end], strict=True)], end
+    return [_piece(data, *ends) for ends in zip(begins, [*begins[1:], position], strict=True)], position
 
 
 def _next_stream(data: Bytes, position: int) -> int:

@@ -9,8 +9,10 @@ import threading
 from collections.abc import Iterator
 
 # "[../src/libmpg123/layer3.c:INT123_do_layer3():1804] error: dequantization failed!", and lines such as
-# "Note: Illegal Audio-MPEG-Header 0xffffffff at offset 417."
-LIBRARY_LINE = re.compile(rb"libmpg123|mpg123|Audio-MPEG-Header|Trying to resync|Skipped \d+ bytes|Hit end of .*data")
+# "Note: Illegal Audio-MPEG-Header 0xffffffff at offset 417." and "Warning: Xing stream size off by more than 1%, ..."
+LIBRARY_LINE = re.compile(
+    rb"mpg123|Audio-MPEG-Header|Trying to resync|Skipped \d+ bytes|Hit end of .*data|Xing stream size|Frankenstein"
+)
 _one_at_a_time = threading.Lock()
 
 

@@ -84,7 +84,7 @@ class RunOptions:
 
     @property
     def named(self) -> dict[str, str]:
-        """What tells runs on the same data under several names apart; a part of a run's identity."""
+        """What tells runs on the same data under several names apart; states of older versions lack it."""
         return {"corpus": self.corpus} if self.corpus else {}
 
     @property
@@ -121,9 +121,17 @@ class RunState:
         identity: settings and data of the run, as JSON reads them back.
     """
 
-    def __init__(self, path: Path | None, identity: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path | None, identity: Mapping[str, Any], newer: Mapping[str, Any] | None = None) -> None:
+        """Name a run's state.
+
+        Args:
+            path: the state file; None keeps nothing.
+            identity: settings and data of the run, fit for JSON.
+            newer: more of them, which states of older versions lack: those that have them must have the same.
+        """
         self.path = path
-        self.identity: dict[str, Any] = json.loads(json.dumps(identity))  # tuples become lists
+        self.identity: dict[str, Any] = json.loads(json.dumps({**identity, **(newer or {})}))  # tuples become lists
+        self._newer = frozenset(newer or ())
 
     def save(self, arrays: Tree, meta: Mapping[str, Any]) -> None:
         """Write the state, if the run has a place for it.
@@ -144,9 +152,8 @@ class RunState:
             raise TrainingError("A run that keeps no state cannot be resumed. Name its folder.")
         arrays, meta = load_state(self.path)
         stored = meta.get("identity")
-        if isinstance(stored, Mapping) and "corpus" not in stored:  # a state of before there was a name in it
-            stored = {**stored, "corpus": self.identity.get("corpus")}
-        check_same_run(self.path, stored, self.identity)
+        missing = self._newer.difference(stored if isinstance(stored, Mapping) else ())
+        check_same_run(self.path, stored, {key: self.identity[key] for key in self.identity if key not in missing})
         return nested(arrays), meta
 
 

@@ -145,7 +145,9 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except PermissionError as error:
         raise TrainingError(f"The training state {path} cannot be read: {error.strerror}. Check the rights.") from error
     except DAMAGE as error:
-        raise TrainingError(f"The training state {path} is damaged ({error}). Delete it and start again.") from error
+        # NumPy's advice on how to unpickle all the same is left out.
+        reason = str(error).partition(" If you trust")[0].rstrip(".")
+        raise TrainingError(f"The training state {path} is damaged ({reason}). Delete it and start again.") from error
     return arrays, meta
 
 

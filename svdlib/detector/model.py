@@ -275,7 +275,8 @@ class SVDNet(Listener):
             Logits (n - 114,); entry k is that of the excerpt which starts at frame k.
         """
         layers: Any = self.layers  # PyTorch's hints do not know what is in it
-        x = frames[None, None]
+        # On a CPU, pooling and all but the widest convolution are much faster where channels lie last in memory.
+        x = frames[None, :, :, None].movedim(-1, 1)
         x = layers["conv2"](layers["conv1"](x))
         x = F.max_pool2d(x, 3, stride=(1, 3))
         for name in ("conv4", "conv5"):
@@ -285,6 +286,6 @@ class SVDNet(Listener):
         dense = layers["fc7"][1]
         weight = dense.weight.view(-1, *LAYER_SHAPES["mp6"])
         # The kernel covers all seven bands, so the convolution is the dense layer, seen at every time step.
-        x = F.leaky_relu(F.conv2d(x, weight, dense.bias, dilation=(TIME_STRIDE, 1)), LEAKINESS)
+        x = F.leaky_relu(F.conv2d(x.contiguous(), weight, dense.bias, dilation=(TIME_STRIDE, 1)), LEAKINESS)
         x = layers["fc8"][1:](x[0, :, :, 0].T)
         return self.out[1](x)[:, 0]

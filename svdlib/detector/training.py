@@ -183,7 +183,7 @@ class _Run:
         self.best = copy_of(self.judged.state_dict())
         self.best_threshold = self.detector.threshold
         self.loss_sum = torch.zeros((), device=self.device)
-        self.state = RunState(options.state_path, self._identify() | options.named)
+        self.state = RunState(options.state_path, self._identify(), options.named)
 
     def updates(self) -> Iterator[None]:
         """Do the rest of the epoch, yielding after each update."""

@@ -224,7 +224,7 @@ class _Run:
         self.loss_sums = torch.zeros(len(self.layers), device=self.device)
         self.epoch, self.step = 0, 0
         self.history: list[Epoch] = []
-        self.state = RunState(options.state_path, self._identify() | options.named)
+        self.state = RunState(options.state_path, self._identify(), options.named)
         self.advance: Callable[[Tensor], None] = self._advance
         if self._captures(options.capture):
             self.advance = CapturedUpdate(self._advance, self.device)

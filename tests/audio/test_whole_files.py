@@ -1,6 +1,7 @@
 """What comes out of a sound file is all that is in it, or a sentence: joined, prefixed, cut and relabelled files."""
 
 import io
+import math
 import os
 import struct
 import time
@@ -169,10 +170,39 @@ def test_bytes_behind_a_flac_that_are_no_sound_are_told(tmp_path, tail, seconds)
     assert len(tail) + 2 <= count < len(tail) + 20_000, "once in a while, a part of the last frame is counted too"
 
 
+@few
+@given(st.sampled_from(["aiff", "ogg", "mp3"]), st.binary(min_size=2100, max_size=4000), st.floats(0.1, 1))
+def test_bytes_behind_any_sound_that_are_no_sound_are_told(tmp_path, suffix, tail, seconds):
+    path = tmp_path / "song.bin"
+    path.write_bytes(encoded(suffix, tone(seconds)) + b"\1" + tail + b"\1")
+    with pytest.warns(UserWarning, match=f"about {len(tail) + 2} bytes after the sound are neither sound nor tags"):
+        assert len(decoded(path)[0]) / 44100 == pytest.approx(seconds, abs=0.06)
+
+
+@pytest.mark.parametrize("container", [("CAF", "PCM_16"), ("AU", "PCM_16"), ("W64", "PCM_16")])
+@pytest.mark.parametrize("suffix", ["aiff", "flac", "mp3", "ogg", "wav"])
+def test_a_sound_that_cannot_be_read_behind_another_is_told(tmp_path, suffix, container):
+    second = io.BytesIO()
+    soundfile.write(second, tone(1), 44100, format=container[0], subtype=container[1])
+    data = encoded(suffix, tone(1)) + second.getvalue()
+    if suffix == "wav":  # where those bytes may be its own
+        assert "would be lost" in refusal(tmp_path, data)
+    else:
+        with pytest.warns(UserWarning, match="about .* bytes after the sound are neither sound nor tags"):
+            seconds_in(tmp_path, data)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("tail", [b"", TAG, bytes(5000)], ids=["nothing", "tag", "zeros"])
-def test_tags_and_zeros_behind_a_flac_are_not_worth_a_word(tmp_path, recwarn, tail):
-    assert seconds_in(tmp_path, encoded("flac", tone(1)) + tail) == 1
+def test_tags_and_zeros_behind_a_sound_are_not_worth_a_word(tmp_path, recwarn, suffix, tail):
+    assert seconds_in(tmp_path, encoded(suffix, tone(1)) + tail) == pytest.approx(1, abs=MORE_THAN_A_FRAME)
     assert not recwarn.list
+
+
+@pytest.mark.parametrize(("suffix", "name", "order"), [("wav", b"data", "<I"), ("aiff", b"SSND", ">I")])
+def test_a_second_chunk_of_sound_is_not_left_out_in_silence(tmp_path, suffix, name, order):
+    second = name + struct.pack(order, 20000) + bytes(range(1, 201)) * 100
+    assert "a second chunk of sound, of 20000 bytes" in refusal(tmp_path, encoded(suffix, tone(2)) + second)
 
 
 def test_parts_keep_their_order_and_sound(tmp_path):
@@ -328,6 +358,49 @@ def test_formats_that_cannot_be_read_are_named(tmp_path, data, name):
     assert name in message and "convert" in message and "ffmpeg" in message and "damaged" not in message
 
 
+@pytest.mark.parametrize(
+    ("container", "name"), [("CAF", "Core Audio"), ("W64", "Wave64"), ("AU", "NeXT"), ("VOC", "Creative Voice")]
+)
+def test_containers_that_are_not_read_are_named(tmp_path, container, name):
+    sound = io.BytesIO()
+    soundfile.write(sound, tone(1), 44100, format=container, subtype="PCM_16")
+    message = refusal(tmp_path, sound.getvalue())
+    assert name in message and "convert" in message and "damaged" not in message
+
+
+KINDS_OF_SOUND = [
+    *(("WAV", kind) for kind in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")),
+    *(("WAVEX", kind) for kind in ("PCM_16", "PCM_24", "FLOAT")), ("RF64", "PCM_24"),
+    *(("AIFF", kind) for kind in ("PCM_S8", "PCM_16", "PCM_24", "FLOAT", "ALAW")),
+    *(("FLAC", kind) for kind in ("PCM_S8", "PCM_16", "PCM_24")), ("OGG", "VORBIS"),
+]  # fmt: skip
+
+
+@few
+@given(
+    st.sampled_from(KINDS_OF_SOUND),
+    st.sampled_from([8000, 11025, 22050, 44100, 48000, 96000, 192000]),
+    st.sampled_from([1, 2, 6]),
+    st.integers(1001, 9000),
+)
+def test_any_kind_rate_and_number_of_channels(tmp_path, kind, rate, channels, samples):
+    path, time = tmp_path / "song.bin", np.arange(samples) / rate
+    sound = 0.3 * np.sin(2 * np.pi * 440 * time)
+    soundfile.write(path, np.stack([sound] * channels, axis=1), rate, format=kind[0], subtype=kind[1])
+    found, own_rate = decoded(path)
+    assert own_rate == rate and len(found) == samples
+    if kind[1] != "VORBIS":
+        np.testing.assert_allclose(found, sound, atol=0.02)
+    assert len(load_audio(path)) == math.ceil(samples * (22050 / rate))
+
+
+@pytest.mark.parametrize("kind", [*KINDS_OF_SOUND, ("OGG", "OPUS"), ("MP3", "MPEG_LAYER_III")])
+def test_a_file_without_a_sample_is_refused_in_a_sentence(tmp_path, kind):
+    sound = io.BytesIO()
+    soundfile.write(sound, np.zeros((0, 2)), 48000, format=kind[0], subtype=kind[1])
+    assert "get or export the file again" in refusal(tmp_path, sound.getvalue())
+
+
 def test_flac_in_ogg_is_named(tmp_path):
     from svdlib.audio.containers import _ogg_checksum
 
@@ -399,6 +472,7 @@ def test_what_others_write_meanwhile_is_passed_on(capfd):
 
     with quiet_decoder():
         os.write(2, b"[src/libmpg123/layer3.c:1804] error: dequantization failed!\nepoch 3\n")
+        os.write(2, b"Warning: Xing stream size off by more than 1%, fuzzy seeking may be even more fuzzy!\n")
     assert capfd.readouterr().err == "epoch 3\n"
 
 

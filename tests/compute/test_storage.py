@@ -167,8 +167,9 @@ def test_a_state_with_something_to_execute_is_refused(tmp_path):
 
     path = tmp_path / "state.npz"
     np.savez(path, meta=np.array([Trap()], dtype=object))
-    with pytest.raises(TrainingError, match="damaged"):
+    with pytest.raises(TrainingError, match="damaged") as refusal:
         load_state(path)
+    assert "load it unsafely" not in str(refusal.value)
     path.write_bytes(pickle.dumps(Trap()))
     with pytest.raises(TrainingError, match="damaged"):
         load_state(path)

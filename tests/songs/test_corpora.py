@@ -289,6 +289,42 @@ def test_names_in_bytes_that_are_no_text(song_folder, tmp_path):
     assert len(os.listdir(tmp_path / "cache")) == 3 and np.array_equal(songs[0][0], songs[1][0])
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "new\nline",
+        "tab\there",
+        "Anna's",
+        'say "ah"',
+        "$HOME `x`",
+        "\U0001f3a4",
+        "a+b",
+        "a:b",
+        "a,b=c",
+        "-x",
+        "~x",
+        "[x]*?",
+    ],
+)
+def test_folders_and_songs_of_any_name(song_folder, tmp_path, monkeypatch, name):
+    folder = song_folder()
+    for part, suffix in (("audio", "flac"), ("labels", "lab")):
+        (folder / part / f"song0.{suffix}").rename(folder / part / f"{name}.{suffix}")
+    folder.rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    for corpus in (f"folder:{tmp_path / name}", f"folder:./{name}", tmp_path / name):
+        assert name in [track.name for track in open_corpus(corpus).tracks]
+
+
+def test_a_path_names_a_folder_just_as_it_is(song_folder, tmp_path):
+    folder = song_folder().rename(tmp_path / "songs ")
+    assert len(open_corpus(folder).tracks) == 3
+
+
+def test_a_home_folder_that_nobody_has():
+    refused("folder:~nobody-of-this-name/songs", "~nobody-of-this-name/songs: there is no such folder")
+
+
 # --- split tables ---
 
 

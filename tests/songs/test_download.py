@@ -216,6 +216,19 @@ def test_a_part_of_unknown_origin_is_not_gone_on_with(server, tmp_path, note):
     assert server.asked == [("/a.zip", None)]
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [{"validator": 5}, {"validator": "a\nb"}, {"validator": "\u0416"}, {"validator": " a"}, {"validator": ["a"]}]
+    + [{"total": "3"}, {"total": True}, {"total": 14.0}],
+)
+def test_a_part_whose_note_is_damaged_is_not_gone_on_with(server, tmp_path, damage):
+    (tmp_path / "a.zip.part").write_bytes(b"something else")
+    note = {"url": f"{server.url}/a.zip", "validator": '"1"', "total": 300_000} | damage
+    (tmp_path / "a.zip.part.json").write_text(json.dumps(note))
+    assert fetch_file(source(server), tmp_path).read_bytes() == CONTENT
+    assert server.asked == [("/a.zip", None)]
+
+
 def test_a_part_that_is_too_long_is_thrown_away(server, tmp_path):
     interrupted(server, tmp_path)
     (tmp_path / "a.zip.part").write_bytes(CONTENT + b"more")

@@ -34,7 +34,7 @@ from svdlib.lab.analysis.song_counts import SongCounts, count_songs
 from svdlib.lab.studies import as_json, origin_of, run_program
 from svdlib.recipes import tracks_of
 from svdlib.songs.corpora import open_corpus
-from svdlib.songs.corpora.base import normal
+from svdlib.songs.corpora.base import at_home, normal
 from svdlib.songs.loading import Songs, load_songs
 from svdlib.zoo.checkpoints import open_detector
 
@@ -199,7 +199,7 @@ def _roc(smoothed: np.ndarray, sung: np.ndarray) -> dict[str, list[float]]:
 def read_credits(corpus: str) -> dict[str, dict[str, str]]:
     """Artist, title, licence and so on of a folder's songs, by stem; empty where it has no `songs.csv`."""
     kind, _, folder = corpus.partition(":")
-    table = Path(folder).expanduser() / CREDITS_TABLE
+    table = at_home(folder) / CREDITS_TABLE
     if kind != "folder" or not table.is_file():
         return {}
     rows = [row for row in csv.DictReader(io.StringIO(read_plain_text(table), newline="")) if row.get("file")]

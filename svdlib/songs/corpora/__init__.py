@@ -49,7 +49,9 @@ def open_corpus(name: str | os.PathLike[str]) -> Corpus:
         AudioError: a sound file cannot be read.
     """
     if isinstance(name, os.PathLike):
-        return _open_one(f"folder:{os.fspath(name)}")
+        from svdlib.songs.corpora.folder import open_folder
+
+        return open_folder(name)
     if not isinstance(name, str):
         raise CorpusError(f"a corpus has a name, and {quoted(name)} is none: the corpora are {CORPUS_NAMES}")
     parts = part_names(name, KINDS)

@@ -1,5 +1,6 @@
 """What every corpus is made of: tracks with labelled segments in three splits."""
 
+import os
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -93,6 +94,11 @@ class Corpus:
 def normal(name: str) -> str:
     """A name with accents in the composed form of Unicode: systems and archives spell the same name in two ways."""
     return unicodedata.normalize("NFC", name)
+
+
+def at_home(path: str | os.PathLike[str]) -> Path:
+    """A path in which `~` at the beginning stands for a home folder; where there is none, for itself."""
+    return Path(os.path.expanduser(path))  # `Path.expanduser` raises an error where there is none
 
 
 def exactly(seconds: float) -> str:

@@ -7,6 +7,7 @@ interruption, which nobody wants to watch at 4 GB, so it is handed `ResumingDown
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -261,6 +262,9 @@ def _matches(path: Path, expected: str) -> bool:
 # --- unfinished files ------------------------------------------------------------------------------------------------
 
 
+HEADER = re.compile(r"[!-~]([ -~]*[!-~])?")  # what a header may hold that is sent back to the server
+
+
 class _Broken(Exception):
     """An attempt that failed for a reason that may pass."""
 
@@ -283,7 +287,11 @@ def _read_note(part: Path, url: str) -> dict[str, Any]:
         note = json.loads(read_plain_text(_note_of(part)))
     except (OSError, ValueError, RecursionError):
         return {}
-    return note if isinstance(note, dict) and note.get("url") == url else {}
+    if not isinstance(note, dict) or note.get("url") != url:
+        return {}
+    validator, total = note.get("validator"), note.get("total")
+    sound = validator is None or (isinstance(validator, str) and HEADER.fullmatch(validator))
+    return note if sound and (total is None or type(total) is int) else {}
 
 
 def _take_note(part: Path, url: str, response: "requests.Response", total: int | None) -> None:

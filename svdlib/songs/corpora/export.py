@@ -16,7 +16,7 @@ from svdlib.compute.processes import in_processes
 from svdlib.compute.progress import progress
 from svdlib.compute.storage import remove_leftovers, write_atomically
 from svdlib.errors import CorpusError, OutputError
-from svdlib.songs.corpora.base import Corpus, Segment, Track
+from svdlib.songs.corpora.base import Corpus, Segment, Track, at_home
 from svdlib.songs.corpora.folder import SPLIT_TABLE
 from svdlib.songs.corpora.labels import WORDS
 
@@ -52,7 +52,7 @@ def export_corpus(
         OutputError: the folder holds something, or cannot be written to.
         AudioError: a song cannot be read.
     """
-    folder = Path(folder).expanduser()
+    folder = at_home(folder)
     _check_tracks(corpus, stems)
     unfinished = folder / f".unfinished-{_key(corpus, stems)}"
     _make_empty_folder(folder, unfinished)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from svdlib.compute.locks import locked
 from svdlib.errors import ArchiveError, CorpusError, OutputError
+from svdlib.songs.corpora.base import at_home
 from svdlib.songs.corpora.download import fetch_file, pin
 from svdlib.songs.corpora.sources import Publication, Source, data_folder
 from svdlib.songs.corpora.unpacking import unpack
@@ -17,7 +18,7 @@ ROOM_FACTOR = 2.2  # packed and unpacked lie on the disk at once, for a while
 
 def corpus_folder(name: str, to: str | os.PathLike[str] | None = None) -> Path:
     """Where a published corpus lies: `to`, or else a folder of its name in the data folder."""
-    return Path(to).expanduser().absolute() if to is not None else data_folder() / name
+    return at_home(to).absolute() if to is not None else data_folder() / name
 
 
 def fetch_corpus(publication: Publication, to: str | os.PathLike[str] | None = None) -> Path:

@@ -11,7 +11,7 @@ from svdlib.audio.files import check_length, load_song
 from svdlib.audio.mel_axis import SAMPLE_RATE
 from svdlib.compute.storage import read_plain_text
 from svdlib.errors import CorpusError, quoted
-from svdlib.songs.corpora.base import SPLITS, Corpus, Track, normal
+from svdlib.songs.corpora.base import SPLITS, Corpus, Track, at_home, normal
 from svdlib.songs.corpora.labels import read_lab
 
 AUDIO_SUFFIXES = (".mp3", ".ogg", ".flac", ".wav", ".aiff", ".aif")
@@ -45,7 +45,7 @@ def open_folder(folder: str | os.PathLike[str]) -> Corpus:
         LabelError: a label file breaks the format or goes beyond the end of its song.
         AudioError: a song is not audio, cut short, or shorter than an excerpt.
     """
-    folder = Path(folder).expanduser()
+    folder = at_home(folder)
     songs = _songs(folder)
     labels = _labels(folder, songs)
     splits = _splits(folder, songs)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from svdlib.songs.corpora.base import Segment
+from svdlib.songs.corpora.base import Segment, at_home
 
 DATA_VARIABLE = "SVDLIB_DATA"
 
@@ -106,7 +106,7 @@ class Publication:
 def data_folder() -> Path:
     """Where fetched corpora are kept: SVDLIB_DATA from the environment, or else the user's data folder."""
     if os.environ.get(DATA_VARIABLE):
-        return Path(os.environ[DATA_VARIABLE]).expanduser()
+        return at_home(os.environ[DATA_VARIABLE])
     try:
         from platformdirs import user_data_dir
     except ImportError:
