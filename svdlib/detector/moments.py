@@ -8,7 +8,7 @@ import numpy as np
 
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, EXCERPT_SAMPLES, FRAME_RATE, HOP_LENGTH
 from svdlib.compute.growing import GrowingRows
-from svdlib.detector.model import CENTRE_FRAME
+from svdlib.detector.architecture import CENTRE_FRAME
 from svdlib.errors import AudioError, quoted
 
 QUIETEST_SHARE = 0.1

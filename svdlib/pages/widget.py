@@ -21,7 +21,8 @@ from svdlib.audio.files import load_song
 from svdlib.audio.log_mel import LogMel
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, EXCERPT_SAMPLES, FRAME_RATE
 from svdlib.compute.devices import choose_device
-from svdlib.detector.model import CENTRE_FRAME, SVDNet
+from svdlib.detector.architecture import CENTRE_FRAME
+from svdlib.detector.model import SVDNet
 from svdlib.detector.moments import Levels, excerpt_at, surest_singing
 from svdlib.detector.prediction import predict
 from svdlib.detector.scores import smooth
