@@ -50,7 +50,7 @@ help:  ## Show this list
 
 venv: $(STAMP)  ## Create .venv with the tested versions of everything
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt requirements-tagger.txt
 	@if [ ! -x $(BIN)/python ]; then \
 		found=; \
 		for candidate in $(PYTHON) python3.11 python3 python3.12 python3.13 python3.14 python; do \
@@ -68,6 +68,7 @@ $(STAMP): pyproject.toml constraints.txt
 	fi
 	@echo "Installing the tested versions into $(VENV): some minutes the first time"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-tagger.txt
 	@touch $@
 
 test: $(STAMP)  ## Run the fast tests [WORKERS=auto, as many as cores]

@@ -17,6 +17,7 @@ from svdlib.detector.training import DetectorPlan, fit_detector
 from svdlib.errors import LayerError, PlanError, TrainingError, WeightsError
 from svdlib.recipes import train_detector
 from svdlib.songs.loading import Songs
+from svdlib.zoo.architectures import untrained_like
 from svdlib.zoo.checkpoints import any_detector, load_detector, open_detector, save_weights
 
 PLAN = DetectorPlan(epochs=2, steps_per_epoch=2, batch_size=2)
@@ -181,3 +182,18 @@ def test_the_published_profile_is_that_of_the_paper_s_detector():
         train_detector("synthetic:songs=6", profile="published", architecture="recurrent")
     with pytest.raises(PlanError, match="no architecture 'transformer'"):
         train_detector("synthetic:songs=6", architecture="transformer")
+
+
+# --- a control ---
+
+
+@pytest.mark.parametrize("kind", [SVDNet, RecurrentDetector])
+def test_an_untrained_detector_hears_the_same_excerpts_and_has_weights_of_its_own(kind):
+    trained = fit(architecture=kind).detector
+    before = torch.get_rng_state()
+    one, again, other = (untrained_like(trained, seed) for seed in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert type(one) is kind and not one.training and one.threshold == trained.threshold
+    assert torch.equal(one.standardizer.mean, trained.standardizer.mean)
+    assert tiny.same_weights(one, again) and not tiny.same_weights(one, other)
+    assert not tiny.same_weights(one, trained)
