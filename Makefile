@@ -56,7 +56,7 @@ help:  ## Show this list
 
 venv: $(STAMP)  ## Create .venv with the tested versions of everything
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt requirements-tagger.txt
 	@if [ ! -x $(BIN)/python ]; then \
 		found=; \
 		for candidate in $(PYTHON) python3.11 python3 python3.12 python3.13 python3.14 python; do \
@@ -73,7 +73,7 @@ $(STAMP): pyproject.toml constraints.txt
 		$$found -m venv $(VENV); \
 	fi
 	@echo "Installing the tested versions into $(VENV): some minutes the first time"
-	@start=$$(date +%s); $(PIP) -e '.[$(EXTRAS)]' && echo $$(($$(date +%s) - start)) > $@
+	@start=$$(date +%s); $(PIP) -e '.[$(EXTRAS)]' && $(PIP) --no-deps -r requirements-tagger.txt && echo $$(($$(date +%s) - start)) > $@
 
 test: $(STAMP)  ## Run the fast tests [WORKERS=auto, as many as cores]
 	$(BIN)/python -m pytest $(PARALLEL)

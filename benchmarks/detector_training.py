@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks.flops import count_detector_update
 from benchmarks.measuring import Options, Stopwatch, Table, in_turn, matrix_rate, precisions, ratios, script, spread
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, N_BANDS
-from svdlib.detector.model import CENTRE_FRAME, TIME_STRIDE, SVDNet
+from svdlib.detector.architecture import CENTRE_FRAME, TIME_STRIDE
+from svdlib.detector.model import SVDNet
 from svdlib.detector.segments import SEGMENT_FRAMES
 from svdlib.detector.training import CERTAINTY, DetectorPlan, fit_detector
 from svdlib.songs.loading import Songs

@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, N_BANDS
-from svdlib.detector.model import COMPARATOR_LAYER, LAYERS, TIME_STRIDE, SVDNet
+from svdlib.detector.architecture import TIME_STRIDE
+from svdlib.detector.model import COMPARATOR_LAYER, LAYERS, SVDNet
 from svdlib.detector.segments import SEGMENT_FRAMES
 from svdlib.zoo.families import build_inverter
 

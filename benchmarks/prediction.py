@@ -22,7 +22,8 @@ from benchmarks.measuring import Options, Table, in_turn, now, precisions, ratio
 from svdlib.audio.log_mel import LogMel
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, FRAME_RATE, LOG_SILENCE, N_BANDS
 from svdlib.compute.memory import peak_memory
-from svdlib.detector.model import CENTRE_FRAME, SVDNet
+from svdlib.detector.architecture import CENTRE_FRAME
+from svdlib.detector.model import SVDNet
 
 SPEECH_RATE = 16000
 """Samples per second that silero-vad takes."""

@@ -24,7 +24,8 @@ from svdlib.compute.devices import choose_device
 from svdlib.compute.progress import progress
 from svdlib.compute.storage import write_atomically
 from svdlib.compute.version import __version__
-from svdlib.detector.model import CENTRE_FRAME, LAYERS, SVDNet
+from svdlib.detector.architecture import CENTRE_FRAME
+from svdlib.detector.model import LAYERS, SVDNet
 from svdlib.detector.moments import excerpt_at, measured, surest_singing
 from svdlib.detector.prediction import predict
 from svdlib.detector.scores import smooth

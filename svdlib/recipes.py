@@ -37,10 +37,13 @@ from svdlib.songs.corpora import FOLDER_KINDS, KINDS, open_corpus
 from svdlib.songs.corpora.base import Corpus, Track, frame_labels
 from svdlib.songs.corpora.joined import each_part
 from svdlib.songs.loading import Songs, load_songs, with_spectra
+from svdlib.zoo.architectures import find_architecture
 from svdlib.zoo.checkpoints import (
     DETECTOR_FILE,
+    any_detector,
     family_in,
     holds,
+    load_detector,
     open_detector,
     open_inverters,
     save_weights,
@@ -68,6 +71,7 @@ def train_detector(
     profile: str = "demo",
     start: str | PathLike[str] | None = None,
     teachers: Sequence[str | PathLike[str]] = (),
+    architecture: str = "convolutional",
     options: RunOptions = DETECTOR_OPTIONS,
 ) -> Path | None:
     """Train a detector on the training songs of a corpus, choosing epoch and threshold on validation songs.
@@ -81,15 +85,16 @@ def train_detector(
         profile: how to train: "demo", "laptop", "full" or "published".
         start: weights of a detector to go on from; None starts from chance.
         teachers: weights of detectors whose mean answer is learned beside the labels.
+        architecture: which network to train, "convolutional" or "recurrent".
         options: seed, device, precision and time limit, and the folder where state and weights go.
 
     Returns:
         The weights file, or None if the time ran out first.
     """
-    plan, folder = find_profile(DETECTOR_PROFILES, profile), _folder_of(options)
+    plan, folder = _detector_plan(profile, architecture), _folder_of(options)
     options = replace(options, corpus=public_name(corpus))
-    trained = None if start is None else open_detector(start)
-    taught_by = [open_detector(each) for each in teachers]
+    trained = None if start is None else load_detector(start)
+    taught_by = [load_detector(each) for each in teachers]
     with team(str(options.device)) as device:
         with leader_first():
             opened = open_corpus(corpus)
@@ -98,11 +103,19 @@ def train_detector(
             if plan.needs_spectra:
                 train = with_spectra(train, opened.split("train"))
         where = replace(options, device=device)
-        fitted = fit_detector(train, held_out, plan=plan, start=trained, teachers=taught_by, options=where)
+        fitted = fit_detector(
+            train,
+            held_out,
+            plan=plan,
+            architecture=find_architecture(architecture),
+            start=trained,
+            teachers=taught_by,
+            options=where,
+        )
         if not fitted.finished:
             return None
         origin = make_provenance(corpus, len(opened.tracks), options.seed, profile, device_name(device))
-        origin["precision"] = fitted.precision
+        origin |= {"precision": fitted.precision, "architecture": architecture}
         if valid is not None:
             origin["validation_corpus"] = public_name(valid)
         if trained is not None:
@@ -171,6 +184,21 @@ def train_inverters(
         return save_inverters(folder, fitted, plan, origin, network.provenance, resumed=options.resume)
 
 
+def _detector_plan(profile: str, architecture: str) -> Plan:
+    """The plan of a profile, for an architecture.
+
+    Raises:
+        PlanError: if there is no such profile or architecture, or the profile is that of another architecture.
+    """
+    plan, trained = find_profile(DETECTOR_PROFILES, profile), find_architecture(architecture)
+    if plan.needs_spectra and trained is not SVDNet:
+        raise PlanError(
+            f"The profile {profile!r} trains the {SVDNet.kind} of the paper alone. Take another profile for the "
+            f"{architecture} architecture, such as 'full'."
+        )
+    return plan
+
+
 def _folder_of(options: RunOptions) -> Path:
     if options.folder is None:
         raise PlanError("A run needs a folder for its weights. Name one in the options.")
@@ -179,7 +207,7 @@ def _folder_of(options: RunOptions) -> Path:
 
 def save_detector(
     folder: str | PathLike[str],
-    fitted: FittedDetector,
+    fitted: FittedDetector[Any],
     plan: Plan,
     origin: Mapping[str, Any],
     *,
@@ -254,7 +282,7 @@ def predict_songs(
         split: "test"; "valid" to choose between weights; "all" for a corpus that no part of the training has seen.
         average_pitch: whether to average over transposed versions of each song, see `predict_averaged`.
     """
-    network = open_detector(detector).to(choose_device(device))
+    network = any_detector(detector).to(choose_device(device))
     tracks = tracks_of(open_corpus(corpus), split)
     if average_pitch:
         curves = [smooth(track.read(partial(average_over_blocks, network))) for track in tracks]

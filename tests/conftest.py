@@ -13,8 +13,11 @@ os.environ["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
+from needs import missing
 
 from svdlib.audio.mel_axis import SAMPLE_RATE
+from svdlib.errors import WeightsError
+from svdlib.tagger.loading import load_tagger, package_folder
 
 torch.set_num_threads(1)
 # Some tests press Ctrl-C, which shells make what they start in the background ignore.
@@ -82,3 +85,17 @@ def song_folder(tmp_path, song_file):
         return root
 
     return make
+
+
+@pytest.fixture(scope="session")
+def package():
+    """The folder of the installed package musicnn, with the weights of the music tagger."""
+    try:
+        return package_folder()
+    except WeightsError as error:
+        missing(str(error))
+
+
+@pytest.fixture(scope="session")
+def tagger(package):
+    return load_tagger()

@@ -29,7 +29,8 @@ from benchmarks.flops import count_detector_update, count_update
 from benchmarks.measuring import Options, Spread, Table
 from svdlib.audio.log_mel import LogMel
 from svdlib.compute.run_state import mix_seeds, own_chance
-from svdlib.detector.model import CENTRE_FRAME, LAYER_SHAPES, LAYERS
+from svdlib.detector.architecture import CENTRE_FRAME
+from svdlib.detector.model import LAYER_SHAPES, LAYERS
 from svdlib.inversion.plans import TrainingPlan
 from svdlib.lab import gpu_job
 from svdlib.paper.inverters import PUBLISHED

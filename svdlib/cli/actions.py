@@ -152,7 +152,7 @@ def train_detector(options: Namespace) -> None:
     _check_device(options)
     make_folder(options.folder)
     with team(options.device) as device:
-        named = {name: getattr(options, name) for name in ("valid", "profile", "start", "teachers")}
+        named = {name: getattr(options, name) for name in ("valid", "profile", "start", "teachers", "architecture")}
         path = train_detector(options.corpus, **named, options=_run_options(options))
         _print_weights(options, device, [path] if path else [])
 

@@ -18,6 +18,7 @@ PROFILES = ("demo", "laptop", "full", "published")
 STANDARDISATIONS = ("training", "own")
 AUC_RULES = ("exact", "published")
 PRECISIONS = ("auto", "float32", "bfloat16")
+ARCHITECTURES = ("convolutional", "recurrent")
 DEFAULT_CORPUS = "synthetic"
 LARGEST_SEED = 2**31 - 1
 Verbs: TypeAlias = "argparse._SubParsersAction[Parser]"
@@ -146,6 +147,12 @@ def _add_beginnings(parser: Parser) -> None:
         default=(),
         metavar="FILE",
         help="weights of detectors whose mean answer is learned beside the labels",
+    )
+    parser.add_argument(
+        "--architecture",
+        choices=ARCHITECTURES,
+        default=ARCHITECTURES[0],
+        help="convolutional: the detector of the paper (default); recurrent: one that reads the song frame by frame",
     )
 
 

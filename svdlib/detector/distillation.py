@@ -13,7 +13,7 @@ from torch import Tensor
 from svdlib.audio.standardizer import Standardizer
 from svdlib.compute.devices import in_channels_last
 from svdlib.compute.storage import weights_digest
-from svdlib.detector.model import SVDNet
+from svdlib.detector.architecture import Detector
 
 TEACHING = 0.5
 """Share of the teachers in what a network is to answer; the rest is the labels'."""
@@ -26,7 +26,7 @@ class Teachers:
         digests: what tells them from others.
     """
 
-    def __init__(self, detectors: Sequence[SVDNet], device: torch.device) -> None:
+    def __init__(self, detectors: Sequence[Detector], device: torch.device) -> None:
         """Copy them to a device, in eval mode; the originals stay as they are."""
         copies = [copy.deepcopy(detector).eval().requires_grad_(False) for detector in detectors]
         self.detectors = [in_channels_last(each, device) for each in copies]

@@ -13,7 +13,7 @@ from torch import Tensor
 from svdlib.audio.mel_axis import EXCERPT_FRAMES
 from svdlib.audio.standardizer import Standardizer
 from svdlib.compute.storage import digest
-from svdlib.detector.model import CENTRE_FRAME
+from svdlib.detector.architecture import CENTRE_FRAME
 from svdlib.errors import CorpusError
 from svdlib.songs.loading import Songs
 

@@ -5,27 +5,21 @@ its centre frame. All convolutions are 3x3 without padding, pooling is 3x3 with 
 leaky ReLU, and dropout stands before each dense layer.
 """
 
-import itertools
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from svdlib.audio.mel_axis import EXCERPT_FRAMES, LOG_SILENCE, N_BANDS
-from svdlib.audio.standardizer import Standardizer
+from svdlib.audio.mel_axis import EXCERPT_FRAMES, N_BANDS
+from svdlib.detector.architecture import TIME_STRIDE, Detector, check_excerpts
 from svdlib.errors import LayerError
 from svdlib.inversion.listener import Listener, as_input, named_layers
 
-CENTRE_FRAME = EXCERPT_FRAMES // 2
 LEAKINESS = 0.01
 DROPOUT = 0.5
-SCORED_AT_ONCE = 1024  # frames of a song
-TIME_STRIDE = 9
-"""Frames between two neighbouring cells of the deepest pooling layer (3 x 3)."""
 
 LAYER_SHAPES: dict[str, tuple[int, ...]] = {
     "conv1": (64, 113, 78),
@@ -58,12 +52,6 @@ def check_layer(layer: str) -> str:
     if layer not in LAYER_SHAPES:
         raise LayerError(f"There is no layer {layer!r}. The detector's layers are: {', '.join(LAYERS)}.")
     return layer
-
-
-def check_song(log_mel: Tensor | np.ndarray) -> None:
-    """Raise LayerError if an array is not the log-mel (frames, 80) of a song."""
-    if log_mel.ndim != 2 or log_mel.shape[1] != N_BANDS or not len(log_mel):
-        raise LayerError(f"A song is a log-mel of shape (frames, {N_BANDS}), not {tuple(log_mel.shape)}.")
 
 
 class _OneChannelIn(torch.autograd.Function):
@@ -122,27 +110,21 @@ def detector_layers() -> nn.ModuleDict:
     )
 
 
-class SVDNet(Listener):
+class SVDNet(Detector, Listener):
     """The eight-layer singing-voice detector.
 
     The network takes standardised excerpts.
 
-    Attributes:
-        standardizer: mean and standard deviation of each mel band over the training songs, so that the weights travel
-            with the scale they were trained on; apply it to a song's log-mel before cutting excerpts.
-        threshold: a frame counts as sung if its smoothed probability is larger; chosen on the validation songs.
-        provenance: where trained weights come from; empty for a new network.
+    Its layers take a third and then a ninth of the frames, which is why training scores every ninth centre.
     """
 
+    kind = "detector"
     input_shape = (1, EXCERPT_FRAMES, N_BANDS)
     shapes = LAYER_SHAPES
     comparator = COMPARATOR_LAYER
 
     def __init__(self) -> None:
         super().__init__()
-        self.standardizer = Standardizer()
-        self.threshold = 0.5
-        self.provenance: dict[str, Any] = {}
         self.layers = detector_layers()
         self.out = nn.Sequential(nn.Dropout(DROPOUT), nn.Linear(64, 1))
         for module in self.modules():
@@ -179,10 +161,7 @@ class SVDNet(Listener):
             LayerError: if a layer does not exist or `x` has another shape.
         """
         x = as_input(x, self.standardizer.mean)
-        if x.ndim != 4 or tuple(x.shape[1:]) != (1, EXCERPT_FRAMES, N_BANDS):
-            raise LayerError(
-                f"The detector takes excerpts of shape (batch, 1, {EXCERPT_FRAMES}, {N_BANDS}), not {tuple(x.shape)}."
-            )
+        check_excerpts(x)
         wanted = {check_layer(layer) for layer in named_layers(layers)}
         found: dict[str, Tensor] = {}
         activation: nn.Module = nn.Identity()
@@ -227,43 +206,6 @@ class SVDNet(Listener):
             )  # the largest of nine first, as in `features`
         windows = x.unfold(2, 11, 1).permute(0, 2, 1, 4, 3).flatten(2)
         return self.out(layers["fc8"](layers["fc7"](windows))).squeeze(-1)
-
-    @torch.no_grad()
-    def predict_song(self, spectrogram: Tensor) -> Tensor:
-        """Score every frame of a song in one dilated pass, equal to sliding the detector frame by frame.
-
-        Pooling keeps every position in time and later layers look at each third (after MP3) or ninth (after MP6) frame.
-        Both ends of the song are continued with digital silence, half an excerpt long, as published.
-
-        Args:
-            spectrogram: one song's standardised log-mel (frames, 80).
-
-        Returns:
-            Probabilities of singing (frames,).
-        """
-        spectrogram = as_input(spectrogram, self.standardizer.mean)
-        check_song(spectrogram)
-        return torch.cat([*self.predict_pieces(spectrogram.split(SCORED_AT_ONCE))])
-
-    @torch.no_grad()
-    def predict_pieces(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Score every frame of a song that comes in pieces, as `predict_song` does.
-
-        Args:
-            pieces: standardised log-mel (frames, 80) each, on the device of the network.
-
-        Yields:
-            Probabilities of singing (n,), in all one for each frame; the pieces are not those of the song.
-        """
-        silence = self.standardizer(torch.full_like(self.standardizer.mean[None], LOG_SILENCE)).expand(CENTRE_FRAME, -1)
-        held, overlap = silence, EXCERPT_FRAMES - 1
-        for piece in itertools.chain(pieces, [silence]):
-            held = torch.cat([held, piece])
-            while len(held) >= SCORED_AT_ONCE + overlap:
-                yield torch.sigmoid(self.dense_logits(held[: SCORED_AT_ONCE + overlap]))
-                held = held[SCORED_AT_ONCE:]
-        if len(held) > overlap:
-            yield torch.sigmoid(self.dense_logits(held))
 
     def dense_logits(self, frames: Tensor) -> Tensor:
         """Score all excerpts of a piece of a song in one dilated pass, see `predict_song`.

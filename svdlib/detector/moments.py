@@ -10,7 +10,7 @@ from torch import Tensor
 from svdlib.audio.log_mel import LogMel
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, EXCERPT_SAMPLES, FRAME_RATE, HOP_LENGTH
 from svdlib.compute.growing import GrowingRows
-from svdlib.detector.model import CENTRE_FRAME
+from svdlib.detector.architecture import CENTRE_FRAME
 from svdlib.errors import AudioError, quoted
 
 QUIETEST_SHARE = 0.1

@@ -10,7 +10,7 @@ from torch import Tensor
 from svdlib.audio.framing import framed
 from svdlib.audio.spectra import compress, magnitude_spectra, mel_magnitudes, scale_axes
 from svdlib.compute.growing import GrowingRows
-from svdlib.detector.model import SVDNet, check_song
+from svdlib.detector.architecture import Detector, check_song
 from svdlib.errors import InputError
 
 CHUNK_FRAMES = 2048  # of a song that are looked at together, to spare memory
@@ -20,7 +20,7 @@ PITCH_SHIFTS = (-0.2, -0.1, 0.0, 0.1, 0.2)
 """Changes of pitch, as shares, over which `predict_averaged` averages. Which ones the paper takes, we do not know."""
 
 
-def predict(detector: SVDNet, log_mel: np.ndarray) -> np.ndarray:
+def predict(detector: Detector, log_mel: np.ndarray) -> np.ndarray:
     """Probability of singing in each frame of a song.
 
     Args:
@@ -45,7 +45,9 @@ def predict(detector: SVDNet, log_mel: np.ndarray) -> np.ndarray:
     return probabilities
 
 
-def predict_averaged(detector: SVDNet, samples: np.ndarray, pitch_shifts: Sequence[float] = PITCH_SHIFTS) -> np.ndarray:
+def predict_averaged(
+    detector: Detector, samples: np.ndarray, pitch_shifts: Sequence[float] = PITCH_SHIFTS
+) -> np.ndarray:
     """Probability of singing in each frame, averaged over transposed versions of a song (Schlüter & Grill, 2015).
 
     Args:
@@ -64,7 +66,7 @@ def predict_averaged(detector: SVDNet, samples: np.ndarray, pitch_shifts: Sequen
 
 @torch.no_grad()
 def average_over_blocks(
-    detector: SVDNet, blocks: Iterable[np.ndarray], pitch_shifts: Sequence[float] = PITCH_SHIFTS
+    detector: Detector, blocks: Iterable[np.ndarray], pitch_shifts: Sequence[float] = PITCH_SHIFTS
 ) -> np.ndarray:
     """Do what `predict_averaged` does for a song that comes in blocks (samples,): little of it is in memory at once."""
     if not len(pitch_shifts) or min(pitch_shifts) <= -1:

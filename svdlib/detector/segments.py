@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from svdlib.audio.mel_axis import EXCERPT_FRAMES
 from svdlib.audio.standardizer import Standardizer
 from svdlib.compute.storage import digest
+from svdlib.detector.architecture import CENTRE_FRAME, TIME_STRIDE
 from svdlib.detector.augmentation import Augmentation
-from svdlib.detector.model import CENTRE_FRAME, TIME_STRIDE
 from svdlib.detector.remixing import Remixing
 from svdlib.songs.loading import Songs
 

@@ -1,15 +1,15 @@
 """Training of the singing-voice detector (after Schlüter & Grill, ISMIR 2015).
 
 The detector learns on segments of 394 frames, each scored at 32 centre frames in one pass (`SVDNet.segment_logits`):
-the same network and the same labels as with single excerpts, at an eighth of the cost. How a run is stopped, saved and
-resumed stands in `svdlib.compute.run_state`.
+the same network and the same labels as with single excerpts, at an eighth of the cost. Another architecture learns from
+the same segments in the same way. How a run is stopped, saved and resumed stands in `svdlib.compute.run_state`.
 """
 
 import copy
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Unpack
+from typing import Any, ClassVar, Generic, TypeVar, Unpack, overload
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from svdlib.compute.memory import keep_freed_memory
 from svdlib.compute.progress import progress
 from svdlib.compute.run_state import RunOptions, RunSettings, RunState, carry_on, copy_of, mix_seeds, own_chance
 from svdlib.compute.storage import Tree, digest, pack_adam, restore_adam, weights_digest
+from svdlib.detector.architecture import Detector
 from svdlib.detector.augmentation import Augmentation
 from svdlib.detector.distillation import Teachers
 from svdlib.detector.model import SVDNet
@@ -34,6 +35,8 @@ from svdlib.detector.scores import best_threshold, smooth
 from svdlib.detector.segments import Plan, SegmentBatches
 from svdlib.errors import CorpusError, PlanError, TrainingError
 from svdlib.songs.loading import Songs
+
+Trained = TypeVar("Trained", bound=Detector)
 
 CERTAINTY = 0.98
 """Targets are 0.02 and 0.98, so that the detector is never pushed to be surer than the labels deserve."""
@@ -87,7 +90,7 @@ class DetectorPlan:
 
 
 @dataclass
-class FittedDetector:
+class FittedDetector(Generic[Trained]):
     """The result of a run.
 
     Attributes:
@@ -99,7 +102,7 @@ class FittedDetector:
         precision: of activations, "float32" or "bfloat16".
     """
 
-    detector: SVDNet
+    detector: Trained
     history: list[dict[str, float]]
     finished: bool
     keeps_best: bool = True
@@ -115,22 +118,51 @@ class FittedDetector:
         return {"best_epoch": best + 1} | scores
 
 
+@overload
+def fit_detector(
+    train: Songs,
+    valid: Songs,
+    *,
+    plan: Plan = ...,
+    start: SVDNet | None = ...,
+    teachers: Sequence[Detector] = ...,
+    options: RunOptions = ...,
+    **settings: Unpack[RunSettings],
+) -> FittedDetector[SVDNet]: ...
+
+
+@overload
+def fit_detector(
+    train: Songs,
+    valid: Songs,
+    *,
+    plan: Plan = ...,
+    architecture: type[Trained],
+    start: Detector | None = ...,
+    teachers: Sequence[Detector] = ...,
+    options: RunOptions = ...,
+    **settings: Unpack[RunSettings],
+) -> FittedDetector[Trained]: ...
+
+
 def fit_detector(
     train: Songs,
     valid: Songs,
     *,
     plan: Plan = DetectorPlan(),
-    start: SVDNet | None = None,
-    teachers: Sequence[SVDNet] = (),
+    architecture: type[Any] = SVDNet,
+    start: Detector | None = None,
+    teachers: Sequence[Detector] = (),
     options: RunOptions = RunOptions(),
     **settings: Unpack[RunSettings],
-) -> FittedDetector:
+) -> FittedDetector[Any]:
     """Train the detector.
 
     Args:
         train: the training songs; they also give the standardisation. A published plan needs their spectra.
         valid: the validation songs; they choose the epoch to keep and the threshold.
         plan: how long and how fast; `svdlib.zoo.profiles` has longer ones.
+        architecture: which network to train, see `svdlib.zoo.architectures`.
         start: a trained detector to go on from, with its weights and its standardisation; None starts from chance.
         teachers: trained detectors whose mean answer is learned beside the labels, see
             `svdlib.detector.distillation`.
@@ -144,7 +176,7 @@ def fit_detector(
             divide a batch evenly.
     """
     options = options.with_settings(**settings)
-    run = _Run(train, valid, plan, start, teachers, options)
+    run = _Run(train, valid, plan, architecture, start, teachers, options)
     if run.device.type == "cpu":
         keep_freed_memory()
     return run.result(finished=carry_on(run, plan.epochs, options))
@@ -158,12 +190,14 @@ class _Run:
         train: Songs,
         valid: Songs,
         plan: Plan,
-        start: SVDNet | None,
-        teachers: Sequence[SVDNet],
+        architecture: type[Detector],
+        start: Detector | None,
+        teachers: Sequence[Detector],
         options: RunOptions,
     ) -> None:
         _check_songs(train)
-        self.plan, self.seed, self.valid, self.start = plan, options.seed, valid, start
+        self.plan, self.seed, self.valid, self.architecture = plan, options.seed, valid, architecture
+        self.start = _check_start(start, architecture)
         self.device = torch.device(options.device)
         self.precision = choose_precision(options.precision, self.device)
         self.share = share_of(plan.batch_size)
@@ -260,16 +294,17 @@ class _Run:
                 f"Lower the learning rate, and look for NaN in the {split} spectrograms."
             )
 
-    def _new_detector(self) -> SVDNet:
+    def _new_detector(self) -> Detector:
         with own_chance(mix_seeds(self.seed), self.device):
-            return in_channels_last(SVDNet(), self.device)
+            return in_channels_last(self.architecture(), self.device)
 
     def _identify(self) -> dict[str, Any]:
         validation = (self.valid.log_mels, self.valid.labels)
-        started: dict[str, Any] = {} if self.start is None else {"start": weights_digest(self.start)}
-        if self.teachers.digests:
-            started["teachers"] = self.teachers.digests
-        return started | {
+        # None where there is nothing, so that a run without asks for a state without.
+        return {
+            "start": None if self.start is None else weights_digest(self.start),
+            "teachers": self.teachers.digests or None,
+            "architecture": None if self.architecture is SVDNet else self.architecture.kind,
             "plan": asdict(self.plan),
             "seed": self.seed,
             "precision": str(self.precision),
@@ -301,13 +336,22 @@ class _Run:
         self.epoch, self.step, self.history = meta["epoch"], meta["step"], meta["history"]
         self.best_threshold = meta["threshold"]
 
-    def result(self, *, finished: bool) -> FittedDetector:
+    def result(self, *, finished: bool) -> FittedDetector[Any]:
         """The best detector so far."""
         detector = self._new_detector()
         detector.load_state_dict(self.best)
         detector.threshold = self.best_threshold
         precision = str(self.precision).removeprefix("torch.")
         return FittedDetector(detector.eval(), self.history, finished, self.plan.keeps_best, precision)
+
+
+def _check_start(start: Detector | None, architecture: type[Detector]) -> Detector | None:
+    """Return what a run goes on from, if it is of the architecture that is trained."""
+    if start is not None and type(start) is not architecture:
+        raise TrainingError(
+            f"A {architecture.kind} cannot go on from a {start.kind}. Start from weights of its own kind."
+        )
+    return start
 
 
 def _soften(sung: Tensor) -> Tensor:

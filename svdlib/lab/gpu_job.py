@@ -219,7 +219,7 @@ def _announce(number: int, runs: int, what: str) -> None:
     print(f"run {number + 1} of {runs + 1}: {what}", file=sys.stderr)
 
 
-def _bank(songs: Songs, fitted: FittedDetector, device: torch.device) -> ExcerptBank:
+def _bank(songs: Songs, fitted: FittedDetector[SVDNet], device: torch.device) -> ExcerptBank:
     return ExcerptBank(songs, standardizer=fitted.detector.standardizer, device=device)
 
 
@@ -302,13 +302,13 @@ def _keep(folder: Path, identity: Mapping[str, Any], arrays: Mapping[str, Tensor
     (folder / STATE_FILE).unlink(missing_ok=True)
 
 
-def _keep_detector(folder: Path, fitted: FittedDetector, identity: Mapping[str, Any]) -> None:
+def _keep_detector(folder: Path, fitted: FittedDetector[SVDNet], identity: Mapping[str, Any]) -> None:
     meta = {name: getattr(fitted, name) for name in ("history", "finished", "keeps_best")}
     meta |= {"threshold": fitted.detector.threshold}
     _keep(folder / "detector", identity, fitted.detector.state_dict(), meta)
 
 
-def _kept_detector(folder: Path, identity: Mapping[str, Any]) -> FittedDetector | None:
+def _kept_detector(folder: Path, identity: Mapping[str, Any]) -> FittedDetector[SVDNet] | None:
     if not (folder / "detector" / KEPT_FILE).is_file():
         return None
     arrays, meta = _kept_file(folder / "detector", identity).load()

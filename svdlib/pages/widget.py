@@ -22,7 +22,8 @@ from torch import nn
 from svdlib.audio.files import load_song
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, EXCERPT_SAMPLES, FRAME_RATE
 from svdlib.compute.devices import choose_device
-from svdlib.detector.model import CENTRE_FRAME, SVDNet
+from svdlib.detector.architecture import CENTRE_FRAME
+from svdlib.detector.model import SVDNet
 from svdlib.detector.moments import excerpt_at, measured, surest_singing
 from svdlib.detector.prediction import predict
 from svdlib.detector.scores import smooth

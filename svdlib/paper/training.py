@@ -12,7 +12,7 @@ from svdlib.audio.mel_axis import EXCERPT_FRAMES
 from svdlib.audio.spectra import unpack
 from svdlib.audio.standardizer import Standardizer
 from svdlib.compute.storage import digest
-from svdlib.detector.model import CENTRE_FRAME
+from svdlib.detector.architecture import CENTRE_FRAME
 from svdlib.detector.segments import end_to_end
 from svdlib.errors import CorpusError, PlanError
 from svdlib.paper.augmentation import PublishedAugmentation

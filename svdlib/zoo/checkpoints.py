@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 import torch
-from torch import nn
 
 from svdlib.compute.weights import check_format, fitted, read_provenance, read_weights, stored, write_weights
+from svdlib.detector.architecture import Detector
 from svdlib.detector.model import LAYERS, SVDNet, check_layer
 from svdlib.errors import WeightsError, quoted
 from svdlib.inversion import files
 from svdlib.inversion.files import SPECIFICATION, weights_name
 from svdlib.inversion.inverters import FeatureInverter, check_belongs
 from svdlib.inversion.listener import named_layers
+from svdlib.zoo.architectures import built_as
 from svdlib.zoo.families import VARIANTS, build_inverter
 
 DETECTOR_FILE = "detector.safetensors"
@@ -29,7 +30,11 @@ PACKAGED = Path(__file__).parent / "weights"
 
 
 def save_weights(
-    path: str | PathLike[str], network: SVDNet | FeatureInverter, provenance: Mapping[str, Any], *, exact: bool = False
+    path: str | PathLike[str],
+    network: Detector | FeatureInverter,
+    provenance: Mapping[str, Any],
+    *,
+    exact: bool = False,
 ) -> None:
     """Write a trained network with its provenance; the same network and provenance give the same bytes.
 
@@ -47,7 +52,7 @@ def save_weights(
     write_weights(Path(path), network.state_dict(), _describe(network), provenance, exact=exact)
 
 
-def holds(path: str | PathLike[str], network: SVDNet | FeatureInverter) -> bool:
+def holds(path: str | PathLike[str], network: Detector | FeatureInverter) -> bool:
     """Whether a file holds the very weights of a network already, as `save_weights` stores them."""
     try:
         _, tensors = read_weights(Path(path))
@@ -57,13 +62,14 @@ def holds(path: str | PathLike[str], network: SVDNet | FeatureInverter) -> bool:
     return own.keys() == tensors.keys() and all(torch.equal(own[name], tensors[name]) for name in own)
 
 
-def load_detector(path: str | PathLike[str]) -> SVDNet:
-    """Read a detector; its provenance is the attribute `.provenance`.
+def load_detector(path: str | PathLike[str]) -> Detector:
+    """Read a detector of any architecture; its provenance is the attribute `.provenance`.
 
     Raises:
         WeightsError: if the file is missing, damaged, or holds something else.
     """
-    detector = _load(Path(path), SVDNet())
+    metadata, _ = read_weights(Path(path))
+    detector = _load(Path(path), built_as(metadata.get("network")) or SVDNet())
     threshold = detector.provenance.get("threshold")
     if isinstance(threshold, bool) or not isinstance(threshold, int | float):
         raise WeightsError(f"{path} lacks the detector's threshold in its provenance. Train it again.")
@@ -72,6 +78,16 @@ def load_detector(path: str | PathLike[str]) -> SVDNet:
             f"{path} gives {quoted(threshold)} as the detector's threshold, which is no probability. Train it again."
         )
     detector.threshold = float(threshold)
+    return detector
+
+
+def _convolutional(path: Path) -> SVDNet:
+    detector = load_detector(path)
+    if not isinstance(detector, SVDNet):
+        raise WeightsError(
+            f"{path} holds a {detector.kind}, which lacks the layers {LAYERS[0]} to {LAYERS[-1]}. Name the weights of "
+            f"a {SVDNet.kind}, or open this one with svdlib.Encoder(svdlib.load_detector(path), layers=...)."
+        )
     return detector
 
 
@@ -114,7 +130,7 @@ def pretrained(kind: str, *, layer: str | None = None, variant: str = "published
         LayerError: if the layer or variant does not exist.
     """
     if kind == "detector":
-        return load_detector(PACKAGED / DETECTOR_FILE)
+        return _convolutional(PACKAGED / DETECTOR_FILE)
     if kind != "inverter":
         raise WeightsError(f"There are no pretrained weights of kind {kind!r}; ask for 'detector' or 'inverter'.")
     if layer is None:
@@ -129,12 +145,21 @@ def pretrained_inverters(variant: str = "published") -> dict[str, FeatureInverte
 
 
 def open_detector(weights: str | PathLike[str] | None) -> SVDNet:
-    """The detector of a weights file, or the packaged one.
+    """The detector of a weights file, or the packaged one, to look into the layers that the book opens.
+
+    Raises:
+        WeightsError: if the file is missing, damaged, or holds something else, such as another architecture.
+    """
+    return _convolutional(Path(weights)) if weights else pretrained("detector")
+
+
+def any_detector(weights: str | PathLike[str] | None) -> Detector:
+    """The detector of a weights file, whatever its architecture, or the packaged one, to ask what it hears.
 
     Raises:
         WeightsError: if the file is missing, damaged, or holds something else.
     """
-    return load_detector(Path(weights)) if weights else pretrained("detector")
+    return load_detector(weights) if weights else pretrained("detector")
 
 
 def family_in(
@@ -233,10 +258,10 @@ def _any_inverter(path: Path) -> FeatureInverter | None:
     return load_inverter(path, layer, variant) if layer in LAYERS and variant in VARIANTS else None
 
 
-def _describe(network: nn.Module) -> str:
+def _describe(network: Detector | FeatureInverter) -> str:
     if isinstance(network, FeatureInverter):
         return f"{network.variant} inverter of {network.layer}"
-    return "detector"
+    return network.kind
 
 
 def _load(path: Path, network: Any) -> Any:

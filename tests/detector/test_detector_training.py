@@ -173,6 +173,8 @@ def test_a_run_can_start_from_a_trained_detector(unbroken, tmp_path):
         torch.testing.assert_close(one, two, atol=1e-6, rtol=0)
     with pytest.raises(TrainingError, match="start"):
         fit_detector(other, tiny.songs(1, frames=130), plan=still, start=started, folder=tmp_path, resume=True)
+    with pytest.raises(TrainingError, match="start"):
+        fit_detector(other, tiny.songs(1, frames=130), plan=still, folder=tmp_path, resume=True)
 
 
 # --- teachers ---
@@ -214,6 +216,8 @@ def test_a_run_with_other_teachers_is_another_run(unbroken, tmp_path):
     fit(tmp_path, teachers=[unbroken[0].detector])
     with pytest.raises(TrainingError, match="teachers"):
         fit(tmp_path, teachers=[tiny.detector()], resume=True)
+    with pytest.raises(TrainingError, match="teachers"):
+        fit(tmp_path, resume=True)
 
 
 # --- stopping and going on ---

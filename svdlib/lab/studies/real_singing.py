@@ -25,8 +25,8 @@ from svdlib.audio.standardizer import Standardizer
 from svdlib.compute.command_line import Parser
 from svdlib.compute.devices import choose_device
 from svdlib.compute.storage import read_plain_text
+from svdlib.detector.architecture import Detector
 from svdlib.detector.calibration import calibration
-from svdlib.detector.model import SVDNet
 from svdlib.detector.prediction import predict
 from svdlib.detector.scores import best_threshold, error_rates, roc_points, smooth
 from svdlib.lab.analysis.intervals import pooled_intervals
@@ -36,7 +36,7 @@ from svdlib.recipes import tracks_of
 from svdlib.songs.corpora import open_corpus
 from svdlib.songs.corpora.base import at_home, normal
 from svdlib.songs.loading import Songs, load_songs
-from svdlib.zoo.checkpoints import open_detector
+from svdlib.zoo.checkpoints import any_detector
 
 CREDITS_TABLE = "songs.csv"
 CREDITS = ("artist", "title", "genre", "language", "licence", "source_url")
@@ -62,7 +62,7 @@ def study(
         the songs' credits; ready for JSON.
     """
     place = choose_device(device)
-    networks = [open_detector(path).to(place) for path in detectors or (None,)]
+    networks = [any_detector(path).to(place) for path in detectors or (None,)]
     songs = load_songs(tracks_of(open_corpus(corpus), split))
     credited = read_credits(corpus)
     result = measure(networks, songs)
@@ -72,7 +72,7 @@ def study(
     return origin | {"detectors": [network.provenance for network in networks]} | as_json(result)
 
 
-def measure(detectors: Sequence[SVDNet], songs: Songs) -> dict[str, Any]:
+def measure(detectors: Sequence[Detector], songs: Songs) -> dict[str, Any]:
     """Score detectors, averaged if there are several, on songs.
 
     Args:
@@ -120,7 +120,7 @@ def spectral_balance(log_mels: Sequence[np.ndarray], training: Standardizer) -> 
     }
 
 
-def average_predictions(detectors: Sequence[SVDNet], songs: Songs) -> list[np.ndarray]:
+def average_predictions(detectors: Sequence[Detector], songs: Songs) -> list[np.ndarray]:
     """Probability of singing in each frame, the mean over detectors: (frames,) per song, not smoothed."""
     return [np.mean([predict(detector, log_mel) for detector in detectors], axis=0) for log_mel in songs.log_mels]
 

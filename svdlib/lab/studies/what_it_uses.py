@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from svdlib.audio.mel_axis import EXCERPT_FRAMES
 from svdlib.compute.command_line import Parser
 from svdlib.compute.devices import choose_device
+from svdlib.detector.architecture import CENTRE_FRAME
 from svdlib.detector.excerpts import ExcerptBank
-from svdlib.detector.model import CENTRE_FRAME, SVDNet
+from svdlib.detector.model import SVDNet
 from svdlib.lab.analysis.intervals import Interval, mean_interval, song_means
 from svdlib.lab.analysis.local_explanations import INVERTED_LAYERS, MAP_TITLES, every_map, towards
 from svdlib.lab.analysis.masking import (

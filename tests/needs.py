@@ -1,4 +1,4 @@
-"""What tests of the pages need beyond Python: a browser, Node.js, the built book."""
+"""What some tests need beyond Python: a browser, Node.js, the built book, the files of the music tagger."""
 
 import os
 
