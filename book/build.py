@@ -442,9 +442,10 @@ def render() -> None:
     jupyter_book = str(Path(sys.executable).with_name("jupyter-book"))
     options = ["--path-output", str(ROOT), "--warningiserror", "--keep-going", "--quiet"]
     run([jupyter_book, "build", str(SOURCE), *options], ROOT)
+    figures = {path.name for path in FIGURES.iterdir()}
     for chapter in chapters:
         page = HTML / "notebooks" / f"{chapter.name}.html"
-        page.write_text(mark_figures(page.read_text(encoding="utf-8"), chapter), encoding="utf-8")
+        page.write_text(mark_figures(page.read_text(encoding="utf-8"), chapter, figures), encoding="utf-8")
     for download in sorted((HTML / "_sources" / "notebooks").glob("*.ipynb")):
         notebook = make_plain(nbformat.read(download, nbformat.NO_CONVERT), download.stem)
         nbformat.write(notebook, download)
@@ -468,7 +469,7 @@ class _LoadedAddresses(HTMLParser):
         passive_links = {"canonical", "alternate", "author", "license", "next", "prev", "search", "index"}
         if tag == "link" and set((values.get("rel") or "").split()) <= passive_links:
             return
-        names = ("href",) if tag == "link" else ("src", "poster", "data")
+        names = ("href",) if tag == "link" else ("src", "srcset", "poster", "data")
         self.addresses += [value for name in names if (value := values.get(name))]
 
 

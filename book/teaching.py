@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from hashlib import sha256
 from html import escape, unescape
 from pathlib import Path
@@ -11,6 +11,12 @@ from nbformat import NotebookNode
 
 from chapters import Chapter, ChapterError, Figure, tags_of
 from slides import SLIDES_TYPE
+
+SMALLEST_LETTER = 9
+"""CSS pixels that the letters of a figure have at least, on a phone 390 pixels wide."""
+
+NARROW = "(max-width: 600px)"
+"""Where the drawing for phones is shown."""
 
 
 def take_slides(name: str, notebook: NotebookNode) -> dict[str, bytes]:
@@ -21,15 +27,26 @@ def take_slides(name: str, notebook: NotebookNode) -> dict[str, bytes]:
         notebook: is changed.
 
     Returns:
-        The content of each file: `04-nre.svg`, `04-nre.png`.
+        The content of each file: `04-nre.svg`, `04-nre.png`, and `04-nre-phone.png` where phones get another drawing.
+
+    Raises:
+        ChapterError: if letters of a figure cannot be read on a phone.
     """
     files: dict[str, bytes] = {}
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             drawn = output.get("data", {}).pop(SLIDES_TYPE, None)
             if drawn and (figure := cell.metadata.get("figure")):
-                files[f"{file_stem(name, figure)}.svg"] = drawn["svg"].encode()
-                files[f"{file_stem(name, figure)}.png"] = base64.b64decode(drawn["png"])
+                if drawn["smallest_letter"] < SMALLEST_LETTER:
+                    raise ChapterError(
+                        f"{name}: letters of the figure {figure!r} are {drawn['smallest_letter']:.1f} pixels high on a "
+                        f"phone; {SMALLEST_LETTER} is the least. Draw it under `two_layouts`, with larger letters."
+                    )
+                stem = file_stem(name, figure)
+                files[f"{stem}.svg"] = drawn["svg"].encode()
+                files[f"{stem}.png"] = base64.b64decode(drawn["png"])
+                if drawn["phone"]:
+                    files[f"{stem}-phone.png"] = base64.b64decode(drawn["phone"])
     return files
 
 
@@ -119,14 +136,15 @@ def anchor(figure: Figure) -> str:
     return f"figure-{figure.name}"
 
 
-def mark_figures(page: str, chapter: Chapter) -> str:
-    """Give each figure of a rendered chapter the place where links lead, and let a click open it large.
+def mark_figures(page: str, chapter: Chapter, files: Collection[str]) -> str:
+    """Give each figure of a rendered chapter the place where links lead, let a click open it large, and serve phones.
 
     A figure that a sentence stands for, since these songs give nothing to draw, has neither.
 
     Args:
         page: HTML of the chapter.
         chapter: which one it is.
+        files: names of those of all figures; a figure with one for phones shows it there.
 
     Raises:
         ChapterError: if a figure is not there.
@@ -137,8 +155,11 @@ def mark_figures(page: str, chapter: Chapter) -> str:
         figure = figures.pop(unescape(match[1]), None)
         if figure is None:
             return match[0]
-        large = f"../_static/figures/{file_stem(chapter.name, figure.name)}.svg"
-        return f'<a class="figure-large" id="{anchor(figure)}" href="{large}">{match[0]}</a>'
+        stem, shown = file_stem(chapter.name, figure.name), match[0]
+        if f"{stem}-phone.png" in files:
+            source = f'<source media="{NARROW}" srcset="../_static/figures/{stem}-phone.png">'
+            shown = f"<picture>{source}{shown}</picture>"
+        return f'<a class="figure-large" id="{anchor(figure)}" href="../_static/figures/{stem}.svg">{shown}</a>'
 
     page = re.sub(r'<img [^>]*?alt="([^"]*)"[^>]*>', marked, page)
     if figures:

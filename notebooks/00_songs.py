@@ -62,7 +62,46 @@ def log_mel_of(samples):
     return to_log_mel(samples * (0.08 / np.sqrt(np.mean(samples**2))))
 
 
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show how the song is made"}
+index, seconds = 0, 40.0
+song = render_song(index, seed=seed, seconds=seconds)
+sung = np.zeros(len(song.samples), dtype=bool)
+for start, end in song.segments:
+    sung[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)] = True
+
+# %% tags=["hide-input"] figure="stems" mystnb={"image": {"alt": "Log-mel spectrograms of the voice, the band and the mix below each other on one colour scale, and a black bar where the labels say sung. The voice's harmonics can be found again in the mix, between the band's."}}
+length = 6.0
+rests = [
+    (start - end, end) for (_, end), (start, _) in pairwise(song.segments)
+] or [(0.0, seconds / 2)]
+from_second = float(np.clip(max(rests)[1] - 4.0, 0, seconds - length))
+part = slice(
+    round(from_second * SAMPLE_RATE),
+    round((from_second + length) * SAMPLE_RATE),
+)
+stems = {
+    "voice": song.voice[part],
+    "band": song.band[part],
+    "mix": song.samples[part],
+}
+stem_mels = {name: to_log_mel(sound) for name, sound in stems.items()}
+n_frames = len(stem_mels["mix"])
+figures.figure_stems(
+    stem_mels, sung[part][::HOP_LENGTH][:n_frames], from_second
+)
+
+# %% tags=["hide-input"]
+Gallery(
+    [
+        Sound(name.capitalize(), stem_mels[name], samples=sound)
+        for name, sound in stems.items()
+    ]
+)
+
 # %% [markdown]
+# Six seconds of a song that a program wrote, sang and played: the voice alone, the band alone, and both. All three pictures have one colour scale, so brightness can be compared. The players are set to one loudness each, so it can *not* be compared by ear. Where the bar below is black, look for the voice's lines in the mix. Some are plain, some are buried
+# under the band. To find them is the detector's task.
+#
 # ## Why make songs by a program?
 #
 # The paper learns from recorded songs {cite}`ramona2008`. Their licences do not let us pass them on. So this book brings songs that a program composes, sings and plays. Nothing has to be downloaded.
@@ -557,9 +596,11 @@ display(
 # A song is planned before it sounds. First comes the **form**: intro, verse, chorus and so on. Then the **harmony**: a chord for each bar. Then who plays where. The singer gets verses and choruses; the leads get mostly the rest. All choices are random, but drawn from one number: the same number gives the same song.
 
 # %%
-index, seconds = 0, 40.0
 plan = plan_song(index, seed=seed, seconds=seconds)
-song = render_song(index, seed=seed, seconds=seconds)
+again = render_song(index, seed=seed, seconds=seconds)
+print(
+    "the song from above again:", np.array_equal(again.samples, song.samples)
+)
 
 # %% tags=["hide-input"] figure="score" mystnb={"image": {"alt": "Piano roll of the song: coloured sections from left to right, grey chords, blue sung notes. Below, strips for the sung phrases, the leads and the labels. The labels follow the sung phrases."}}
 from svdlib.songs.synthesis.song import perform_leads, sections_of
@@ -666,9 +707,6 @@ display(
 
 # %% tags=["hide-input"]
 sum_error = abs(song.voice + song.band - song.samples).max()
-sung = np.zeros(len(song.samples), dtype=bool)
-for start, end in song.segments:
-    sung[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)] = True
 power = {
     "voice": np.mean(song.voice[sung] ** 2),
     "band": np.mean(song.band[sung] ** 2),
@@ -683,38 +721,7 @@ display(
     )
 )
 
-# %% tags=["hide-input"] figure="stems" mystnb={"image": {"alt": "Log-mel spectrograms of the voice, the band and the mix below each other on one colour scale, and a black bar where the labels say sung. The voice's harmonics can be found again in the mix, between the band's."}}
-length = 6.0
-rests = [
-    (start - end, end) for (_, end), (start, _) in pairwise(song.segments)
-] or [(0.0, seconds / 2)]
-from_second = float(np.clip(max(rests)[1] - 4.0, 0, seconds - length))
-part = slice(
-    round(from_second * SAMPLE_RATE),
-    round((from_second + length) * SAMPLE_RATE),
-)
-stems = {
-    "voice": song.voice[part],
-    "band": song.band[part],
-    "mix": song.samples[part],
-}
-stem_mels = {name: to_log_mel(sound) for name, sound in stems.items()}
-n_frames = len(stem_mels["mix"])
-figures.figure_stems(
-    stem_mels, sung[part][::HOP_LENGTH][:n_frames], from_second
-)
-
-# %% tags=["hide-input"]
-Gallery(
-    [
-        Sound(name.capitalize(), stem_mels[name], samples=sound)
-        for name, sound in stems.items()
-    ]
-)
-
 # %% [markdown]
-# All three pictures have one colour scale, so brightness can be compared. The players are set to one loudness each, so it can *not* be compared by ear. Where the bar below is black, look for the voice's lines in the mix. Some are plain, some are buried under the band. That is the detector's task.
-#
 # ## The corpus
 #
 # A **corpus** is a collection of songs with labels. This one is shared among three splits, as large as those of the corpus in the paper.

@@ -61,7 +61,28 @@ collection = svdlib.open_corpus(corpus)
 tracks = collection.split("test")[:n_songs]
 track = tracks[0]
 
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show how the excerpt is cut out"}
+samples = track.load()
+log_mel = svdlib.LogMel()(samples)
+sung = [segment for segment in track.segments if segment.sing] or list(
+    track.segments
+)
+longest = max(sung, key=lambda segment: segment.end - segment.start)
+centre = round((longest.start + longest.end) / 2 * FRAME_RATE)
+start = min(
+    max(centre - EXCERPT_FRAMES // 2, 0), len(log_mel) - EXCERPT_FRAMES
+)
+excerpt = log_mel[start : start + EXCERPT_FRAMES]
+recording = samples[start * HOP_LENGTH :][:EXCERPT_SAMPLES]
+
+# %% tags=["hide-input"] figure="excerpt" mystnb={"image": {"alt": "A log-mel spectrogram of one excerpt, time from left to right and frequency from bottom to top; bright means loud. A dotted line marks the centre frame."}}
+figure_excerpt(
+    excerpt, title=f"{track.name}, from {start / FRAME_RATE:.1f} s"
+)
+
 # %% [markdown]
+# This is all that the detector gets to hear at once: a bit more than one and a half seconds of a song, as a picture. Time runs to the right, pitch upwards; bright is loud. Does somebody sing at the dotted line?
+#
 # ## The task
 #
 # *Singing voice detection* asks of each moment of a song: is somebody singing? The answer is yes or no. It does not matter who
@@ -78,7 +99,6 @@ pd.DataFrame(track.segments).head(6).style.format(precision=2).hide(
 sung_seconds = sum(
     segment.end - segment.start for segment in track.segments if segment.sing
 )
-samples = track.load()
 display(
     Markdown(
         f"The song is called *{track.name}*. It lasts {len(samples) / svdlib.audio.mel_axis.SAMPLE_RATE:.0f} s, and "
@@ -113,28 +133,7 @@ print(
 )
 
 # %% [markdown]
-# The detector never sees a whole song at once. It sees an **excerpt** of 115 frames and 80 bands, a bit more than one and a half seconds. We take one
-# from the middle of the longest sung stretch.
-
-# %% tags=["hide-input"]
-sung = [segment for segment in track.segments if segment.sing] or list(
-    track.segments
-)
-longest = max(sung, key=lambda segment: segment.end - segment.start)
-centre = round((longest.start + longest.end) / 2 * FRAME_RATE)
-start = min(
-    max(centre - EXCERPT_FRAMES // 2, 0), len(log_mel) - EXCERPT_FRAMES
-)
-excerpt = log_mel[start : start + EXCERPT_FRAMES]
-recording = samples[start * HOP_LENGTH :][:EXCERPT_SAMPLES]
-
-# %% tags=["hide-input"] figure="excerpt" mystnb={"image": {"alt": "A log-mel spectrogram of one excerpt, time from left to right and frequency from bottom to top; bright means loud. A dotted line marks the centre frame."}}
-figure_excerpt(
-    excerpt, title=f"{track.name}, from {start / FRAME_RATE:.1f} s"
-)
-
-# %% [markdown]
-# This corresponds to figure 4 of the paper {cite}`mishra2018`. Time runs to the right, pitch upwards; bright is loud. Look for two kinds of
+# The detector never sees a whole song at once. It sees an **excerpt** of 115 frames and 80 bands. The picture at the top of this page is one, from the middle of the longest sung stretch of this song. It corresponds to figure 4 of the paper {cite}`mishra2018`. Look for two kinds of
 # shapes. **Horizontal lines** are steady tones: a fundamental and its *harmonics*, the tones at whole multiples of it. **Vertical edges** are
 # *onsets*, moments when something begins, such as a drum. A sung line can often be told by lines that glide or wave.
 # What is sung and what is played lie on top of each other in the picture. To pull them apart is the detector's problem.

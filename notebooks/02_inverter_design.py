@@ -35,12 +35,15 @@ device = "cpu"
 seed = 0
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the set-up"}
+from math import prod
+
 import pandas as pd
 import torch
 from IPython.display import Markdown, display
 
 import svdlib
 from svdlib.compute.devices import choose_device
+from svdlib.detector.model import LAYER_SHAPES
 from svdlib.inversion.inverters import count_parameters
 from svdlib.inversion.nre import reconstruct
 from svdlib.lab.figures.diagrams import (
@@ -50,7 +53,7 @@ from svdlib.lab.figures.diagrams import (
     table_inverters,
     table_stages,
 )
-from svdlib.lab.figures.gallery import Gallery, Panel
+from svdlib.lab.figures.gallery import Gallery, Panel, inversion_panels
 from svdlib.lab.figures.nre import figure_frame_errors
 from svdlib.lab.figures.style import layer_title
 from svdlib.pages.exercises import self_check
@@ -59,7 +62,40 @@ from svdlib.pages.quiz import Answer, Question, Quiz
 device = choose_device(device)
 n_songs = {"demo": 3, "laptop": 8, "full": None}[profile]
 
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show how the excerpts are inverted"}
+collection = svdlib.open_corpus(corpus)
+songs = svdlib.load_songs(collection.split("test")[:n_songs])
+detector = svdlib.pretrained("detector").to(device)
+bank = svdlib.ExcerptBank(
+    songs, standardizer=detector.standardizer, device=device
+)
+aligned_inverters = {
+    layer: inverter.to(device)
+    for layer, inverter in svdlib.pretrained_inverters("aligned").items()
+}
+generator = torch.Generator().manual_seed(seed)
+chosen = torch.randperm(len(bank), generator=generator)[:64].to(device)
+x = bank.gather(chosen)  # standardised excerpts (64, 1, 115, 80)
+first_sung = int(bank.labels(chosen).int().argmax())
+few = {layer: aligned_inverters[layer] for layer in ("mp3", "conv5", "fc8")}
+painted = reconstruct(detector, few, x[[first_sung]])
+Gallery(
+    inversion_panels(
+        detector.standardizer,
+        x[first_sung, 0],
+        {layer: x_hat[0, 0] for layer, x_hat in painted.items()},
+        "An excerpt",
+        {
+            layer: f"Painted from {prod(LAYER_SHAPES[layer]):,} numbers."
+            for layer in few
+        },
+    )
+)
+
 # %% [markdown]
+# The first picture is an excerpt of a test song. A network painted each of the others, and all it saw was what one layer of the detector made of that excerpt. Listen to what goes: the deeper the layer, the less it can tell the painter. This chapter
+# builds such networks, those of the paper first. The ones that painted here are our own, and come last.
+#
 # ## Running a layer backwards
 #
 # The detector's layer $L$ turns an excerpt $\mathbf{x}$ into a feature $\Phi_L(\mathbf{x})$. We want to go back: from the feature to an excerpt.
@@ -194,7 +230,6 @@ from svdlib.inversion.geometry import (
     receptive_field,
 )
 
-detector = svdlib.pretrained("detector").to(device)
 map_layers = [layer for layer in svdlib.LAYERS if not layer.startswith("fc")]
 blind, frames_known = {}, {}
 for layer in map_layers:
@@ -237,14 +272,6 @@ figure_geometry(
 # busier on one side of a few excerpts, we divide the squared error by the mean square of the original in the same frames. An error of 1 is then as bad as painting only zeros.
 
 # %% tags=["hide-input"]
-collection = svdlib.open_corpus(corpus)
-songs = svdlib.load_songs(collection.split("test")[:n_songs])
-bank = svdlib.ExcerptBank(
-    songs, standardizer=detector.standardizer, device=device
-)
-generator = torch.Generator().manual_seed(seed)
-chosen = torch.randperm(len(bank), generator=generator)[:64].to(device)
-x = bank.gather(chosen)  # standardised excerpts (64, 1, 115, 80)
 inverters = {
     layer: svdlib.pretrained("inverter", layer=layer).to(device)
     for layer in map_layers
@@ -384,12 +411,6 @@ figure_inverter(svdlib.build_inverter("conv4", "aligned"))
 # Now the ruler again.
 
 # %% tags=["hide-input"]
-aligned_inverters = {
-    layer: svdlib.pretrained("inverter", layer=layer, variant="aligned").to(
-        device
-    )
-    for layer in svdlib.LAYERS
-}
 aligned_blind = {
     layer: blind_frames(detector, aligned_inverters[layer])
     for layer in map_layers

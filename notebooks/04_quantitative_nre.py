@@ -55,6 +55,7 @@ from svdlib.lab.analysis import intervals
 from svdlib.lab.figures.gallery import Gallery, Panel, inversion_panels
 from svdlib.lab.figures.nre import (
     figure_band_errors,
+    figure_costs,
     figure_frame_errors,
     figure_intervals,
     figure_nre,
@@ -1026,28 +1027,15 @@ display(Markdown(text))
 # 3. **The ELU at the output** forbids values below −1. *Compared:* published inverters against the same with a linear output.
 # 4. **The last epoch is stored,** while the paper keeps the one with the lowest validation loss. *Compared:* the last against the best epoch of the same training.
 #
-# What does each of them cost? For this we trained inverters that differ in one thing each, and compare them on the same songs. At last we take the released training step as it stands, with its learning-rate schedule and its weight decay, against ours. In the figure, mind the scales: each panel has its own.
+# What does each of them cost? For this we trained inverters that differ in one thing each, and compare them on the same songs. At last we take the released training step as it stands, with its learning-rate schedule and its weight decay, against ours. All of them stand on one scale: the farther right, the more a detail costs. A thin stroke is one layer.
 
 # %% tags=["hide-input"]
 priced = findings.costs(ablation) if ablation else {}
 
-# %% tags=["remove-input"] figure="released-code" mystnb={"image": {"alt": "Five panels, one above the other, one per detail of the released code, with the change of the NRE that it causes at each layer and over all layers, in percent with 95 percent intervals, on synthetic test songs and on real songs. Above the zero line, the detail makes the error larger. The table below holds the numbers over all layers."}}
+# %% tags=["remove-input"] figure="released-code" mystnb={"image": {"alt": "Five rows, one per detail of the released code, on one scale: the change of the NRE in percent. A large mark with its 95 percent interval stands for all layers, a thin stroke for each single layer; circles for synthetic test songs, squares for real songs. To the right of the zero line, the detail makes the error larger. The table below holds the numbers over all layers."}}
 if ablation:
     display(
-        figure_intervals(
-            {
-                name: {
-                    corpus_name: {
-                        layer_title(k) if k in svdlib.LAYERS else "all": found
-                        for k, found in by_layer.items()
-                    }
-                    for corpus_name, by_layer in by_corpus.items()
-                }
-                for name, by_corpus in priced.items()
-            },
-            "change of the NRE",
-            percent=True,
-        )
+        figure_costs(priced, findings.ALL_LAYERS),
     )
 
 # %% tags=["remove-input"]

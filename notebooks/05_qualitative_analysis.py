@@ -898,19 +898,30 @@ figures.figure_class_dependence(
 # How well does such a number tell two groups apart? Call an excerpt "sung" if the number lies above a threshold. Each threshold gives a share of vocal excerpts above it, and a share of the others. All thresholds together draw a curve (the ROC), and the area under it, the **AUC**, is the probability that a random vocal excerpt has a larger
 # number than a random non-vocal one. 0.5 is no separation; 1 means that all vocal excerpts lie higher, and 0 that all lie *lower*, which separates just as well.
 #
-# There are two truths to compare with: the *label* (does somebody sing?) and the detector's own *decision* (does it say so?). If FC8's inversions show what the detector has decided, right or wrong, the number should follow the decision. Here is the ROC for the decision.
+# There are two truths to compare with: the *label* (does somebody sing?) and the detector's own *decision* (does it say so?). If FC8's inversions show what the detector has decided, right or wrong, the number should follow the decision. Here is the ROC for the decision. A curve above the dotted diagonal means that the number is larger where the detector says "sung", a curve below it that it is smaller.
 
-# %% tags=["hide-input"] figure="class-roc" mystnb={"image": {"alt": "ROC curves of four numbers as detectors of the detector's own decision: high minus low and spectral centroid, each of the originals and of the inversions from FC8. The table below holds the areas under them."}}
+# %% tags=["hide-input"] figure="class-roc" mystnb={"image": {"alt": "Two panels of ROC curves, for high minus low and for the spectral centroid as detectors of the detector's own decision. In each, a dashed curve for the originals, a thick one for the inversions from FC8, and the dotted diagonal of no separation. The legend and the table below hold the areas under the curves."}}
+balance = {"high minus low": tilt, "spectral centroid": centroid}
 numbers = {
     f"{measure}, {picture}": values
-    for measure, by_picture in {
-        "high minus low": tilt,
-        "spectral centroid": centroid,
-    }.items()
+    for measure, by_picture in balance.items()
     for picture, values in by_picture.items()
 }
+
+
+def curve_name(picture, values):
+    auc = separation(values, says_sung, class_song).value
+    return f"{picture}, AUC {auc:.2f}"
+
+
 figures.figure_roc(
-    {name: roc_points(values, says_sung) for name, values in numbers.items()}
+    {
+        measure: {
+            curve_name(picture, values): roc_points(values, says_sung)
+            for picture, values in by_picture.items()
+        }
+        for measure, by_picture in balance.items()
+    }
 )
 
 
@@ -974,10 +985,7 @@ if len(np.unique(says_sung)) == 2 and len(np.unique(class_song)) > 1:
                     by["originals"],
                     says_sung,
                 )
-                for name, by in {
-                    "high minus low": tilt,
-                    "spectral centroid": centroid,
-                }.items()
+                for name, by in balance.items()
             )
             + f"\n\nThis rests on {len(class_sung)} excerpts of {len(np.unique(class_song))} songs."
         )

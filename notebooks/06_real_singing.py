@@ -39,15 +39,23 @@ from html import escape
 
 import numpy as np
 import pandas as pd
+import torch
 from IPython.display import Markdown, display
 
 import svdlib
-from svdlib.audio.mel_axis import FRAME_RATE, band_frequencies
+from svdlib.audio.mel_axis import (
+    EXCERPT_FRAMES,
+    FRAME_RATE,
+    band_frequencies,
+)
 from svdlib.compute.devices import choose_device
 from svdlib.detector.calibration import calibration
 from svdlib.detector.prediction import predict
 from svdlib.detector.scores import area_under_curve, best_threshold, smooth
+from svdlib.inversion.nre import reconstruct
 from svdlib.lab.figures.detector import figure_reliability, figure_roc
+from svdlib.lab.figures.gallery import Gallery, inversion_panels
+from svdlib.lab.figures.style import layer_title
 from svdlib.lab.figures.synthesis import figure_balance
 from svdlib.lab.studies import (
     as_json,
@@ -62,6 +70,63 @@ device = choose_device(device)
 detector = svdlib.pretrained("detector").to(device)
 own_songs = corpus.startswith("folder:")
 n_songs = {"demo": 16, "laptop": 16, "full": None}[profile]
+
+
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show how the moments are chosen"}
+def moments(songs):
+    """Of each excerpt, one every ten frames: its log-mel, the share of it that is sung, and the answer."""
+    for log_mel, labels in zip(songs.log_mels, songs.labels, strict=True):
+        answers = predict(detector, log_mel)
+        for start in range(0, len(log_mel) - EXCERPT_FRAMES + 1, 10):
+            cut = slice(start, start + EXCERPT_FRAMES)
+            answer = float(answers[start + EXCERPT_FRAMES // 2])
+            yield log_mel[cut], float(labels[cut].mean()), answer
+
+
+unheard = "synthetic-b:songs=6,seconds=30,seed=606"
+others = svdlib.open_corpus(corpus if own_songs else unheard)
+found = list(moments(svdlib.load_songs(others.tracks[:6])))
+most, least = (limit(sung for _, sung, _ in found) for limit in (max, min))
+in_voice, without = (
+    sorted((each for each in found if each[1] == share), key=lambda m: m[2])
+    for share in (most, least)
+)
+three = {"A": in_voice[-1], "B": without[-1], "C": without[0]}
+excerpts = torch.stack(
+    [
+        detector.standardizer(torch.as_tensor(log_mel, device=device))
+        for log_mel, _, _ in three.values()
+    ]
+)[:, None]
+Gallery(
+    [
+        panel
+        for name, excerpt in zip(three, excerpts, strict=True)
+        for panel in inversion_panels(
+            detector.standardizer, excerpt[0], {}, f"Moment {name}"
+        )
+    ]
+)
+
+# %% tags=["remove-input"]
+source = (
+    "They come from your songs, on which the detector was not trained."
+    if own_songs
+    else "They come from songs that the detector was not trained on: those of `synthetic-b`, which has other singers, instruments and mixes."
+)
+threshold = detector.threshold
+alarm = (
+    "B is a **false alarm**: the answer is above the threshold. No other excerpt without a voice got a higher one."
+    if three["B"][2] > threshold
+    else "Of all excerpts without a voice, B got the highest answer, and even that is below the threshold."
+)
+display(
+    Markdown(
+        f"Where do you hear somebody sing? Three moments, each as the detector gets it. {source} "
+        f"Of A, {three['A'][1]:.0%} is sung; of B {three['B'][1]:.0%}, and of C {three['C'][1]:.0%}. The detector's answer is {three['A'][2]:.3f} to A, {three['B'][2]:.3f} to B and {three['C'][2]:.3f} to C; "
+        f"its threshold is {threshold:.2f}. {alarm} C got the lowest."
+    )
+)
 
 # %% [markdown]
 # ## Two kinds of songs
@@ -270,6 +335,61 @@ display(Markdown(text))
 
 # %% [markdown]
 # The curves do not show *where* the errors are. Errors at the edges of phrases cost little; a solo that is taken for a voice costs a verse. Nor do they show which part of them is due to the labels.
+#
+# ## What the layers kept of them
+#
+# Back to the three moments from the top of this chapter. Here is what the aligned inverters of {doc}`02_inverter_design` make of their features, from a layer in the middle and from the last one.
+
+# %% tags=["hide-input"]
+inverters = {
+    layer: svdlib.pretrained("inverter", layer=layer, variant="aligned").to(
+        device
+    )
+    for layer in ("mp3", "fc8")
+}
+inverted = reconstruct(detector, inverters, excerpts)
+Gallery(
+    [
+        panel
+        for number, name in enumerate(three)
+        for panel in inversion_panels(
+            detector.standardizer,
+            excerpts[number, 0],
+            {layer: x_hat[number, 0] for layer, x_hat in inverted.items()},
+            f"Moment {name}",
+        )[1:]
+    ]
+)
+
+# %% tags=["remove-input"]
+apart = {
+    "originals": {
+        name: float((excerpts[0] - excerpts[row]).square().mean().sqrt())
+        for row, name in ((1, "B"), (2, "C"))
+    }
+} | {
+    layer: {
+        name: float((x_hat[0] - x_hat[row]).square().mean().sqrt())
+        for row, name in ((1, "B"), (2, "C"))
+    }
+    for layer, x_hat in inverted.items()
+}
+text = f"How far are B and C from A? We take the root mean square difference of two pictures, in deviations. The originals of A and B are {apart['originals']['B']:.2f} apart, those of A and C {apart['originals']['C']:.2f}; "
+text += "; ".join(
+    f"their inversions from {layer_title(layer)} {apart[layer]['B']:.2f} and {apart[layer]['C']:.2f}"
+    for layer in inverted
+)
+text += ". "
+nearer = apart["fc8"]["B"] / apart["fc8"]["C"]
+before = apart["originals"]["B"] / apart["originals"]["C"]
+if nearer < before - 0.1:
+    text += f"So B is {before:.2f} times as far from A as C is, and at FC8 {nearer:.2f} times: **the last layer has moved B towards the sung moment.** "
+else:
+    text += f"So B is {before:.2f} times as far from A as C is, and at FC8 {nearer:.2f} times: these pictures do not show why B got its answer. "
+display(Markdown(text))
+
+# %% [markdown]
+# An inversion shows what a layer kept, not what the answer rests on; {doc}`10_what_it_uses` asks for that. And three moments that were chosen for their answers are an illustration, no test.
 #
 # ## One threshold for all
 #

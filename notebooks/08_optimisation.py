@@ -275,9 +275,9 @@ display(
 # That is a choice, and it must not be made on the songs on which we then report. We made it on *validation* songs of the synthetic corpus, one random excerpt each, layer by layer, by a rule fixed before: of a list of weights, take the one with the lowest NRE whose feature error is at most 80 %
 # of that of the better trained inverter. First the total variation, then the alpha-norm beside it.
 
-# %% tags=["hide-input"] figure="regulariser-weights" mystnb={"image": {"alt": "Eight panels, one per layer. Each shows, over the weight of the total variation, the normalised reconstruction error and the relative feature error of optimisation on validation excerpts, the feature error of the better trained inverter as a dashed line, and the chosen weight as a dotted one."}}
+# %% tags=["hide-input"] figure="regulariser-weights" mystnb={"image": {"alt": "A table with a row per layer and a column per weight of the total variation. Each cell holds the normalised reconstruction error on validation excerpts and is shaded by it. Hatched cells are not allowed, since their feature error is too large. The chosen weight of each row has a frame. From Conv1 to FC8 the frames move from the left to the right."}}
 choice = load_results("regulariser_weights")
-figure_weights(choice["layers"])
+figure_weights(choice["layers"], choice["margin"])
 
 # %% tags=["hide-input"]
 pd.DataFrame(
@@ -315,7 +315,7 @@ by_alpha = max(
     for found in choice["layers"].values()
 )
 most = max(gain, key=gain.get)
-text = f"These are the results on {choice['songs']} validation songs. The regularisers help most at {layer_title(most)}: they lower the NRE by {gain[most]:.2f}. "
+text = f"A dark cell is a small error. In each row, the rule takes the darkest cell that is not hatched; where the alpha-norm changes the last digits, it is chosen with it. These are the results on {choice['songs']} validation songs. The regularisers help most at {layer_title(most)}: they lower the NRE by {gain[most]:.2f}. "
 if none:
     text += f"At {', '.join(none)} the rule takes none at all: there the feature alone decides, and whatever else is asked for only spoils the picture. In what follows, the two ways are the same there. "
 if edge:

@@ -79,7 +79,7 @@ bank = svdlib.ExcerptBank(
 # %% [markdown]
 # ## An excerpt with singing, and one without
 #
-# As in the chapter before, chance chooses them. We also cut the same 1.6 seconds out of the recording itself.
+# As in the chapter before, chance chooses them. Each comes twice: the recording itself, and a sound that was made from the recording's spectrogram alone. Only the ears can tell the two apart, for both have the same picture. No inversion can sound better than the second.
 
 # %% tags=["hide-input"]
 generator = np.random.default_rng(seed)
@@ -101,6 +101,23 @@ def recording_of(index):
 
 
 recordings = {name: recording_of(index) for name, index in chosen.items()}
+
+
+def ceiling_panels(name):
+    log_mel = log_mel_of(recordings[name])
+    return [
+        Panel(f"{name}: the recording", log_mel, samples=recordings[name]),
+        Panel(
+            f"{name}: the ceiling",
+            log_mel,
+            samples=match_level(
+                svdlib.sonify(log_mel, seed=seed), recordings[name]
+            ),
+        ),
+    ]
+
+
+Gallery([panel for name in recordings for panel in ceiling_panels(name)])
 
 # %% [markdown]
 # ## From a spectrogram to a sound
@@ -144,28 +161,7 @@ display(
 # %% [markdown]
 # ## The ceiling
 #
-# So even the *original* spectrogram does not give the original sound back. What it gives is the **ceiling**: no inversion can sound better than that, by this route. Always listen to the ceiling before you judge an inversion. If you blame a layer for a metallic ring that the ceiling has too, you blame the wrong one.
-
-
-# %% tags=["hide-input"]
-def ceiling_panels(name):
-    log_mel = log_mel_of(recordings[name])
-    return [
-        Panel(f"{name}: the recording", log_mel, samples=recordings[name]),
-        Panel(
-            f"{name}: the ceiling",
-            log_mel,
-            samples=match_level(
-                svdlib.sonify(log_mel, seed=seed), recordings[name]
-            ),
-        ),
-    ]
-
-
-Gallery([panel for name in recordings for panel in ceiling_panels(name)])
-
-# %% [markdown]
-# The two pictures of a pair are the same, because the second sound was made from the picture of the first. Only the ears can tell them apart.
+# So even the *original* spectrogram does not give the original sound back. What it gives, the second player of each pair at the top of this page, is the **ceiling**: no inversion can sound better than that, by this route. Always listen to the ceiling before you judge an inversion. If you blame a layer for a metallic ring that the ceiling has too, you blame the wrong one.
 #
 # ## Equal level
 #

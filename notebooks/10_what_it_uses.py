@@ -205,7 +205,7 @@ figures.figure_maps(x[0, 0], drawn, voice)
 # %% tags=["hide-input"]
 found = uses.measure(detector, inverters, songs, per_answer, seed)
 
-# %% tags=["hide-input"] figure="masking-curves" mystnb={"image": {"alt": "Two charts of how sure the detector is of the answer sung. Left over the share of cells that are kept, right over the share removed. Solid lines for the inversion of FC8, integrated gradients and loudness, dotted lines for the same maps at a wrong time, and a grey line for random cells. The advantages are given in the next figure."}}
+# %% tags=["hide-input"] figure="masking-curves" mystnb={"image": {"alt": "Three panels, for the inversion of FC8, integrated gradients and loudness. Each shows how sure the detector is of the answer sung, over the share of the cells that are kept, a solid blue line, or removed, a dashed orange one. The area between them is shaded. Dotted lines with hollow marks show the same map at a wrong time, thin grey lines random cells. The advantages are given in the next figure."}}
 answer = "sung" if "sung" in found["answers"] else "not sung"
 rows = found["answers"][answer]["mean"]
 shown = ("inversion-fc8", "integrated-gradients", "loudness")
@@ -239,7 +239,8 @@ kept, removed = (
 )
 display(
     Markdown(
-        f"These are {group['excerpts']} excerpts from {len(found['songs'])} songs that the detector takes for {answer} (profile `{profile}`). With all cells it is sure to {point(group['whole'])[0]:.2f}, with nothing but mean to {point(group['nothing'])[0]:.2f}. "
+        "The shaded area is the advantage. Where the dotted lines lie close to the full ones, the map's time does not matter. "
+        + f"These are {group['excerpts']} excerpts from {len(found['songs'])} songs that the detector takes for {answer} (profile `{profile}`). With all cells it is sure to {point(group['whole'])[0]:.2f}, with nothing but mean to {point(group['nothing'])[0]:.2f}. "
         + f"With 30 % of the cells kept, it is sure to {kept['inversion-fc8']:.2f} (inversion of FC8), {kept['integrated-gradients']:.2f} (integrated gradients), {kept['loudness']:.2f} (loudness) and {kept['scattered']:.2f} (random cells); "
         + f"with 30 % removed, to {removed['inversion-fc8']:.2f}, {removed['integrated-gradients']:.2f}, {removed['loudness']:.2f} and {removed['scattered']:.2f}. A few excerpts are a demonstration. What follows is a measurement."
     )

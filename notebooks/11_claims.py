@@ -74,11 +74,11 @@ entries = claims.ledger()
 #
 # ## The ledger
 
-# %% tags=["hide-input"] figure="claims" mystnb={"image": {"alt": "One box for each claim of the paper. Lines are 95 percent intervals of the measured number for synthetic and real songs, published and aligned inverters. The grey area is where the claim wants the number. All values and verdicts are in the tables below."}}
+# %% tags=["hide-input"] figure="claims" mystnb={"image": {"alt": "One row for each claim of the paper, with a light: a green circle for reproduced, a yellow diamond for differs, a red cross for not reproduced, a grey square for undecided. Beside it the measured numbers with their 95 percent intervals, before a grey area: where the claim wants its number. All values and verdicts are in the tables below."}}
 figure_claims(entries)
 
 # %% [markdown]
-# Each box is a claim. The filled mark is the number that decides, the line its interval; it should lie in the grey area. Circles are published inverters, diamonds aligned ones. Blue is for synthetic test songs, green for `synthetic-b`, on which nothing was trained, orange for real songs.
+# Each row is a claim, and its light is the verdict. For a green one, the whole interval of the filled mark lies in the grey area. Each row has a scale of its own; the numbers below it are the bounds of the area. Nothing was trained on `synthetic-b` and on the real songs.
 
 # %% tags=["remove-input"]
 verdicts = [entry.verdict for entry in entries]

@@ -191,10 +191,11 @@ def test_no_worksheet_speaks_of_solutions_that_it_does_not_have(source):
 PICTURE = base64.b64encode(b"picture" * 20).decode()
 
 
-def drawn():
+def drawn(letter=9.0):
     """A notebook whose figure is drawn, for the page and for slides."""
     made = notebook()
-    slides = {"svg": "<svg/>", "png": base64.b64encode(b"large").decode()}
+    phone = base64.b64encode(b"narrow").decode()
+    slides = {"svg": "<svg/>", "png": base64.b64encode(b"large").decode(), "phone": phone, "smallest_letter": letter}
     data = {"image/png": PICTURE, SLIDES_TYPE: slides}
     made.cells[2].outputs = [nbformat.v4.new_output("execute_result", data, execution_count=1)]
     made.metadata["papermill"] = {"duration": 12.3}
@@ -203,9 +204,15 @@ def drawn():
 
 def test_figures_become_files_and_leave_the_notebook():
     made = drawn()
-    assert teaching.take_slides("04_count", made) == {"04-a-line.svg": b"<svg/>", "04-a-line.png": b"large"}
+    files = {"04-a-line.svg": b"<svg/>", "04-a-line.png": b"large", "04-a-line-phone.png": b"narrow"}
+    assert teaching.take_slides("04_count", made) == files
     assert list(made.cells[2].outputs[0].data) == ["image/png"]
     assert teaching.take_slides("04_count", made) == {}
+
+
+def test_letters_that_a_phone_makes_too_small_are_an_error():
+    with pytest.raises(chapters.ChapterError, match=r"'a-line' are 8\.9 pixels high on a phone; 9 is the least"):
+        teaching.take_slides("04_count", drawn(letter=8.9))
 
 
 def test_teachers_pages_list_what_the_chapters_have(tmp_path):
@@ -246,7 +253,7 @@ def test_a_sentence_may_stand_for_a_figure_that_these_songs_cannot_show(tmp_path
     chapter = chapters.read_chapter("04_count", made)
     assert "a-line" not in teaching.figures_text([chapter])
     page = "<p>There is only one song.</p>"
-    assert teaching.mark_figures(page, chapter) == page
+    assert teaching.mark_figures(page, chapter, ()) == page
 
 
 def test_links_lead_to_the_figure_in_its_page_and_from_there_to_a_large_one():
@@ -254,9 +261,12 @@ def test_links_lead_to_the_figure_in_its_page_and_from_there_to_a_large_one():
     shown = '<img src="b.png" alt="A line &amp; a &#34;point&#34;."/>'
     page = f'<img src="a.png" alt="Another">{shown}'
     link = '<a class="figure-large" id="figure-a-line" href="../_static/figures/04-a-line.svg">'
-    assert teaching.mark_figures(page, chapter) == page.replace(shown, f"{link}{shown}</a>")
+    assert teaching.mark_figures(page, chapter, ()) == page.replace(shown, f"{link}{shown}</a>")
+    source = '<source media="(max-width: 600px)" srcset="../_static/figures/04-a-line-phone.png">'
+    picture = f"{link}<picture>{source}{shown}</picture></a>"
+    assert teaching.mark_figures(page, chapter, {"04-a-line-phone.png"}) == page.replace(shown, picture)
     with pytest.raises(chapters.ChapterError, match="figure-a-line"):
-        teaching.mark_figures('<img src="a.png" alt="Another">', chapter)
+        teaching.mark_figures('<img src="a.png" alt="Another">', chapter, ())
 
 
 @pytest.mark.parametrize("source", chapters.chapter_sources(), ids=lambda path: path.stem)

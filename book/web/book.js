@@ -12,7 +12,10 @@
   /** @param {HTMLAnchorElement} link around the figure as the page shows it */
   const openLarge = (link) => {
     const dialog = document.createElement("dialog");
-    const image = Object.assign(new Image(), { src: link.href, alt: link.querySelector("img").alt });
+    // What a narrow page shows is drawn for it, and is what its reader wants to see larger.
+    const narrow = link.querySelector("source");
+    const source = narrow && matchMedia(narrow.media).matches ? narrow.srcset : link.href;
+    const image = Object.assign(new Image(), { src: source, alt: link.querySelector("img").alt });
     const scroll = document.createElement("div");
     let size = 1;
     const zoom = (factor) => {

@@ -5,6 +5,8 @@ import zipfile
 
 import pytest
 
+from svdlib.lab.figures.style import PHONE_COLUMN
+
 pytestmark = pytest.mark.book
 
 FIRST = "book/intro.html"
@@ -109,6 +111,11 @@ def test_a_figure_opens_large_in_front_of_its_page(html, new_page, axe, scheme):
     image = dialog.get_by_role("img")
     page.wait_for_function("image => image.naturalWidth > 0", arg=image.element_handle())
     assert image.bounding_box()["width"] >= 370
+    # A narrow page shows the drawing that was made for it, and opens that one.
+    assert link.locator("img").evaluate("image => image.currentSrc").endswith("-phone.png")
+    space = "image => image.clientWidth - 2 * parseFloat(getComputedStyle(image).paddingLeft)"
+    assert link.locator("img").evaluate(space) >= PHONE_COLUMN - 1
+    assert image.evaluate("image => image.currentSrc").endswith("-phone.png")
     shade = dialog.evaluate("dialog => getComputedStyle(dialog).backgroundColor")
     assert (sum(map(int, re.findall(r"\d+", shade)[:3])) < 150) == (scheme == "dark")
     touch = dialog.locator(".figure-scroll").evaluate("each => getComputedStyle(each).touchAction")

@@ -1,5 +1,7 @@
 """Figures show the numbers they are given, and diagrams the networks as they are."""
 
+import pkgutil
+from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +12,9 @@ from torch import nn
 from svdlib.audio.log_mel import LogMel
 from svdlib.audio.mel_axis import EXCERPT_SAMPLES, SAMPLE_RATE, band_frequencies
 from svdlib.detector.model import LAYER_SHAPES, LAYERS, SVDNet
+from svdlib.lab import figures as all_figures
 from svdlib.lab.analysis.intervals import Interval
+from svdlib.lab.figures.claims import LIGHTS, figure_claims
 from svdlib.lab.figures.detector import figure_features, figure_song_curve
 from svdlib.lab.figures.diagrams import (
     figure_detector,
@@ -21,11 +25,18 @@ from svdlib.lab.figures.diagrams import (
     table_inverters,
     table_stages,
 )
-from svdlib.lab.figures.nre import figure_band_errors, figure_frame_errors, figure_intervals, figure_nre
+from svdlib.lab.figures.nre import (
+    figure_band_errors,
+    figure_costs,
+    figure_frame_errors,
+    figure_intervals,
+    figure_nre,
+)
 from svdlib.lab.figures.spectrograms import draw_spectrogram, figure_excerpt, figure_inversions
 from svdlib.lab.figures.structure import figure_class_dependence
-from svdlib.lab.figures.style import Drawing
+from svdlib.lab.figures.style import PHONE_WIDTH, Drawing, figure_width, smallest_letter, two_layouts
 from svdlib.lab.figures.training import figure_detector_training, figure_training
+from svdlib.lab.studies import claims
 from svdlib.zoo.families import build_inverter
 
 TABLE_1 = """
@@ -246,3 +257,65 @@ def test_intervals_are_drawn_from_end_to_end():
         ends = np.array([segment[:, 1] for segment in bars.get_segments()])
         assert ends == pytest.approx(np.array([[0.05, 0.2], [-0.25, -0.1]]))
         assert any(list(line.get_ydata()) == [0.3, 0.3] for line in each.lines if line.get_marker() == "s")
+
+
+def test_prices_stand_on_one_scale_with_their_intervals():
+    by_layer = {"conv1": Interval(0.5, 0.4, 0.6), "fc8": Interval(-0.1, -0.2, 0.0), "all": Interval(0.2, 0.1, 0.3)}
+    (axes,) = drawn(figure_costs({"a detail": {"songs": by_layer}, "another": {"songs": by_layer}}, "all"))
+    for bars in axes.collections:
+        assert bars.get_segments()[0][:, 0] == pytest.approx([0.1, 0.3])
+    assert [list(line.get_xdata()) for line in axes.lines if line.get_marker() == "|"] == [[0.5, -0.1]] * 2
+
+
+def test_a_claim_has_the_light_of_its_verdict_and_the_area_where_its_number_should_lie():
+    entries = claims.ledger()
+    figure = figure_claims(entries)
+    lights = [line.get_marker() for part in figure.subfigs for line in part.artists]
+    assert lights == [LIGHTS[entry.verdict][1] for entry in entries]
+    for axes, entry in zip(figure.axes, entries, strict=True):
+        (area,) = axes.patches
+        low, high = entry.claim.agrees.low, entry.claim.agrees.high
+        assert area.get_x() == pytest.approx(max(low, axes.get_xlim()[0]))
+        assert area.get_x() + area.get_width() == pytest.approx(min(high, axes.get_xlim()[1]))
+        assert axes.lines[1].get_xdata() == [entry.readings[0].interval.value]
+
+
+def test_letters_are_measured_as_they_are_seen():
+    figure = Drawing(figsize=(7.2, 2))  # 518.4 points, on 360 pixels: 0.69 pixels for a point
+    figure.text(0.5, 0.5, "twelve points", size=12)
+    assert smallest_letter(figure, 360) == pytest.approx(8.33, abs=0.01)
+    figure.text(0.5, 0.5, "$x_i$", size=12)  # whose index has 8.4 points
+    assert smallest_letter(figure, 360) == pytest.approx(5.83, abs=0.01)
+
+
+def test_a_figure_is_drawn_again_for_a_phone_with_what_it_was_given():
+    @two_layouts
+    def draw(title, *, place):
+        figure = Drawing(figsize=(figure_width(), 1))
+        figure.text(0, place, title)
+        return figure
+
+    wide = draw("A title", place=0.5)
+    narrow = wide.narrow()
+    assert (wide.get_figwidth(), narrow.get_figwidth()) == (7.4, PHONE_WIDTH)
+    assert texts_of(narrow) == texts_of(wide) == ["A title"]
+    assert figure_width() == 7.4
+
+
+def texts_of(figure):
+    return [text.get_text() for text in figure.texts]
+
+
+def test_every_figure_of_a_page_has_a_layout_for_phones_or_is_narrow():
+    modules = [
+        import_module(f"{all_figures.__name__}.{found.name}") for found in pkgutil.iter_modules(all_figures.__path__)
+    ]
+    functions = {
+        f"{each.__module__}.{name}": each
+        for module in modules
+        for name, each in vars(module).items()
+        if name.startswith("figure_") and each.__module__ == module.__name__ and name != "figure_width"
+    }
+    without = {name.rpartition(".")[2] for name, draw in functions.items() if not hasattr(draw, "__wrapped__")}
+    assert without == {"figure_rounds", "figure_differences"}  # as wide as a phone's
+    assert len(functions) > 30

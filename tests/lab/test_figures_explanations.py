@@ -23,11 +23,16 @@ def test_curves_and_their_controls_stand_over_the_shares():
     shares = [0, 0.5, 1]
     row = {"keeping": [0.1, 0.8, 0.9], "removing": [0.9, 0.2, 0.1]}
     wrong = {"keeping": [0.1, 0.3, 0.9], "removing": [0.9, 0.6, 0.1]}
-    figure = figure_masking_curves(shares, {"slime": row | {"rolled": wrong}}, wrong)
-    for axes, way in zip(figure.axes, ("keeping", "removing"), strict=True):
-        solid, dotted, dust, _ = axes.lines
-        assert solid.get_label() == "SLIME" and list(solid.get_xdata()) == [0, 50, 100]
-        assert [list(line.get_ydata()) for line in (solid, dotted, dust)] == [row[way], wrong[way], wrong[way]]
+    figure = figure_masking_curves(shares, {"slime": row | {"rolled": wrong}, "voice": row | {"rolled": wrong}}, wrong)
+    assert [axes.get_title() for axes in figure.axes] == ["SLIME", "true voice"]
+    for axes in figure.axes:
+        drawn = {line.get_label(): list(line.get_ydata()) for line in axes.lines}
+        for verb, way in (("kept", "keeping"), ("removed", "removing")):
+            assert drawn[f"first cells {verb}"] == row[way]
+            assert drawn[f"{verb}, wrong time"] == drawn[f"{verb}, random cells"] == wrong[way]
+        (shaded,) = axes.collections
+        shape = shaded.get_paths()[0]
+        assert shape.contains_point((75, 0.5)) and not shape.contains_point((10, 0.5))  # the curves cross between
 
 
 def test_comparisons_have_a_row_per_map_and_no_bar_without_an_interval():

@@ -55,10 +55,12 @@ def test_weights_are_drawn_without_the_alpha_norm_and_the_chosen_one_is_marked()
         {"variation_weight": weight, "alpha_weight": alpha, "nre": 0.5 - weight, "feature_error": weight}
         for weight, alpha in ((0.0, 0.0), (0.1, 0.0), (0.3, 0.0), (0.1, 1e-5))
     ]
-    found = {"tried": tried, "chosen": tried[-1], "trained_feature_error": 0.7}
-    panels = drawn(figures.figure_weights(dict.fromkeys(LAYERS, found)))
-    for axes in panels:
-        lines = {line.get_label(): line for line in axes.lines}
-        np.testing.assert_allclose(lines["NRE"].get_ydata(), [0.5, 0.4, 0.2])
-        assert lines["chosen"].get_xdata() == [1, 1] and lines["feature error, trained"].get_ydata() == [0.7, 0.7]
-    assert [tick.get_text() for tick in panels[-1].get_xticklabels()] == ["0", "0.1", "0.3"]
+    found = {"tried": tried, "chosen": tried[-1], "trained_feature_error": 0.3}
+    figure = figures.figure_weights(dict.fromkeys(LAYERS, found), margin=0.8)
+    axes = drawn(figure)[0]
+    np.testing.assert_allclose(axes.images[0].get_array(), [[0.5, 0.4, 0.2]] * len(LAYERS))
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0", "0.1", "0.3"]
+    boxes = {(patch.get_x(), patch.get_y()): patch.get_hatch() for patch in axes.patches}
+    # The box is around the second weight; the third, whose feature error of 0.3 is more than 80 % of 0.3, is hatched.
+    frames = {(0.54, row - 0.44): None for row in range(len(LAYERS))}
+    assert boxes == frames | {(1.5, row - 0.5): "///" for row in range(len(LAYERS))}

@@ -45,8 +45,10 @@ def test_curves_over_rates_thresholds_and_walks():
     layers = ("conv1", "conv5", "mp6", "fc7", "fc8")
     (axes,) = drawn(figures_analysis.figure_modulation(rates, {layer: k / rates for k, layer in enumerate(layers, 1)}))
     assert np.allclose(axes.lines[4].get_ydata(), 5 / rates)
-    (axes,) = drawn(figures_analysis.figure_roc({"centroid": (np.array([0, 0.2, 1]), np.array([0, 0.9, 1]))}))
-    assert [0, 0.9, 1] in lines_of(axes)
+    curve = np.array([0, 0.2, 1]), np.array([0, 0.9, 1])
+    panels = drawn(figures_analysis.figure_roc({"tilt": {"originals": curve}, "centroid": {"originals": curve}}))
+    assert [axes.get_title() for axes in panels] == ["tilt", "centroid"]
+    assert all([0, 0.9, 1] in lines_of(axes) for axes in panels)
     (axes,) = drawn(figures_analysis.figure_walk_answers({"original": np.array([0.1, 0.3, 0.9])}, 0.44))
     assert [0.1, 0.3, 0.9] in lines_of(axes) and list(axes.lines[0].get_xdata()) == [0, 50, 100]
 

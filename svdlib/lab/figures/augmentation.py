@@ -12,7 +12,19 @@ from svdlib.audio.mel_axis import band_frequencies
 from svdlib.lab.analysis.measures import describe
 from svdlib.lab.figures.gallery import Panel
 from svdlib.lab.figures.spectrograms import draw_spectrogram
-from svdlib.lab.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE, Drawing
+from svdlib.lab.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    STYLE,
+    Drawing,
+    figure_width,
+    legend_columns,
+    panel_columns,
+    two_layouts,
+)
 
 GAP_FRAMES = 14
 """Silence between before and after: 0.2 s."""
@@ -53,6 +65,7 @@ def before_after(title: str, before: Tensor, after: Tensor, note: str = "") -> B
     return BeforeAfter(f"Before, then after: {title}", log_mel, note=note, frames_before=len(before))
 
 
+@two_layouts
 def figure_draws(log_mels: Sequence[Tensor], titles: Sequence[str]) -> Drawing:
     """Draw an excerpt and random changes of it, on one colour scale.
 
@@ -60,11 +73,11 @@ def figure_draws(log_mels: Sequence[Tensor], titles: Sequence[str]) -> Drawing:
         log_mels: (frames, 80) each, raw; the first is the original.
         titles: what stands above each.
     """
-    columns = 3
+    columns = panel_columns(3)
     limits = (float(log_mels[0].min()), float(log_mels[0].max()))
     with rc_context(STYLE):
         rows = -(-len(log_mels) // columns)
-        figure = Drawing(figsize=(7.4, 1.9 * rows), layout="constrained")
+        figure = Drawing(figsize=(figure_width(), 1.9 * rows), layout="constrained")
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
         for number, axes in enumerate(panels):
             if number >= len(log_mels):
@@ -75,6 +88,7 @@ def figure_draws(log_mels: Sequence[Tensor], titles: Sequence[str]) -> Drawing:
     return figure
 
 
+@two_layouts
 def figure_filters(responses: Mapping[str, np.ndarray]) -> Drawing:
     """Draw what random filters do to each frequency.
 
@@ -83,7 +97,7 @@ def figure_filters(responses: Mapping[str, np.ndarray]) -> Drawing:
     """
     hertz = band_frequencies().numpy()
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 2.9), layout="constrained")
+        figure = Drawing(figsize=(figure_width(), 2.9), layout="constrained")
         axes = figure.subplots()
         axes.axhline(0, color=GREY, lw=0.8)
         for (name, response), (colour, dashes) in zip(responses.items(), LINES, strict=False):
@@ -91,10 +105,11 @@ def figure_filters(responses: Mapping[str, np.ndarray]) -> Drawing:
         axes.set(xscale="log", xlabel="frequency (Hz, log scale)", ylabel="gain (dB)", xlim=(hertz[0], hertz[-1]))
         axes.set_xticks([100, 200, 500, 1000, 2000, 5000], ["100", "200", "500", "1000", "2000", "5000"])
         axes.set_xticks([], minor=True)
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        figure.legend(loc="outside lower center", ncols=legend_columns(list(responses), 2))
     return figure
 
 
+@two_layouts
 def figure_answers(before: np.ndarray, after: Mapping[str, np.ndarray], sung: np.ndarray) -> Drawing:
     """Draw the detector's mean answer to sung and unsung excerpts, unchanged and after each change.
 
@@ -105,7 +120,7 @@ def figure_answers(before: np.ndarray, after: Mapping[str, np.ndarray], sung: np
     """
     rows = {"unchanged": before, **after}
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 0.36 * len(rows) + 1.2), layout="constrained")
+        figure = Drawing(figsize=(figure_width(), 0.36 * len(rows) + 1.2), layout="constrained")
         axes = figure.subplots()
         places = np.arange(len(rows))[::-1]
         for label, chosen, colour, marker in (("not sung", ~sung, BLUE, "o"), ("sung", sung, ORANGE, "s")):

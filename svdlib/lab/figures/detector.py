@@ -7,7 +7,21 @@ import numpy as np
 from matplotlib import rc_context
 
 from svdlib.audio.mel_axis import FRAME_RATE
-from svdlib.lab.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE, Drawing, layer_title
+from svdlib.lab.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    STYLE,
+    Drawing,
+    figure_width,
+    is_for_phone,
+    layer_title,
+    legend_columns,
+    panel_columns,
+    two_layouts,
+)
 
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, GREY)
 DASHES = ("-", "--", ":", "-.")
@@ -16,16 +30,19 @@ NAMED_SONGS = 8
 LONGEST_NAME = 28
 
 
+@two_layouts
 def figure_features(features: Mapping[str, np.ndarray]) -> Drawing:
     """Draw one feature map per convolutional or pooling layer, and dense features as bars.
 
     Args:
         features: a map (time, frequency) or a vector (units,) per layer.
     """
+    columns = panel_columns((len(features) + 1) // 2)
+    rows = -(-len(features) // columns)
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 3.8), layout="constrained")
+        figure = Drawing(figsize=(figure_width(), 1.9 * rows), layout="constrained")
         for number, (layer, values) in enumerate(features.items(), start=1):
-            axes = figure.add_subplot(2, (len(features) + 1) // 2, number)
+            axes = figure.add_subplot(rows, columns, number)
             axes.set_title(f"{layer_title(layer)}: {' × '.join(map(str, values.shape))}")
             if values.ndim == 2:
                 axes.imshow(values.T, origin="lower", aspect="auto", interpolation="nearest", cmap="viridis")
@@ -36,6 +53,7 @@ def figure_features(features: Mapping[str, np.ndarray]) -> Drawing:
     return figure
 
 
+@two_layouts
 def figure_song_curve(
     probabilities: np.ndarray, smoothed: np.ndarray, sung: np.ndarray, threshold: float, title: str = ""
 ) -> Drawing:
@@ -50,13 +68,14 @@ def figure_song_curve(
     """
     seconds = np.arange(len(probabilities)) / FRAME_RATE
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 3.6), layout="constrained")
+        figure = Drawing(figsize=(figure_width(), 3.6), layout="constrained")
         curve, strips = figure.subplots(2, sharex=True, height_ratios=[4, 1])
         curve.plot(seconds, probabilities, color=GREY, lw=0.5, alpha=0.7, label="every frame")
         curve.plot(seconds, smoothed, color=BLUE, lw=1.5, label="median of 56 frames")
         curve.axhline(threshold, color=ORANGE, ls="--", lw=1.2, label=f"threshold {threshold:.2f}")
         curve.set(ylim=(-0.03, 1.03), ylabel="probability of singing", title=title)
-        figure.legend(*curve.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        handles, names = curve.get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=legend_columns(names, 3))
         for y, states, colour in ((1, sung, "black"), (0, smoothed > threshold, BLUE)):
             strips.fill_between(seconds, y - 0.35, y + 0.35, where=states, color=colour, lw=0, step="post")
         strips.set(yticks=[0, 1], yticklabels=["detector", "labels"], ylim=(-0.6, 1.6), xlabel="time (s)")
@@ -64,6 +83,7 @@ def figure_song_curve(
     return figure
 
 
+@two_layouts
 def figure_roc(songs: Mapping[str, Mapping[str, Sequence[float]]], pooled: Mapping[str, Sequence[float]]) -> Drawing:
     """Draw hits against false alarms, for each song and for all frames together.
 
@@ -74,7 +94,7 @@ def figure_roc(songs: Mapping[str, Mapping[str, Sequence[float]]], pooled: Mappi
     drawn = {name: curve for name, curve in songs.items() if curve["false_positive_rate"]}
     named = len(drawn) <= NAMED_SONGS
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 4.4), layout="constrained")
+        figure = Drawing(figsize=(figure_width(), 4.4 + 2.0 * is_for_phone()), layout="constrained")
         axes = figure.subplots()
         for number, (name, curve) in enumerate(drawn.items()):
             look: dict[str, Any] = {
@@ -90,10 +110,15 @@ def figure_roc(songs: Mapping[str, Mapping[str, Sequence[float]]], pooled: Mappi
         axes.plot([0, 1], [0, 1], color=GREY, ls=":", lw=1, label="guessing")
         axes.set(xlabel="false alarms (share of the unsung frames)", ylabel="hits (share of the sung frames)")
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=8.5)
+        handles, names = axes.get_legend_handles_labels()
+        if is_for_phone():
+            figure.legend(handles, names, loc="outside lower center", fontsize=8.5)
+        else:
+            figure.legend(handles, names, loc="outside right upper", fontsize=8.5)
     return figure
 
 
+@two_layouts
 def figure_reliability(calibrations: Mapping[str, Mapping[str, Any]]) -> Drawing:
     """Draw what share of the frames is sung against the predicted probability, and how many frames there are.
 
@@ -101,7 +126,7 @@ def figure_reliability(calibrations: Mapping[str, Mapping[str, Any]]) -> Drawing
         calibrations: per corpus, "bins" with "prediction", "sung" and "count" each; a bin without frames has no point.
     """
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 4.6), layout="constrained")
+        figure = Drawing(figsize=(figure_width(), 4.6), layout="constrained")
         curve, histogram = figure.subplots(2, sharex=True, height_ratios=[3, 1])
         curve.plot([0, 1], [0, 1], color=GREY, ls=":", lw=1.2, label="perfectly calibrated")
         for number, (corpus, fit) in enumerate(calibrations.items()):
@@ -115,7 +140,8 @@ def figure_reliability(calibrations: Mapping[str, Mapping[str, Any]]) -> Drawing
             histogram.bar(place, 100 * counts / counts.sum(), width=width, color=colour)
         curve.set(ylabel="share that is sung", xlim=(0, 1), ylim=(-0.02, 1.02))
         histogram.set(xlabel="predicted probability of singing", ylabel="% of frames")
-        figure.legend(*curve.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        handles, names = curve.get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=legend_columns(names, 3))
     return figure
 
 

@@ -6,6 +6,7 @@ diagram nor table can disagree with the code.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,24 @@ from torch import nn
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, N_BANDS
 from svdlib.detector.model import LAYER_SHAPES, SVDNet
 from svdlib.inversion.inverters import FeatureInverter, count_parameters
-from svdlib.lab.figures.style import BLUE, GREY, ORANGE, STYLE, Drawing, layer_title
+from svdlib.lab.figures.style import (
+    BLUE,
+    GREY,
+    ORANGE,
+    STYLE,
+    Drawing,
+    figure_width,
+    is_for_phone,
+    layer_title,
+    legend_columns,
+    panel_columns,
+    two_layouts,
+)
 from svdlib.zoo.families import build_inverter
 
 ROW_HEIGHT = 0.62  # inches
 LARGEST_BOX = (1.25, 0.7)  # width in inches and height in rows of an excerpt
-VECTOR_WIDTH = 2.0 / 256  # inches per unit
+VECTOR_WIDTH, PHONE_VECTOR_WIDTH = 2.0 / 256, 1.5 / 256  # inches per unit
 SHEET_SHIFT = 0.02  # inches and rows between two sheets of a stack
 
 
@@ -103,119 +116,160 @@ def _filters(module: nn.Conv2d | nn.ConvTranspose2d) -> str:
     return f"{count} filter{'s' if count > 1 else ''} {size}"
 
 
+@two_layouts
 def figure_detector(detector: SVDNet) -> Drawing:
     """Draw the architecture of the detector (paper figure 2)."""
     return _draw_steps(detector_steps(detector))
 
 
+@two_layouts
 def figure_inverter(inverter: FeatureInverter) -> Drawing:
     """Draw the architecture of an inverter (paper figure 3 shows that of Conv4)."""
     return _draw_steps(inverter_steps(inverter))
 
 
 def _draw_steps(steps: Sequence[Step]) -> Drawing:
+    """Draw a row per step: its output to scale, what it is called and does, and the shape."""
+    wide = figure_width()
+    # Left of the words stands the feature; on a phone long words take two lines.
+    middle, words, right = (1.02, 1.9, wide - 0.1) if is_for_phone() else (1.5, 3.1, wide - 0.1)
+    arrow, row_height = (0.1, 0.85) if is_for_phone() else (0.22, ROW_HEIGHT)
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, ROW_HEIGHT * len(steps) + 0.35))
+        figure = Drawing(figsize=(wide, row_height * len(steps) + 0.35))
         axes = figure.add_axes((0, 0, 1, 1))
-        axes.set(xlim=(0, 7.4), ylim=(-len(steps) + 0.35, 1.0))
+        axes.set(xlim=(0, wide), ylim=(-len(steps) + 0.35, 1.0))
         axes.axis("off")
-        axes.text(
-            1.5, 0.68, "width: time, height: frequency,\nstack: channels", ha="center", va="center", color=GREY, size=8
-        )
-        axes.text(3.1, 0.68, "layer", color=GREY, size=9)
-        axes.text(7.3, 0.68, "shape of its output", color=GREY, size=9, ha="right")
+        legend = "width: time, height: frequency,\nstack: channels"
+        legend = fill(legend, 18) if is_for_phone() else legend
+        axes.text(middle, 0.68, legend, ha="center", va="center", color=GREY, size=8.5)
+        axes.text(words, 0.68, "layer", color=GREY, size=9)
+        axes.text(right, 0.68, "shape of its output", color=GREY, size=9, ha="right")
         for row, step in enumerate(steps):
             y = -row
-            _draw_feature(axes, step.shape, y)
-            axes.text(3.1, y + 0.12, step.name, weight="bold", va="center")
-            axes.text(3.1, y - 0.22, step.operation, va="center", size=8.5, color="#333333")
-            axes.text(7.3, y + 0.12, shape_text(step.shape), va="center", ha="right")
+            _draw_feature(axes, step.shape, middle, y)
+            axes.text(words, y + 0.12, step.name, weight="bold", va="center")
+            operation = fill(step.operation, 34) if is_for_phone() else step.operation
+            axes.text(words, y - 0.08, operation, va="top", size=8.5, color="#333333")
+            axes.text(right, y + 0.12, shape_text(step.shape), va="center", ha="right")
             if row:
-                axes.annotate("", (0.22, y + 0.18), (0.22, y + 0.82), arrowprops={"arrowstyle": "->", "color": GREY})
+                axes.annotate("", (arrow, y + 0.18), (arrow, y + 0.82), arrowprops={"arrowstyle": "->", "color": GREY})
     return figure
 
 
-def _draw_feature(axes: Axes, shape: tuple[int, ...], y: float) -> None:
-    """Draw a feature to scale around (1.5, y): a stack of maps, or a flat bar for a vector."""
+def _draw_feature(axes: Axes, shape: tuple[int, ...], x: float, y: float) -> None:
+    """Draw a feature to scale around (x, y): a stack of maps, or a flat bar for a vector."""
     style: dict[str, Any] = {"edgecolor": "white", "linewidth": 0.6}
     if len(shape) == 1:
-        width = max(0.05, VECTOR_WIDTH * shape[0])
-        axes.add_patch(Rectangle((1.5 - width / 2, y - 0.08), width, 0.16, facecolor=ORANGE, **style))
+        unit = PHONE_VECTOR_WIDTH if is_for_phone() else VECTOR_WIDTH
+        wide = max(0.05, unit * shape[0])
+        axes.add_patch(Rectangle((x - wide / 2, y - 0.08), wide, 0.16, facecolor=ORANGE, **style))
         return
     channels, frames, bands = shape
-    width, height = LARGEST_BOX[0] * frames / EXCERPT_FRAMES, LARGEST_BOX[1] * bands / N_BANDS
+    wide, height = LARGEST_BOX[0] * frames / EXCERPT_FRAMES, LARGEST_BOX[1] * bands / N_BANDS
     sheets = channels.bit_length()
     for sheet in reversed(range(sheets)):
         shift = SHEET_SHIFT * (sheet - (sheets - 1) / 2)
-        corner = (1.5 - width / 2 + shift, y - height / 2 + shift)
-        axes.add_patch(Rectangle(corner, width, height, facecolor=BLUE, **style))
+        corner = (x - wide / 2 + shift, y - height / 2 + shift)
+        axes.add_patch(Rectangle(corner, wide, height, facecolor=BLUE, **style))
 
 
+@two_layouts
 def figure_method() -> Drawing:
     """Draw the block diagram of the method (paper figure 1)."""
+    plan, height = (PHONE_PLAN, 5.6) if is_for_phone() else (PAGE_PLAN, 4.1)
+    colours = "blue: trained before and fixed", "orange: learns", "grey: numbers"
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 4.1))
+        figure = Drawing(figsize=(figure_width(), height))
         axes = figure.add_axes((0, 0, 1, 1))
-        axes.set(xlim=(0, 7.4), ylim=(0, 4.1))
+        axes.set(xlim=(0, figure_width()), ylim=(0, height))
         axes.axis("off")
-        _draw_blocks(axes)
-        _draw_arrows(axes)
-        axes.text(
-            3.7,
-            3.92,
-            "blue: trained before and fixed        orange: learns        grey: numbers",
-            ha="center",
-            va="center",
-            size=8.5,
-            color=GREY,
-        )
+        for name, (text, colour) in BLOCKS.items():
+            _draw_block(axes, text, colour, *plan.places[name], plan.letters)
+        for way in plan.ways:
+            if len(way) > 2:
+                axes.plot(*zip(*way[:-1], strict=True), color="black", lw=1)
+            axes.annotate(
+                "", way[-1], way[-2], arrowprops={"arrowstyle": "->", "color": "black", "shrinkA": 0, "shrinkB": 0}
+            )
+        explained = ("\n" if is_for_phone() else "        ").join(colours)
+        axes.text(figure_width() / 2, height - 0.18, explained, ha="center", va="top", size=9, color=GREY)
     return figure
 
 
-def _draw_blocks(axes: Axes) -> None:
-    blocks = [
-        (0.7, 3.2, 0.9, "$\\mathbf{x}$\nexcerpt", GREY),
-        (2.2, 3.2, 1.3, "detector $D$\nup to layer $L$", BLUE),
-        (3.7, 3.2, 1.0, "$\\Phi_L(\\mathbf{x})$\nfeature", GREY),
-        (5.2, 3.2, 1.3, "feature\ninverter $G_L$", ORANGE),
-        (6.7, 3.2, 0.9, "$\\hat{\\mathbf{x}}_L$\ninversion", GREY),
-        (3.7, 2.05, 1.9, "$\\Psi_{input}$: squared\ndistance", GREY),
-        (0.7, 0.9, 1.1, "comparator\n$C$", BLUE),
-        (6.7, 0.9, 1.1, "comparator\n$C$", BLUE),
-        (2.2, 0.9, 0.9, "$\\Theta(\\mathbf{x})$\nfeature", GREY),
-        (5.2, 0.9, 0.9, "$\\Theta(\\hat{\\mathbf{x}}_L)$\nfeature", GREY),
-        (3.7, 0.9, 1.15, "$\\Psi_{feature}$: sq.\ndistance", GREY),
-    ]
-    for x, y, width, text, colour in blocks:
-        corner = (x - width / 2, y - 0.32)
-        face = "white" if colour == GREY else colour
-        axes.add_patch(
-            FancyBboxPatch(
-                corner, width, 0.64, "round,pad=0,rounding_size=0.06", facecolor=face, edgecolor=colour, linewidth=1.2
-            )
-        )
-        axes.text(x, y, text, ha="center", va="center", size=9.5, color="black" if face == "white" else "white")
+def _draw_block(axes: Axes, text: str, colour: str, x: float, y: float, wide: float, letters: float) -> None:
+    face = "white" if colour == GREY else colour
+    box = FancyBboxPatch(
+        (x - wide / 2, y - 0.32), wide, 0.64, "round,pad=0,rounding_size=0.06", facecolor=face, edgecolor=colour,
+        linewidth=1.2,
+    )  # fmt: skip
+    axes.add_patch(box)
+    axes.text(x, y, text, ha="center", va="center", size=letters, color="black" if face == "white" else "white")
 
 
-def _draw_arrows(axes: Axes) -> None:
-    arrows = [
-        ((1.15, 3.2), (1.55, 3.2)),
-        ((2.85, 3.2), (3.2, 3.2)),
-        ((4.2, 3.2), (4.55, 3.2)),
-        ((5.85, 3.2), (6.25, 3.2)),
-        ((0.7, 2.05), (2.75, 2.05)),
-        ((6.7, 2.05), (4.65, 2.05)),
-        ((0.7, 2.88), (0.7, 1.22)),
-        ((6.7, 2.88), (6.7, 1.22)),
-        ((1.25, 0.9), (1.75, 0.9)),
-        ((6.15, 0.9), (5.65, 0.9)),
-        ((2.65, 0.9), (3.125, 0.9)),
-        ((4.75, 0.9), (4.275, 0.9)),
-    ]
-    for start, end in arrows:
-        axes.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": "black", "shrinkA": 0, "shrinkB": 0})
+BLOCKS = {
+    "x": ("$\\mathbf{x}$\nexcerpt", GREY),
+    "detector": ("detector $D$\nup to layer $L$", BLUE),
+    "feature": ("$\\Phi_L(\\mathbf{x})$\nfeature", GREY),
+    "inverter": ("feature\ninverter $G_L$", ORANGE),
+    "inversion": ("$\\hat{\\mathbf{x}}_L$\ninversion", GREY),
+    "input loss": ("$\\Psi_{input}$: squared\ndistance", GREY),
+    "left": ("comparator\n$C$", BLUE),
+    "right": ("comparator\n$C$", BLUE),
+    "compared x": ("$\\Theta(\\mathbf{x})$\nfeature", GREY),
+    "compared inversion": ("$\\Theta(\\hat{\\mathbf{x}}_L)$\nfeature", GREY),
+    "feature loss": ("$\\Psi_{feature}$: sq.\ndistance", GREY),
+}
+"""The method's parts: what is written on each, and its colour."""
 
 
+@dataclass(frozen=True)
+class Plan:
+    """Where the parts of the method stand, in inches.
+
+    Attributes:
+        places: middle and width of each block.
+        ways: the arrows, each through two or more points.
+        letters: size of what is written, in points.
+    """
+
+    places: Mapping[str, tuple[float, float, float]]
+    ways: Sequence[Sequence[tuple[float, float]]]
+    letters: float
+
+
+PAGE_PLAN = Plan(
+    {
+        "x": (0.7, 3.2, 0.9), "detector": (2.2, 3.2, 1.3), "feature": (3.7, 3.2, 1.0), "inverter": (5.2, 3.2, 1.3),
+        "inversion": (6.7, 3.2, 0.9), "input loss": (3.7, 2.05, 1.9), "left": (0.7, 0.9, 1.1),
+        "right": (6.7, 0.9, 1.1), "compared x": (2.2, 0.9, 0.9), "compared inversion": (5.2, 0.9, 0.9),
+        "feature loss": (3.7, 0.9, 1.15),
+    },
+    (
+        ((1.15, 3.2), (1.55, 3.2)), ((2.85, 3.2), (3.2, 3.2)), ((4.2, 3.2), (4.55, 3.2)), ((5.85, 3.2), (6.25, 3.2)),
+        ((0.7, 2.05), (2.75, 2.05)), ((6.7, 2.05), (4.65, 2.05)), ((0.7, 2.88), (0.7, 1.22)),
+        ((6.7, 2.88), (6.7, 1.22)), ((1.25, 0.9), (1.75, 0.9)), ((6.15, 0.9), (5.65, 0.9)),
+        ((2.65, 0.9), (3.125, 0.9)), ((4.75, 0.9), (4.275, 0.9)),
+    ),
+    9.5,
+)  # fmt: skip
+PHONE_PLAN = Plan(
+    {
+        "x": (0.92, 4.5, 1.0), "detector": (2.4, 4.5, 1.3), "feature": (3.85, 4.5, 1.2), "inverter": (3.85, 3.4, 1.3),
+        "inversion": (2.4, 3.4, 1.1), "input loss": (0.92, 3.4, 1.4), "left": (0.92, 2.3, 1.2),
+        "right": (2.4, 2.3, 1.2), "compared x": (0.92, 1.35, 1.0), "compared inversion": (2.4, 1.35, 1.1),
+        "feature loss": (1.66, 0.4, 2.4),
+    },
+    (
+        ((1.42, 4.5), (1.75, 4.5)), ((3.05, 4.5), (3.25, 4.5)), ((3.85, 4.18), (3.85, 3.72)), ((3.2, 3.4), (2.95, 3.4)),
+        ((0.92, 4.18), (0.92, 3.72)), ((1.85, 3.4), (1.62, 3.4)), ((0.42, 4.5), (0.1, 4.5), (0.1, 2.3), (0.32, 2.3)),
+        ((2.4, 3.08), (2.4, 2.62)), ((0.92, 1.98), (0.92, 1.67)), ((2.4, 1.98), (2.4, 1.67)),
+        ((0.92, 1.03), (0.92, 0.72)), ((2.4, 1.03), (2.4, 0.72)),
+    ),
+    12,
+)  # fmt: skip
+
+
+@two_layouts
 def figure_geometry(
     frames_read: Mapping[str, Sequence[tuple[int, int] | None]], blind: Mapping[str, Sequence[int]]
 ) -> Drawing:
@@ -227,9 +281,13 @@ def figure_geometry(
         blind: per layer, the frames that are painted from cells that have not seen them.
     """
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 3.1), layout="constrained")
-        panels = figure.subplots(1, len(frames_read), sharey=True, squeeze=False)[0]
-        for axes, (layer, intervals) in zip(panels, frames_read.items(), strict=True):
+        columns = panel_columns(len(frames_read))
+        rows = -(-len(frames_read) // columns)
+        figure = Drawing(figsize=(figure_width(), 2.4 * rows + 0.7), layout="constrained")
+        panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+        for axes in panels[len(frames_read) :]:
+            axes.set_visible(False)
+        for axes, (layer, intervals) in zip(panels, frames_read.items(), strict=False):
             known = [(frame, *interval) for frame, interval in enumerate(intervals) if interval]
             frames, first, last = np.array(known).T
             axes.fill_between(frames, first, last, color=BLUE, alpha=0.45, lw=0, label="what its cells have seen")
@@ -237,8 +295,10 @@ def figure_geometry(
             axes.plot(blind[layer], blind[layer], ".", ms=3.5, color=ORANGE, label="blind: not among them")
             axes.set_title(f"{layer_title(layer)}: {len(blind[layer])} blind")
             axes.set(xlabel="frame of inversion", xlim=(0, len(intervals)), ylim=(0, len(intervals)))
-        panels[0].set_ylabel("frame of original")
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, markerscale=2.5)
+        for axes in panels[::columns]:
+            axes.set_ylabel("frame of original")
+        handles, names = panels[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=legend_columns(names, 3), markerscale=2.5)
     return figure
 
 

@@ -6,11 +6,25 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib import colormaps, rc_context
+from matplotlib.patches import Patch
 
 from svdlib.detector.front_end import FRONT_END
 from svdlib.lab.analysis.local_explanations import MAP_TITLES, SIGNED
 from svdlib.lab.figures.spectrograms import COLOUR_MAP, STANDARDISED_LIMITS, draw_spectrogram
-from svdlib.lab.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE, Drawing
+from svdlib.lab.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    STYLE,
+    Drawing,
+    figure_width,
+    is_for_phone,
+    legend_columns,
+    panel_columns,
+    two_layouts,
+)
 
 SIGNED_COLOURS = "PuOr_r"
 """From purple, against, over white to orange, for: the ends differ for colour-blind eyes too."""
@@ -23,11 +37,13 @@ STRONGEST = 0.995
 
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE)
 MARKERS = ("o", "s", "^", "D")
+WAYS = (("kept", BLUE, "o", "-"), ("removed", ORANGE, "s", "--"))
 
 Point = tuple[float, float, float]
 """A value, and the lower and the upper end of its interval; nan where there is none."""
 
 
+@two_layouts
 def figure_maps(excerpt: torch.Tensor, maps: Mapping[str, torch.Tensor], masks: Mapping[str, torch.Tensor]) -> Drawing:
     """Draw an excerpt, masks of its cells and maps of it, each map on a colour scale of its own.
 
@@ -37,9 +53,11 @@ def figure_maps(excerpt: torch.Tensor, maps: Mapping[str, torch.Tensor], masks: 
         masks: by what stands above, boolean (115, 80); drawn after the excerpt, in black where true.
     """
     count = 1 + len(maps) + len(masks)
+    columns = panel_columns(3)
+    rows = -(-count // columns)
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 1.55 * -(-count // 3) + 0.4), layout="constrained")
-        panels = list(figure.subplots(-(-count // 3), 3, sharex=True, sharey=True).flat)
+        figure = Drawing(figsize=(figure_width(), 1.55 * rows + 0.4), layout="constrained")
+        panels = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
         shown = iter(panels)
         image = draw_spectrogram(next(shown), excerpt, limits=STANDARDISED_LIMITS, title="excerpt", show_times=False)
         image.set_cmap(colormaps[COLOUR_MAP].resampled(STEPS))
@@ -56,7 +74,7 @@ def figure_maps(excerpt: torch.Tensor, maps: Mapping[str, torch.Tensor], masks: 
         for number, axes in enumerate(panels):
             axes.set_visible(number < count)
             axes.set_yticks(axes.get_yticks(), list(FRONT_END.ticks(excerpt.shape[1]).values()))
-            axes.tick_params(labelleft=number % 3 == 0, labelbottom=number >= count - 3)
+            axes.tick_params(labelleft=number % columns == 0, labelbottom=number >= count - columns)
         figure.supxlabel("time (s)", size=10)
     return figure
 
@@ -70,10 +88,11 @@ def _limits(name: str, values: torch.Tensor) -> tuple[float, float]:
     return low, max(high, low + 1e-9)
 
 
+@two_layouts
 def figure_masking_curves(
     shares: Sequence[float], rows: Mapping[str, Mapping[str, Any]], dust: Mapping[str, Any]
 ) -> Drawing:
-    """Draw how sure an answer is while more and more cells are kept (left) or removed (right).
+    """Draw how sure an answer is while more and more cells are kept or removed, a panel per map.
 
     Args:
         shares: of the cells, from 0 to 1.
@@ -83,22 +102,33 @@ def figure_masking_curves(
     """
     percent = 100 * np.asarray(shares)
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 3.9), layout="constrained")
-        panels = figure.subplots(1, 2, sharey=True)
-        for axes, way in zip(panels, ("keeping", "removing"), strict=True):
-            for (name, row), colour, marker in zip(rows.items(), COLOURS, MARKERS, strict=False):
-                axes.plot(percent, row[way], f"{marker}-", color=colour, label=MAP_TITLES[name])
-                axes.plot(percent, row["rolled"][way], f"{marker}:", color=colour, mfc="white", lw=1.2)
-            axes.plot(percent, dust[way], "-", color=GREY, lw=1.5, label="random cells")
-            axes.plot([], [], ":", color="black", label="dotted: at a wrong time")
-            verb = "kept" if way == "keeping" else "removed"
-            axes.set(ylim=(-0.03, 1.03), xlim=(-2, 102), xlabel=f"cells {verb} (%)")
-            axes.set_title(f"the first cells {verb}")
-        panels[0].set_ylabel("how sure the answer is")
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        columns = panel_columns(len(rows), 1)
+        count = -(-len(rows) // columns)
+        figure = Drawing(figsize=(figure_width(), 2.1 * count + 1.4), layout="constrained")
+        panels = figure.subplots(count, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        for axes, (name, row) in zip(panels, rows.items(), strict=False):
+            kept, removed = np.asarray(row["keeping"]), np.asarray(row["removing"])
+            axes.fill_between(percent, removed, kept, where=kept >= removed, color=BLUE, alpha=0.14, lw=0)
+            for values, (way, colour, marker, dashes) in zip((kept, removed), WAYS, strict=True):
+                key = "keeping" if way == "kept" else "removing"
+                axes.plot(percent, dust[key], ls=dashes, color=GREY, lw=1, label=f"{way}, random cells")
+                look = {"color": colour, "marker": marker, "ms": 4}
+                axes.plot(percent, row["rolled"][key], ls=":", mfc="white", lw=1, label=f"{way}, wrong time", **look)
+                axes.plot(percent, values, ls=dashes, lw=2, label=f"first cells {way}", **look)
+            axes.set(ylim=(-0.03, 1.03), xlim=(-2, 102), xticks=[0, 50, 100], title=MAP_TITLES[name])
+        figure.supxlabel("cells kept, or removed (%)", size=10)
+        figure.supylabel("how sure the answer is", size=10)
+        handles, names = panels[0].get_legend_handles_labels()
+        kinds = ("first", "wrong", "random")  # as the lines matter
+        order = sorted(range(len(names)), key=lambda place: [kind not in names[place] for kind in kinds])
+        shade = Patch(color=BLUE, alpha=0.14, label="advantage")
+        handles = [*(handles[number] for number in order), shade]
+        names = [*(names[number] for number in order), "advantage: the shaded area"]
+        figure.legend(handles, names, loc="outside upper center", ncols=legend_columns(names, 2))
     return figure
 
 
+@two_layouts
 def figure_comparison(
     panels: Mapping[str, Mapping[str, Mapping[str, Point]]], axis: str, chance: float | None = None
 ) -> Drawing:
@@ -112,8 +142,10 @@ def figure_comparison(
     names = list(dict.fromkeys(name for rows in panels.values() for name in rows))
     places = {name: len(names) - 1 - number for number, name in enumerate(names)}
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 0.42 * len(names) + 1.5), layout="constrained")
-        grid = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
+        columns = panel_columns(len(panels), 1)
+        count = -(-len(panels) // columns)
+        figure = Drawing(figsize=(figure_width(), (0.42 * len(names) + 0.5) * count + 1.0), layout="constrained")
+        grid = figure.subplots(count, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for axes, (title, rows) in zip(grid, panels.items(), strict=True):
             labels = list(dict.fromkeys(label for row in rows.values() for label in row))
             for number, label in enumerate(labels):
@@ -136,10 +168,12 @@ def figure_comparison(
             axes.set_title(title)
             axes.set_yticks(list(places.values()), [MAP_TITLES[name] for name in places])
         figure.supxlabel(axis, size=10)
-        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+        handles, shown = grid[0].get_legend_handles_labels()
+        figure.legend(handles, shown, loc="outside upper center", ncols=legend_columns(shown, 3))
     return figure
 
 
+@two_layouts
 def figure_agreement(values: Mapping[str, Mapping[str, Any]]) -> Drawing:
     """Draw how well the orders of two maps agree: below the diagonal for one excerpt, above it by chance.
 
@@ -153,7 +187,7 @@ def figure_agreement(values: Mapping[str, Mapping[str, Any]]) -> Drawing:
         table[b, a] = _value(found["correlation"])
         table[a, b] = _value(found["chance_correlation"])
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 5.6), layout="constrained")
+        figure = Drawing(figsize=(figure_width(), 5.6), layout="constrained")
         axes = figure.subplots()
         image = axes.imshow(table, cmap=SIGNED_COLOURS, vmin=-1, vmax=1)
         for (row, column), value in np.ndenumerate(table):
@@ -165,8 +199,10 @@ def figure_agreement(values: Mapping[str, Mapping[str, Any]]) -> Drawing:
         axes.set_yticks(range(len(names)), titles)
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
-        axes.set_title("below the diagonal: the same excerpt; above: one map of another song")
-        figure.colorbar(image, ax=axes, label="rank correlation", shrink=0.8)
+        between = "\n" if is_for_phone() else " "
+        axes.set_title(f"below the diagonal: the same excerpt;{between}above: one map of another song", x=0.3)
+        place = "bottom" if is_for_phone() else "right"
+        figure.colorbar(image, ax=axes, label="rank correlation", shrink=0.8, location=place)
     return figure
 
 

@@ -1,6 +1,7 @@
 """The explorer's plain form: all of its pictures in one figure, for pages without JavaScript."""
 
 from collections.abc import Mapping
+from textwrap import fill
 
 import numpy as np
 from matplotlib import rc_context
@@ -9,9 +10,10 @@ from torch import Tensor
 from svdlib.detector.front_end import FRONT_END
 from svdlib.inversion.front_end import FrontEnd
 from svdlib.lab.figures.inversions import draw_input
-from svdlib.lab.figures.style import STYLE, Drawing
+from svdlib.lab.figures.style import STYLE, Drawing, figure_width, is_for_phone, two_layouts
 
 
+@two_layouts
 def figure_panels(
     excerpts: Mapping[str, Mapping[str, np.ndarray | Tensor]],
     limits: tuple[float, float],
@@ -29,12 +31,13 @@ def figure_panels(
     """
     steps = list(next(iter(excerpts.values())))
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 0.85 * len(steps) + 1.0), layout="constrained")
+        figure = Drawing(figsize=(figure_width(), 0.85 * len(steps) + 1.0), layout="constrained")
         grid = figure.subplots(len(steps), len(excerpts), sharey=True, squeeze=False)
         for column, (name, pictures) in enumerate(excerpts.items()):
+            heading = fill(name, 14) if is_for_phone() else name
             for row, (step, picture) in enumerate(pictures.items()):
                 image = draw_input(
-                    grid[row, column], picture, front, limits=limits, title="" if row else name,
+                    grid[row, column], picture, front, limits=limits, title="" if row else heading,
                     show_values=column == 0, show_times=row == len(steps) - 1,
                 )  # fmt: skip
                 if column == 0:

@@ -9,12 +9,24 @@ from matplotlib.ticker import PercentFormatter
 
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, N_BANDS, band_of_frequency
 from svdlib.lab.analysis.intervals import Interval
-from svdlib.lab.figures.style import BLUE, GREY, ORANGE, STYLE, Drawing, layer_title
+from svdlib.lab.figures.style import (
+    BLUE,
+    GREY,
+    ORANGE,
+    STYLE,
+    Drawing,
+    figure_width,
+    layer_title,
+    legend_columns,
+    panel_columns,
+    two_layouts,
+)
 
 LINES = ((BLUE, "o"), (ORANGE, "s"), (GREY, "^"))
 TICKS_HZ = {100: "0.1", 1000: "1", 4000: "4"}
 
 
+@two_layouts
 def figure_nre(scores: Mapping[str, Mapping[str, Interval]], mean_predictor: Mapping[str, float]) -> Drawing:
     """Draw the normalised reconstruction error over the layers, shallow to deep (paper figure 5).
 
@@ -24,7 +36,7 @@ def figure_nre(scores: Mapping[str, Mapping[str, Interval]], mean_predictor: Map
         mean_predictor: per corpus, the error of always predicting the mean excerpt; a corpus may be left out.
     """
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 3.8), layout="constrained")
+        figure = Drawing(figsize=(figure_width(), 3.8), layout="constrained")
         axes = figure.subplots()
         for number, (corpus, by_layer) in enumerate(scores.items()):
             colour, marker = LINES[number % len(LINES)]
@@ -43,10 +55,12 @@ def figure_nre(scores: Mapping[str, Mapping[str, Interval]], mean_predictor: Map
                 axes.axhline(line, color=colour, ls="--", lw=1.2, label=f"mean predictor, {line:.3f}")
             axes.set_xticks(range(len(by_layer)), [layer_title(layer) for layer in by_layer])
         axes.set(xlabel="layer that is inverted (shallow to deep)", ylabel="NRE", ylim=(0, None))
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        handles, names = axes.get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=legend_columns(names, 2))
     return figure
 
 
+@two_layouts
 def figure_frame_errors(errors: Mapping[str, Mapping[str, Sequence[float]]]) -> Drawing:
     """Draw the error of each frame of an excerpt, a panel per layer and a curve per family of inverters.
 
@@ -59,6 +73,7 @@ def figure_frame_errors(errors: Mapping[str, Mapping[str, Sequence[float]]]) -> 
     return figure
 
 
+@two_layouts
 def figure_band_errors(errors: Mapping[str, Mapping[str, Sequence[float]]]) -> Drawing:
     """Draw the error of each mel band, a panel per layer and a curve per family of inverters.
 
@@ -74,9 +89,10 @@ def figure_band_errors(errors: Mapping[str, Mapping[str, Sequence[float]]]) -> D
 
 def _panels_of_layers(errors: Mapping[str, Mapping[str, Sequence[float]]], along: str) -> tuple[Drawing, Axes]:
     """The figure and the first of its panels, whose axes are shared by all."""
-    rows = -(-len(errors) // 4)
-    figure = Drawing(figsize=(7.4, 1.75 * rows + 0.6), layout="constrained")
-    grid = figure.subplots(rows, 4, sharex=True, sharey=True, squeeze=False)
+    columns = panel_columns(4)
+    rows = -(-len(errors) // columns)
+    figure = Drawing(figsize=(figure_width(), 1.75 * rows + 0.6), layout="constrained")
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for axes, (layer, by_family) in zip(grid.flat, errors.items(), strict=False):
         for (family, curve), (colour, _) in zip(by_family.items(), LINES, strict=False):
             axes.plot(curve, color=colour, label=family)
@@ -86,10 +102,12 @@ def _panels_of_layers(errors: Mapping[str, Mapping[str, Sequence[float]]], along
     grid[0, 0].set(ylim=(0, None))
     figure.supxlabel(along, size=9)
     figure.supylabel("squared error", size=9)
-    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    handles, names = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=legend_columns(names, 3))
     return figure, grid[0, 0]
 
 
+@two_layouts
 def figure_intervals(
     panels: Mapping[str, Mapping[str, Mapping[str, Interval]]], unit: str, *, percent: bool = False
 ) -> Drawing:
@@ -101,7 +119,7 @@ def figure_intervals(
         percent: whether the numbers are shares, to be written in percent.
     """
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 1.5 * len(panels) + 1.3), layout="constrained")
+        figure = Drawing(figsize=(figure_width(), 1.5 * len(panels) + 1.3), layout="constrained")
         column = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
         for axes, (title, by_corpus) in zip(column, panels.items(), strict=True):
             axes.axhline(0, color="black", lw=0.8)
@@ -112,7 +130,48 @@ def figure_intervals(
             if percent:
                 axes.yaxis.set_major_formatter(PercentFormatter(1))
         figure.supylabel(unit, size=10)
-        figure.legend(*column[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        handles, names = column[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=legend_columns(names, 3))
+    return figure
+
+
+@two_layouts
+def figure_costs(costs: Mapping[str, Mapping[str, Mapping[str, Interval]]], over_all: str) -> Drawing:
+    """Draw what each of several details costs, all on one scale: a row per detail and corpus.
+
+    Args:
+        costs: per detail and corpus, the change of the error as a share, with its interval, per layer and over all.
+        over_all: the key of the change over all layers, which is drawn large.
+    """
+    with rc_context(STYLE):
+        figure = Drawing(figsize=(figure_width(), 0.86 * len(costs) + 1.4), layout="constrained")
+        axes = figure.subplots()
+        axes.axvline(0, color="black", lw=0.8)
+        for row, by_corpus in enumerate(costs.values()):
+            for number, (corpus, by_layer) in enumerate(by_corpus.items()):
+                colour, marker = LINES[number % len(LINES)]
+                y = row + 0.1 + 0.26 * number
+                single = [change.value for layer, change in by_layer.items() if layer != over_all]
+                axes.plot(single, [y] * len(single), "|", color=colour, ms=9, mew=1.3, label=f"{corpus}, each layer")
+                whole = by_layer[over_all]
+                reach = None if not whole.is_known else [[whole.value - whole.low], [whole.high - whole.value]]
+                axes.errorbar(
+                    whole.value, y, xerr=reach, fmt=marker, color=colour, ms=7, lw=2.5,
+                    label=f"{corpus}, all layers",
+                )  # fmt: skip
+        for row, name in enumerate(costs):
+            axes.annotate(
+                name, (0.01, row - 0.14), xycoords=axes.get_yaxis_transform(), va="center", weight="bold",
+                bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
+            )  # fmt: skip
+        axes.set(ylim=(len(costs) - 0.3, -0.4), yticks=[], xlabel="change of the NRE (to the right: a larger error)")
+        axes.xaxis.set_major_formatter(PercentFormatter(1))
+        axes.spines["left"].set_visible(False)
+        handles, names = axes.get_legend_handles_labels()
+        entries = dict(zip(names, handles, strict=True))
+        figure.legend(
+            list(entries.values()), list(entries), loc="outside lower center", ncols=legend_columns(list(entries), 2)
+        )
     return figure
 
 

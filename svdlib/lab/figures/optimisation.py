@@ -6,14 +6,31 @@ from typing import Any
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import LogLocator
 
 from svdlib.lab.figures.spectrograms import STANDARDISED_LIMITS, draw_spectrogram
-from svdlib.lab.figures.style import BLUE, GREEN, GREY, ORANGE, STYLE, Drawing, layer_title
+from svdlib.lab.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    LETTER_WIDTH,
+    ORANGE,
+    PHONE_WIDTH,
+    POINTS_PER_INCH,
+    STYLE,
+    Drawing,
+    figure_width,
+    layer_title,
+    legend_columns,
+    panel_columns,
+    two_layouts,
+)
 
 MARKS = ((BLUE, "o", "-"), (ORANGE, "s", "-"), (GREEN, "^", "--"), (GREY, "D", "--"), ("black", "v", ":"))
 
 
+@two_layouts
 def figure_pictures(pictures: Mapping[str, Any], columns: int = 2) -> Drawing:
     """Draw standardised spectrograms beside one another on one colour scale.
 
@@ -21,9 +38,11 @@ def figure_pictures(pictures: Mapping[str, Any], columns: int = 2) -> Drawing:
         pictures: (115, 80) by what stands above each.
         columns: how many stand in a row.
     """
+    longest = max(map(len, pictures)) * LETTER_WIDTH * STYLE["font.size"] / POINTS_PER_INCH
+    columns = panel_columns(columns, 2 if longest < PHONE_WIDTH / 2 - 0.4 else 1)
     rows = -(-len(pictures) // columns)
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 1.9 * rows + 0.7), layout="constrained")
+        figure = Drawing(figsize=(figure_width(), 1.9 * rows + 0.7), layout="constrained")
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for number, (axes, (title, picture)) in enumerate(zip(grid.flat, pictures.items(), strict=False)):
             image = draw_spectrogram(
@@ -38,6 +57,7 @@ def figure_pictures(pictures: Mapping[str, Any], columns: int = 2) -> Drawing:
     return figure
 
 
+@two_layouts
 def figure_descents(
     errors: Mapping[str, Mapping[str, Sequence[float]]], trained: Mapping[str, Mapping[str, float]]
 ) -> Drawing:
@@ -49,7 +69,7 @@ def figure_descents(
     """
     with rc_context(STYLE):
         rows = -(-len(errors) // 2)
-        figure = Drawing(figsize=(7.4, 1.7 * rows + 0.8), layout="constrained")
+        figure = Drawing(figsize=(figure_width(), 1.7 * rows + 0.8), layout="constrained")
         grid = figure.subplots(rows, 2, sharex=True, squeeze=False)
         for axes, (layer, by_way) in zip(grid.flat, errors.items(), strict=False):
             for (way, curve), (colour, _, style) in zip(by_way.items(), MARKS, strict=False):
@@ -62,10 +82,12 @@ def figure_descents(
             axes.set_visible(False)
         figure.supxlabel("passes through the detector", size=10)
         figure.supylabel("relative feature error (log scale)", size=10)
-        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+        handles, names = grid[0, 0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside upper center", ncols=legend_columns(names, 2))
     return figure
 
 
+@two_layouts
 def figure_ways(
     values: Mapping[str, Mapping[str, tuple[float, float, float]]],
     quantity: str,
@@ -81,7 +103,7 @@ def figure_ways(
         logarithmic: whether the axis is.
     """
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 3.9), layout="constrained")
+        figure = Drawing(figsize=(figure_width(), 3.9), layout="constrained")
         axes = figure.subplots()
         for number, ((way, by_layer), (colour, marker, style)) in enumerate(zip(values.items(), MARKS, strict=False)):
             mean, low, high = np.array(list(by_layer.values()), dtype=float).T
@@ -99,7 +121,8 @@ def figure_ways(
             _make_logarithmic(axes)
         else:
             axes.set(ylim=(0, None))
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        handles, names = axes.get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=legend_columns(names, 2))
     return figure
 
 
@@ -112,32 +135,48 @@ def _make_logarithmic(axes: Axes) -> None:
     axes.yaxis.set_minor_formatter("")
 
 
-def figure_weights(layers: Mapping[str, Mapping[str, Any]]) -> Drawing:
-    """Draw what the weight of the total variation does, a panel per layer.
+@two_layouts
+def figure_weights(layers: Mapping[str, Mapping[str, Any]], margin: float) -> Drawing:
+    """Draw which weight of the total variation the rule takes: a row per layer, a column per weight.
 
     Args:
         layers: the stored results of `svdlib.lab.studies.regulariser_weights`, under "layers".
+        margin: a weight is allowed up to this share of the trained inverter's feature error.
     """
+    tried = {name: [each for each in found["tried"] if not each["alpha_weight"]] for name, found in layers.items()}
+    weights = [each["variation_weight"] for each in next(iter(tried.values()))]
+    errors = np.array([[each["nre"] for each in row] for row in tried.values()])
     with rc_context(STYLE):
-        rows = -(-len(layers) // 2)
-        figure = Drawing(figsize=(7.4, 1.7 * rows + 0.8), layout="constrained")
-        grid = figure.subplots(rows, 2, sharex=True, squeeze=False)
-        for axes, (layer, found) in zip(grid.flat, layers.items(), strict=False):
-            tried = [each for each in found["tried"] if not each["alpha_weight"]]
-            positions = range(len(tried))
-            for key, name, (colour, marker, style) in (
-                ("nre", "NRE", MARKS[0]),
-                ("feature_error", "relative feature error", MARKS[1]),
-            ):
-                axes.plot(positions, [each[key] for each in tried], f"{marker}{style}", color=colour, ms=4, label=name)
-            axes.axhline(found["trained_feature_error"], color=GREY, ls="--", lw=1.2, label="feature error, trained")
-            weights = [each["variation_weight"] for each in tried]
+        figure = Drawing(figsize=(figure_width(), 0.42 * len(layers) + 1.3), layout="constrained")
+        axes = figure.subplots()
+        image = axes.imshow(errors, cmap="cividis", vmin=0, vmax=1, aspect="auto")
+        for row, (name, found) in enumerate(layers.items()):
+            highest = margin * found["trained_feature_error"]
+            for column, each in enumerate(tried[name]):
+                allowed = each["feature_error"] <= highest
+                _draw_weight(axes, (column, row), each["nre"], allowed)
             chosen = weights.index(found["chosen"]["variation_weight"])
-            axes.axvline(chosen, color="black", ls=":", lw=1.2, label="chosen")
-            axes.set_xticks(positions, [f"{weight:g}" for weight in weights])
-            axes.set(title=layer_title(layer), ylim=(0, None))
-        for axes in grid.flat[len(layers) :]:
-            axes.set_visible(False)
-        figure.supxlabel("weight of the total variation", size=10)
-        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+            axes.add_patch(Rectangle((chosen - 0.46, row - 0.44), 0.92, 0.88, fill=False, ec=ORANGE, lw=3))
+        axes.set_xticks(range(len(weights)), [f"{weight:g}" for weight in weights])
+        axes.set_yticks(range(len(layers)), [layer_title(layer) for layer in layers])
+        axes.set_xlabel("weight of the total variation")
+        axes.spines[:].set_visible(False)
+        axes.tick_params(length=0)
+        figure.colorbar(image, ax=axes, label="NRE", extend="max", aspect=30, pad=0.02)
+        patches = [
+            Patch(facecolor="white", edgecolor=ORANGE, lw=3, label="chosen"),
+            Patch(facecolor="white", edgecolor=GREY, hatch="///", label="feature error too large"),
+        ]
+        figure.legend(handles=patches, loc="outside upper center", ncols=2)
     return figure
+
+
+def _draw_weight(axes: Axes, place: tuple[int, int], error: float, allowed: bool) -> None:
+    """Write an NRE into its cell; what the rule does not allow is covered and hatched."""
+    column, row = place
+    if not allowed:
+        corner = column - 0.5, row - 0.5
+        axes.add_patch(Rectangle(corner, 1, 1, facecolor="white", edgecolor="#bbbbbb", hatch="///", lw=0))
+    colour = "black" if not allowed or error > 0.5 else "white"
+    box = {"boxstyle": "square,pad=0.15", "facecolor": "white", "edgecolor": "none"} if not allowed else None
+    axes.text(column, row, f"{error:.2f}", ha="center", va="center", color=colour, bbox=box)

@@ -12,7 +12,7 @@ from svdlib.audio.mel_axis import FRAME_RATE, band_of_frequency
 from svdlib.detector.front_end import FRONT_END
 from svdlib.detector.model import LAYERS
 from svdlib.inversion.front_end import FrontEnd
-from svdlib.lab.figures.style import STYLE, Drawing, layer_title
+from svdlib.lab.figures.style import STYLE, Drawing, figure_width, layer_title, two_layouts
 
 COLOUR_MAP = "magma"
 """Even steps in lightness: it reads the same for colour-blind eyes and in print."""
@@ -72,6 +72,7 @@ def draw_spectrogram(
     return image
 
 
+@two_layouts
 def figure_excerpt(log_mel: np.ndarray | torch.Tensor, title: str = "") -> Drawing:
     """Draw one excerpt large, its centre frame marked (paper figure 4).
 
@@ -80,7 +81,7 @@ def figure_excerpt(log_mel: np.ndarray | torch.Tensor, title: str = "") -> Drawi
         title: stands above.
     """
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 3.4), layout="constrained")
+        figure = Drawing(figsize=(figure_width(), 3.4), layout="constrained")
         axes = figure.subplots()
         image = draw_spectrogram(axes, log_mel, title=title)
         axes.set_ylabel("frequency (mel scale)")
@@ -90,6 +91,7 @@ def figure_excerpt(log_mel: np.ndarray | torch.Tensor, title: str = "") -> Drawi
     return figure
 
 
+@two_layouts
 def figure_inversions(excerpts: Mapping[str, Mapping[str, np.ndarray | torch.Tensor]]) -> Drawing:
     """Draw excerpts above their inversions from every layer, all on one colour scale (paper figure 6).
 
@@ -101,7 +103,7 @@ def figure_inversions(excerpts: Mapping[str, Mapping[str, np.ndarray | torch.Ten
     """
     keys = list(next(iter(excerpts.values())))
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 0.95 * len(keys) + 1.0), layout="constrained")
+        figure = Drawing(figsize=(figure_width(), 0.95 * len(keys) + 1.0), layout="constrained")
         grid = figure.subplots(len(keys), len(excerpts), sharex=True, sharey=True, squeeze=False)
         for column, (name, pictures) in enumerate(excerpts.items()):
             for row, (key, picture) in enumerate(pictures.items()):

@@ -15,7 +15,21 @@ from matplotlib.ticker import MaxNLocator
 from svdlib.audio.mel_axis import band_of_frequency
 from svdlib.detector.model import LAYERS
 from svdlib.lab.figures.spectrograms import STANDARDISED_LIMITS, draw_spectrogram
-from svdlib.lab.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE, Drawing, layer_title
+from svdlib.lab.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    STYLE,
+    Drawing,
+    figure_width,
+    is_for_phone,
+    layer_title,
+    legend_columns,
+    panel_columns,
+    two_layouts,
+)
 
 WIDTH = 5.6
 LINES: tuple[tuple[str, str, Any], ...] = (
@@ -26,12 +40,19 @@ LINES: tuple[tuple[str, str, Any], ...] = (
     (GREY, "v", (0, (5, 1, 1, 1, 1, 1))),
 )
 
+ROC_LOOKS: tuple[dict[str, Any], ...] = (
+    {"color": ORANGE, "lw": 1.8, "ls": "--"},
+    {"color": BLUE, "lw": 2.4, "ls": "-"},
+    {"color": GREEN, "lw": 1.8, "ls": "-."},
+)
+
 
 def row_name(key: str) -> str:
     """What a layer is called in a figure; other keys begin with a capital letter."""
     return layer_title(key) if key in LAYERS else key[:1].upper() + key[1:]
 
 
+@two_layouts
 def figure_agreements(
     panels: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]],
     *,
@@ -50,7 +71,7 @@ def figure_agreements(
     """
     rows = -(-len(panels) // columns)
     with rc_context(STYLE):
-        figure = Drawing(figsize=(WIDTH, 2.05 * rows + 0.75), layout="constrained")
+        figure = Drawing(figsize=(figure_width(WIDTH), 2.05 * rows + 0.75), layout="constrained")
         grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
         for axes, (title, lines) in zip(grid.flat, panels.items(), strict=False):
             for (name, by_layer), look in zip(lines.items(), LINES, strict=False):
@@ -64,7 +85,7 @@ def figure_agreements(
         for axes in grid.flat[len(panels) :]:
             axes.set_visible(False)
         handles, names = grid[0, 0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=2 if max(map(len, names)) > 18 else 3)
+        figure.legend(handles, names, loc="outside lower center", ncols=legend_columns(names, 3, figure_width(WIDTH)))
     return figure
 
 
@@ -78,6 +99,7 @@ def _draw_line(axes: Axes, name: str, by_layer: Mapping[str, Sequence[float]], l
     axes.plot(range(len(value)), chance, color=colour, ls=":", lw=1)
 
 
+@two_layouts
 def figure_octaves(panels: Mapping[str, np.ndarray], rows: Sequence[str], octaves: Sequence[str]) -> Drawing:
     """Draw tables of numbers, a row per layer and a column per octave of modulation rates, shaded by their size.
 
@@ -87,7 +109,7 @@ def figure_octaves(panels: Mapping[str, np.ndarray], rows: Sequence[str], octave
         octaves: what the columns are.
     """
     with rc_context(STYLE):
-        figure = Drawing(figsize=(WIDTH, 2.75 * len(panels) + 0.2), layout="constrained")
+        figure = Drawing(figsize=(figure_width(WIDTH), 2.75 * len(panels) + 0.2), layout="constrained")
         stack = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
         for axes, (title, numbers) in zip(stack, panels.items(), strict=True):
             axes.imshow(numbers, vmin=0, vmax=1, cmap="cividis", aspect="auto")
@@ -102,6 +124,7 @@ def figure_octaves(panels: Mapping[str, np.ndarray], rows: Sequence[str], octave
     return figure
 
 
+@two_layouts
 def figure_modulation(rates: Sequence[float], curves: Mapping[str, np.ndarray]) -> Drawing:
     """Draw how much of each modulation rate is in inversions.
 
@@ -110,7 +133,7 @@ def figure_modulation(rates: Sequence[float], curves: Mapping[str, np.ndarray]) 
         curves: per layer, energy of the inversions' modulations divided by that of the originals' (rates,).
     """
     with rc_context(STYLE):
-        figure = Drawing(figsize=(WIDTH, 3.3), layout="constrained")
+        figure = Drawing(figsize=(figure_width(WIDTH), 3.3), layout="constrained")
         axes = figure.subplots()
         for (layer, curve), (colour, _, dashes) in zip(curves.items(), LINES, strict=False):
             axes.plot(rates, curve, ls=dashes, color=colour, lw=1.5, label=row_name(layer))
@@ -119,10 +142,12 @@ def figure_modulation(rates: Sequence[float], curves: Mapping[str, np.ndarray]) 
         axes.set_xticks([1, 2, 4, 8, 16, 32], ["1", "2", "4", "8", "16", "32"])
         axes.minorticks_off()
         axes.yaxis.set_major_formatter("{x:g}")
-        figure.legend(loc="outside lower center", ncols=3)
+        names = [row_name(layer) for layer in curves]
+        figure.legend(loc="outside lower center", ncols=legend_columns(names, 3))
     return figure
 
 
+@two_layouts
 def figure_class_dependence(values: Mapping[str, np.ndarray], sung: np.ndarray, unit: str) -> Drawing:
     """Draw a number per excerpt for both classes, as clouds of points with their medians.
 
@@ -133,35 +158,44 @@ def figure_class_dependence(values: Mapping[str, np.ndarray], sung: np.ndarray, 
     """
     jitter = np.random.default_rng(0).uniform(-0.28, 0.28, len(sung))
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 3.2), layout="constrained")
+        figure = Drawing(figsize=(figure_width(), 3.2), layout="constrained")
         panels = figure.subplots(1, len(values), squeeze=False)[0]
         for axes, (title, numbers) in zip(panels, values.items(), strict=True):
             for y, (members, colour) in enumerate(((~sung, ORANGE), (sung, BLUE))):
                 axes.plot(numbers[members], y + jitter[members], ".", ms=4, alpha=0.5, color=colour, mew=0)
                 axes.plot([np.median(numbers[members])] * 2, [y - 0.38, y + 0.38], color="black", lw=2)
-            axes.set(title=title, xlabel=unit, yticks=[0, 1], yticklabels=["non-vocal", "vocal"], ylim=(-0.6, 1.6))
+            axes.set(title=title, yticks=[0, 1], yticklabels=["non-vocal", "vocal"], ylim=(-0.6, 1.6))
         for axes in panels[1:]:
             axes.tick_params(labelleft=False)
+        figure.supxlabel(unit, size=10)
     return figure
 
 
-def figure_roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Drawing:
-    """Draw how well numbers tell two classes apart, at every threshold.
+@two_layouts
+def figure_roc(panels: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]]) -> Drawing:
+    """Draw how well numbers tell two classes apart, at every threshold: a panel per number, a curve per picture.
 
     Args:
-        curves: per name, false-positive and true-positive rates, see `svdlib.detector.scores.roc_points`.
+        panels: per title and per name of a curve, false-positive and true-positive rates, see
+            `svdlib.detector.scores.roc_points`.
     """
     with rc_context(STYLE):
-        figure = Drawing(figsize=(4.4, 4.9), layout="constrained")
-        axes = figure.subplots()
-        axes.plot([0, 1], [0, 1], color="black", lw=0.7)
-        for (name, (false_rate, true_rate)), (colour, _, dashes) in zip(curves.items(), LINES, strict=False):
-            axes.plot(false_rate, true_rate, ls=dashes, color=colour, lw=1.6, label=name)
-        axes.set(xlabel="share of the others above the threshold", ylabel="share of “sung” above it", aspect="equal")
-        figure.legend(loc="outside lower center", ncols=1)
+        columns = panel_columns(len(panels), 1)
+        rows = -(-len(panels) // columns)
+        figure = Drawing(figsize=(figure_width(), 4.8 * rows), layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False).flat
+        for axes, (title, curves) in zip(grid, panels.items(), strict=False):
+            axes.plot([0, 1], [0, 1], color=GREY, lw=1, ls=(0, (1, 1)), label="no separation")
+            for (name, (false_rate, true_rate)), look in zip(curves.items(), ROC_LOOKS, strict=False):
+                axes.plot(false_rate, true_rate, label=name, **look)
+            axes.set(xlabel="share of the others above the threshold", ylabel="share of “sung” above it")
+            axes.set(title=title, aspect="equal", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+            axes.set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16))
     return figure
 
 
+@two_layouts
 def figure_walks(pictures: Mapping[str, torch.Tensor], answers: Mapping[str, Sequence[float]]) -> Drawing:
     """Draw walks between two excerpts: a row per layer, the steps from left to right.
 
@@ -171,7 +205,7 @@ def figure_walks(pictures: Mapping[str, torch.Tensor], answers: Mapping[str, Seq
     """
     steps = len(next(iter(pictures.values())))
     with rc_context(STYLE):
-        figure = Drawing(figsize=(WIDTH, 1.2 * len(pictures) + 0.9), layout="constrained")
+        figure = Drawing(figsize=(figure_width(WIDTH), 1.2 * len(pictures) + 0.9), layout="constrained")
         grid = figure.subplots(len(pictures), steps, squeeze=False, sharex=True, sharey=True)
         for row, (layer, walked) in enumerate(pictures.items()):
             for column, picture in enumerate(walked):
@@ -192,6 +226,7 @@ def figure_walks(pictures: Mapping[str, torch.Tensor], answers: Mapping[str, Seq
     return figure
 
 
+@two_layouts
 def figure_walk_answers(curves: Mapping[str, np.ndarray], threshold: float) -> Drawing:
     """Draw how the detector's answer changes along walks from a non-vocal to a vocal excerpt.
 
@@ -200,17 +235,19 @@ def figure_walk_answers(curves: Mapping[str, np.ndarray], threshold: float) -> D
         threshold: above it the detector says "sung".
     """
     with rc_context(STYLE):
-        figure = Drawing(figsize=(WIDTH, 3.5), layout="constrained")
+        figure = Drawing(figsize=(figure_width(WIDTH), 3.5), layout="constrained")
         axes = figure.subplots()
         for (layer, curve), (colour, marker, dashes) in zip(curves.items(), LINES, strict=False):
             way = np.linspace(0, 100, len(curve))
             axes.plot(way, curve, marker=marker, ls=dashes, color=colour, ms=4, lw=1.4, label=row_name(layer))
         axes.axhline(threshold, color="black", lw=0.8, ls=(0, (1, 1)), label=f"threshold {threshold:.2f}")
         axes.set(xlabel="way from the non-vocal to the vocal excerpt (%)", ylabel="mean answer", ylim=(0, 1))
-        figure.legend(loc="outside lower center", ncols=3)
+        _, names = axes.get_legend_handles_labels()
+        figure.legend(loc="outside lower center", ncols=legend_columns(names, 3))
     return figure
 
 
+@two_layouts
 def figure_class_means(
     pictures: Mapping[str, tuple[torch.Tensor, torch.Tensor]], limits: tuple[float, float]
 ) -> Drawing:
@@ -221,7 +258,7 @@ def figure_class_means(
         limits: the values of the darkest and the brightest colour.
     """
     with rc_context(STYLE):
-        figure = Drawing(figsize=(WIDTH, 1.25 * len(pictures) + 0.9), layout="constrained")
+        figure = Drawing(figsize=(figure_width(WIDTH), 1.25 * len(pictures) + 0.9), layout="constrained")
         grid = figure.subplots(len(pictures), 3, squeeze=False, sharey=True)
         for (row, pair), panels in zip(pictures.items(), grid, strict=True):
             for axes, picture in zip(panels, pair, strict=False):
@@ -238,7 +275,8 @@ def figure_class_means(
             panels[2].set_yticks([band_of_frequency(hertz) for hertz in (250, 4000)])
             panels[2].set_yticklabels(["250 Hz", "4 kHz"])
             panels[2].tick_params(labelleft=False, labelright=True)
-        for axes, title in zip(grid[0], ("non-vocal", "vocal", "vocal − non-vocal"), strict=True):
+        difference_title = "vocal −\nnon-vocal" if is_for_phone() else "vocal − non-vocal"
+        for axes, title in zip(grid[0], ("non-vocal", "vocal", difference_title), strict=True):
             axes.set_title(title)
         bar = figure.colorbar(
             image, ax=grid, label="deviations from the mean of the band", location="bottom", aspect=50, pad=0.02

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,20 @@ from matplotlib.axes import Axes
 from svdlib.audio.mel_axis import FRAME_LENGTH, FRAME_RATE, SAMPLE_RATE, band_frequencies, band_of_frequency
 from svdlib.lab.figures.gallery import PALETTE_COLOURS, Panel
 from svdlib.lab.figures.spectrograms import draw_spectrogram
-from svdlib.lab.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, STYLE, Drawing
+from svdlib.lab.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    STYLE,
+    Drawing,
+    figure_width,
+    is_for_phone,
+    legend_columns,
+    panel_columns,
+    two_layouts,
+)
 
 DYNAMIC_RANGE = 9.0
 """Colour scales reach so far below the loudest cell, in natural logarithms (78 dB): what is softer is drawn black."""
@@ -81,6 +95,7 @@ def draw_contour(axes: Axes, hertz: np.ndarray, rate: float, **line: Any) -> Non
     axes.plot(np.arange(len(hertz)) / rate - FRAME_CENTRE + 0.5 / FRAME_RATE, bands, **line)
 
 
+@two_layouts
 def figure_glottal_pulses(pulses: Mapping[str, np.ndarray], spectra: Mapping[str, np.ndarray]) -> Drawing:
     """Draw one period of glottal pulses, and the levels of their harmonics.
 
@@ -89,7 +104,7 @@ def figure_glottal_pulses(pulses: Mapping[str, np.ndarray], spectra: Mapping[str
         spectra: per name, amplitudes of harmonics 1, 2, ... (harmonics,).
     """
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 3.1), layout="constrained")
+        figure = Drawing(figsize=(figure_width(), 3.1), layout="constrained")
         left, right = figure.subplots(1, 2)
         for (name, pulse), (colour, dashes) in zip(pulses.items(), LINES, strict=False):
             left.plot(np.arange(len(pulse)) / len(pulse), pulse / np.abs(pulse).max(), dashes, color=colour, label=name)
@@ -101,10 +116,12 @@ def figure_glottal_pulses(pulses: Mapping[str, np.ndarray], spectra: Mapping[str
         right.set_xticks([1, 2, 4, 8, 16, 32], ["1", "2", "4", "8", "16", "32"])
         right.set_xticks([], minor=True)
         right.set_xlim(1, 40)
-        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        handles, names = left.get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=legend_columns(names, 3))
     return figure
 
 
+@two_layouts
 def figure_vowels(
     frequencies: np.ndarray, gains: Mapping[str, np.ndarray], pitch: float, source: np.ndarray, formants: Mapping
 ) -> Drawing:
@@ -121,9 +138,11 @@ def figure_vowels(
     kept = at <= frequencies[-1]
     levels = _decibels(np.abs(source[kept]) / np.abs(source[0]))
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 3.0), layout="constrained")
-        panels = figure.subplots(1, len(gains), sharey=True, squeeze=False)[0]
-        for axes, (vowel, gain) in zip(panels, gains.items(), strict=True):
+        columns = panel_columns(len(gains))
+        rows = -(-len(gains) // columns)
+        figure = Drawing(figsize=(figure_width(), 2.2 * rows + 0.8), layout="constrained")
+        panels = figure.subplots(rows, columns, sharey=True, squeeze=False).flat
+        for axes, (vowel, gain) in zip(panels, gains.items(), strict=False):
             passed = levels + np.interp(at[kept], frequencies, _decibels(gain))
             axes.plot(frequencies / 1000, _decibels(gain), color=ORANGE, lw=1.8, label="the tract's gain")
             axes.vlines(at[kept] / 1000, -90, passed, color=BLUE, lw=1.4, label="harmonics after the tract")
@@ -133,8 +152,11 @@ def figure_vowels(
                     f"F{number}", (formant / 1000, 0.97), xycoords=axes.get_xaxis_transform(), ha="center", fontsize=8.5
                 )
             axes.set(title=f"/{vowel}/", xlabel="frequency (kHz)", ylim=(-80, 48), xlim=(0, frequencies[-1] / 1000))
+        for axes in panels[len(gains) :]:
+            axes.set_visible(False)
         panels[0].set_ylabel("level (dB)")
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, markerscale=2)
+        handles, names = panels[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=legend_columns(names, 3), markerscale=2)
     return figure
 
 
@@ -159,6 +181,7 @@ def small_picture(
     return figure
 
 
+@two_layouts
 def figure_sung_phrase(
     log_mel: np.ndarray | torch.Tensor,
     pitch: np.ndarray,
@@ -176,7 +199,7 @@ def figure_sung_phrase(
         syllables: when each begins, in seconds, and how it is written.
     """
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 3.8), layout="constrained")
+        figure = Drawing(figsize=(figure_width(), 3.8), layout="constrained")
         axes = figure.subplots()
         image = draw_spectrogram(axes, log_mel, limits=_limits(log_mel))
         for number, track in enumerate(np.asarray(formants).T, start=1):
@@ -195,6 +218,7 @@ def figure_sung_phrase(
     return figure
 
 
+@two_layouts
 def figure_judges(
     log_mels: Mapping[str, np.ndarray | torch.Tensor],
     naive: Mapping[str, np.ndarray],
@@ -211,7 +235,7 @@ def figure_judges(
     """
     highest = max(float(torch.as_tensor(each).max()) for each in log_mels.values())
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 4.4), layout="constrained")
+        figure = Drawing(figsize=(figure_width(), 4.4), layout="constrained")
         grid = figure.subplots(3, len(log_mels), sharex="col", sharey="row", squeeze=False, height_ratios=[3, 0.6, 1.6])
         for column, (name, log_mel) in enumerate(log_mels.items()):
             picture, rule, curve = grid[:, column]
@@ -219,6 +243,8 @@ def figure_judges(
                 picture, log_mel, limits=(highest - DYNAMIC_RANGE, highest), title=name,
                 show_frequencies=column == 0, show_times=False,
             )  # fmt: skip
+            if is_for_phone():
+                picture.set_title(fill(name, 12))
             _fill(rule, naive[name], (0, 1), ORANGE)
             rule.set(yticks=[], ylim=(0, 1))
             curve.plot(np.arange(len(detector[name])) / FRAME_RATE, detector[name], color=BLUE, lw=1.3)
@@ -229,6 +255,7 @@ def figure_judges(
     return figure
 
 
+@two_layouts
 def figure_score(
     sections: Sequence[tuple[float, float, str]],
     notes: Sequence[tuple[float, float, float]],
@@ -246,14 +273,17 @@ def figure_score(
         seconds: the song's length.
     """
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 4.2), layout="constrained")
+        figure = Drawing(figsize=(figure_width(), 4.2), layout="constrained")
         roll, lanes = figure.subplots(2, sharex=True, height_ratios=[3.4, 0.5 * len(strips)])
         for start, end, kind in sections:
             roll.axvspan(start, end, color=SECTION_COLOURS.get(kind, "#dddddd"), lw=0, alpha=0.8)
             if start < seconds:
                 roll.axvline(start, color="white", lw=1.5)
                 middle = (start + min(end, seconds)) / 2
-                roll.annotate(kind, (middle, 1.02), xycoords=roll.get_xaxis_transform(), ha="center", fontsize=8.5)
+                roll.annotate(
+                    kind, (middle, 1.02), xycoords=roll.get_xaxis_transform(), ha="center", fontsize=8.5,
+                    rotation=50 * is_for_phone(),
+                )  # fmt: skip
         for start, end, pitches in chords:
             roll.hlines(pitches, start, end, color=GREY, lw=1.2, alpha=0.8)
         for start, end, pitch in notes:
@@ -272,6 +302,7 @@ def figure_score(
     return figure
 
 
+@two_layouts
 def figure_stems(log_mels: Mapping[str, np.ndarray | torch.Tensor], sung: np.ndarray, start: float = 0.0) -> Drawing:
     """Draw the stems of an excerpt and their mix below each other on one colour scale, with the labels.
 
@@ -282,7 +313,7 @@ def figure_stems(log_mels: Mapping[str, np.ndarray | torch.Tensor], sung: np.nda
     """
     highest = max(float(torch.as_tensor(each).max()) for each in log_mels.values())
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 1.45 * len(log_mels) + 1.1), layout="constrained")
+        figure = Drawing(figsize=(figure_width(), 1.45 * len(log_mels) + 1.1), layout="constrained")
         rows = figure.subplots(len(log_mels) + 1, sharex=True, height_ratios=[*[4] * len(log_mels), 0.6])
         for axes, (name, log_mel) in zip(rows, log_mels.items(), strict=False):
             image = draw_spectrogram(
@@ -296,6 +327,7 @@ def figure_stems(log_mels: Mapping[str, np.ndarray | torch.Tensor], sung: np.nda
     return figure
 
 
+@two_layouts
 def figure_genres(log_mels: Mapping[str, np.ndarray | torch.Tensor], sung: Mapping[str, np.ndarray]) -> Drawing:
     """Draw an excerpt of one song of each genre on one colour scale, with a white bar where it is sung.
 
@@ -306,7 +338,7 @@ def figure_genres(log_mels: Mapping[str, np.ndarray | torch.Tensor], sung: Mappi
     highest = max(float(torch.as_tensor(each).max()) for each in log_mels.values())
     rows = math.ceil(len(log_mels) / 2)
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 1.35 * rows + 0.7), layout="constrained")
+        figure = Drawing(figsize=(figure_width(), 1.35 * rows + 0.7), layout="constrained")
         panels = figure.subplots(rows, 2, sharey=True, sharex=True, squeeze=False)
         for number, (axes, (genre, log_mel)) in enumerate(zip(panels.flat, log_mels.items(), strict=False)):
             image = draw_spectrogram(
@@ -320,6 +352,7 @@ def figure_genres(log_mels: Mapping[str, np.ndarray | torch.Tensor], sung: Mappi
     return figure
 
 
+@two_layouts
 def figure_band_statistics(statistics: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Drawing:
     """Draw mean and deviation of each mel band for some sets of songs.
 
@@ -328,7 +361,7 @@ def figure_band_statistics(statistics: Mapping[str, tuple[np.ndarray, np.ndarray
     """
     hertz = band_frequencies().numpy()
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 3.2), layout="constrained")
+        figure = Drawing(figsize=(figure_width(), 3.2), layout="constrained")
         left, right = figure.subplots(1, 2)
         for (name, (mean, deviation)), (colour, dashes) in zip(statistics.items(), LINES, strict=False):
             left.plot(hertz, mean, dashes, color=colour, label=name)
@@ -337,10 +370,12 @@ def figure_band_statistics(statistics: Mapping[str, tuple[np.ndarray, np.ndarray
         right.set(title="standard deviation", ylim=(0, None))
         for axes in (left, right):
             _scale_in_hertz(axes)
-        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        names = list(statistics)
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=legend_columns(names, 3))
     return figure
 
 
+@two_layouts
 def figure_balance(shifts: Mapping[str, Sequence[float]], aim: float) -> Drawing:
     """Draw how far the mean of each mel band lies from that of the training songs.
 
@@ -350,7 +385,7 @@ def figure_balance(shifts: Mapping[str, Sequence[float]], aim: float) -> Drawing
     """
     hertz = band_frequencies().numpy()
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 3.0), layout="constrained")
+        figure = Drawing(figsize=(figure_width(), 3.0), layout="constrained")
         axes = figure.subplots()
         axes.axhspan(-aim, aim, color=GREY, alpha=0.15, lw=0, label=f"within {aim:g}")
         axes.axhline(0, color=GREY, lw=1)
@@ -359,7 +394,8 @@ def figure_balance(shifts: Mapping[str, Sequence[float]], aim: float) -> Drawing
         reach = 1.15 * max(aim, *(float(np.abs(shift).max()) for shift in shifts.values()))
         axes.set(ylabel="shift of the mean\n(standard deviations)", ylim=(-reach, reach))
         _scale_in_hertz(axes)
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        handles, names = axes.get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=legend_columns(names, 3))
     return figure
 
 

@@ -6,9 +6,20 @@ from matplotlib import colormaps, rc_context
 from matplotlib.ticker import MaxNLocator
 
 from svdlib.inversion.training import Epoch
-from svdlib.lab.figures.style import BLUE, ORANGE, STYLE, Drawing, layer_title
+from svdlib.lab.figures.style import (
+    BLUE,
+    ORANGE,
+    STYLE,
+    Drawing,
+    figure_width,
+    is_for_phone,
+    layer_title,
+    legend_columns,
+    two_layouts,
+)
 
 
+@two_layouts
 def figure_training(history: Sequence[Epoch]) -> Drawing:
     """Draw the losses of a training run over its epochs.
 
@@ -16,7 +27,9 @@ def figure_training(history: Sequence[Epoch]) -> Drawing:
         history: one entry per epoch, from `svdlib.zoo.fitting.fit_inverters`.
     """
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 3.4), layout="constrained")
+        figure = Drawing(
+            figsize=(figure_width(), 3.4 + 0.2 * len(history[0].training) * is_for_phone()), layout="constrained"
+        )
         axes = figure.subplots()
         epochs = range(1, len(history) + 1)
         layers = list(history[0].training)
@@ -39,7 +52,11 @@ def figure_training(history: Sequence[Epoch]) -> Drawing:
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter("{x:g}")  # not as powers of ten
         axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 2.5, 5, 10], integer=True))
-        figure.legend(loc="outside right upper", fontsize=8.5)
+        _, names = axes.get_legend_handles_labels()
+        if is_for_phone():
+            figure.legend(loc="outside lower center", fontsize=8.5, ncols=legend_columns(names, 2))
+        else:
+            figure.legend(loc="outside right upper", fontsize=8.5)
     return figure
 
 
@@ -47,6 +64,7 @@ def _layer_colour(number: int, count: int) -> tuple[float, float, float, float]:
     return colormaps["viridis"](0.9 * number / max(1, count - 1))
 
 
+@two_layouts
 def figure_detector_training(history: Sequence[Mapping[str, float]]) -> Drawing:
     """Draw the losses of a training of the detector over its epochs.
 
@@ -54,7 +72,7 @@ def figure_detector_training(history: Sequence[Mapping[str, float]]) -> Drawing:
         history: one entry per epoch, with "training" and "validation".
     """
     with rc_context(STYLE):
-        figure = Drawing(figsize=(7.4, 3.2), layout="constrained")
+        figure = Drawing(figsize=(figure_width(), 3.2), layout="constrained")
         axes = figure.subplots()
         for key, colour, look in (("training", BLUE, "o-"), ("validation", ORANGE, "s--")):
             axes.plot(

@@ -1,0 +1,42 @@
+"""Every figure that a test draws must hold on a phone too."""
+
+import pytest
+from matplotlib.text import Text
+
+from svdlib.lab.figures.style import Drawing, smallest_letter
+
+SMALLEST = 9
+"""CSS pixels, on a page 390 pixels wide."""
+
+
+@pytest.fixture(autouse=True)
+def letters_can_be_read_on_a_phone(monkeypatch):
+    """Draw each figure of a test a second time, for a phone, and measure its letters."""
+    made = []
+
+    def remembered(figure, *args, plain=Drawing.__init__, **settings):
+        plain(figure, *args, **settings)
+        made.append(figure)
+
+    monkeypatch.setattr(Drawing, "__init__", remembered)
+    yield
+    for figure in [each for each in made if each.narrow]:
+        narrow = figure.narrow()
+        narrow.draw_without_rendering()
+        assert smallest_letter(narrow) >= SMALLEST, figure_text(narrow)
+        assert not cut_off(narrow)
+
+
+def figure_text(figure):
+    """What is written in a figure, to tell which one it is."""
+    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
+
+
+def cut_off(figure):
+    """What is written beyond the edges; numbers at axes are left out, since some of them are not drawn."""
+    axes = [axis for each in figure.axes for axis in (each.xaxis, each.yaxis)]
+    ticks = [label for axis in axes for label in axis.get_ticklabels(which="both")]
+    page = figure.bbox.padded(2)
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    boxes = {text.get_text(): text.get_window_extent() for text in texts if text not in ticks}
+    return [text for text, box in boxes.items() if box.x0 < page.x0 or box.x1 > page.x1 or box.y1 > page.y1]
