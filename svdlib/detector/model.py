@@ -165,7 +165,8 @@ class SVDNet(Detector, Listener):
         wanted = {check_layer(layer) for layer in named_layers(layers)}
         found: dict[str, Tensor] = {}
         activation: nn.Module = nn.Identity()
-        for name, layer in self.layers.items():
+        modules: Any = self.layers  # PyTorch's hints do not know what is in it
+        for name, layer in modules.items():
             if len(found) == len(wanted):
                 break
             if name in POOLED and name not in wanted:

@@ -207,8 +207,8 @@ class _Run:
         self.started = self._start_from(start)
         for inverter in self.inverters.values():
             share_batches(inverter)
-        for network in (self.encoder, *self.inverters.values()):
-            as_the_leader(list(network.state_dict().values()))
+        for learner in (self.encoder, *self.inverters.values()):
+            as_the_leader(list(learner.state_dict().values()))
         for inverter in self.inverters.values():
             objective.prepare(inverter)
         self.best = {layer: copy_of(inverter.state_dict()) for layer, inverter in self.inverters.items()}
