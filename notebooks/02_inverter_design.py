@@ -25,7 +25,7 @@
 #
 # **Prerequisites:** {doc}`01_model`; what a loss and gradient descent are.
 #
-# **Minutes:** 40 to read, 95 for the exercises, about one to run.
+# **Minutes:** 45 to read, 95 for the exercises, about one to run.
 # :::
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}

@@ -85,6 +85,12 @@ class FirstConvolution(nn.Conv2d):
         return super().forward(x)
 
 
+def _is_watched(module: nn.Module) -> bool:
+    """Whether somebody has hooked a module or one inside it, and so expects it to run as it stands."""
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return any(getattr(each, name) for each in module.modules() for name in hooks)
+
+
 def _leaky(module: nn.Module) -> nn.Sequential:
     # In place, since nothing needs what a convolution puts out before it: the largest tensors are written once less.
     return nn.Sequential(module, nn.LeakyReLU(LEAKINESS, inplace=True))
@@ -169,7 +175,7 @@ class SVDNet(Detector, Listener):
         for name, layer in modules.items():
             if len(found) == len(wanted):
                 break
-            if name in POOLED and name not in wanted:
+            if name in POOLED and name not in wanted and not _is_watched(layer):
                 x, activation = layer[0](x), layer[1]
                 continue
             # The activation rises with what it is given, so the largest of nine may be taken first.

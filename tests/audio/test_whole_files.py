@@ -384,6 +384,8 @@ KINDS_OF_SOUND = [
     st.integers(1001, 9000),
 )
 def test_any_kind_rate_and_number_of_channels(tmp_path, kind, rate, channels, samples):
+    if kind == ("AIFF", "ALAW"):
+        samples += samples * channels % 2  # the encoder says that the byte which fills an odd chunk up is a sample
     path, time = tmp_path / "song.bin", np.arange(samples) / rate
     sound = 0.3 * np.sin(2 * np.pi * 440 * time)
     soundfile.write(path, np.stack([sound] * channels, axis=1), rate, format=kind[0], subtype=kind[1])

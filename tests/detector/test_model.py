@@ -64,6 +64,17 @@ def test_features_stop_at_the_deepest_layer_asked_for(detector, excerpts):
     assert set(found) == {"conv1", "mp3"} and ran == ["conv1", "conv2", "mp3"]
 
 
+@torch.no_grad()
+def test_who_hooks_a_layer_sees_it_run(detector, excerpts):
+    seen = []
+    hook = detector.layers["conv5"].register_forward_hook(lambda module, given, found: seen.append(found))
+    try:
+        detector(excerpts)
+    finally:
+        hook.remove()
+    torch.testing.assert_close(seen[0], detector.features(excerpts, "conv5")["conv5"], rtol=0, atol=0)
+
+
 def test_features_are_those_of_the_layers_one_after_another(detector, excerpts):
     """Also where pooling comes before an activation, and on the way back."""
     weights = torch.randn(excerpts.shape, generator=torch.Generator().manual_seed(0))

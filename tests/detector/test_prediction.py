@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svdlib.audio.mel_axis import EXCERPT_SAMPLES
-from svdlib.detector import model, scores
+from svdlib.detector import architecture, scores
 from svdlib.detector.moments import Levels
 from svdlib.detector.prediction import average_over_blocks, predict, predict_averaged
 from svdlib.errors import LayerError
@@ -44,7 +44,7 @@ def test_how_much_is_scored_at_once_makes_no_difference(detector, monkeypatch):
     song = log_mel_of(700)
     expected = predict(detector, song)
     for frames in (100, 333, 5000):
-        monkeypatch.setattr(model, "SCORED_AT_ONCE", frames)
+        monkeypatch.setattr(architecture, "SCORED_AT_ONCE", frames)
         np.testing.assert_allclose(predict(detector, song), expected, atol=1e-6)
 
 
