@@ -1032,7 +1032,8 @@ def check_alone(train_fc8):
             "Train on `train`, and validate on `valid`."
         )
         assert given["plan"] is small_plan, "The plan should be `small_plan`."
-        assert given["seed"] == 0, f"The seed is {given['seed']}, not 0."
+        used = given["settings"].get("seed", given["options"].seed)
+        assert used == 0, f"The seed is {used}, not 0."
     shapes = {
         name: part.shape
         for name, part in svdlib.build_inverter("fc8").state_dict().items()
