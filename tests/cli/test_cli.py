@@ -260,7 +260,8 @@ def test_options_reach_the_recipe_of_the_detector(capsys, monkeypatch, tmp_path)
     assert seen.pop("options") == RunOptions(device="cpu", precision="bfloat16", folder=tmp_path)
     assert seen.pop("teachers") == [Path("a"), Path("b")]
     assert {key: str(value) for key, value in seen.items()} == {
-        "profile": "demo", "corpus": "synthetic+rwc", "valid": "synthetic-c", "start": "s", "architecture": "convolutional",
+        "profile": "demo", "corpus": "synthetic+rwc", "valid": "synthetic-c", "start": "s",
+        "architecture": "convolutional",
     }  # fmt: skip
 
 
