@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from svdlib.errors import WeightsError, quoted
-from svdlib.tagger.tables import FaultError, Reader, masked_checksum, read_table
+from svdlib.tagger.tables import Reader, TableError, masked_checksum, read_table
 
 LARGEST_INDEX = 2**20
 LARGEST_DATA = 2**26
@@ -68,7 +68,7 @@ class Bundle:
             table = read_table(_content(self.index, LARGEST_INDEX))
             _check_header(table.pop(b"", None))
             self.entries = {key.decode(): _entry(value) for key, value in table.items()}
-        except (FaultError, UnicodeDecodeError) as error:
+        except (TableError, UnicodeDecodeError) as error:
             raise WeightsError(
                 f"{self.index} is not the whole index of a checkpoint ({error}). Get it again."
             ) from error
@@ -138,7 +138,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
             code = "<I" if kind == FOUR else "<Q"
             yield number, struct.unpack(code, reader.take(struct.calcsize(code)))[0]
         else:
-            raise FaultError(f"a field is written in the way {kind}, which protocol buffers do not have")
+            raise TableError(f"a field is written in the way {kind}, which protocol buffers do not have")
 
 
 def _numbers(message: bytes) -> dict[int, int]:
@@ -148,12 +148,12 @@ def _numbers(message: bytes) -> dict[int, int]:
 
 def _check_header(header: bytes | None) -> None:
     if header is None:
-        raise FaultError("it has no header")
+        raise TableError("it has no header")
     fields = _numbers(header)
     if fields.get(1, 0) != 1:
-        raise FaultError(f"its numbers lie in {fields.get(1, 0)} files, where one is read")
+        raise TableError(f"its numbers lie in {fields.get(1, 0)} files, where one is read")
     if fields.get(2, 0) != 0:
-        raise FaultError("its numbers have their bytes in the reverse order")
+        raise TableError("its numbers have their bytes in the reverse order")
 
 
 def _entry(message: bytes) -> Entry:
@@ -161,7 +161,7 @@ def _entry(message: bytes) -> Entry:
     numbers = {number: value for number, value in fields.items() if isinstance(value, int)}
     shape = fields.get(2, b"")
     if not isinstance(shape, bytes) or numbers.get(3, 0) != 0:
-        raise FaultError(f"an entry says what no entry can: {quoted(message)}")
+        raise TableError(f"an entry says what no entry can: {quoted(message)}")
     return Entry(
         dtype=numbers.get(1, 0),
         shape=tuple(_sizes(shape)),
@@ -177,4 +177,4 @@ def _sizes(shape: bytes) -> Iterator[int]:
         if number == 2 and isinstance(dimension, bytes):
             yield _numbers(dimension).get(1, 0)
         elif number == 3 and dimension:
-            raise FaultError("a tensor has no known shape")
+            raise TableError("a tensor has no known shape")

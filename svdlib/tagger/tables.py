@@ -20,7 +20,7 @@ LONGEST_VARINT = 10  # bytes, which hold 64 bits at seven each
 _POLYNOMIAL, _MASK = 0x82F63B78, 0xA282EAD8
 
 
-class FaultError(ValueError):
+class TableError(ValueError):
     """What is wrong with bytes from elsewhere, in a few words; whoever knows the file's name makes a message of it."""
 
 
@@ -37,10 +37,10 @@ class Reader:
         """The next bytes.
 
         Raises:
-            FaultError: if there are not so many.
+            TableError: if there are not so many.
         """
         if count > len(self.data) - self.place:
-            raise FaultError(f"it ends {count - len(self.data) + self.place} bytes too early")
+            raise TableError(f"it ends {count - len(self.data) + self.place} bytes too early")
         self.place += count
         return self.data[self.place - count : self.place]
 
@@ -48,7 +48,7 @@ class Reader:
         """The next whole number, written in as many groups of seven bits as it needs, the lowest first.
 
         Raises:
-            FaultError: if it is cut or longer than 64 bits.
+            TableError: if it is cut or longer than 64 bits.
         """
         value = 0
         for number in range(LONGEST_VARINT):
@@ -56,7 +56,7 @@ class Reader:
             value |= (byte & 0x7F) << (7 * number)
             if byte < 0x80 and value < 2**64:
                 return value
-        raise FaultError("it holds a number of more than 64 bits")
+        raise TableError("it holds a number of more than 64 bits")
 
 
 def _checksum_table() -> list[int]:
@@ -90,10 +90,10 @@ def read_table(data: bytes) -> dict[bytes, bytes]:
         The value of each key, in the table's order.
 
     Raises:
-        FaultError: if it is no table, compressed, damaged, or larger than a table of a checkpoint needs to be.
+        TableError: if it is no table, compressed, damaged, or larger than a table of a checkpoint needs to be.
     """
     if len(data) < FOOTER or data[-8:] != struct.pack("<Q", MAGIC):
-        raise FaultError("it does not end like a table of LevelDB")
+        raise TableError("it does not end like a table of LevelDB")
     footer, body = Reader(data[-FOOTER:-8]), data[:-FOOTER]
     _place(footer)  # of blocks with filters, which a checkpoint has none of
     found: dict[bytes, bytes] = {}
@@ -102,9 +102,9 @@ def read_table(data: bytes) -> dict[bytes, bytes]:
         for key, value in _entries(_block(body, *_place(Reader(place)))):
             # So no block is read twice either, however often the index names it.
             if found and key <= last:
-                raise FaultError(f"its key {quoted(key)} is not in ascending order")
+                raise TableError(f"its key {quoted(key)} is not in ascending order")
             if len(found) == MOST_ENTRIES:
-                raise FaultError(f"it has more than {MOST_ENTRIES} entries")
+                raise TableError(f"it has more than {MOST_ENTRIES} entries")
             found[key], last = value, key
     return found
 
@@ -116,28 +116,28 @@ def _place(reader: Reader) -> tuple[int, int]:
 def _block(body: bytes, offset: int, size: int) -> bytes:
     """The content of a block, once its checksum is right."""
     if offset + size + 5 > len(body):
-        raise FaultError(f"a block of {size} bytes at {offset} would lie beyond its end")
+        raise TableError(f"a block of {size} bytes at {offset} would lie beyond its end")
     # After the content stand one byte, the way of compression, and the checksum of both.
     content, checksum = struct.unpack_from(f"<{size + 1}sI", body, offset)
     if masked_checksum(content) != checksum:
-        raise FaultError(f"the checksum of the block at {offset} is wrong")
+        raise TableError(f"the checksum of the block at {offset} is wrong")
     if content[-1]:
-        raise FaultError(f"the block at {offset} is compressed, as no checkpoint of TensorFlow is")
+        raise TableError(f"the block at {offset} is compressed, as no checkpoint of TensorFlow is")
     return content[:-1]
 
 
 def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
     """The keys and values of a block."""
     if len(block) < 4:
-        raise FaultError("a block is too short")
+        raise TableError("a block is too short")
     (restarts,) = struct.unpack("<I", block[-4:])
     end = len(block) - 4 - 4 * restarts
     if end < 0:
-        raise FaultError(f"a block of {len(block)} bytes cannot have {restarts} places to start from")
+        raise TableError(f"a block of {len(block)} bytes cannot have {restarts} places to start from")
     reader, key = Reader(block[:end]), b""
     while reader:
         shared, own, length = reader.varint(), reader.varint(), reader.varint()
         if shared > len(key) or shared + own > LONGEST_KEY:
-            raise FaultError(f"a key takes {shared} of {len(key)} bytes from the one before, and {own} of its own")
+            raise TableError(f"a key takes {shared} of {len(key)} bytes from the one before, and {own} of its own")
         key = key[:shared] + reader.take(own)
         yield key, reader.take(length)

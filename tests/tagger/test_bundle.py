@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from svdlib.errors import WeightsError
 from svdlib.tagger.bundle import LARGEST_INDEX, Bundle
-from svdlib.tagger.tables import MOST_ENTRIES, FaultError, masked_checksum, read_table
+from svdlib.tagger.tables import MOST_ENTRIES, TableError, masked_checksum, read_table
 
 KEYS = st.binary(min_size=1, max_size=12)
 ARRAYS = {"a/kernel": np.arange(6).reshape(2, 3), "a/kernel/Adam": np.zeros(4), "b": np.float32(7.5)}
@@ -52,7 +52,7 @@ def test_no_flipped_bit_changes_what_is_read(data):
     file[bit // 8] ^= 1 << bit % 8
     try:
         assert list(read_table(bytes(file)).items()) == written  # a bit of the padding, or of what nobody reads
-    except FaultError:
+    except TableError:
         pass
 
 
@@ -60,7 +60,7 @@ def test_no_flipped_bit_changes_what_is_read(data):
 @settings(max_examples=80, deadline=None)
 def test_a_cut_table_is_refused(data):
     file = bundles.table([(b"key%02d" % number, bytes([number])) for number in range(20)])
-    with pytest.raises(FaultError):
+    with pytest.raises(TableError):
         read_table(file[: data.draw(st.integers(0, len(file) - 1))])
 
 
@@ -72,18 +72,18 @@ def test_whatever_stands_before_the_footer_is_read_or_refused(noise):
     part += struct.pack("<I", bundles.masked(part))
     try:
         read_table(bundles.finish(part, [(b"z", bundles.place(0, part))]))
-    except FaultError:
+    except TableError:
         pass
 
 
 def test_blocks_that_the_index_names_again_are_refused():
     part = bundles.block([(b"key", bytes(1000))])
-    with pytest.raises(FaultError, match="not in ascending order"):
+    with pytest.raises(TableError, match="not in ascending order"):
         read_table(bundles.finish(part, [(b"%05d" % n, bundles.place(0, part)) for n in range(2000)]))
 
 
 def test_compressed_blocks_are_refused():
-    with pytest.raises(FaultError, match="compressed"):
+    with pytest.raises(TableError, match="compressed"):
         read_table(bundles.table([(b"key", b"value")], kind=1))
 
 
@@ -94,7 +94,7 @@ def test_a_small_file_cannot_fill_the_memory():
     part = first + rest + struct.pack("<II", 0, 1) + b"\0"
     part += struct.pack("<I", masked_checksum(part))
     tracemalloc.start()
-    with pytest.raises(FaultError, match="more than"):
+    with pytest.raises(TableError, match="more than"):
         read_table(bundles.finish(part, [(b"z", bundles.place(0, part))]))
     assert tracemalloc.get_traced_memory()[1] < 40e6
     tracemalloc.stop()
@@ -102,7 +102,7 @@ def test_a_small_file_cannot_fill_the_memory():
 
 def test_more_entries_than_a_checkpoint_has_are_refused():
     part = bundles.block([(struct.pack(">I", n), b"") for n in range(MOST_ENTRIES + 1)])
-    with pytest.raises(FaultError, match=f"more than {MOST_ENTRIES} entries"):
+    with pytest.raises(TableError, match=f"more than {MOST_ENTRIES} entries"):
         read_table(bundles.finish(part, [(b"z", bundles.place(0, part))]))
 
 
