@@ -13,6 +13,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -263,9 +264,7 @@ def measure(layer: str, inverter: nn.Module, material: Material, bank: ExcerptBa
         features = (detector.features(piece, (layer,))[layer] for piece in x.split(16))
         return x, torch.cat([inverter(feature) for feature in features])
 
-    def over_songs(values: np.ndarray | Tensor) -> dict[str, Any]:
-        return _summary(mean_interval(song_means(np.asarray(values, dtype=float), songs, count)))
-
+    over_songs = partial(_over_songs, songs=songs, count=count)
     x, x_hat = inverted(0)
     errors = feature_errors(detector, x, x_hat, MEASURED_AT)
     found: dict[str, Any] = {
@@ -325,10 +324,7 @@ def _texture(
 ) -> dict[str, Any]:
     """Where the fine structure of inversions (n, 115, 80) is, and what the detector makes of it."""
     fine = fine_structure(pictures)
-
-    def over_songs(values: Tensor | np.ndarray) -> dict[str, Any]:
-        return _summary(mean_interval(song_means(np.asarray(values, dtype=float), songs, count)))
-
+    over_songs = partial(_over_songs, songs=songs, count=count)
     found: dict[str, Any] = {"stays": {}, "moves": {}}
     for shift, pictures_then in zip(SHIFTS, shifted, strict=True):
         for name, values in after_a_shift(fine, fine_structure(pictures_then), shift).items():
@@ -341,6 +337,11 @@ def _texture(
         for what, rest in without(pictures, fine).items()
     }
     return found
+
+
+def _over_songs(values: Tensor | np.ndarray, songs: np.ndarray, count: int) -> dict[str, Any]:
+    """Mean over songs of a number per excerpt (n,), with its interval."""
+    return _summary(mean_interval(song_means(np.asarray(values, dtype=float), songs, count)))
 
 
 def _correlation(moments: np.ndarray, songs: np.ndarray, count: int) -> Interval:
