@@ -1,6 +1,7 @@
 """The detectors that can be trained, by name."""
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import torch
 
@@ -8,6 +9,8 @@ from svdlib.detector.architecture import Detector
 from svdlib.detector.model import SVDNet
 from svdlib.detector.recurrent import RecurrentDetector
 from svdlib.errors import PlanError
+
+Kind = TypeVar("Kind", bound=Detector)
 
 ARCHITECTURES: Mapping[str, type[Detector]] = {"convolutional": SVDNet, "recurrent": RecurrentDetector}
 """convolutional: the detector of the paper, which the book opens; recurrent: after Leglaive et al. (2015)."""
@@ -24,7 +27,7 @@ def find_architecture(name: str) -> type[Detector]:
     return ARCHITECTURES[name]
 
 
-def untrained_like(detector: Detector, seed: int = 0) -> Detector:
+def untrained_like(detector: Kind, seed: int = 0) -> Kind:
     """A detector that has learned nothing, to tell what training brings from what the architecture alone does.
 
     Args:

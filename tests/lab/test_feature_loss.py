@@ -11,6 +11,7 @@ from svdlib.errors import TrainingError
 from svdlib.inversion.plans import TrainingPlan
 from svdlib.lab.studies import feature_loss
 from svdlib.lab.studies.feature_loss import SUMS, Configuration, Material, configurations, draw_with_room, measure
+from svdlib.zoo.architectures import untrained_like
 from svdlib.zoo.families import build_inverter
 
 PLAN = TrainingPlan(epochs=1, batch_size=2, steps_per_epoch=1, validation_excerpts=2)
@@ -47,7 +48,7 @@ def test_a_perfect_inverter_keeps_everything():
             return originals.pop(0)
 
     bank = tiny.bank(3, count=3)
-    material = Material(tiny.detector(), {"detector 2": feature_loss.untrained_detector(1)}, bank, bank, {"some": bank})
+    material = Material(tiny.detector(), {"detector 2": untrained_like(tiny.detector(), 1)}, bank, bank, {"some": bank})
     starts, _ = draw_with_room(bank, 9)
     originals = [x for shift in (0, *feature_loss.SHIFTS) for x in bank.cut(starts + shift).split(16)]
     found = measure("fc8", Remembers(), material, bank, 9)

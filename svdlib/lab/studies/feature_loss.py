@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from svdlib.audio.mel_axis import EXCERPT_FRAMES
 from svdlib.compute.command_line import Parser
 from svdlib.compute.devices import choose_device
-from svdlib.compute.run_state import check_same_run, mix_seeds, own_chance
+from svdlib.compute.run_state import check_same_run
 from svdlib.compute.storage import digest, weights_digest
 from svdlib.detector.excerpts import ExcerptBank
 from svdlib.detector.model import SVDNet
@@ -52,6 +52,7 @@ from svdlib.lab.studies import as_json, origin_of, read_record, run_program, wri
 from svdlib.recipes import bank_of
 from svdlib.songs.corpora import open_corpus
 from svdlib.songs.loading import load_songs
+from svdlib.zoo.architectures import untrained_like
 from svdlib.zoo.checkpoints import open_detector
 from svdlib.zoo.fitting import fit_inverters
 
@@ -212,7 +213,7 @@ def run_configuration(
     Returns:
         "configuration", and "layers": per layer "validation_losses" and per corpus what `measure` returns.
     """
-    ears = untrained_detector(configuration.seed).to(material.train.device) if configuration.random else None
+    ears = untrained_like(material.detector, configuration.seed) if configuration.random else None
     compare = Comparison((configuration.compare,), ears)
     objective = "balanced" if configuration.balanced else "joint" if configuration.weight else "input"
     fitted = fit_inverters(
@@ -227,12 +228,6 @@ def run_configuration(
         for layer, inverter in fitted.inverters.items():
             layers[layer][corpus] = measure(layer, inverter, material, bank, excerpts)
     return as_json({"configuration": asdict(configuration), "layers": layers})
-
-
-def untrained_detector(seed: int) -> SVDNet:
-    """A detector as it is before it learns."""
-    with own_chance(mix_seeds(seed), torch.device("cpu")):
-        return SVDNet().eval()
 
 
 def _name(configuration: Configuration) -> str:

@@ -156,8 +156,7 @@ def measure(
             "auc": _auc(of_inversions, sung),
             "correlation": float(torch.corrcoef(torch.stack([said, of_inversions]))[0, 1]),
         }
-    clear = int((np.abs(sung - 0.5) >= 0.5 - CLEAR).sum())
-    return {"clear_patches": clear, "auc": _auc(said, sung), "layers": layers}
+    return {"clear_patches": int(_is_clear(sung).sum()), "auc": _auc(said, sung), "layers": layers}
 
 
 def _again(encoder: Encoder, tagger: MusicTagger, inverter: Mapping[str, nn.Module], x: Tensor) -> Tensor:
@@ -165,8 +164,13 @@ def _again(encoder: Encoder, tagger: MusicTagger, inverter: Mapping[str, nn.Modu
     return voice_contrast(tagger(next(iter(reconstruct(encoder, inverter, x).values()))))
 
 
+def _is_clear(sung: np.ndarray) -> np.ndarray:
+    """Whether patches are sung, or unsung, throughout or nearly: boolean (patches,)."""
+    return np.abs(sung - 0.5) >= 0.5 - CLEAR
+
+
 def _auc(contrast: Tensor, sung: np.ndarray) -> float:
-    clear = np.abs(sung - 0.5) >= 0.5 - CLEAR
+    clear = _is_clear(sung)
     return area_under_curve(contrast.cpu().numpy()[clear], sung[clear] > 0.5)
 
 
