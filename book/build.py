@@ -7,7 +7,6 @@ _build/html. `all` does both. Any failure ends with a non-zero exit code and a m
 """
 
 import argparse
-import ast
 import base64
 import hashlib
 import importlib.util
@@ -18,20 +17,15 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from html.parser import HTMLParser
 from pathlib import Path
 
-import jupytext
 import nbformat
-import papermill
 import soundfile
 import yaml
-from nbclient.exceptions import CellTimeoutError, DeadKernelError
-from papermill.exceptions import PapermillExecutionError
-from tqdm import tqdm
 
-from chapters import KERNEL, Chapter, ChapterError, chapter_sources, check_names, check_verdicts, read_chapter
+from chapters import Chapter, ChapterError, check_names, read_chapter
+from execute import BUILD, FIGURES, NOTEBOOKS, PARAMETERS, SOURCE, NotebookError, execute_notebooks
 from front_door import CHAPTER as FRONT_CHAPTER
 from front_door import FrontDoorError, pack_book, share_from_the_root, write_front_door
 from house import write_house
@@ -47,18 +41,13 @@ from svdlib.songs.corpora import FOLDER_KINDS, KINDS, SPLITS, open_corpus
 from svdlib.songs.corpora.base import at_home
 from svdlib.songs.corpora.joined import each_part, part_names
 from svdlib.songs.loading import load_songs
-from teaching import mark_figures, take_slides, write_generated
+from teaching import mark_figures, write_generated
 from where import SOURCES, installation_text, pack_sources, where_text
 
 ROOT = Path(__file__).resolve().parent.parent
-BUILD = ROOT / "_build"
-SOURCE = BUILD / "source"
-NOTEBOOKS = SOURCE / "notebooks"
 HTML = BUILD / "html"
-FIGURES = BUILD / "figures"
 WEB = BUILD / "web"
 
-PARAMETERS = ("profile", "corpus", "device", "seed")
 # Sphinx copies what lies here beside its own files; from a folder called _static it would load scripts on every page.
 ASSETS = SOURCE / "assets"
 WEB_FILES = {"mathjax/es5/tex-svg.js": "tex-svg.js"}
@@ -103,117 +92,6 @@ def check_corpus(name: str) -> None:
             load_songs(corpus.tracks)  # which the notebooks find in the cache
     except SvdlibError as error:
         raise BuildError(str(error)) from error
-
-
-def notebook_defaults(notebook: nbformat.NotebookNode, name: str) -> dict[str, object]:
-    """Read the values in the cell tagged `parameters`.
-
-    Raises:
-        BuildError: if the cell is missing, holds more than plain assignments or lacks one of the four names.
-    """
-    cells = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
-    if len(cells) != 1:
-        raise BuildError(f"{name}: exactly one cell must have the tag 'parameters', not {len(cells)}.")
-    try:
-        assignments = ast.parse(cells[0].source).body
-        defaults = {node.targets[0].id: ast.literal_eval(node.value) for node in assignments}
-    except (AttributeError, SyntaxError, ValueError) as error:
-        raise BuildError(f"{name}: the parameters cell may only hold lines like `seed = 0`.") from error
-    missing = [parameter for parameter in PARAMETERS if parameter not in defaults]
-    if missing:
-        raise BuildError(f"{name}: the parameters cell lacks {', '.join(missing)}.")
-    return defaults
-
-
-def use_own_kernel() -> None:
-    """Make `python3` mean the interpreter that runs this script, whatever kernels the machine has."""
-    spec = {
-        "argv": [
-            *(sys.executable, "-m", "ipykernel_launcher", "--log-level=ERROR", "-f", "{connection_file}"),
-            "--InteractiveShellApp.extra_extensions=slides",
-        ],
-        "env": {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT / "book"), os.environ.get("PYTHONPATH")]))},
-        "display_name": "Python 3",
-        "language": "python",
-    }
-    folder = BUILD / "jupyter" / "kernels" / "python3"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
-    os.environ["JUPYTER_PATH"] = str(BUILD / "jupyter")
-    # Progress bars would be stored as output, one line per step.
-    os.environ["TQDM_DISABLE"] = "1"
-    # A backend set for the user's terminal would keep figures out of the notebook.
-    os.environ.pop("MPLBACKEND", None)
-
-
-def execute_notebook(source: Path, values: dict[str, object], timeout: int) -> None:
-    """Execute one notebook source and write the result, outputs included, to _build/source/notebooks.
-
-    Args:
-        source: a notebook in jupytext's percent format.
-        values: profile, corpus, device and seed.
-        timeout: seconds that one cell may take.
-
-    Raises:
-        BuildError: names the cell that failed.
-        ChapterError: if an exercise's stub passes its check, or a solution does not.
-    """
-    target = NOTEBOOKS / f"{source.stem}.ipynb"
-    target.unlink(missing_ok=True)
-    notebook = jupytext.read(source)
-    notebook.metadata.update(KERNEL)
-    defaults = notebook_defaults(notebook, source.name)
-    # papermill adds a cell with the values it is given; a page should not show the defaults twice.
-    changed = {name: value for name, value in values.items() if defaults[name] != value}
-    plain = BUILD / "plain" / target.name
-    plain.parent.mkdir(parents=True, exist_ok=True)
-    executed = plain.with_suffix(".executed.ipynb")
-    nbformat.write(notebook, plain)
-    try:
-        papermill.execute_notebook(
-            plain,
-            executed,
-            parameters=changed,
-            kernel_name="python3",
-            cwd=NOTEBOOKS,
-            execution_timeout=timeout,
-            progress_bar=False,
-        )
-    except PapermillExecutionError as error:
-        number = error.cell_index + 1
-        raise BuildError(
-            f"notebooks/{source.name}: cell {number} of {executed} failed.\n{error.source}\n"
-            f"{error.traceback and error.traceback[-1]}"
-        ) from error
-    except (CellTimeoutError, DeadKernelError) as error:
-        raise BuildError(f"notebooks/{source.name}: {error}") from error
-    finished = nbformat.read(executed, nbformat.NO_CONVERT)
-    check_verdicts(source.stem, finished)
-    FIGURES.mkdir(exist_ok=True)
-    for name, content in take_slides(source.stem, finished).items():
-        (FIGURES / name).write_bytes(content)
-    nbformat.write(finished, target)
-
-
-def execute_notebooks(values: dict[str, object], timeout: int) -> None:
-    """Execute all notebooks in the order of their names.
-
-    Raises:
-        BuildError: if there is none or one fails.
-    """
-    sources = chapter_sources()
-    if not sources:
-        raise BuildError(f"There is no notebook in {ROOT / 'notebooks'}.")
-    use_own_kernel()
-    for folder in (NOTEBOOKS, FIGURES):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-    with tqdm(sources, desc="notebooks", unit="notebook", disable=False) as bar:
-        for source in bar:
-            bar.set_postfix_str(source.stem)
-            started = time.monotonic()
-            execute_notebook(source, values, timeout)
-            bar.write(f"{source.stem}: {time.monotonic() - started:.0f} s", file=sys.stderr)
 
 
 def npm_command() -> list[str]:
@@ -496,6 +374,13 @@ def check_self_contained(folder: Path) -> None:
         raise BuildError("These pages would load something from the network:\n  " + "\n  ".join(found))
 
 
+# What ends a build with one sentence.
+FAULTS = (
+    *(BuildError, ChapterError, FrontDoorError, LaunchError, LessonError, NotebookError, PlainError),
+    SvdlibError,
+)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Build what the command line asks for; return the exit code."""
     parser = argparse.ArgumentParser(description="Execute the notebooks and render the book.")
@@ -516,7 +401,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.step != "notebooks":
             render()
             print(f"The book: {HTML / 'index.html'}")
-    except (BuildError, ChapterError, FrontDoorError, LaunchError, LessonError, PlainError) as error:
+    except FAULTS as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

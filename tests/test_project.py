@@ -16,6 +16,7 @@ import pytest
 import yaml
 from places import ROOT
 
+import execute
 from svdlib.audio.files import encode_mp3
 from svdlib.audio.mel_axis import SAMPLE_RATE
 
@@ -257,9 +258,9 @@ def notebook(*sources: str):
     return nbformat.v4.new_notebook(cells=cells)
 
 
-def test_parameters_cell_is_read_and_checked(build):
+def test_parameters_cell_is_read_and_checked():
     good = 'profile = "demo"\ncorpus = "synthetic"\ndevice = "cpu"\nseed = 0  # any whole number'
-    assert build.notebook_defaults(notebook(good), "x.py") == {
+    assert execute.notebook_defaults(notebook(good), "x.py") == {
         "profile": "demo", "corpus": "synthetic", "device": "cpu", "seed": 0,
     }  # fmt: skip
     for sources, complaint in (
@@ -268,8 +269,8 @@ def test_parameters_cell_is_read_and_checked(build):
         (("seed = 0",), "lacks profile, corpus, device"),
         (("seed = int(0)",), "may only hold"),
     ):
-        with pytest.raises(build.BuildError, match=complaint) as error:
-            build.notebook_defaults(notebook(*sources), "x.py")
+        with pytest.raises(execute.NotebookError, match=complaint) as error:
+            execute.notebook_defaults(notebook(*sources), "x.py")
         assert "x.py" in str(error.value)
 
 
@@ -296,21 +297,21 @@ def test_songs_that_no_notebook_could_use_are_refused_before_the_first_one_runs(
     assert "there is no such folder" in refusal()
 
 
-def test_failing_cell_is_named(build, tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "BUILD", tmp_path)
-    monkeypatch.setattr(build, "NOTEBOOKS", tmp_path)
+def test_failing_cell_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(execute, "BUILD", tmp_path)
+    monkeypatch.setattr(execute, "NOTEBOOKS", tmp_path)
     source = tmp_path / "07_broken.py"
     source.write_text(
         '# %% tags=["parameters"]\nprofile, corpus, device, seed = "demo", "synthetic", "cpu", 0\n', encoding="utf-8"
     )
     values = {"profile": "demo", "corpus": "synthetic", "device": "cpu", "seed": 0}
-    with pytest.raises(build.BuildError, match="07_broken.py: the parameters cell"):
-        build.execute_notebook(source, values, timeout=60)
+    with pytest.raises(execute.NotebookError, match="07_broken.py: the parameters cell"):
+        execute.execute_notebook(source, values, timeout=60)
     lines = [f"{name} = {value!r}" for name, value in values.items()]
     source.write_text('# %% tags=["parameters"]\n' + "\n".join(lines) + "\n\n# %%\n1 / 0\n", encoding="utf-8")
-    build.use_own_kernel()
-    with pytest.raises(build.BuildError, match=r"07_broken.py: cell 2 .*(?s:.*)ZeroDivisionError"):
-        build.execute_notebook(source, values, timeout=60)
+    execute.use_own_kernel()
+    with pytest.raises(execute.NotebookError, match=r"07_broken.py: cell 2 .*(?s:.*)ZeroDivisionError"):
+        execute.execute_notebook(source, values, timeout=60)
     assert not (tmp_path / "07_broken.ipynb").exists()
 
 
@@ -376,14 +377,14 @@ def test_an_empty_book_does_not_pass_as_self_contained(build, tmp_path):
         build.check_self_contained(tmp_path)
 
 
-def test_notebook_sources_have_the_four_parameters_and_no_outputs(build):
+def test_notebook_sources_have_the_four_parameters_and_no_outputs():
     import jupytext
 
     sources = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
     assert sources
     for source in sources:
         ast.parse(source.read_text(encoding="utf-8"))
-        defaults = build.notebook_defaults(jupytext.read(source), source.name)
+        defaults = execute.notebook_defaults(jupytext.read(source), source.name)
         assert defaults["profile"] == "demo" and defaults["corpus"] == "synthetic"
     assert not [path for path in (ROOT / "notebooks").glob("*.ipynb")]
 
