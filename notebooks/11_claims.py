@@ -42,7 +42,7 @@ from IPython.display import Markdown, display
 
 import svdlib
 from svdlib.detector.model import LAYER_SHAPES
-from svdlib.lab.analysis.verdicts import VERDICTS
+from svdlib.lab.analysis.verdicts import VERDICTS, standing
 from svdlib.lab.figures.claims import figure_claims
 from svdlib.lab.studies import claims, load_results
 from svdlib.pages.exercises import self_check
@@ -83,10 +83,22 @@ figure_claims(entries)
 # %% tags=["remove-input"]
 verdicts = [entry.verdict for entry in entries]
 counts = {name: verdicts.count(name) for name in VERDICTS}
+stands = standing(entries)
+fallen = [
+    entry.claim.short.lower()
+    for entry, each in zip(entries, stands, strict=True)
+    if not each and entry.verdict != "undecided"
+]
+together = (
+    f"Each verdict rests on an interval that misses the truth in 5 % of all cases. Of {len(entries)} independent ones, at least one would miss in {1 - 0.95 ** len(entries):.0%}. "
+    f"If at most 5 % of the verdicts that are given may be wrong {{cite}}`benjamini1995`, {sum(stands)} stand"
+    + (f"; these do not: {', '.join(fallen)}." if fallen else ": all that were given.")
+)
 display(
     Markdown(
         f"Of {len(entries)} claims, this many are reproduced: {counts['reproduced']}; hold in direction but not in size: {counts['differs']}; "
-        f"are not reproduced: {counts['not reproduced']}; cannot be decided with these songs: {counts['undecided']}."
+        f"are not reproduced: {counts['not reproduced']}; cannot be decided with these songs: {counts['undecided']}.\n\n"
+        + together
     )
 )
 

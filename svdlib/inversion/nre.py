@@ -61,6 +61,48 @@ def _normaliser(x: Tensor) -> float:
     return distance
 
 
+def distances_between(x: Tensor, groups: int) -> np.ndarray:
+    """Mean Euclidean distance between the inputs of any two groups of an evaluation set.
+
+    Args:
+        x: inputs (groups * inputs of each, ...), group by group.
+        groups: how many there are.
+
+    Returns:
+        (groups, groups), symmetric; 0 on the diagonal, for which nothing is compared.
+    """
+    flat = x.flatten(1).double()
+    # By differences: products of matrices would lose the digits of small distances.
+    distances = torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist")
+    between = distances.view(groups, -1, groups, len(x) // groups).mean(dim=(1, 3))
+    found: np.ndarray = between.fill_diagonal_(0).cpu().numpy()
+    return found
+
+
+def redrawn_nre(per_group: np.ndarray, between: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """NRE on groups drawn anew, N_c of equation 5 measured on them too: a loud song makes both larger.
+
+    N_c is taken to change as the mean distance between different groups does, of which nearly all its pairs are. A
+    group that was drawn twice is not compared with itself: two other songs would not be as alike.
+
+    Args:
+        per_group: the share of each group in the NRE (groups,).
+        between: from `distances_between`, in any unit.
+        drawn: the groups of each draw (draws, groups).
+
+    Returns:
+        (draws,); nan for draws of one group alone.
+    """
+    count = len(per_group)
+    times = np.stack([np.bincount(each, minlength=count) for each in drawn]).astype(float)
+    pairs = times.sum(axis=1) ** 2 - (times**2).sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        scale = np.einsum("dg,gh,dh->d", times, between, times) / pairs
+    usual = between.sum() / (count * (count - 1))
+    change: np.ndarray = times @ per_group / count / (scale / usual)
+    return change
+
+
 @dataclass(frozen=True)
 class EvaluationPlan:
     """Which inputs are evaluated (paper section 3.4).
@@ -86,6 +128,10 @@ def evaluation_sets(bank: Bank, plan: EvaluationPlan) -> list[Tensor]:
     return [bank.draw(plan.per_song, generator) for _ in range(plan.sets)]
 
 
+FEWEST_GROUPS = 3
+"""Of two groups, only one draw has distances between different ones."""
+
+
 @dataclass(frozen=True)
 class LayerScore:
     """NRE of one inverter.
@@ -94,12 +140,14 @@ class LayerScore:
         nre: mean over the evaluation sets.
         per_set: NRE of each set.
         per_group: the share of each song, or other group, in it; their mean is `nre`.
+        between: mean distance between the inputs of any two groups (groups, groups), as a share of N_c.
         mean_predictor: NRE of painting one and the same mean input whatever the feature: the line to beat.
     """
 
     nre: float
     per_set: tuple[float, ...]
     per_group: tuple[float, ...]
+    between: tuple[tuple[float, ...], ...]
     mean_predictor: float = math.nan
 
     def __repr__(self) -> str:
@@ -108,9 +156,11 @@ class LayerScore:
 
     @cached_property
     def ci95(self) -> tuple[float, float]:
-        """95 % interval of the mean, from resampling whole groups; nan if there is only one. Needs SciPy."""
-        shares = np.array(self.per_group)
-        found = bootstrap(lambda drawn: shares[drawn].mean(axis=-1), len(shares))
+        """95 % interval, from drawing groups anew, see `redrawn_nre`; nan if there are under three. Needs SciPy."""
+        if len(self.per_group) < FEWEST_GROUPS:
+            return math.nan, math.nan
+        shares, between = np.array(self.per_group), np.array(self.between)
+        found = bootstrap(lambda drawn: redrawn_nre(shares, between, drawn), len(shares))
         return float(found.low), float(found.high)
 
 
@@ -167,17 +217,19 @@ def evaluate_inverters(
     """
     distances: dict[str, list[Tensor]] = {layer: [] for layer in inverters}
     mean, of_mean = mean_excerpt(train or bank).to(bank.device), []
+    groups = len(bank.draw(1, np.random.default_rng(0)))
+    between = []
     for places in evaluation_sets(bank, plan):
         x = bank.cut(places)
         if len(x) < 2:
             raise InputError("NRE compares the distances within a set, and a set of one input has none. Take more.")
         normaliser = _normaliser(x)
+        between.append(distances_between(x, groups) / normaliser)
         of_mean.append(float(reconstruction_distances(x, mean.expand_as(x)).mean()) / normaliser)
         for layer, x_hat in reconstruct(encoder, inverters, x).items():
             distances[layer].append(reconstruction_distances(x, x_hat).cpu() / normaliser)
-    groups = len(bank.draw(1, np.random.default_rng(0)))
-    line = float(np.mean(of_mean))
-    return {layer: _score(torch.stack(found).numpy(), groups, line) for layer, found in distances.items()}
+    line, apart = float(np.mean(of_mean)), tuple(map(tuple, np.mean(between, axis=0).tolist()))
+    return {layer: _score(torch.stack(found).numpy(), groups, line, apart) for layer, found in distances.items()}
 
 
 def mean_excerpt(train: Bank) -> Tensor:
@@ -201,8 +253,11 @@ def mean_predictor_nre(train: Bank, bank: Bank, plan: EvaluationPlan = Evaluatio
     return float(np.mean([nre(x, mean.to(x.device).expand_as(x)) for x in sets]))
 
 
-def _score(normalised: np.ndarray, groups: int, mean_predictor: float) -> LayerScore:
+def _score(
+    normalised: np.ndarray, groups: int, mean_predictor: float, between: tuple[tuple[float, ...], ...]
+) -> LayerScore:
     """Sum up distances (sets, groups * inputs of each), already divided by each set's normaliser."""
     per_group = normalised.reshape(len(normalised), groups, -1).mean(axis=(0, 2))
     per_set = normalised.mean(axis=1)
-    return LayerScore(float(normalised.mean()), tuple(per_set.tolist()), tuple(per_group.tolist()), mean_predictor)
+    of_groups = tuple(per_group.tolist())
+    return LayerScore(float(normalised.mean()), tuple(per_set.tolist()), of_groups, between, mean_predictor)

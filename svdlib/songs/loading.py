@@ -47,6 +47,11 @@ class Songs:
                 raise CorpusError(f"{name} has shape {tuple(log_mel.shape)}; a log-mel is (frames, {N_BANDS}).")
             if len(log_mel) != len(label):
                 raise CorpusError(f"{name} has {len(log_mel)} frames and labels for {len(label)}.")
+        for parts in (self.log_mels, self.voices, self.bands):
+            for name, part in zip(self.names, parts, strict=False):
+                if not np.isfinite(part).all():
+                    frame = int(np.argmin(np.isfinite(part).all(axis=1)))
+                    raise CorpusError(f"{name}: frame {frame} holds NaN or infinity. Leave the song out, or mend it.")
         shapes = [log_mel.shape for log_mel in self.log_mels]
         for stems in (self.voices, self.bands):
             if self.has_stems and [stem.shape for stem in stems] != shapes:

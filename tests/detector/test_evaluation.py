@@ -11,6 +11,7 @@ from svdlib.detector.scores import THRESHOLDS, area_under_curve, best_threshold,
 from svdlib.errors import InputError
 from svdlib.inversion.nre import (
     EvaluationPlan,
+    distances_between,
     evaluate_inverters,
     evaluation_sets,
     mean_pairwise_distance,
@@ -18,6 +19,7 @@ from svdlib.inversion.nre import (
     nre,
     reconstruct,
     reconstruction_distances,
+    redrawn_nre,
 )
 from svdlib.paper.scores import published_auc
 from svdlib.zoo.families import build_inverter
@@ -140,6 +142,23 @@ def test_the_interval_holds_the_mean(scored):
     for score in scored[3].values():
         low, high = score.ci95
         assert low <= score.nre <= high and low < high
+
+
+def test_the_yardstick_is_measured_anew_on_the_groups_that_are_drawn():
+    """By hand, pair by pair: only different groups are compared, and a draw scales the yardstick as their distances."""
+    x = np.random.default_rng(1).normal(size=(4, 3, 7)) * np.array([1, 2, 3, 4])[:, None, None]
+    between = distances_between(torch.tensor(x).flatten(0, 1), 4)
+
+    def apart(songs):
+        pairs = [(a, b) for a in songs for b in songs if a != b]
+        return np.mean([np.linalg.norm(one - other) for a, b in pairs for one in x[a] for other in x[b]])
+
+    per_group = np.array([0.5, 0.6, 0.4, 0.9])
+    draws = np.array([[0, 1, 2, 3], [0, 0, 3, 2], [1, 1, 1, 2], [2, 2, 2, 2]])
+    expected = [per_group[songs].mean() * apart(range(4)) / apart(songs) for songs in draws[:3]]
+    found = redrawn_nre(per_group, 7 * between, draws)
+    np.testing.assert_allclose(found[:3], expected, rtol=1e-12)
+    assert found[0] == pytest.approx(per_group.mean()) and np.isnan(found[3])
 
 
 def test_evaluation_repeats_exactly(scored):

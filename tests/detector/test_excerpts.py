@@ -93,6 +93,15 @@ def test_labels_of_another_length_are_named():
         Songs([np.zeros((200, 80), np.float32)], [np.zeros(199, bool)], ["my song"])
 
 
+@pytest.mark.parametrize("part", ["log_mels", "voices", "bands"])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_song_that_holds_what_is_no_number_is_named(part, wrong):
+    parts = {name: [np.zeros((200, 80), np.float32) for _ in range(2)] for name in ("log_mels", "voices", "bands")}
+    parts[part][1][150, 7] = wrong
+    with pytest.raises(CorpusError, match="second: frame 150 holds NaN or infinity"):
+        Songs(parts.pop("log_mels"), [np.zeros(200, bool)] * 2, ["first", "second"], **parts)
+
+
 def test_each_song_needs_labels_and_a_name():
     with pytest.raises(CorpusError, match="2 log-mels, 1 label arrays and 2 names"):
         Songs([np.zeros((200, 80), np.float32)] * 2, [np.zeros(200, bool)], ["a", "b"])

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from places import ROOT
+from scipy.stats import norm
 
 from svdlib.detector.model import LAYERS
 from svdlib.lab.analysis.intervals import Interval
@@ -18,7 +19,12 @@ from svdlib.lab.analysis.verdicts import (
     UNDECIDED,
     VERDICTS,
     Bounds,
+    Claim,
+    Entry,
+    Reading,
+    chance,
     judge,
+    standing,
 )
 from svdlib.lab.studies import claim_numbers as numbers
 from svdlib.lab.studies import claims, load_results
@@ -58,6 +64,35 @@ def test_the_verdict_follows_from_where_the_interval_lies(ends, verdict):
     assert judge(Interval(np.mean(ends), *ends), Bounds(0.075, 0.225), Bounds(low=0)) == verdict
 
 
+def claim_of(agrees, direction):
+    return Claim("x", ("", ""), "", "", "", "", agrees, direction, ".2f", lambda *_: None)
+
+
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [
+        ((0.1, 0.2), 2 * norm.sf(0.075 / 0.025510673)),  # 0.15, three deviations from 0.075 and from 0.225
+        ((0.3, 0.4), 2 * norm.sf(0.125 / 0.025510673)),  # from 0.225; farther from no direction at 0
+        ((-0.2, -0.1), 2 * norm.sf(0.15 / 0.025510673)),
+        ((-0.02, 0.2), 1),
+    ],
+)
+def test_the_chance_of_a_verdict_is_that_of_its_distance_from_the_nearest_bound(ends, expected):
+    claim, interval = claim_of(Bounds(0.075, 0.225), Bounds(low=0)), Interval(np.mean(ends), *ends)
+    assert chance(interval, claim, judge(interval, claim.agrees, claim.direction)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_of_many_verdicts_those_stand_that_the_rule_of_benjamini_and_hochberg_leaves():
+    claim = claim_of(Bounds(low=0), Bounds(low=0))
+    # One deviation is a quarter of the interval, nearly: the lower ends lie 0.02 to 3 of them above the bound.
+    found = [Interval(1.96 + above, above, 3.92 + above) for above in (0.02, 3, 0.2, 0.9, -1)]
+    entries = [Entry(claim, (Reading("", "", each, judge(each, claim.agrees, claim.direction)),), "") for each in found]
+    chances = sorted(2 * norm.sf(1.96 + above) for above in (0.02, 3, 0.2, 0.9)) + [1]
+    most = max(rank for rank, each in enumerate(chances, start=1) if each <= 0.05 * rank / len(chances))
+    assert most == 2  # all four are under 0.05, but not all under their share of it
+    assert standing(entries) == [False, True, False, True, False]
+
+
 def test_what_agrees_lies_in_the_direction():
     for claim in CLAIMS:
         assert claim.direction.low <= claim.agrees.low <= claim.agrees.high <= claim.direction.high, claim.key
@@ -86,7 +121,11 @@ def errors(values, songs=12, spread=0.01):
 def measured(values, **options):
     found = errors(values, **options)
     families = ("published", "aligned")
-    return {"layers": {layer: {family: {"per_song": each} for family in families} for layer, each in found.items()}}
+    between = 1 - np.eye(len(found[LAYERS[0]]))
+    return {
+        "between": between,
+        "layers": {layer: {family: {"per_song": each} for family in families} for layer, each in found.items()},
+    }
 
 
 RISING = (0.1, 0.15, 0.4, 0.42, 0.44, 0.5, 0.55, 0.6)

@@ -13,6 +13,7 @@ from svdlib.lab.analysis.intervals import (
     difference_interval,
     growing_share,
     mean_interval,
+    nre_interval,
     paired_interval,
     separation,
     separation_interval,
@@ -22,6 +23,7 @@ from svdlib.lab.analysis.intervals import (
     unpaired_change_interval,
     unpaired_difference_interval,
     unpaired_interval,
+    unpaired_nre_change_interval,
     unpaired_share_change_interval,
 )
 
@@ -183,6 +185,49 @@ def test_changes_paired_or_not_cover_the_truth_too():
 
     assert 0.90 < covered(paired, 0.15) < 0.98
     assert 0.90 < covered(unpaired, 0.2) < 0.98
+
+
+def loud_and_soft_songs(generator, count=25, error=0.5):
+    """Songs of a number per excerpt, of different levels; all excerpts are painted with an error of half their own."""
+    levels = np.exp(0.4 * generator.normal(size=count))
+    x = levels[:, None] * generator.normal(size=(count, 6))
+    between = np.abs(x[:, None, :, None] - x[None, :, None, :]).mean(axis=(2, 3))
+    np.fill_diagonal(between, 0)
+    apart = between.sum() / (count * (count - 1))
+    return error * np.abs(x).mean(axis=1) / apart, between
+
+
+def test_an_nre_covers_the_truth_where_loud_songs_make_error_and_yardstick_larger():
+    truth = loud_and_soft_songs(np.random.default_rng(9), 4000)[0].mean()
+    fixed = []
+
+    def redrawn(generator, number):
+        values, between = loud_and_soft_songs(generator)
+        found = nre_interval(values, between, draws=300, seed=number)
+        usual = mean_interval(values, draws=300, seed=number)
+        fixed.append((usual.high - usual.low) / (found.high - found.low))
+        return found
+
+    assert 0.90 < covered(redrawn, truth) < 0.98
+    assert np.median(fixed) > 2  # what a yardstick that counts as known costs
+
+
+def test_the_change_between_two_corpora_covers_the_truth_with_both_yardsticks():
+    def changed(generator, number):
+        before, after = (loud_and_soft_songs(generator, error=error) for error in (0.5, 0.6))
+        return unpaired_nre_change_interval(before, after, draws=300, seed=number)
+
+    assert 0.90 < covered(changed, 0.2) < 0.98
+
+
+def test_two_songs_have_an_nre_and_no_interval():
+    between = np.array([[0.0, 1.0], [1.0, 0.0]])
+    found = nre_interval([0.5, 0.7], between)
+    assert found.value == pytest.approx(0.6) and not found.is_known
+    three = 1 - np.eye(3)
+    assert nre_interval([0.5, 0.6, 0.7], three).is_known
+    values = np.array([0.5, 0.7])
+    assert not unpaired_nre_change_interval((values, between), (np.array([0.5, 0.6, 0.7]), three)).is_known
 
 
 def test_the_same_seed_draws_the_same_songs():

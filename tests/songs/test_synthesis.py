@@ -289,6 +289,17 @@ def test_sung_note_has_the_pitch_of_the_score():
     assert SAMPLE_RATE / lag == pytest.approx(220.0, rel=0.01)
 
 
+@pytest.mark.parametrize("seconds", [0.05, 0.1, 0.15, 0.25, 0.4, 0.55, 0.7, 2])
+def test_a_phrase_of_any_length_drifts_little_from_its_note(seconds):
+    """The drift is scaled by its own deviation, next to nothing where the phrase is shorter than its filter."""
+    gestures = voice_module.Gestures(0.08, 0.0, 0.0, 0.0, 5.0, 0.0, 0.2, 0.2)
+    count = round((seconds + 0.03) * voice_module.CONTROL_RATE) + 2
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        pitch = voice_module.pitch_contour([Note(1.0, seconds, 60.0)], 1.0, count, gestures, rng)
+        assert np.abs(pitch - 60).max() < 3
+
+
 def test_pitch_contour_glides_from_note_to_note():
     gestures = voice_module.Gestures(0.08, 0.0, 0.0, 0.0, 5.0, 0.0, 0.2, 0.0)
     notes = [Note(0.0, 0.5, 60.0), Note(0.5, 0.5, 64.0)]

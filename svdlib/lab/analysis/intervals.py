@@ -19,6 +19,7 @@ import numpy as np
 
 from svdlib.compute.bootstrap import DRAWS, bootstrap, middle
 from svdlib.errors import InputError
+from svdlib.inversion.nre import FEWEST_GROUPS, redrawn_nre
 from svdlib.lab.analysis.song_counts import SCORES, SongCounts, count_songs, pooled_scores
 
 Values = Sequence[float | None] | np.ndarray
@@ -100,8 +101,53 @@ def unpaired_interval(statistic: Statistic, *values: Values, draws: int = DRAWS,
 
 
 def mean_interval(values: Values, draws: int = DRAWS, seed: int = 0) -> Interval:
-    """Of the mean over songs: the NRE, if `values` are the songs' normalised distances."""
+    """Of the mean over songs."""
     return paired_interval(_same, values, draws=draws, seed=seed)
+
+
+def nre_interval(
+    values: Sequence[float] | np.ndarray, between: np.ndarray, draws: int = DRAWS, seed: int = 0
+) -> Interval:
+    """Of the NRE of one set of songs, whose distances to each other are the yardstick: both are drawn anew.
+
+    Where two errors of the same songs are compared by a ratio, or by which is larger, the yardstick cancels.
+
+    Args:
+        values: normalised distances of the songs (songs,), whose mean is the NRE.
+        between: distances between songs (songs, songs), from `svdlib.inversion.nre.distances_between`.
+        draws: how often songs are drawn.
+        seed: of the draws.
+
+    Returns:
+        The interval; without ends if there are under three songs.
+    """
+    value = float(np.mean(values))
+    if len(values) < FEWEST_GROUPS:
+        return Interval(value, np.nan, np.nan)
+    return Interval(value, *map(float, middle(_drawn_nre(values, between, draws, seed))))
+
+
+def unpaired_nre_change_interval(
+    before: tuple[np.ndarray, np.ndarray], after: tuple[np.ndarray, np.ndarray], draws: int = DRAWS, seed: int = 0
+) -> Interval:
+    """Of the relative change of the NRE from one set of songs to another, each with a yardstick of its own.
+
+    Args:
+        before: values and distances between songs, see `nre_interval`.
+        after: likewise, of other songs.
+        draws: how often songs are drawn.
+        seed: of the draws.
+    """
+    value = float(_change(*(values.mean() for values, _ in (before, after))))
+    if min(len(values) for values, _ in (before, after)) < FEWEST_GROUPS:
+        return Interval(value, np.nan, np.nan)
+    drawn = (_drawn_nre(*each, draws, seed + number) for number, each in enumerate((before, after)))
+    return Interval(value, *map(float, middle(_change(*drawn))))
+
+
+def _drawn_nre(values: Sequence[float] | np.ndarray, between: np.ndarray, draws: int, seed: int) -> np.ndarray:
+    shares = np.asarray(values, dtype=float)
+    return bootstrap(lambda drawn: redrawn_nre(shares, between, drawn), len(shares), draws=draws, seed=seed).drawn
 
 
 def difference_interval(minuend: Values, subtrahend: Values, draws: int = DRAWS, seed: int = 0) -> Interval:

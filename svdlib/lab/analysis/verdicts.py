@@ -4,8 +4,9 @@ The claims themselves, and their numbers, are in `svdlib.lab.studies.claims`.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 from svdlib.lab.analysis.intervals import Interval
@@ -140,3 +141,38 @@ class Entry:
     def verdict(self) -> str:
         """That of the first reading."""
         return self.readings[0].verdict
+
+
+FALSE_DISCOVERIES = 0.05
+"""The share of the verdicts that may be wrong, on average, where many are given at once."""
+
+
+def standing(entries: Sequence[Entry], rate: float = FALSE_DISCOVERIES) -> list[bool]:
+    """Which verdicts stand when all claims of a ledger are judged at once.
+
+    A 95 % interval is wrong once in twenty times, so of many verdicts some would be wrong by chance. Controlled is the
+    share of wrong ones among those that stand (Benjamini & Hochberg, 1995).
+
+    Args:
+        entries: of the ledger. Undecided ones count, and do not stand.
+        rate: the share that may be wrong.
+    """
+    from scipy.stats import false_discovery_control  # here, since machines that train need not have scipy
+
+    chances = [chance(entry.readings[0].interval, entry.claim, entry.verdict) for entry in entries]
+    return [bool(each <= rate) for each in false_discovery_control(chances)]
+
+
+def chance(interval: Interval, claim: Claim, verdict: str) -> float:
+    """Probability of a number that speaks as clearly for a verdict where the truth lies on the bound next to it.
+
+    The number is taken to be normally distributed over songs, as wide as its interval says. Undecided is 1.
+    """
+    if verdict == UNDECIDED:
+        return 1.0
+    deviation = (interval.high - interval.low) / (2 * NormalDist().inv_cdf(0.975))
+    bounds = {REPRODUCED: (claim.agrees,), NOT_REPRODUCED: (claim.direction,), DIFFERS: (claim.agrees, claim.direction)}
+    # Of an area with two ends, the nearer one decides; where two areas count, the one that is less clear.
+    ends = [end for each in bounds[verdict] for end in (each.low, each.high) if math.isfinite(end)]
+    gap = min(abs(interval.value - end) for end in ends)
+    return 2 * (1 - NormalDist().cdf(gap / deviation)) if deviation else 0.0

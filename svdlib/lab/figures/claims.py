@@ -41,7 +41,7 @@ LIGHTS = {REPRODUCED: (GREEN, "o"), DIFFERS: ("#e69f00", "D"), NOT_REPRODUCED: (
 """The light of each verdict: its colour, and a shape of its own for those who cannot tell colours apart."""
 
 COLOURS = {CORPORA[OWN]: BLUE, CORPORA[SECOND]: "#56b4e9", CORPORA[REAL]: PURPLE}
-MARKS = {"published": "o", "aligned": "D", "optimised": "s"}
+MARKS = {"published": "o", "aligned": "D", "aligned, interior": "d", "optimised": "s"}
 AREA = "#d8d8d8"
 LINE = 0.15
 """Inches between two numbers of a claim."""

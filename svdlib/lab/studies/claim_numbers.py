@@ -12,7 +12,7 @@ from svdlib.lab.analysis.intervals import (
     difference_interval,
     mean_interval,
     paired_interval,
-    unpaired_change_interval,
+    unpaired_nre_change_interval,
 )
 from svdlib.lab.analysis.verdicts import CORPORA, OWN, SECOND, Measure, Results
 
@@ -30,11 +30,13 @@ def found_on(results: Results, study: str, kind: str) -> Mapping[str, Any] | Non
 
 
 def errors_of(results: Results, kind: str, family: str) -> dict[str, list[float]] | None:
-    """The errors of a family of inverters on a corpus."""
+    """The errors of a family of inverters on a corpus; of "aligned, interior" without the border."""
     found = found_on(results, "reconstruction_error", kind)
     if found is None:
         return None
-    return {layer: by_family[family]["per_song"] for layer, by_family in found["layers"].items()}
+    name, _, part = family.partition(", ")
+    of_family = {layer: by_family[name] for layer, by_family in found["layers"].items()}
+    return {layer: (each[part] if part else each)["per_song"] for layer, each in of_family.items()}
 
 
 def of_errors(statistic: Callable[[Errors], Interval]) -> Measure:
@@ -80,12 +82,15 @@ def second_corpus(layers: Sequence[str]) -> Measure:
     """By what share the mean NRE of some layers is higher on a corpus than on the test songs."""
 
     def measure(results: Results, kind: str, family: str) -> Interval | None:
-        own, other = (errors_of(results, each, family) for each in (OWN, kind))
-        if own is None or other is None:
+        found = [found_on(results, "reconstruction_error", each) for each in (OWN, kind)]
+        if found[0] is None or found[1] is None:
             return None
-        return unpaired_change_interval(
-            *(np.mean([errors[name] for name in layers], axis=0) for errors in (own, other))
+        before, after = (
+            (np.mean([each["layers"][name][family]["per_song"] for name in layers], axis=0), np.array(each["between"]))
+            for each in found
+            if each is not None
         )
+        return unpaired_nre_change_interval(before, after)
 
     return measure
 

@@ -25,6 +25,7 @@ from svdlib.detector.excerpts import ExcerptBank
 from svdlib.detector.model import LAYERS, SVDNet
 from svdlib.inversion.nre import (
     EvaluationPlan,
+    distances_between,
     evaluation_sets,
     mean_excerpt,
     mean_pairwise_distance,
@@ -32,12 +33,15 @@ from svdlib.inversion.nre import (
     reconstruction_distances,
 )
 from svdlib.lab.analysis.error_maps import mean_squares, over_bands, over_frames
-from svdlib.lab.analysis.intervals import Interval, change_interval, mean_interval
+from svdlib.lab.analysis.intervals import Interval, change_interval, nre_interval
 from svdlib.lab.studies import FAMILIES, as_json, origin_of, run_program
 from svdlib.recipes import bank_of
 from svdlib.songs.corpora import open_corpus
 from svdlib.songs.loading import load_songs
 from svdlib.zoo.checkpoints import open_detector, open_inverters
+
+BORDER = 2
+"""Cells on each side that the interior leaves out: what Conv1 and Conv2 see of the zeros around the excerpt."""
 
 LOWEST = -1.0
 """No published inverter paints a value below it: they end in an ELU."""
@@ -106,56 +110,86 @@ def measure(
         plan: which of the songs' excerpts.
 
     Returns:
-        "songs", "sets", "per_song" (excerpts of each song in a set); "mean_predictor" and "floor", what is left of the
+        "songs", "sets", "per_song" (excerpts of each song in a set); "between", the distance between any two songs as a
+        share of that between all excerpts (songs, songs); "mean_predictor" and "floor", what is left of the
         error if all is right but for values below -1, which an ELU cannot paint; "layers": per layer and family. Each
-        of these measurements holds "nre"; "ci95", its 95 % interval from resampling songs (nan for one song);
+        of these measurements holds "nre"; "ci95", its 95 % interval from resampling songs (nan for under three);
         "per_set", the NRE of each set; "per_song", the mean normalised distance of each song, whose mean is the NRE;
-        "frame_errors" (115 numbers) and "band_errors" (80), see `svdlib.lab.analysis.error_maps`.
+        "frame_errors" (115 numbers) and "band_errors" (80), see `svdlib.lab.analysis.error_maps`. That of an inverter
+        has an "interior" too: the first four of these without the `BORDER` outermost cells on each side.
     """
     layers = list(next(iter(families.values())))
     tallies = {name: _Tally() for name in ("mean_predictor", "floor")}
     by_layer = {layer: {family: _Tally() for family in families} for layer in layers}
-    power = []
+    in_the_interior = {layer: {family: _Distances() for family in families} for layer in layers}
+    songs = len(bank.draw(1, np.random.default_rng(0)))
+    power, apart, apart_inside = [], [], []
     for starts in evaluation_sets(bank, plan):
         x = bank.cut(starts)
-        scale = mean_pairwise_distance(x)
+        scale, inside = mean_pairwise_distance(x), mean_pairwise_distance(_interior(x))
         power.append(mean_squares(x))
+        apart.append(distances_between(x, songs) / scale)
+        apart_inside.append(distances_between(_interior(x), songs) / inside)
         tallies["mean_predictor"].add(x, mean.to(x.device).expand_as(x), scale)
         tallies["floor"].add(x, x.clamp(min=LOWEST), scale)
         for family, inverters in families.items():
             for layer, x_hat in reconstruct(detector, inverters, x).items():
                 by_layer[layer][family].add(x, x_hat, scale)
+                in_the_interior[layer][family].add(_interior(x), _interior(x_hat), inside)
     originals = torch.stack(power).mean(dim=0)
-    found = {name: tally.result(originals, plan) for name, tally in tallies.items()}
+    between, between_inside = np.mean(apart, axis=0), np.mean(apart_inside, axis=0)
+    found = {name: tally.result(originals, between, plan) for name, tally in tallies.items()}
     found["layers"] = {
-        layer: {family: tally.result(originals, plan) for family, tally in of_family.items()}
+        layer: {
+            family: tally.result(originals, between, plan)
+            | {"interior": in_the_interior[layer][family].result(between_inside, plan)}
+            for family, tally in of_family.items()
+        }
         for layer, of_family in by_layer.items()
     }
-    songs = len(found["floor"]["per_song"])
-    return {"songs": songs, "sets": plan.sets, "per_song": plan.per_song} | found
+    return {"songs": songs, "sets": plan.sets, "per_song": plan.per_song, "between": between.tolist()} | found
 
 
-class _Tally:
-    """Adds up the errors of one inverter over evaluation sets; no reconstruction is kept."""
+def _interior(x: Tensor) -> Tensor:
+    """Excerpts (n, 1, frames, bands) without their outermost cells."""
+    return x[..., BORDER:-BORDER, BORDER:-BORDER]
+
+
+class _Distances:
+    """Collects the normalised distances of one inverter over evaluation sets."""
 
     def __init__(self) -> None:
         self.distances: list[Tensor] = []
-        self.squares: list[Tensor] = []
 
     def add(self, x: Tensor, x_hat: Tensor, scale: float) -> None:
         self.distances.append(reconstruction_distances(x, x_hat).cpu() / scale)
-        self.squares.append(mean_squares(x - x_hat))
 
-    def result(self, originals: Tensor, plan: EvaluationPlan) -> dict[str, Any]:
+    def result(self, between: np.ndarray, plan: EvaluationPlan) -> dict[str, Any]:
         distances = torch.stack(self.distances).view(plan.sets, -1, plan.per_song)
         per_song = distances.mean(dim=(0, 2)).numpy()
-        nre = mean_interval(per_song, seed=plan.seed)
-        errors = torch.stack(self.squares).mean(dim=0)
+        nre = nre_interval(per_song, between, seed=plan.seed)
         return {
             "nre": nre.value,
             "ci95": list(nre.ends),
             "per_set": distances.mean(dim=(1, 2)).tolist(),
             "per_song": per_song.tolist(),
+        }
+
+
+class _Tally:
+    """The same, and the errors of frames and bands; no reconstruction is kept."""
+
+    def __init__(self) -> None:
+        self.distances = _Distances()
+        self.squares: list[Tensor] = []
+
+    def add(self, x: Tensor, x_hat: Tensor, scale: float) -> None:
+        self.distances.add(x, x_hat, scale)
+        self.squares.append(mean_squares(x - x_hat))
+
+    def result(self, originals: Tensor, between: np.ndarray, plan: EvaluationPlan) -> dict[str, Any]:
+        errors = torch.stack(self.squares).mean(dim=0)
+        return self.distances.result(between, plan) | {
             "frame_errors": over_frames(errors, originals).tolist(),
             "band_errors": over_bands(errors, originals).tolist(),
         }

@@ -26,7 +26,7 @@ from svdlib.songs.synthesis.voice import (
 from svdlib.songs.synthesis.world import Genre, Mix, World, draw_from
 from svdlib.songs.synthesis.worlds import WORLDS
 
-GENERATOR_VERSION = 6  # raise it whenever any sample may change: cached spectrograms depend on it
+GENERATOR_VERSION = 7  # raise it whenever any sample may change: cached spectrograms depend on it
 JOINED_GAP = 0.5  # seconds: shorter rests do not interrupt a sung segment, as a human annotator would have it
 CEILING = 0.97  # of full scale: no sample is larger
 LARGEST_DEVIATION = 2.8  # LU between a song's loudness and its world's

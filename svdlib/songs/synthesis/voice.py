@@ -27,6 +27,7 @@ from svdlib.songs.synthesis.world import Habits, Voices, draw_from
 SAMPLE_RATE = 22050  # Hz; equal to svdlib.audio.mel_axis.SAMPLE_RATE, repeated so that rendering needs no torch
 CONTROL_HOP = 64  # samples between two values of a control track (2.9 ms)
 CONTROL_RATE = SAMPLE_RATE / CONTROL_HOP
+SHORTEST_DRIFT = 0.5  # seconds of a phrase whose pitch drifts
 TRACT_HOP = 256  # samples between two shapes of the vocal tract (11.6 ms)
 # Formants above the fifth, Hz: fixed, but without them the cascade would fall off above 4 kHz (Klatt 1980).
 UPPER_FORMANTS = np.array([5500.0, 6500.0, 7500.0, 8500.0])
@@ -424,7 +425,8 @@ def pitch_contour(
     glide = max(1, round(how.glide * CONTROL_RATE))
     pitch = ndimage.uniform_filter1d(ndimage.uniform_filter1d(pitch + bend, glide), max(1, glide // 2))
     wander = ndimage.gaussian_filter1d(rng.standard_normal(n_controls), 0.1 * CONTROL_RATE, mode="wrap")
-    wander *= how.drift / (wander.std() + 1e-9)
+    # In a phrase as short as the filter nothing but a constant is left of the noise, which would be blown up.
+    wander *= how.drift / (wander.std() + 1e-9) if n_controls > SHORTEST_DRIFT * CONTROL_RATE else 0.0
     return pitch + ndimage.gaussian_filter1d(vibrato, 3) + wander
 
 
