@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from listeners import PlainCNN, WaveNet, spectrograms, waveforms
+from listeners import PlainCNN, ResidualGRU, WaveNet, spectrograms, waveforms
 from PIL import Image
 from places import CHILDREN_PATH
 
@@ -86,6 +86,15 @@ def test_a_plain_network_on_spectrograms(tmp_path):
     layers = ["pool1", "conv3", "fc"]
     scores, _ = run_the_block(PlainCNN(), layers, "conv3", spectrograms(SONGS * EACH), tmp_path, PICTURES)
     check_beats_the_mean(scores)
+
+
+@pytest.mark.slow
+def test_a_residual_network_with_a_recurrent_layer(tmp_path):
+    torch.manual_seed(0)
+    layers = ["res1", "res2", "gru"]
+    scores, fit = run_the_block(ResidualGRU(), layers, "res2", spectrograms(SONGS * EACH), tmp_path, PICTURES)
+    check_beats_the_mean(scores)
+    assert [fit.inverters[layer].variant for layer in layers] == ["aligned", "aligned", "general"]
 
 
 # --- what else a run promises ---

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from svdlib.errors import LayerError, WeightsError
-from svdlib.inversion.listener import as_input
+from svdlib.inversion.listener import as_input, frozen
 from svdlib.inversion.mirror import Dense, Mirrored, Window, encoder_steps
 from svdlib.inversion.resize import Grow, Spread
 
@@ -349,3 +349,19 @@ def count_parameters(module: nn.Module) -> int:
     """Number of stored values: weights, biases, and the running averages of batch normalisation."""
     counters = sum(1 for name in module.state_dict() if name.endswith("num_batches_tracked"))
     return sum(int(tensor.numel()) for tensor in module.state_dict().values()) - counters
+
+
+def count_multiply_adds(inverter: nn.Module, feature_shape: Sequence[int]) -> int:
+    """How many multiplications, each with its addition, one inversion takes in convolutions and dense layers.
+
+    Args:
+        inverter: a network.
+        feature_shape: of one feature, its batch left out.
+    """
+    from torch.utils.flop_counter import FlopCounterMode  # here, since few ask and it is slow to import
+
+    counter = FlopCounterMode(display=False)
+    device = next(inverter.parameters()).device
+    with torch.no_grad(), counter, frozen(inverter):
+        inverter(torch.zeros(1, *feature_shape, device=device))
+    return int(counter.get_total_flops()) // 2

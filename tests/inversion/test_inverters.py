@@ -7,7 +7,7 @@ from lasagne_files import STAGES
 from svdlib.compute.devices import in_channels_last
 from svdlib.detector.model import LAYER_SHAPES, LAYERS, LEAKINESS
 from svdlib.errors import LayerError
-from svdlib.inversion.inverters import count_parameters, fit_to_excerpt
+from svdlib.inversion.inverters import count_multiply_adds, count_parameters, fit_to_excerpt
 from svdlib.paper.inverters import PUBLISHED
 from svdlib.zoo.families import build_inverter
 
@@ -58,6 +58,17 @@ def inverter(request):
 @pytest.mark.parametrize("layer", LAYERS)
 def test_number_of_parameters(layer):
     assert count_parameters(build_inverter(layer)) == PARAMETERS[layer]
+
+
+def test_multiply_adds_are_those_of_each_map_by_hand():
+    """Each cell that a transposed convolution reads, and each that a convolution writes, takes its whole kernel."""
+    aligned = build_inverter("conv1", "aligned")
+    assert count_multiply_adds(aligned, LAYER_SHAPES["conv1"]) == 64 * 9 * 113 * 78
+    assert aligned.training, "counting leaves a network as it is"
+    dense = 64 * 64 + 64 * 256
+    up = 256 * 64 * 16 + 16 * sum(n * n // 2 * (512 // n) ** 2 for n in (64, 32, 16)) + 8 * 16 * 64**2
+    convolutions = 9 * sum(n * n * (512 // n) ** 2 for n in (64, 32, 16, 8))
+    assert count_multiply_adds(build_inverter("fc8"), LAYER_SHAPES["fc8"]) == dense + up + convolutions
 
 
 @pytest.mark.parametrize("layer", LAYERS)
