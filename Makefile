@@ -85,7 +85,7 @@ test-bench: $(STAMP)  ## Run the slow tests of the benchmarks: that they work, n
 	$(BIN)/python -m pytest -n $(call quoted,WORKERS) -m slow tests/test_benchmarks.py
 
 test-book: $(STAMP)  ## Try the pages of the built book in a browser; needs Chromium or Chrome
-	$(BIN)/python -m pytest -m book tests/book
+	$(BIN)/python -m pytest $(PARALLEL) -m book tests/book
 
 lint: $(STAMP)  ## Check the code and the workflow
 	$(BIN)/ruff check .
@@ -103,7 +103,7 @@ book: $(STAMP)  ## Execute the notebooks and render the book
 	@$(BOOK)
 
 nbval: $(STAMP)  ## Run the executed notebooks again and check their marked outputs
-	TQDM_DISABLE=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=$(TIMEOUT) _build/source/notebooks
+	TQDM_DISABLE=1 OMP_NUM_THREADS=1 SVDLIB_PROCESSES=1 $(BIN)/python -m pytest $(PARALLEL) --nbval-lax --nbval-current-env --nbval-cell-timeout=$(TIMEOUT) _build/source/notebooks
 
 lab: $(STAMP)  ## Open the notebooks in JupyterLab, to change them
 	@$(PIP) -e '.[lab]'
