@@ -118,7 +118,7 @@ first_name, first = next(iter(sources.items()))
 # %% [markdown]
 # ## What the number hides
 #
-# Every published inverter has an ELU at its output, so that nothing below −1 can be painted ({doc}`02_inverter_design`). Even a perfect inverter with such an output has an error: that of the original, clamped at −1. How much of our scores is this floor?
+# Every published inverter has an ELU at its output, so that nothing below −1 can be painted ({doc}`02b_aligned_inverters`). Even a perfect inverter with such an output has an error: that of the original, clamped at −1. How much of our scores is this floor?
 
 # %%
 x = test.gather(test.spread(128))  # excerpts of the test songs
@@ -190,7 +190,7 @@ display(Markdown(text))
 #
 # ## Where is the error?
 #
-# NRE adds up all frames and bands of an excerpt. We take it apart, first along time. As in {doc}`02_inverter_design`, the squared error of each frame is divided by the mean square of the originals in that frame: 1 is as bad as painting the average level of each band.
+# NRE adds up all frames and bands of an excerpt. We take it apart, first along time. As in {doc}`02b_aligned_inverters`, the squared error of each frame is divided by the mean square of the originals in that frame: 1 is as bad as painting the average level of each band.
 
 # %% tags=["hide-input"] figure="frame-errors-families" mystnb={"image": {"alt": "Eight panels, one per layer, with the squared error of each of the 115 frames of an excerpt for published and aligned inverters, on the first corpus of the study. The table below says in numbers how the curves rise to the right."}}
 figure_frame_errors(

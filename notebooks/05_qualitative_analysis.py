@@ -76,7 +76,7 @@ def bank_of(tracks):
 
 
 # %% [markdown]
-# Which inverters? The aligned ones of {doc}`02_inverter_design`, since they show more of what the layers keep. To see what the paper's inverters make of the same features, set `variant = "published"` and run the chapter again.
+# Which inverters? The aligned ones of {doc}`02b_aligned_inverters`, since they show more of what the layers keep. To see what the paper's inverters make of the same features, set `variant = "published"` and run the chapter again.
 #
 # ## Four excerpts, not chosen by their looks
 #

@@ -338,7 +338,7 @@ display(Markdown(text))
 #
 # ## What the layers kept of them
 #
-# Back to the three moments from the top of this chapter. Here is what the aligned inverters of {doc}`02_inverter_design` make of their features, from a layer in the middle and from the last one.
+# Back to the three moments from the top of this chapter. Here is what the aligned inverters of {doc}`02b_aligned_inverters` make of their features, from a layer in the middle and from the last one.
 
 # %% tags=["hide-input"]
 inverters = {

@@ -68,7 +68,7 @@ entries = claims.ledger()
 # | not reproduced | where not even the direction holds |
 # | undecided | across a bound: other songs could have decided otherwise |
 #
-# The first number of each claim decides. It is measured as the paper did, with inverters of the published architecture, on the test songs of the corpus that they were trained on. The other numbers are there for comparison: our own aligned inverters ({doc}`02_inverter_design`), and real songs.
+# The first number of each claim decides. It is measured as the paper did, with inverters of the published architecture, on the test songs of the corpus that they were trained on. The other numbers are there for comparison: our own aligned inverters ({doc}`02b_aligned_inverters`), and real songs.
 #
 # What differs from the paper in every line: our detector and inverters learned from synthetic songs, and the inverters learned for an hour on two processor cores. The five real songs are few; their intervals are wide, and a little too narrow even so.
 #

@@ -34,7 +34,7 @@ def plain_text(source, page="notebooks/04_quantitative_nre"):
         ("see {doc}`the loss <03_training>`", "see [the loss](03_training.ipynb)"),
         ("see {doc}`../book/live`", "see *Your own sound* (a page of the book)"),
         ("{ref}`exercise-tilt`", "[Exercise 2: Measure the tilt](00_songs.ipynb#exercise-tilt)"),
-        ("{ref}`that <exercise-paired>`", "[that](#exercise-paired)"),
+        ("{ref}`that <exercise-squared-nre>`", "[that](#exercise-squared-nre)"),
         ("$$\na \\tag{1}\n$$ and $x_{i}$", "$$\na \\tag{1}\n$$ and $x_{i}$"),
     ],
 )
