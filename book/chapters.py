@@ -54,8 +54,6 @@ MINUTES = re.compile(
 CHAPTER = re.compile(r"\d\d[a-z]?_\w+")
 FOLDED = {"hide-cell", "hide-input", "remove-cell", "remove-input"}
 NOT_READ = {"hide-cell", "remove-cell", "parameters"}
-SILENT = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AugAssign, ast.AnnAssign)
-"""Statements that show nothing by themselves; a cell of nothing else, folded, is not looked at."""
 
 
 class ChapterError(Exception):
@@ -256,12 +254,13 @@ def is_looked_at(cell: NotebookNode) -> bool:
     """Whether a cell of code stops a reader: its code is open, or it shows something."""
     if tags_of(cell) & NOT_READ:
         return False
-    return not tags_of(cell) & FOLDED or not all(map(_is_silent, ast.parse(cell.source).body))
+    return not tags_of(cell) & FOLDED or _shows(ast.parse(cell.source).body)
 
 
-def _is_silent(statement: ast.stmt) -> bool:
-    quiet_loop = isinstance(statement, ast.For) and not re.search(r"\b(display|print)\(", ast.unparse(statement))
-    return isinstance(statement, SILENT) or quiet_loop
+def _shows(statements: Sequence[ast.stmt]) -> bool:
+    """Whether a cell ends in a value, or prints or displays something outside of functions."""
+    run = [ast.unparse(each) for each in statements if not isinstance(each, (ast.FunctionDef, ast.ClassDef))]
+    return isinstance(statements[-1], ast.Expr) or any(re.search(r"\b(display|print)\(", text) for text in run)
 
 
 def reading_minutes(notebook: NotebookNode) -> float:

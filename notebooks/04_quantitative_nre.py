@@ -24,7 +24,7 @@
 #
 # **Prerequisites:** {doc}`02_inverter_design`; mean and standard deviation.
 #
-# **Minutes:** 18 to read, 40 for the exercises, about one to run.
+# **Minutes:** 17 to read, 40 for the exercises, about one to run.
 # :::
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}

@@ -24,7 +24,7 @@
 #
 # **Prerequisites:** {doc}`04_quantitative_nre`; {doc}`04b_comparing_layers` helps.
 #
-# **Minutes:** 15 to read, 30 for the exercises, less than one to run.
+# **Minutes:** 14 to read, 30 for the exercises, less than one to run.
 # :::
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}

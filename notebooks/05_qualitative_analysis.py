@@ -24,7 +24,7 @@
 #
 # **Prerequisites:** {doc}`01_model` and {doc}`02_inverter_design`; {doc}`04_quantitative_nre` helps. Headphones.
 #
-# **Minutes:** 12 to read, 25 for the exercises, about one to run.
+# **Minutes:** 11 to read, 25 for the exercises, about one to run.
 # :::
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}

@@ -23,7 +23,7 @@
 #
 # **Prerequisites:** {doc}`05_qualitative_analysis` and {doc}`05b_kept_structure`.
 #
-# **Minutes:** 19 to read, 40 for the exercises, less than one to run.
+# **Minutes:** 18 to read, 40 for the exercises, less than one to run.
 # :::
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}

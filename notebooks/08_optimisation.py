@@ -23,7 +23,7 @@
 #
 # **Prerequisites:** {doc}`02_inverter_design` and {doc}`04_quantitative_nre`; gradients.
 #
-# **Minutes:** 16 to read, 70 for the exercises, about one to run.
+# **Minutes:** 15 to read, 70 for the exercises, about one to run.
 # :::
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}

@@ -25,7 +25,7 @@
 #
 # **Prerequisites:** {doc}`01_model` and {doc}`05_qualitative_analysis`; derivatives.
 #
-# **Minutes:** 18 to read, 70 for the exercises, about one to run.
+# **Minutes:** 16 to read, 70 for the exercises, about one to run.
 # :::
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}

@@ -24,7 +24,7 @@
 #
 # **Prerequisites:** {doc}`10_what_it_uses`.
 #
-# **Minutes:** 18 to read, 25 for the exercises, less than one to run.
+# **Minutes:** 16 to read, 25 for the exercises, less than one to run.
 # :::
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}

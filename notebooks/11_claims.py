@@ -24,7 +24,7 @@
 #
 # **Prerequisites:** {doc}`04_quantitative_nre` and {doc}`05_qualitative_analysis`.
 #
-# **Minutes:** 25 to read, 90 for the exercises, a few seconds to run.
+# **Minutes:** 11 to read, 90 for the exercises, a few seconds to run.
 # :::
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}

@@ -14,9 +14,6 @@ import worksheets
 from slides import SLIDES_TYPE
 from svdlib.pages.exercises import Verdict
 
-LONG = ("00_songs", "01_model", "03_training", "06_real_singing", "07_augmentation", "09_listening", "11_claims")
-"""Chapters that still take 20 minutes to read, or more."""
-
 HEAD = """# A chapter
 
 :::{admonition} Before you start
@@ -276,7 +273,7 @@ def test_links_lead_to_the_figure_in_its_page_and_from_there_to_a_large_one():
 def test_every_chapter_has_the_form_and_says_how_long_it_takes(source):
     chapter = chapters.read_chapter(source.stem, jupytext.read(source))
     assert abs(chapter.reading - chapter.counted) <= 2, f"counted {chapter.counted:.0f} minutes to read"
-    assert chapter.counted < 20 or source.stem in LONG, f"counted {chapter.counted:.0f} minutes to read: split it"
+    assert chapter.counted < 20, f"counted {chapter.counted:.0f} minutes to read: split it"
 
 
 def test_names_are_unique_in_the_book():
