@@ -60,7 +60,7 @@ from svdlib.pages.quiz import Answer, Question, Quiz
 device = choose_device(device)
 n_songs = {"demo": 4, "laptop": 12, "full": None}[profile]
 epochs, steps, batch_size = {
-    "demo": (4, 15, 16),
+    "demo": (4, 20, 8),
     "laptop": (10, 40, 16),
     "full": (15, 400, 32),
 }[profile]

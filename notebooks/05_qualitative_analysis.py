@@ -435,7 +435,12 @@ display(
             f"{far:.0f} ({name})"
             for far, (name, _) in zip(of_four, shown, strict=True)
         )
-        + ". What is chosen for being far out shows more than one usually gets."
+        + ". "
+        + (
+            "One that was drawn lies further apart still: E was chosen among sung excerpts only, of which the detector is sure."
+            if of_four.max() > apart.max()
+            else "What is chosen for being far out shows more than one usually gets."
+        )
     )
 )
 

@@ -128,7 +128,7 @@ display(
     Markdown(
         f"Synthetic test songs: {amount(own)}. "
         + " ".join(f"Real songs: {amount(found)}." for found in real)
-        + f" Every optimisation had {study['plans']['fc8']['passes']} passes, and {study['plans']['conv1']['passes']} at Conv1. The two figures show the synthetic songs, the table shows all."
+        + f" Every optimisation had {study['plans']['fc8']['passes']} passes, and {study['plans']['conv1']['passes']} at Conv1. The two figures show the synthetic songs, the folded table shows all."
     )
 )
 

@@ -139,10 +139,10 @@ def row_of(name, title, group):
         table[name]["advantage"], table["loudness"]["advantage"]
     )
     return {
-        f"{title}: than at a wrong time": verdict(
+        f"{title}: against a wrong time": verdict(
             table[name]["over_control"]
         ),
-        f"{title}: than loudness": verdict(over_loudness),
+        f"{title}: against loudness": verdict(over_loudness),
     }
 
 
@@ -178,7 +178,7 @@ for title, group in asked.items():
     )
 display(
     Markdown(
-        "The table says whether the interval of the difference excludes zero. "
+        "A map is *better* or *worse* where the interval of the difference excludes zero. "
         + " ".join(sentences)
     )
 )
@@ -357,8 +357,8 @@ if voiced is not None:
                 "map": MAP_TITLES[name],
                 "AUC": f"{point(entry['map'])[0]:.2f}",
                 "above 0.5": "yes" if point(entry["map"])[1] > 0.5 else "–",
-                "than at a wrong time": verdict(entry["over_rolled"]),
-                "than a map of another song": verdict(
+                "against a wrong time": verdict(entry["over_rolled"]),
+                "against a map of another song": verdict(
                     uses.difference(entry["map"], entry["swapped"])
                 )
                 if "swapped" in entry
