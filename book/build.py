@@ -32,6 +32,7 @@ from house import write_house
 from launch import LaunchError, read_repository, with_buttons
 from lesson import CHAPTER as LESSON_CHAPTER
 from lesson import LessonError, write_lesson
+from moved import lead_on
 from plain import PlainError, make_plain
 from svdlib.audio.files import encode_mp3
 from svdlib.errors import SvdlibError
@@ -323,6 +324,7 @@ def render() -> None:
     for chapter in chapters:
         page = HTML / "notebooks" / f"{chapter.name}.html"
         page.write_text(mark_figures(page.read_text(encoding="utf-8"), chapter, figures), encoding="utf-8")
+    lead_on(HTML / "notebooks", chapters)
     for download in sorted((HTML / "_sources" / "notebooks").glob("*.ipynb")):
         notebook = make_plain(nbformat.read(download, nbformat.NO_CONVERT), download.stem)
         nbformat.write(notebook, download)

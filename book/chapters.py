@@ -8,6 +8,7 @@ in and hands to the check; and the solution, which does the same. In an executed
 check and each solution passed.
 """
 
+import ast
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jupytext
+import nbformat
 from nbformat import NotebookNode
 
 from svdlib.pages.exercises import VERDICT
@@ -25,7 +27,7 @@ WORDS_A_MINUTE = 150
 """A technical text read with care."""
 
 MINUTES_A_LOOK = 0.5
-"""For a cell of code with what it shows: a figure, a table, players."""
+"""For a cell that shows something: open code, a figure, a table, players, a computed sentence."""
 
 MINUTES_A_QUESTION = 1.0
 """For a question of a quiz."""
@@ -33,7 +35,7 @@ MINUTES_A_QUESTION = 1.0
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 """Metadata of every notebook that is written."""
 
-EXERCISES = range(3, 7)
+EXERCISES = range(2, 7)
 """How many exercises a chapter may have."""
 
 HEADING = re.compile(
@@ -49,8 +51,9 @@ MINUTES = re.compile(
     r"^\*\*Minutes:\*\* (?P<reading>\d+) to read, (?P<exercises>\d+) for the exercises, (?P<running>.+) to run\.$",
     re.MULTILINE,
 )
+CHAPTER = re.compile(r"\d\d[a-z]?_\w+")
 FOLDED = {"hide-cell", "hide-input", "remove-cell", "remove-input"}
-NOT_READ = {"remove-input", "remove-cell", "parameters"}
+NOT_READ = {"hide-cell", "remove-cell", "parameters"}
 
 
 class ChapterError(Exception):
@@ -227,9 +230,10 @@ def find_figures(name: str, notebook: NotebookNode) -> Iterator[Figure]:
 
 
 def before_exercises(notebook: NotebookNode) -> Iterator[NotebookNode]:
-    """The cells of a notebook up to the heading of its exercises."""
+    """The cells of a notebook up to the heading of its exercises, wherever in a cell it stands."""
     for cell in notebook.cells:
-        if cell.cell_type == "markdown" and cell.source.startswith("## Exercises"):
+        if cell.cell_type == "markdown" and (heading := re.search("^## Exercises$", cell.source, re.MULTILINE)):
+            yield nbformat.v4.new_markdown_cell(cell.source[: heading.start()])
             return
         yield cell
 
@@ -246,6 +250,19 @@ def count_open_lines(notebook: NotebookNode) -> int:
     return sum(1 for source in shown for line in source.splitlines() if line.strip())
 
 
+def is_looked_at(cell: NotebookNode) -> bool:
+    """Whether a cell of code stops a reader: its code is open, or it shows something."""
+    if tags_of(cell) & NOT_READ:
+        return False
+    return not tags_of(cell) & FOLDED or _shows(ast.parse(cell.source).body)
+
+
+def _shows(statements: Sequence[ast.stmt]) -> bool:
+    """Whether a cell ends in a value, or prints or displays something outside of functions."""
+    run = [ast.unparse(each) for each in statements if not isinstance(each, (ast.FunctionDef, ast.ClassDef))]
+    return isinstance(statements[-1], ast.Expr) or any(re.search(r"\b(display|print)\(", text) for text in run)
+
+
 def reading_minutes(notebook: NotebookNode) -> float:
     """Minutes to read a chapter without its exercises: from its words, and a fixed time for each thing to look at."""
     looks = questions = 0
@@ -254,7 +271,7 @@ def reading_minutes(notebook: NotebookNode) -> float:
             continue
         if "quiz" in tags_of(cell):
             questions += cell.source.count("Question(")
-        elif not tags_of(cell) & NOT_READ:
+        elif is_looked_at(cell):
             looks += 1
     return count_words(notebook) / WORDS_A_MINUTE + looks * MINUTES_A_LOOK + questions * MINUTES_A_QUESTION
 
@@ -294,8 +311,8 @@ def check_names(chapters: Sequence[Chapter]) -> None:
 
 
 def chapter_sources() -> list[Path]:
-    """The notebooks' sources, in the order of the book."""
-    return sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
+    """The notebooks' sources, in the order of the book: `05_look.py`, and `05b_measure.py` which continues it."""
+    return sorted(path for path in (ROOT / "notebooks").glob("*.py") if CHAPTER.fullmatch(path.stem))
 
 
 def main() -> int:

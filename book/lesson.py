@@ -22,7 +22,7 @@ SLIDES = ROOT / "book" / "lesson" / "slides.md"
 FRAME = ROOT / "book" / "lesson" / "slides.html"
 KEPT = ROOT / "svdlib" / "lab" / "studies" / "results" / "kept_structure.json"
 
-CHAPTER = "00_songs"
+CHAPTER = "00b_songs_and_corpus"
 """Whose singer and clarinet the lesson begins with."""
 
 SINGER, CLARINET = "The singer", "A clarinet, same melody and gestures"

@@ -24,7 +24,7 @@
 #
 # **Prerequisites:** some Python; you have met convolutions and dense layers before. No signal processing is needed.
 #
-# **Minutes:** 30 to read, 90 for the exercises, about one to run.
+# **Minutes:** 19 to read, 90 for the exercises, about one to run.
 # :::
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}
@@ -88,9 +88,9 @@ figure_excerpt(
 # *Singing voice detection* asks of each moment of a song: is somebody singing? The answer is yes or no. It does not matter who
 # sings, or what, or whether instruments play along.
 #
-# A song comes with labels: stretches of time that are sung or not. Here is the beginning of the labels of one test song.
+# A song comes with labels: stretches of time that are sung or not.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the first labels of a test song"}
 pd.DataFrame(track.segments).head(6).style.format(precision=2).hide(
     axis="index"
 )
@@ -125,7 +125,7 @@ display(
 # %%
 log_mel = svdlib.LogMel()(samples)
 
-# %% tags=["nbval-check-output", "hide-input"]
+# %% tags=["nbval-check-output", "hide-cell"] mystnb={"code_prompt_show": "Show the sizes"}
 one_excerpt = svdlib.LogMel()(np.zeros(EXCERPT_SAMPLES, dtype=np.float32))
 print(
     f"{EXCERPT_SAMPLES} samples become {one_excerpt.shape[0]} frames "
@@ -136,7 +136,6 @@ print(
 # The detector never sees a whole song at once. It sees an **excerpt** of 115 frames and 80 bands. The picture at the top of this page is one, from the middle of the longest sung stretch of this song. It corresponds to figure 4 of the paper {cite}`mishra2018`. Look for two kinds of
 # shapes. **Horizontal lines** are steady tones: a fundamental and its *harmonics*, the tones at whole multiples of it. **Vertical edges** are
 # *onsets*, moments when something begins, such as a drum. A sung line can often be told by lines that glide or wave.
-# What is sung and what is played lie on top of each other in the picture. To pull them apart is the detector's problem.
 #
 # Listen to both players. The first plays the recording. The second plays a sound made from the picture alone. A spectrogram has
 # lost the *phase*, so the sound has to be guessed {cite}`griffin1984` and is a little metallic. All sounds in this book are made in
@@ -156,8 +155,6 @@ Gallery(
 # Low bands are nearly always louder than high ones. To a network this is a nuisance: some inputs are large for no interesting
 # reason. So each band is *standardised*: its mean over the training songs is subtracted, and the result divided by its standard
 # deviation. A value of 0 then means "as loud as usual in this band", and 1 means "one deviation louder".
-#
-# The means and deviations belong to the detector, because it has learned with them. They travel with its weights.
 
 # %%
 detector = svdlib.pretrained("detector").to(device)
@@ -177,8 +174,7 @@ display(
 # %% [markdown]
 # ## The network
 #
-# The detector has eight hidden layers. This diagram corresponds to figure 2 of the paper. It is drawn from the network itself: change
-# the network, and the diagram changes.
+# The detector has eight hidden layers. This diagram corresponds to figure 2 of the paper.
 
 # %% tags=["hide-input"] figure="detector" mystnb={"image": {"alt": "Diagram of the detector from input to output: Conv1 and Conv2, pooling MP3, Conv4 and Conv5, pooling MP6, dense layers FC7 and FC8, and one output. The shapes are listed in the table below."}}
 figure_detector(detector)
@@ -241,9 +237,8 @@ maps = {layer: liveliest_map(feature) for layer, feature in features.items()}
 figure_features(maps)
 
 # %% [markdown]
-# The maps become coarser, because pooling makes them so. What the picture does *not* show is what the maps mean. A bright spot in a Conv5 map says that some
-# filter has found its pattern there; it does not say which pattern. The bars of FC8 say even less to us. That is the reason for the rest of this book: instead of staring at features, we
-# turn them back into something that we know how to see and hear.
+# The maps become coarser, because pooling makes them so. A bright spot says that some
+# filter has found its pattern there, and not which pattern. So instead of staring at features, the rest of this book turns them back into something that we know how to see and hear.
 #
 # ## The detector's answer over a song
 #

@@ -25,7 +25,7 @@
 #
 # **Prerequisites:** {doc}`01_model` and {doc}`02_inverter_design`; what a gradient is.
 #
-# **Minutes:** 35 to read, 105 for the exercises, about two to run.
+# **Minutes:** 19 to read, 105 for the exercises, about two to run.
 # :::
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}
@@ -60,7 +60,7 @@ from svdlib.pages.quiz import Answer, Question, Quiz
 device = choose_device(device)
 n_songs = {"demo": 4, "laptop": 12, "full": None}[profile]
 epochs, steps, batch_size = {
-    "demo": (4, 15, 16),
+    "demo": (4, 20, 8),
     "laptop": (10, 40, 16),
     "full": (15, 400, 32),
 }[profile]
@@ -137,16 +137,7 @@ display(
 # | $G_L(\cdot\,; \mathbf{w})$ | the inverter of layer $L$, with weights $\mathbf{w}$ | a network from {doc}`02_inverter_design` |
 # | $\Theta(\mathbf{x}_i)$ | the feature that the comparator computes | Conv5 of the detector, 64 × 33 × 21 numbers |
 #
-# The paper {cite}`mishra2018` starts from an older method. {cite:t}`mahendran2015` search, for each feature anew, the excerpt whose feature fits best:
-#
-# $$
-# \mathbf{x}^*_{iL} = \arg\min_{\mathbf{x}'_{iL}} \lVert \Phi_L(\mathbf{x}'_{iL}) - \Phi_L(\mathbf{x}_i) \rVert^2 + \alpha f(\mathbf{x}'_{iL})
-# \tag{1}
-# $$
-#
-# Here $f$ punishes excerpts that do not look real, and the number $\alpha$ says how severely. The search is slow, and somebody has to invent $f$.
-#
-# An inverter needs neither. It is trained once, on a sum of two losses, each with a weight $\lambda$:
+# The paper {cite}`mishra2018` starts from an older method, a search for each feature anew (its equation 1, to which {doc}`08_optimisation` comes). An inverter is trained once, on a sum of two losses, each with a weight $\lambda$:
 #
 # $$
 # \Psi = \lambda_{input}\, \Psi_{input} + \lambda_{feature}\, \Psi_{feature}
@@ -214,10 +205,7 @@ print(
 #
 # **No `detach`.** The comparator is applied to the inversion as an ordinary differentiable function. That is what lets the feature loss teach the inverter. We will test it.
 #
-# Let us compute the joint loss of a few excerpts by hand. They come from a *bank*: it holds the spectrograms of some songs and cuts windows of 115 frames out of them, one every ten frames. Two were made for the training above.
-
-# %% tags=["hide-input"]
-print(f"{len(train)} training excerpts, {len(valid)} validation excerpts")
+# Let us compute the joint loss of a few excerpts by hand. They come from a *bank*: it holds the spectrograms of some songs and cuts windows of 115 frames out of them, one every ten frames.
 
 # %%
 layer = "mp6"
@@ -239,7 +227,7 @@ joint = objectives.reconstruction_losses(
     x, compare(x), {layer: x_hat}, compare
 )[layer]
 
-# %% tags=["nbval-check-output", "hide-input"]
+# %% tags=["nbval-check-output", "hide-cell"] mystnb={"code_prompt_show": "Show that both ways agree"}
 print(
     "by hand and by svdlib the same:",
     torch.allclose(by_hand, joint, rtol=1e-5),
@@ -319,8 +307,7 @@ display(
 )
 
 # %% [markdown]
-# This throws light on a result of the paper. It reports that inverters trained on both losses have about the same error as inverters trained on the input loss alone. If the paper's numbers come from the released code, this is exactly what one must expect: both were then trained
-# on the same gradient. And where the gradient of the feature loss is as small as here, one must expect it even from code that follows the equation. We cannot know which code produced the numbers. We do know what the equation says, and `svdlib` follows the equation. So our inverters differ from those of the released code in principle, but hardly in effect.
+# This throws light on a result of the paper: inverters trained on both losses have about the same error as those trained on the input loss alone. If its numbers come from the released code, both were trained on the same gradient. And where the gradient of the feature loss is as small as here, one must expect it even from code that follows the equation, as `svdlib` does. Which code produced the numbers, we cannot know.
 #
 # A habit to take along: **when a loss has several terms, look at the gradient of each, and compare their lengths.** A wrong value is often noticed; a missing or tiny gradient hardly ever is.
 #
@@ -350,8 +337,6 @@ for _ in range(5):
 print(" -> ".join(f"{loss:.2f}" for loss in losses))
 
 # %% [markdown]
-# Five steps are far too few, and each loss belongs to another batch. But the principle is all there.
-#
 # `fit_inverters` does the same and adds what a real training needs:
 #
 # - the penalty $\beta \lVert \mathbf{w} \rVert^2$, as Adam's weight decay;
@@ -360,14 +345,7 @@ print(" -> ".join(f"{loss:.2f}" for loss in losses))
 # - a learning rate that falls. The paper halves it when the training loss stalls for two epochs. For short runs, a smooth fall (a *cosine*) makes better use of the time;
 # - several layers at once: the detector runs once for all of them, and since no weight is shared, each inverter learns exactly as it would alone.
 #
-# Which losses it adds up is its `objective`: `"joint"`, `"input"`, `"released"` (the step of the released code), or `"adversarial"`. The last one adds a third term, which the paper leaves to the future {cite}`dosovitskiy2016perceptual`. Beside each inverter, a second network learns to tell originals from inversions. This
-# *discriminator* $A_L$ gives the probability that an excerpt is an original, and the inverter is to make
-#
-# $$
-# \Psi_{adversarial} = -\log A_L\bigl(\hat{\mathbf{x}}_{iL}, \Phi_L(\mathbf{x}_i)\bigr)
-# $$
-#
-# small as well. The idea: where many excerpts have the same feature, the first two losses ask for their blurred mean, and a blurred picture is easy to unmask. But what looks real need not be right: a detail that the discriminator likes may be invented. We do not train on this term here, and this book has no results with it.
+# Which losses it adds up is its `objective`: `"joint"`, `"input"`, `"released"` (the step of the released code), or `"adversarial"`, which adds a third term that the paper leaves to the future {cite}`dosovitskiy2016perceptual`; this book has no results with it.
 #
 # At the top of this page the aligned inverter of Conv1 was trained on the joint loss. It needs the fewest steps of all, for nothing was pooled yet; those of deep layers need hours. We train it once more, on the input loss, from the same initial weights and in the same order of excerpts.
 
@@ -420,7 +398,7 @@ paintings = paint(painters)
 Gallery(panels_of(paintings))
 
 # %% [markdown]
-# One picture can mislead. So we compute both losses, and the normalised reconstruction error (NRE) that {doc}`04_quantitative_nre` explains, for excerpts from all over the validation songs. In each column smaller is better.
+# So we compute both losses, and the normalised reconstruction error (NRE) that {doc}`04_quantitative_nre` explains, for excerpts from all over the validation songs. In each column smaller is better.
 
 # %% tags=["hide-input"]
 test_excerpts = valid.gather(valid.spread(48))
@@ -481,7 +459,7 @@ display(
 # %% [markdown]
 # ## Stopping and going on
 #
-# A full training takes hours. Computers crash, batteries run out, people press Ctrl-C. With a `folder`, `fit_inverters` keeps its state: the weights, the averages of Adam, the number of the batch, the best weights so far. The file is written under
+# A full training takes hours. With a `folder`, `fit_inverters` keeps its state: the weights, the averages of Adam, the number of the batch, the best weights so far. The file is written under
 # a temporary name and then renamed, so it is always whole, even after a `kill -9`.
 #
 # We interrupt a very small training again and again, after every single step, and resume it until it is done. The result must be the same as without interruption.
@@ -519,10 +497,10 @@ print("largest difference of any weight:", largest)
 #
 # ## How the shipped weights were trained
 #
-# Each weights file carries its own history. This is what the files that come with `svdlib` say of themselves.
+# Each weights file carries its own history. What the files that come with `svdlib` say of themselves is folded here.
 
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show what all files have in common"}
 def say(value):
     """Write a value of a provenance in words; a group of values as a list."""
     if isinstance(value, dict):
@@ -557,7 +535,7 @@ pd.DataFrame(
     ]
 ).style.hide(axis="index")
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show what differs from file to file"}
 pd.DataFrame(
     [
         {"inverter": each}

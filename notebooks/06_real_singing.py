@@ -25,7 +25,7 @@
 #
 # **Prerequisites:** {doc}`01_model`, up to the threshold and the median filter.
 #
-# **Minutes:** 30 to read, 65 for the exercises, about one to run.
+# **Minutes:** 19 to read, 65 for the exercises, about one to run.
 # :::
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}
@@ -131,11 +131,9 @@ display(
 # %% [markdown]
 # ## Two kinds of songs
 #
-# The detector of this book learned from songs that a program made. It was chosen and tested on such songs too, others, but of the same make. So its good scores in {doc}`01_model` could mean two things: that it
-# hears singing, or that it knows our program. Only other songs can tell.
+# The detector of this book learned from songs that a program made, and was tested on others of the same make. So its good scores in {doc}`01_model` could mean that it hears singing, or that it knows our program. Only other songs can tell.
 #
-# The next cell measures the detector on synthetic test songs, and takes the measurement on other songs beside them. If the book was built on a folder of your own songs, these are yours, and all of them are measured now. Otherwise
-# they are five real songs. They belong to others, and most of their licences forbid changes or sale, so they are not part of the book. For those we stored the numbers, with the detector that made them.
+# So we measure the detector on synthetic test songs, and beside them on others: your own, if the book was built on a folder of them, or else five real songs. These belong to others, so only their numbers are stored here, with the detector that made them.
 
 
 # %% tags=["hide-input"]
@@ -189,13 +187,11 @@ credit_rows = [
 pd.DataFrame(credit_rows).style.hide(axis="index") if credit_rows else None
 
 # %% [markdown]
-# The labels of the five songs come from their lyrics {cite}`durand2023`: where a word is aligned to the sound, the label says *sung*. Words closer than half a second are joined, and rap counts as singing. What is sung but not written down, such as a shout or
-# a hummed line, counts as *not sung*. A detector that hears such a voice is marked wrong. So even a perfect one would not reach a perfect score here.
+# The labels of the five songs come from their lyrics {cite}`durand2023`: a frame is *sung* where a word is aligned to it. Words closer than half a second are joined, and rap counts as singing. A shout or a hummed line that is not written down counts as *not sung*, so even a perfect detector would not reach a perfect score here.
 #
 # ### Are they balanced alike?
 #
-# A detector may fail for a dull reason: other songs are brighter, darker or louder than what it knows. So we compare the mel bands. For each of them, the *shift* is the mean over all frames of these songs, silence too, less the mean over the training songs. Its unit is
-# the band's standard deviation in these songs.
+# A detector may fail for a dull reason: other songs are brighter, darker or louder than what it knows. So we compare each mel band's mean over all frames with that of the training songs. The unit of this *shift* is the band's standard deviation in these songs.
 
 # %% tags=["hide-input"] figure="band-shift" mystnb={"image": {"alt": "The shift of each mel band's mean against the training songs, over the frequency of the band: one line for synthetic test songs and one for real songs. A grey stripe around zero shows the aim. The sentence below gives the mean distance and the largest shift."}}
 balances = {
@@ -231,8 +227,7 @@ else:
 display(Markdown(text))
 
 # %% [markdown]
-# This figure can show that something is wrong: a band far outside of the stripe is, in the mean, much stronger or weaker than in the training songs. It can *not* show that synthetic songs sound like real ones, since a mean over all frames says nothing about any moment. Nor is a good agreement with the five real songs a discovery, for
-# the song generator was developed with their statistics in view.
+# A band far outside of the stripe is, in the mean, much stronger or weaker than in the training songs. That the bands agree does *not* show that synthetic songs sound like real ones: a mean says nothing about any moment, and the song generator was developed with the statistics of these five songs in view.
 #
 # ## One number for each song
 #
@@ -242,7 +237,7 @@ display(Markdown(text))
 # - Does it **decide** rightly? The *accuracy* is the share of frames for which the answer is right. It needs a threshold, and this one was chosen on synthetic validation songs. There are two ways to be wrong: *false alarms*, unsung frames
 #   that are called sung, and *misses*, sung frames that are not.
 #
-# The last two columns ask what could have been: the threshold that would have been best for this very song, and the accuracy with it. Nobody knows this threshold in advance.
+# The last two columns have the threshold that would have been best for this very song, and the accuracy with it. Nobody knows it in advance.
 
 
 # %% tags=["hide-input"]
@@ -302,11 +297,11 @@ elif gains[most] <= 0.05:
 display(Markdown(text))
 
 # %% [markdown]
-# Mind the column *sung*. In a song that is sung nearly all the time, always answering "sung" gives a high accuracy too. That is why accuracy alone says little, and why we give the AUC beside it.
+# Mind the column *sung*: where a song is sung nearly all the time, always answering "sung" gives a high accuracy too.
 #
 # ## The ROC curve
 #
-# If the threshold falls from 1 to 0, hits and false alarms both grow from none to all. The curve that they draw is called the *receiver operating characteristic*, ROC {cite}`fawcett2006`. A perfect detector goes straight up and then right. The AUC is the area under this curve.
+# If the threshold falls from 1 to 0, hits and false alarms grow from none to all, along a curve called ROC {cite}`fawcett2006`. A perfect detector goes straight up and then right. The AUC is the area below it.
 
 # %% tags=["hide-input"] figure="roc-songs" mystnb={"image": {"alt": "ROC curves: share of sung frames found against share of unsung frames called sung. One thin curve for each song, a thick black one for all frames together, and a dotted diagonal for guessing. The table above holds the area under each song's curve."}}
 figure_roc(
@@ -334,11 +329,11 @@ else:
 display(Markdown(text))
 
 # %% [markdown]
-# The curves do not show *where* the errors are. Errors at the edges of phrases cost little; a solo that is taken for a voice costs a verse. Nor do they show which part of them is due to the labels.
+# The curves do not show *where* the errors are: at the edges of phrases, or in a solo that is taken for a voice.
 #
 # ## What the layers kept of them
 #
-# Back to the three moments from the top of this chapter. Here is what the aligned inverters of {doc}`02_inverter_design` make of their features, from a layer in the middle and from the last one.
+# Back to the three moments from the top of this chapter. Here is what the aligned inverters of {doc}`02b_aligned_inverters` make of their features, from a layer in the middle and from the last one.
 
 # %% tags=["hide-input"]
 inverters = {
@@ -389,7 +384,7 @@ else:
 display(Markdown(text))
 
 # %% [markdown]
-# An inversion shows what a layer kept, not what the answer rests on; {doc}`10_what_it_uses` asks for that. And three moments that were chosen for their answers are an illustration, no test.
+# Three moments that were chosen for their answers are an illustration, no test; and what is kept need not be used ({doc}`10_what_it_uses`).
 #
 # ## One threshold for all
 #
@@ -452,7 +447,7 @@ if len(real["songs"]) < 20:
 display(Markdown(text))
 
 # %% [markdown]
-# The same gap has many possible causes: other voices, other instruments, other mixing, lossy compression, other languages, and labels of another kind. This table does not tell them apart. And one difference has nothing to do with the detector: labels of synthetic songs are exact, those of real songs are not.
+# Other voices, instruments, mixing, languages and lossy compression may all be behind such a gap; this table does not tell them apart. And labels of synthetic songs are exact, those of real songs are not.
 #
 # ## Does 0.8 mean 80 %?
 #
@@ -465,7 +460,7 @@ display(Markdown(text))
 # \mathrm{ECE} = \sum_b \frac{n_b}{n} \, \lvert p_b - s_b \rvert .
 # $$
 #
-# The *Brier score* is the mean squared distance between each frame's probability and its label, 0 or 1. It is 0 for a perfect answer, and 0.25 for always saying 0.5. It punishes both wrong confidence and useless caution.
+# The *Brier score* is the mean squared distance between each frame's probability and its label, 0 or 1: 0 for a perfect answer, 0.25 for always saying 0.5.
 
 # %% tags=["hide-input"] figure="reliability" mystnb={"image": {"alt": "Reliability diagram. Above: the share of sung frames against the predicted probability in ten bins, for synthetic and for real songs, with a dotted diagonal for perfect calibration. Below: how many percent of the frames fall into each bin."}}
 figure_reliability(
@@ -492,12 +487,11 @@ if top["count"]:
 display(Markdown(text))
 
 # %% [markdown]
-# A point in a bin with few frames, see the bars, says little. And the frames of one song resemble each other: a single song may fill a bin. Above all, calibration belongs to a detector *and* a set of songs. Where all songs are taken together, one song's excess can hide another's lack.
+# A point in a bin with few frames, see the bars, says little, and a single song may fill a bin. Above all, calibration belongs to a detector *and* a set of songs.
 #
 # ## What helps?
 #
-# In training, segments are changed at random: louder or softer, filtered, their pitch and formants shifted (*augmentation*, {cite}`schluter2015`). And because the synthetic songs come in stems, most segments are *remixed*: a voice is laid over the band of another place at
-# another level, and sometimes the voice is left out (*muting*). Is this of any use on real songs? And how many songs does the detector need? To find out, we trained small detectors that differ in one thing each, with the same number of updates. The first ones differ in nothing but their random seed. They show how large a difference chance makes.
+# In training, segments are changed at random (*augmentation*, {doc}`07_augmentation`), and most are *remixed*: a voice is laid over the band of another place at another level, and sometimes left out (*muting*). Is this of any use on real songs? And how many songs does the detector need? We trained small detectors that differ in one thing each, with the same number of updates. The first ones differ in nothing but their random seed: they show how large a difference chance makes.
 
 # %% tags=["hide-input"]
 ablation = load_results("detector_ablation")
@@ -547,7 +541,7 @@ if ablation is not None:
     display(Markdown(text))
 
 # %% [markdown]
-# Even a result outside of the range of the seeds is weak. A range of a few seeds is itself uncertain, each change was tried with one seed only, and all of them were scored on the same few songs. What this experiment *can* do is to warn us: a change that helps on synthetic songs need not help on real ones.
+# Even a result outside of the range of the seeds is weak: each change was tried with one seed only, on the same few songs. What this experiment *can* do is to warn us: a change that helps on synthetic songs need not help on real ones.
 
 # %% [markdown]
 # ## Check yourself
@@ -610,24 +604,6 @@ Quiz(
             ),
         ],
     ),
-    Question(
-        "Nine of ten frames of a song are decided rightly. Is that good?",
-        [
-            Answer(
-                "It depends on how much of the song is sung.",
-                "If nine of ten frames are sung, always saying \u201csung\u201d does as well. Compare with always giving the more frequent answer.",
-                right=True,
-            ),
-            Answer(
-                "Yes, since guessing is right in half of the frames.",
-                "Only if half of the song is sung, or by tossing a coin. Whoever knows which answer is more frequent does better without listening.",
-            ),
-            Answer(
-                "It depends on whether the AUC is above 0.9, too.",
-                "The two are on different scales, and one is no limit for the other. What is needed is a baseline for the accuracy.",
-            ),
-        ],
-    ),
 )
 
 # %% [markdown]
@@ -637,7 +613,7 @@ Quiz(
 # - AUC asks for the order, accuracy for the decision. A song may be ordered well and decided badly.
 # - A threshold is fitted to a set of songs. Scores of different songs need not be comparable.
 # - A number between 0 and 1 is a probability only if it was checked, on songs like those it is used for.
-# - Songs that guided the development are no test any more. Say so, and count songs, not frames.
+# - Songs that guided the development are no test any more.
 #
 # ## Exercises
 #

@@ -25,7 +25,7 @@
 #
 # **Prerequisites:** {doc}`01_model`. Headphones.
 #
-# **Minutes:** 30 to read, 75 for the exercises, less than one to run.
+# **Minutes:** 19 to read, 75 for the exercises, less than one to run.
 # :::
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}
@@ -122,10 +122,10 @@ figures.figure_draws(
 #
 # ## Why change songs?
 #
-# A training set of sixty songs has a million frames. That sounds like much. But the frames of one song share one singer, one key, one microphone and one loudness. A detector may notice that a certain bass line goes with singing, and be right on all
+# Sixty songs have a million frames. But the frames of one song share one singer, one key and one loudness. A detector may notice that a certain bass line goes with singing, and be right on all
 # training songs. On the next song it is wrong.
 #
-# So we change the songs while the detector learns. Every time it meets an excerpt, the excerpt is a little higher, or slower, or duller. What it cannot rely on any more, it has to do without. There is one condition: **the label must stay true**. A song that is
+# So every time the detector meets an excerpt, the excerpt is a little higher, or slower, or duller. What it cannot rely on any more, it has to do without. There is one condition: **the label must stay true**. A song that is
 # transposed is still sung where it was sung.
 #
 # {cite:t}`schluter2015` tried seven such changes for singing voice detection. Here are all seven. Each player plays the excerpt first as it is and then changed, from the spectrogram, as everywhere in this book.
@@ -199,14 +199,14 @@ layer_explorer(
 # %% [markdown]
 # Look at the lines: with the pitch they move up or down, and their distances grow or shrink with them. With the duration they stay where they are, and onsets move away from the middle or towards it. The middle itself stays, because the label is that of the middle frame.
 #
-# Notice what else moves with the pitch: the **formants**. A real singer who sings higher keeps the size of the head, and so nearly keeps the formants. A scaled spectrogram makes the head smaller as well. That is why +30 % sounds like a child. For our purpose this is welcome: a
-# detector should know small heads too.
+# Notice what else moves with the pitch: the **formants**. A real singer who sings higher keeps the size of the head, and so nearly keeps the formants. A scaled spectrogram makes the head smaller as well. That is why +30 % sounds like a child. A detector
+# should know small heads too.
 #
 # After +30 % the top of the picture holds what lay below 6.2 kHz. After −30 % it needs what lay above 8 kHz, up to 11 kHz; a log-mel no longer has that, but the linear spectrum does.
 #
 # ## 3: A random filter
 #
-# Microphones, rooms and producers make some frequencies stronger and others weaker. A Gaussian bump stands for them. Its centre lies anywhere between 150 Hz and 8 kHz, drawn evenly *on the logarithmic scale*. Its width is 5 to 7 semitones (one standard deviation), its
+# Microphones, rooms and producers make some frequencies stronger and others weaker, as a Gaussian bump does here. Its centre lies anywhere between 150 Hz and 8 kHz, drawn evenly *on the logarithmic scale*. Its width is 5 to 7 semitones (one standard deviation), its
 # height up to 10 dB, upwards or downwards.
 
 # %%

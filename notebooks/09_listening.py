@@ -24,7 +24,7 @@
 #
 # **Prerequisites:** {doc}`05_qualitative_analysis`. Headphones, and a quiet room.
 #
-# **Minutes:** 25 to read, 75 for the exercises, less than one to run.
+# **Minutes:** 14 to read, 75 for the exercises, less than one to run.
 # :::
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}

@@ -24,7 +24,7 @@
 #
 # **Prerequisites:** {doc}`04_quantitative_nre` and {doc}`05_qualitative_analysis`.
 #
-# **Minutes:** 25 to read, 90 for the exercises, a few seconds to run.
+# **Minutes:** 11 to read, 90 for the exercises, a few seconds to run.
 # :::
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}
@@ -68,7 +68,7 @@ entries = claims.ledger()
 # | not reproduced | where not even the direction holds |
 # | undecided | across a bound: other songs could have decided otherwise |
 #
-# The first number of each claim decides. It is measured as the paper did, with inverters of the published architecture, on the test songs of the corpus that they were trained on. The other numbers are there for comparison: our own aligned inverters ({doc}`02_inverter_design`), and real songs.
+# The first number of each claim decides. It is measured as the paper did, with inverters of the published architecture, on the test songs of the corpus that they were trained on. The other numbers are there for comparison: our own aligned inverters ({doc}`02b_aligned_inverters`), and real songs.
 #
 # What differs from the paper in every line: our detector and inverters learned from synthetic songs, and the inverters learned for an hour on two processor cores. The five real songs are few; their intervals are wide, and a little too narrow even so.
 #

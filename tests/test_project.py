@@ -17,6 +17,7 @@ import yaml
 from places import ROOT
 
 import execute
+from chapters import chapter_sources
 from svdlib.audio.files import encode_mp3
 from svdlib.audio.mel_axis import SAMPLE_RATE
 
@@ -380,7 +381,7 @@ def test_an_empty_book_does_not_pass_as_self_contained(build, tmp_path):
 def test_notebook_sources_have_the_four_parameters_and_no_outputs():
     import jupytext
 
-    sources = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
+    sources = chapter_sources()
     assert sources
     for source in sources:
         ast.parse(source.read_text(encoding="utf-8"))

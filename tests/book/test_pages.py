@@ -122,3 +122,13 @@ def test_explorers_of_the_book_work_from_the_disk_and_are_light(html, page, watc
             file_of(address) for address in watch.requested if "/_static/media/" in address and address.endswith(".js")
         }
         assert len(data) == explorers.count() and sum(path.stat().st_size for path in data) < EXPLORER
+
+
+def test_an_address_from_before_a_chapter_was_split_leads_to_where_its_place_stands_now(html, page):
+    for first, place, now in (
+        ("05_qualitative_analysis", "figure-kept-structure", "05b_kept_structure"),
+        ("04_quantitative_nre", "claim-order", "04b_comparing_layers"),
+    ):
+        page.goto(f"{html.as_uri()}/notebooks/{first}.html#{place}")
+        page.wait_for_url(f"**/{now}.html#{place}")
+        assert page.locator(f"#{place}").first.is_visible() or place.startswith("claim")

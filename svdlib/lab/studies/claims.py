@@ -53,7 +53,7 @@ ALIGNED = ("aligned", "aligned, interior")
 CLAIMS = (
     Claim(
         key="deepest",
-        place=("04_quantitative_nre", "claim-order"),
+        place=("04b_comparing_layers", "claim-order"),
         short="Largest error at FC8",
         said="The reconstruction error is largest for the deepest layer, FC8.",
         section="3.4",
@@ -65,7 +65,7 @@ CLAIMS = (
     ),
     Claim(
         key="order",
-        place=("04_quantitative_nre", "claim-order"),
+        place=("04b_comparing_layers", "claim-order"),
         short="Error grows with depth",
         said="It decreases for representations inverted from shallower layers.",
         section="3.4",
@@ -78,7 +78,7 @@ CLAIMS = (
     ),
     Claim(
         key="conv2-mp3",
-        place=("04_quantitative_nre", "claim-conv2-mp3"),
+        place=("04b_comparing_layers", "claim-conv2-mp3"),
         short="Jump from Conv2 to MP3",
         said="There is a large increase between Conv2 and MP3.",
         section="3.4",
@@ -90,7 +90,7 @@ CLAIMS = (
     ),
     Claim(
         key="mp6-fc7",
-        place=("04_quantitative_nre", "claim-mp6-fc7"),
+        place=("04b_comparing_layers", "claim-mp6-fc7"),
         short="MP6 to FC7, +15 %",
         said="The NRE changes by about 15 % between MP6 and FC7.",
         section="5",
@@ -102,7 +102,7 @@ CLAIMS = (
     ),
     Claim(
         key="conv5-fc7",
-        place=("04_quantitative_nre", "claim-conv5-fc7"),
+        place=("04b_comparing_layers", "claim-conv5-fc7"),
         short="FC7 to Conv5, \u221218 %",
         said="The average NRE is about 18 % less for Conv5 than for FC7.",
         section="4",
@@ -114,7 +114,7 @@ CLAIMS = (
     ),
     Claim(
         key="second-corpus",
-        place=("04_quantitative_nre", "claim-second-corpus"),
+        place=("04b_comparing_layers", "claim-second-corpus"),
         short="Second corpus worse from MP3 on",
         said="On a second corpus the error is larger, from MP3 on.",
         section="3.4",
@@ -128,7 +128,7 @@ CLAIMS = (
     ),
     Claim(
         key="second-corpus-shallow",
-        place=("04_quantitative_nre", "claim-second-corpus"),
+        place=("04b_comparing_layers", "claim-second-corpus"),
         short="Second corpus no worse at Conv1, Conv2",
         said="For Conv1 and Conv2 it is not.",
         section="3.4",
@@ -142,7 +142,7 @@ CLAIMS = (
     ),
     Claim(
         key="objectives",
-        place=("04_quantitative_nre", "claim-objectives"),
+        place=("04b_comparing_layers", "claim-objectives"),
         short="Input loss alone is as good",
         said="Trained with the input loss alone, the NRE is similar or slightly lower.",
         section="3.4",
@@ -155,7 +155,7 @@ CLAIMS = (
     ),
     Claim(
         key="fc8-structure",
-        place=("05_qualitative_analysis", "claim-structure"),
+        place=("05b_kept_structure", "claim-structure"),
         short="FC8 keeps neither onsets nor harmonics",
         said="FC8 does not retain any of the temporal or harmonic structures.",
         section="5",
@@ -167,7 +167,7 @@ CLAIMS = (
     ),
     Claim(
         key="fc8-class",
-        place=("05_qualitative_analysis", "claim-class"),
+        place=("05c_class_and_neighbours", "claim-class"),
         short="FC8 paints the class",
         said="FC8's inversions have high frequencies for vocal excerpts and low ones for non-vocal excerpts.",
         section="4",
@@ -179,7 +179,7 @@ CLAIMS = (
     ),
     Claim(
         key="fc7-harmonics",
-        place=("05_qualitative_analysis", "claim-structure"),
+        place=("05b_kept_structure", "claim-structure"),
         short="FC7 keeps some harmonics",
         said="FC7 preserves some harmonic information.",
         section="4",
@@ -191,7 +191,7 @@ CLAIMS = (
     ),
     Claim(
         key="fc7-onsets",
-        place=("05_qualitative_analysis", "claim-structure"),
+        place=("05b_kept_structure", "claim-structure"),
         short="FC7 keeps rough onsets",
         said="FC7 preserves approximate onset locations.",
         section="4",
@@ -203,7 +203,7 @@ CLAIMS = (
     ),
     Claim(
         key="bijective",
-        place=("08_optimisation", "claim-bijective"),
+        place=("08b_what_optimisation_shows", "claim-bijective"),
         short="Conv1 and Conv2 can be undone",
         said="Conv1 and Conv2 act as a bijective map.",
         section="4",
