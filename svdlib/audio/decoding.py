@@ -102,9 +102,11 @@ class Recording:
             raise AudioError(f"{self.path}: holds no samples; {AGAIN}")
         if len(self._alone) > known:
             raise _ChannelsCancel
-        if left_out := sum(part.left_out for part in self._parts or ()):
-            told = f"about {left_out} bytes after the sound are neither sound nor tags, and are left out"
-            warnings.warn(f"{self.path}: {told}", stacklevel=2)
+        parts = self._parts or ()
+        for place, count in (("before", sum(p.skipped for p in parts)), ("after", sum(p.left_out for p in parts))):
+            if count:
+                told = f"about {count} bytes {place} the sound are neither sound nor tags, and are left out"
+                warnings.warn(f"{self.path}: {told}", stacklevel=2)
 
     def _averaged(self, number: int, sound: "soundfile.SoundFile") -> Iterator[np.ndarray]:
         """Yield the samples of a part, the mean of its channels or one taken alone; then check how many they were."""
