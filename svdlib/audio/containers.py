@@ -288,7 +288,7 @@ def _last_flac_frame(data: Bytes, mark: int, limit: int, total: int) -> tuple[in
 
 
 def _ends_of_flac_frame(data: Bytes, start: int, head: bytes) -> list[int]:
-    """Where the frame that begins at a position may end, in a stream with such a header: its checksum is right there."""
+    """Where the frame that begins at a position may end, in a stream with such a header: its checksum is right."""
     longest = 1024 + int.from_bytes(head[10:12], "big") * ((head[20] >> 1 & 7) + 1) * 4
     checksum, ends = 0, []
     for place, byte in enumerate(data[start : start + longest], start=start + 1):

@@ -474,6 +474,25 @@ def test_channels_that_cancel(tmp_path, suffix):
     assert abs(np.dot(samples[2000:80000], mono[2000:80000])) > 0.98 * np.dot(mono[2000:80000], mono[2000:80000])
 
 
+@pytest.mark.parametrize("half", ["first", "second"])
+def test_channels_that_cancel_in_half_of_a_song(tmp_path, half):
+    mono = tone(4, 22050)[:, 0]
+    sign = np.where((np.arange(len(mono)) < 44100) == (half == "first"), -1, 1)
+    path = tmp_path / "song.wav"
+    soundfile.write(path, np.stack([mono, 0.9 * mono * sign], axis=1), 22050)
+    with pytest.warns(UserWarning, match="cancel each other for 2.0 s.*channel 1 is taken"):
+        np.testing.assert_allclose(load_audio(path), mono, atol=1e-4)
+
+
+def test_channels_that_cancel_for_a_moment_are_averaged(tmp_path, recwarn):
+    mono = tone(20, 22050)[:, 0]
+    sign = np.where(np.arange(len(mono)) < 22050, -1, 1)
+    path = tmp_path / "song.wav"
+    soundfile.write(path, np.stack([mono, mono * sign], axis=1), 22050)
+    np.testing.assert_allclose(load_audio(path), np.where(sign > 0, mono, 0), atol=1e-4)
+    assert not recwarn.list
+
+
 def test_wide_stereo_is_averaged_as_ever(tmp_path, recwarn):
     channels = np.random.default_rng(0).uniform(-0.5, 0.5, (40000, 2)).astype(np.float32)
     channels[:, 1] -= 0.8 * channels[:, 0]  # the correlation is that of the widest songs
