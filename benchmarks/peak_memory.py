@@ -4,7 +4,8 @@ A song of 10 hours has 3 GB of samples and 0.8 GB of log-mel. Songs are read in 
 log-mel alone. The songs are made in a temporary folder, block by block too: stereo at 44.1 kHz, as FLAC and as MP3, and
 10 hours of digital silence, which must be refused. Each verb of the command line runs in a process of its own.
 
-It needs 4 GB on the disk, and most of an hour on one core.
+It needs 4 GB on the disk, and most of an hour on one core. Each row is told, on standard error, as
+soon as it is measured.
 
     python -m benchmarks.peak_memory [--quick] [--json] [--out FILE]
 """
@@ -13,9 +14,10 @@ import contextlib
 import io
 import os
 import shutil
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,11 +27,10 @@ import numpy as np
 import torch
 
 from benchmarks.log_mel import make_samples
-from benchmarks.measuring import Options, Table, in_fresh_process, script
+from benchmarks.measuring import Options, Table, as_text, in_fresh_process, script
 from svdlib.audio.mel_axis import FRAME_RATE, N_BANDS, SAMPLE_RATE
 from svdlib.audio.mp3 import mp3_frames
 from svdlib.compute.memory import peak_memory
-from svdlib.compute.progress import progress
 
 RATE = 44100
 """Samples per second of the songs, so that there is something to resample."""
@@ -138,30 +139,36 @@ def verbs(song: Song, folder: Path, path: Path) -> dict[str, list[str]]:
     }
 
 
-def rows_of(song: Song, options: Options, place: Path) -> list[dict[str, Any]]:
-    """What each verb needs for a song."""
+def measured(song: Song, options: Options, place: Path) -> Iterator[dict[str, Any]]:
+    """What each verb needs for a song, row by row."""
     folder = place / song.name.replace(" ", "-")
     path = write_corpus(song, folder)
-    rows = []
     for verb, arguments in verbs(song, folder, path).items():
         run = partial(hold, arguments, folder / f"cache of {verb}")
         held = in_fresh_process(run, options.threads)
         if held.code != (2 if song.kind == "silence" else 0):
             raise SystemExit(f"error: svdlib {' '.join(arguments)} ended with exit code {held.code}\n{held.said}")
         row = {"song": song.name, "verb": verb, "memory, MB": held.bytes / 1e6}
-        rows.append(row | {"log-mel, MB": song.log_mel_bytes / 1e6, "minutes": held.minutes})
+        yield row | {"log-mel, MB": song.log_mel_bytes / 1e6, "minutes": held.minutes}
     shutil.rmtree(folder)
-    return rows
+
+
+def all_rows(options: Options) -> Iterator[dict[str, Any]]:
+    """What nothing needs, and then what each song does."""
+    lengths, kinds = ([20.0], ["mp3"]) if options.quick else ([3 * 3600.0, 10 * 3600.0], ["flac", "mp3"])
+    nothing = in_fresh_process(partial(hold, (), Path()), options.threads)
+    yield {"song": "none", "verb": "import torch", "memory, MB": nothing.bytes / 1e6}
+    songs = [Song(seconds, kind) for seconds in lengths for kind in kinds] + [Song(lengths[-1], "silence")]
+    with tempfile.TemporaryDirectory() as place:
+        for song in songs:
+            yield from measured(song, options, Path(place))
 
 
 def tables(options: Options) -> list[Table]:
-    lengths, kinds = ([20.0], ["mp3"]) if options.quick else ([3 * 3600.0, 10 * 3600.0], ["flac", "mp3"])
-    songs = [Song(seconds, kind) for seconds in lengths for kind in kinds] + [Song(lengths[-1], "silence")]
-    nothing = in_fresh_process(partial(hold, (), Path()), options.threads)
-    rows = [{"song": "none", "verb": "import torch", "memory, MB": nothing.bytes / 1e6}]
-    with tempfile.TemporaryDirectory() as place:
-        for song in progress(songs, description="songs", unit="song"):
-            rows += rows_of(song, options, Path(place))
+    rows = []
+    for row in all_rows(options):
+        print(*(f"{name} {as_text(cell)}" for name, cell in row.items()), sep=", ", file=sys.stderr, flush=True)
+        rows.append(row)
     remark = "Silence is refused, after all of it was read. Every verb computes the log-mel anew, on one process."
     return [Table("Memory that a process holds at most", rows, [remark])]
 

@@ -25,12 +25,10 @@ from svdlib.compute.progress import progress
 from svdlib.compute.storage import write_atomically
 from svdlib.compute.version import __version__
 from svdlib.detector.architecture import CENTRE_FRAME
-from svdlib.detector.model import LAYERS, SVDNet
-from svdlib.detector.moments import excerpt_at, measured, surest_singing
-from svdlib.detector.prediction import predict
-from svdlib.detector.scores import smooth
+from svdlib.detector.model import SVDNet
+from svdlib.detector.moments import HeardSong, measured
 from svdlib.inversion.nre import mean_pairwise_distance, reconstruct, reconstruction_distances
-from svdlib.zoo.checkpoints import family_in, open_detector, open_inverters
+from svdlib.zoo.checkpoints import open_networks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -124,21 +122,15 @@ def invert_song(
         DeviceError: the device is not there.
         WeightsError: weights are missing or damaged, or the inverters were trained for another detector.
     """
-    chosen, recording = choose_device(device), Recording(song)
-    song = recording.path
-    log_mel, levels = read_song(recording, measured)
-    start = None if at is None else excerpt_at(song, len(log_mel), at)
-    network = open_detector(detector).to(chosen)
-    chosen_layers = None if layers is None else network.check_layers(layers)
-    variant = variant or family_in(weights, chosen_layers or LAYERS)
-    inverters = open_inverters(weights, network, chosen_layers, variant)
-    probabilities = smooth(predict(network, log_mel.numpy()))
-    start = surest_singing(levels, probabilities) if start is None else start
+    place, recording = choose_device(device), Recording(song)
+    network, inverters = open_networks(detector, weights, layers, variant, place)
+    heard = HeardSong(recording.path, network, *read_song(recording, measured))
+    start, log_mel = heard.excerpt(at), heard.log_mel
     x = _excerpts(network, log_mel, [start])
     reconstructions = reconstruct(network, inverters, x)
     return SongInversion(
-        song=song,
-        probabilities=probabilities,
+        song=recording.path,
+        probabilities=heard.probabilities,
         threshold=network.threshold,
         start_frame=start,
         samples=recording.read(partial(_cut, first=start * HOP_LENGTH)),
@@ -146,7 +138,7 @@ def invert_song(
         inversions={layer: _log_mel_of(network, x_hat) for layer, x_hat in reconstructions.items()},
         distances={layer: float(reconstruction_distances(x, x_hat)) for layer, x_hat in reconstructions.items()},
         typical_distance=_typical_distance(network, log_mel),
-        variant=variant,
+        variant=next(iter(inverters.values())).variant,
         provenance={
             "detector": network.provenance,
             **{layer: inverter.provenance for layer, inverter in inverters.items()},

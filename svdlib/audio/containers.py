@@ -3,10 +3,12 @@
 - WAV and AIFF: the sound chunk must lie within the file. A streamed WAV may leave its length open; then a cut
   cannot be known.
 - FLAC: every frame has a checksum, and the decoder finds what is wrong or missing. Where the header doesn't know the
-  length, the last frame does.
+  length, or states too little, the last frame knows.
 - Ogg: every page must have its right checksum, and the last one of a stream must carry the end-of-stream flag.
 - MP3: the last frame must be whole, and there must be as many frames as a Xing or Info header promises.
   Without such a header a cut between two frames (about one place in a hundred) cannot be known.
+
+Foreign bytes in front of any of them are passed over.
 
 Changed bytes within an MP3 frame, a WAV or an AIFF file cannot be known either: they have no checksums.
 """
@@ -36,6 +38,9 @@ FOREIGN = {  # how files begin that people take for sound files, after so many b
     (0, b"MPCK"): "Musepack",
     (0, b"#!AMR"): "AMR",
     (0, b"MThd"): "MIDI, notes without sound",
+    (8, b"AVI LIST"): "AVI",
+    (0, b"FLV\x01"): "Flash video",
+    (0, b"\x00\x00\x01\xba"): "MPEG video",
 }
 TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICSBE")  # how those behind a sound begin
 SOUND_TYPES = {1, 2, 3, 6, 7, 0x11, 0x31, 0x40, 0xFFFE}  # of WAV files: those that libsndfile reads
@@ -53,23 +58,31 @@ def sound_parts(data: Bytes) -> list[Part]:
     Raises:
         FaultError: it is no sound file, of a kind that cannot be read, damaged or cut short.
     """
-    reader = _reader_at(data, 0)
-    if reader is None:
-        for (place, start), name in FOREIGN.items():
-            if data[place : place + len(start)] == start:
-                raise FaultError(f"this is {name}, which cannot be read", CONVERT)
-        if next(mp3_frames(data), None) is None:
-            raise FaultError("not a sound file that can be read", "convert it to WAV, AIFF, FLAC, Ogg or MP3")
-        reader = mp3_parts
     parts: list[Part] = []
-    position = 0
-    while reader is not None:
+    first = position = _first_sound(data)
+    while (reader := _reader_at(data, position)) is not None:
         found, position = reader(data, position)
         parts += found
-        reader = _reader_at(data, position)
+    if first > PADDING and not data[:8].startswith(TAGS) and data[:first].strip(b"\0"):
+        parts[0] = replace(parts[0], skipped=first)
     if (left := _unexplained(data, position)) > PADDING:
         parts[-1] = replace(parts[-1], left_out=left)
     return parts
+
+
+def _first_sound(data: Bytes) -> int:
+    """Where the sound of a file begins: mostly at its start, else after foreign bytes."""
+    if _reader_at(data, 0) is not None:
+        return 0
+    for (place, start), name in FOREIGN.items():
+        if data[place : place + len(start)] == start:
+            raise FaultError(f"this is {name}, which cannot be read", CONVERT)
+    first = min(_next_sound(data, 0), next(_found(data, FLAC_START, 0), len(data)))
+    if 0 <= data.find(b"OggS") < first:
+        raise FaultError("the beginning is missing, an Ogg stream goes on without it")
+    if first == len(data):
+        raise FaultError("not a sound file that can be read", "convert it to WAV, AIFF, FLAC, Ogg or MP3")
+    return first
 
 
 def _reader_at(data: Bytes, position: int) -> Reader | None:
@@ -201,6 +214,7 @@ def _unexplained(data: Bytes, position: int) -> int:
 # --- FLAC ---
 
 FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
+FLAC_SYNC = (b"\xff\xf8", b"\xff\xf9")
 FLAC_FRAME = re.compile(rb"(?=\xff[\xf8\xf9])")
 FLAC_WINDOW = 1 << 16  # bytes that are searched at once for a last frame
 FLAC_TAIL = 1 << 22  # bytes: more than any last frame takes
@@ -215,8 +229,10 @@ def flac_parts(data: Bytes, start: int) -> tuple[list[Part], int]:
     parts, following = [], len(data)
     for begin, limit, mark in zip(begins, [*begins[1:], len(data)], marks, strict=True):
         head = data[mark : mark + 42]
-        total = int.from_bytes(head[21:26], "big") & FLAC_LENGTH
-        last = _last_flac_frame(data, mark, limit, total)
+        stated = int.from_bytes(head[21:26], "big") & FLAC_LENGTH
+        last = _last_flac_frame(data, mark, limit, stated)
+        if stated and _goes_on(data, mark, limit, last):
+            stated, last = 0, _last_flac_frame(data, mark, limit, 0)
         if last is None:  # damaged, as the decoder will find
             parts.append(_piece(data, begin, limit))
             continue
@@ -226,12 +242,22 @@ def flac_parts(data: Bytes, start: int) -> tuple[list[Part], int]:
             following = _next_sound(data, end) if end < limit else limit
             if following == limit:
                 end, left_out = limit, _unexplained(data, end)
-        if total:
+        if stated:
             parts.append(Part(((begin, end),), left_out=left_out))
         else:
-            numbers = int.from_bytes(head[18:26], "big") | last[1]
+            numbers = int.from_bytes(head[18:26], "big") & ~FLAC_LENGTH | last[1]
             parts.append(Part(((mark + 26, end),), head[:18] + numbers.to_bytes(8, "big"), left_out))
     return parts, following
+
+
+def _goes_on(data: Bytes, mark: int, limit: int, last: tuple[int, int] | None) -> bool:
+    """Whether a FLAC stream has frames beyond the one that is the last by its header, if there is such a one."""
+    head = data[mark : mark + 42]
+    if last is None:
+        beyond = _last_flac_frame(data, mark, limit, 0)
+        return beyond is not None and beyond[1] > int.from_bytes(head[21:26], "big") & FLAC_LENGTH
+    ends = _ends_of_flac_frame(data, last[0], head)
+    return any((_samples_after_flac_frame(data[end : end + 16], head[8:]) or 0) > last[1] for end in ends)
 
 
 def _last_flac_frame(data: Bytes, mark: int, limit: int, total: int) -> tuple[int, int] | None:
@@ -261,14 +287,20 @@ def _last_flac_frame(data: Bytes, mark: int, limit: int, total: int) -> tuple[in
     return None
 
 
-def _end_of_flac_frame(data: Bytes, start: int, head: bytes) -> int:
-    """Where the frame that begins at a position ends, in a stream with such a header."""
+def _ends_of_flac_frame(data: Bytes, start: int, head: bytes) -> list[int]:
+    """Where the frame that begins at a position may end, in a stream with such a header: its checksum is right."""
     longest = 1024 + int.from_bytes(head[10:12], "big") * ((head[20] >> 1 & 7) + 1) * 4
     checksum, ends = 0, []
     for place, byte in enumerate(data[start : start + longest], start=start + 1):
         checksum = (checksum << 8 & 0xFFFF) ^ CRC16[checksum >> 8 ^ byte]
         if not checksum:  # as after a whole frame, and by chance after one of 65536 bytes
             ends.append(place)
+    return ends
+
+
+def _end_of_flac_frame(data: Bytes, start: int, head: bytes) -> int:
+    """Where the frame that begins at a position most likely ends."""
+    ends = _ends_of_flac_frame(data, start, head)
     if len(data) in ends:
         return len(data)
     known = (end for end in ends if _reader_at(data, end) is not None or not _unexplained(data, end))
@@ -295,9 +327,10 @@ def _found(data: Bytes, pattern: re.Pattern[bytes], start: int) -> Iterator[int]
 
 def _samples_after_flac_frame(head: bytes, info: bytes) -> int | None:
     """Read a frame's header: the number of the sample after it; None where it is none of this stream."""
-    if len(head) < 16:
-        head = head.ljust(16, b"\0")
+    head = head.ljust(16, b"\0")
     channels = (info[12] >> 1 & 7) + 1
+    if not head.startswith(FLAC_SYNC):
+        return None
     layout, ones = head[3] >> 4, len(f"{head[4] ^ 0xFF:08b}".split("1")[0])  # how many bytes the number takes
     if head[3] & 1 or layout > 10 or (layout + 1 if layout < 8 else 2) != channels or ones in (1, 8):
         return None

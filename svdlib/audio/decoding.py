@@ -32,6 +32,7 @@ BLOCK_FRAMES = 1 << 18  # sample frames read at once, so that eight channels at 
 LOWEST_RATE, HIGHEST_RATE = 4000, 768000  # Hz; no music is stored at a rate beyond
 MP3_FRAME_SAMPLES = 1152  # by so much a header that counts itself overstates the length
 CANCELLED = 0.01  # share of the channels' power in their mean: less than -20 dB only where one is the other upside down
+LOST = 0.1  # share of a sound's power in seconds whose channels cancel: from here on, one of them tells more
 AGAIN = "get or export the file again"
 
 
@@ -102,31 +103,67 @@ class Recording:
             raise AudioError(f"{self.path}: holds no samples; {AGAIN}")
         if len(self._alone) > known:
             raise _ChannelsCancel
-        if left_out := sum(part.left_out for part in self._parts or ()):
-            told = f"about {left_out} bytes after the sound are neither sound nor tags, and are left out"
-            warnings.warn(f"{self.path}: {told}", stacklevel=2)
+        parts = self._parts or ()
+        for place, count in (("before", sum(p.skipped for p in parts)), ("after", sum(p.left_out for p in parts))):
+            if count:
+                told = f"about {count} bytes {place} the sound are neither sound nor tags, and are left out"
+                warnings.warn(f"{self.path}: {told}", stacklevel=2)
 
     def _averaged(self, number: int, sound: "soundfile.SoundFile") -> Iterator[np.ndarray]:
         """Yield the samples of a part, the mean of its channels or one taken alone; then check how many they were."""
         alone = self._alone.get(number)
-        samples, power_of_mean, powers = 0, 0.0, np.zeros(sound.channels)
+        samples, cancellation = 0, _Cancellation(sound.samplerate, sound.channels)
         for block in _blocks(self.path, sound):
             mono = _mean(block) if alone is None else block[:, alone].copy()
             _check_finite(self.path, mono, samples)
             samples += len(block)
             if alone is None and sound.channels > 1:
-                with np.errstate(all="ignore"):  # samples may be numbers and their squares too large
-                    power_of_mean += float(mono @ mono)
-                    powers += [float(channel @ channel) for channel in block.T]
+                cancellation.add(block, mono)
             yield mono
         _check_length(self.path, samples, sound)
-        if power_of_mean < CANCELLED * powers.mean():
-            self._alone[number] = int(powers.argmax())
+        if alone is None and (verdict := cancellation.verdict()) is not None:
+            self._alone[number], seconds = verdict
             warnings.warn(
-                f"{self.path}: the channels cancel each other, one is another upside down; "
+                f"{self.path}: the channels cancel each other for {seconds:.1f} s, one is another upside down there; "
                 f"channel {self._alone[number] + 1} is taken alone",
                 stacklevel=2,
             )
+
+
+class _Cancellation:
+    """How much of a sound its mean loses where the channels cancel each other, second by second."""
+
+    def __init__(self, rate: int, channels: int) -> None:
+        self._rate, self._powers, self._lost = rate, np.zeros(channels), 0.0
+        self._cancelled = self._heard = 0  # frames, of the whole and of the second at hand
+        self._second, self._mean = np.zeros(channels), 0.0
+
+    def add(self, block: np.ndarray, mean: np.ndarray) -> None:
+        """Listen to a block (frames, channels), and to the mean of its channels (frames,)."""
+        start = 0
+        while start < len(block):
+            end = min(len(block), start + self._rate - self._heard)
+            with np.errstate(all="ignore"):  # samples may be numbers and their squares too large
+                self._second += [float(channel @ channel) for channel in block[start:end].T]
+                self._mean += float(mean[start:end] @ mean[start:end])
+            self._heard += end - start
+            start = end
+            if self._heard == self._rate:
+                self._judge()
+
+    def _judge(self) -> None:
+        if self._mean < CANCELLED * self._second.mean():
+            self._lost += self._second.sum()
+            self._cancelled += self._heard
+        self._powers += self._second
+        self._second, self._mean, self._heard = np.zeros_like(self._second), 0.0, 0
+
+    def verdict(self) -> tuple[int, float] | None:
+        """At the end: the loudest channel and for how many seconds they cancel; None where the mean tells enough."""
+        self._judge()
+        if self._lost <= LOST * self._powers.sum():
+            return None
+        return int(self._powers.argmax()), self._cancelled / self._rate
 
 
 class _ChannelsCancel(Exception):

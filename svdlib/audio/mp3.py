@@ -21,6 +21,7 @@ SAMPLE_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 1
 SEARCH_BLOCK = 1 << 18  # bytes searched at once for headers
 CHAIN = 3  # frames that must follow one found among foreign bytes, as in pictures: one follows by chance
 LARGEST_FRAME = 1441  # bytes
+MOST_TAGS = 64  # in a row; a file of nothing but tags would take long
 FIRST_TRIES = 16  # headers looked at one by one, before a whole block is searched
 
 
@@ -159,7 +160,9 @@ def _header_table() -> tuple[np.ndarray, np.ndarray]:
 
 def after_id3(data: Bytes, position: int = 0) -> int:
     """Return the position after the ID3v2 tags at a place in a file."""
-    while data[position : position + 3] == b"ID3" and position + 10 <= len(data):
+    for _ in range(MOST_TAGS):
+        if data[position : position + 3] != b"ID3" or position + 10 > len(data):
+            break
         a, b, c, d = data[position + 6 : position + 10]
         footer = 10 if data[position + 5] & 0x10 else 0
         position += 10 + (a << 21 | b << 14 | c << 7 | d) + footer

@@ -33,11 +33,13 @@ class Part:
         runs: where its bytes lie in the file, from and to; what lies between them is no sound.
         head: bytes to put in front: a header that tells the truth about the length.
         left_out: how many bytes after it are neither sound nor tags.
+        skipped: how many bytes before it are neither.
     """
 
     runs: tuple[tuple[int, int], ...]
     head: bytes = b""
     left_out: int = 0
+    skipped: int = 0
 
     def source(self, file: BinaryIO) -> BinaryIO:
         """The part as a file of its own; `file` itself where that is the same."""

@@ -34,11 +34,15 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         write: writes the content to an open binary file.
 
     Raises:
-        OutputError: if the place cannot be written or the disk is full; an older file stays as it was.
+        OutputError: if the place cannot be written, the disk is full, or a pipe, a device or a folder has that name; an
+            older file stays as it was.
     """
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
+        if path.exists() and not path.is_file():
+            # A file that is renamed takes the place of what was there: root could lose /dev/null.
+            raise OutputError(f"Cannot write {path}: it is a folder, pipe or device. Choose the name of a file.")
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(partial, "wb") as file:
             write(file)

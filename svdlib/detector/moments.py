@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 
 import numpy as np
 from torch import Tensor
@@ -10,7 +11,9 @@ from torch import Tensor
 from svdlib.audio.log_mel import LogMel
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, EXCERPT_SAMPLES, FRAME_RATE, HOP_LENGTH
 from svdlib.compute.growing import GrowingRows
-from svdlib.detector.architecture import CENTRE_FRAME
+from svdlib.detector.architecture import CENTRE_FRAME, Detector
+from svdlib.detector.prediction import predict
+from svdlib.detector.scores import smooth
 from svdlib.errors import AudioError, quoted
 
 QUIETEST_SHARE = 0.1
@@ -95,3 +98,36 @@ def excerpt_at(song: str | os.PathLike[str], frames: int, at: float) -> int:
             f"{song}: no excerpt has its centre at {at:g} s; choose a time from {earliest:.2f} to {latest:.2f} s"
         )
     return start
+
+
+class HeardSong:
+    """A song that has passed by in blocks, what a detector says of it, and which of its excerpts to look at.
+
+    Attributes:
+        log_mel: of the song, float32 (frames, 80).
+    """
+
+    def __init__(self, name: str | os.PathLike[str], detector: Detector, log_mel: Tensor, levels: Levels) -> None:
+        """Take a song's name, which stands in errors, a detector, and what `measured` gives of the song."""
+        self.log_mel = log_mel
+        self._name, self._detector, self._levels = name, detector, levels
+
+    @cached_property
+    def probabilities(self) -> np.ndarray:
+        """Smoothed probability of singing (frames,); the detector listens when it is first asked for."""
+        return smooth(predict(self._detector, self.log_mel.numpy()))
+
+    def excerpt(self, at: float | None) -> int:
+        """First frame of the excerpt around a time in seconds; None takes the one that most surely is sung.
+
+        Raises:
+            AudioError: no whole excerpt has its centre there.
+        """
+        if at is None:
+            return surest_singing(self._levels, self.probabilities)
+        return excerpt_at(self._name, len(self.log_mel), at)
+
+    def telling_excerpts(self) -> list[int]:
+        """First frames of the excerpts that most surely are sung and most surely are not: two, if they differ."""
+        curves = (self.probabilities, 1 - self.probabilities)
+        return sorted({surest_singing(self._levels, curve) for curve in curves})

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from svdlib.errors import LayerError
+from svdlib.errors import LayerError, quoted
 
 
 class Listener(nn.Module):
@@ -113,8 +113,16 @@ def _keeps_training(module: nn.Module) -> bool:
 
 
 def named_layers(layers: str | Iterable[str]) -> list[str]:
-    """The names of layers as a list; a single one may stand alone, which is no series of letters."""
-    return [layers] if isinstance(layers, str) else list(layers)
+    """The names of layers as a list; a single one may stand alone, which is no series of letters.
+
+    Raises:
+        LayerError: if it is neither a name nor a series.
+    """
+    if isinstance(layers, str):
+        return [layers]
+    if not isinstance(layers, Iterable):
+        raise LayerError(f"{quoted(layers)} names no layer; give names, as in features(x, ['mp6']).")
+    return list(layers)
 
 
 def as_input(x: Tensor | Any, like: Tensor) -> Tensor:

@@ -225,7 +225,7 @@ class Explorer:
             OutputError: if it cannot be written.
         """
         page = PAGE.format(title=escape(self.title), about=escape(self.about), body=self._repr_html_())
-        write_atomically(Path(path), lambda file: file.write(page.encode()))
+        write_atomically(Path(path), lambda file: file.write(page.encode(errors="backslashreplace")))
         return Path(path)
 
 
@@ -397,7 +397,7 @@ def move_data_out(page: str, folder: str) -> tuple[str, dict[str, str]]:
 
     def moved(match: re.Match[str]) -> str:
         brief, data = match[1] or "", match[2]
-        name = hashlib.sha256(data.encode()).hexdigest()[:16]
+        name = hashlib.sha256(data.encode(errors="backslashreplace")).hexdigest()[:16]
         scripts[f"{name}.js"] = f'(window.svdlibExplorerData ??= {{}})["{name}"] = {data};\n'
         return f'<svdlib-explorer{brief} source="{folder}/{name}.js">'
 

@@ -11,9 +11,9 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from svdlib.compute.storage import read_plain_text
 from svdlib.errors import InputError, PackageError
 from svdlib.pages.exercises import VERDICT
 
@@ -92,7 +92,7 @@ def read_notebook(path: str | os.PathLike[str]) -> "NotebookNode":
     import nbformat
 
     try:
-        return nbformat.read(Path(path), 4)
+        return nbformat.reads(read_plain_text(path), 4)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}.") from error
     except Exception as error:

@@ -5,13 +5,10 @@ from collections.abc import Sequence
 
 from svdlib.audio.files import Recording, read_song
 from svdlib.compute.devices import choose_device
-from svdlib.detector.model import LAYERS
-from svdlib.detector.moments import excerpt_at, measured, surest_singing
-from svdlib.detector.prediction import predict
-from svdlib.detector.scores import smooth
+from svdlib.detector.moments import HeardSong, measured
 from svdlib.pages.explorer import Explorer
 from svdlib.pages.widget import Session
-from svdlib.zoo.checkpoints import family_in, open_detector, open_inverters
+from svdlib.zoo.checkpoints import open_networks
 
 
 def explore_song(
@@ -41,14 +38,9 @@ def explore_song(
         DeviceError: the device is not there.
         WeightsError: weights are missing or damaged, or the inverters were trained for another detector.
     """
-    chosen, recording = choose_device(device), Recording(song)
-    log_mel, levels = read_song(recording, measured)
-    start = None if at is None else excerpt_at(recording.path, len(log_mel), at)
-    network = open_detector(detector).to(chosen)
-    wanted = None if layers is None else network.check_layers(layers)
-    inverters = open_inverters(weights, network, wanted, variant or family_in(weights, wanted or LAYERS))
-    if start is None:
-        start = surest_singing(levels, smooth(predict(network, log_mel.numpy())))
+    place, recording = choose_device(device), Recording(song)
+    network, inverters = open_networks(detector, weights, layers, variant, place)
+    heard = HeardSong(recording.path, network, *read_song(recording, measured))
     session = Session(network, inverters)
-    session.show(recording.path.name, log_mel, [start])
+    session.show(recording.path.name, heard.log_mel, [heard.excerpt(at)])
     return session.explorer

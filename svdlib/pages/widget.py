@@ -24,9 +24,7 @@ from svdlib.audio.mel_axis import EXCERPT_FRAMES, EXCERPT_SAMPLES, FRAME_RATE
 from svdlib.compute.devices import choose_device
 from svdlib.detector.architecture import CENTRE_FRAME
 from svdlib.detector.model import SVDNet
-from svdlib.detector.moments import excerpt_at, measured, surest_singing
-from svdlib.detector.prediction import predict
-from svdlib.detector.scores import smooth
+from svdlib.detector.moments import HeardSong, measured
 from svdlib.errors import AudioError, InputError, PackageError, SvdlibError
 from svdlib.inversion.front_end import FrontEnd
 from svdlib.inversion.inverters import check_belongs
@@ -178,12 +176,9 @@ class Session:
             raise AudioError(
                 f"{name}: samples of shape {samples.shape}; one excerpt takes {EXCERPT_SAMPLES} finite ones, in one row"
             )
-        log_mel, levels = measured([samples])
-        probabilities = smooth(predict(self.detector, log_mel.numpy()))
-        starts = [excerpt_at(Path(name), len(log_mel), seconds) for seconds in at]
-        # The moment that is least surely sung is the one that is most surely not.
-        starts = starts or sorted({surest_singing(levels, each) for each in (probabilities, 1 - probabilities)})
-        self.show(name, log_mel, starts)
+        heard = HeardSong(name, self.detector, *measured([samples]))
+        starts = [heard.excerpt(seconds) for seconds in at] or heard.telling_excerpts()
+        self.show(name, heard.log_mel, starts)
         self.name, self.samples = name, samples
 
     def show(self, name: str, log_mel: torch.Tensor, starts: Sequence[int]) -> None:

@@ -217,6 +217,31 @@ def open_inverters(
     return inverters
 
 
+def open_networks(
+    detector: str | PathLike[str] | None,
+    weights: str | PathLike[str] | None,
+    layers: str | Sequence[str] | None,
+    variant: str | None,
+    device: torch.device,
+) -> tuple[SVDNet, dict[str, FeatureInverter]]:
+    """A detector and its inverters, on a device.
+
+    Args:
+        detector: its weights; None takes the packaged one.
+        weights: a folder with its inverters; None takes the packaged ones.
+        layers: which layers; None takes all that there are inverters for.
+        variant: the family; None takes what `family_in` finds.
+        device: where they are to compute.
+
+    Raises:
+        LayerError: there is no such family or layer.
+        WeightsError: weights are missing or damaged, or the inverters were trained for another detector.
+    """
+    network = open_detector(detector).to(device)
+    wanted = None if layers is None else network.check_layers(layers)
+    return network, open_inverters(weights, network, wanted, variant or family_in(weights, wanted or LAYERS))
+
+
 def load_inverters(folder: str | PathLike[str], variant: str | None = None) -> dict[str, FeatureInverter]:
     """Read all inverters in a folder, whatever network they are for, in eval mode, with `.provenance`.
 

@@ -262,7 +262,55 @@ def test_any_bytes_before_an_mp3_are_skipped(tmp_path, prefix, header):
     assert -0.03 < seconds_in(tmp_path, b"\0" + prefix + data) - 1 < MORE_THAN_A_FRAME
 
 
+@few
+@given(st.sampled_from([*FORMATS, "piped flac"]), st.binary(max_size=2000), st.floats(0.3, 1))
+def test_any_bytes_before_any_sound_are_skipped(tmp_path, suffix, prefix, seconds):
+    data = encoded(suffix.split()[-1], tone(seconds))
+    data = piped_flac(data) if suffix == "piped flac" else data
+    found = seconds_in(tmp_path, b"\0" + prefix + data)
+    assert -0.03 < found - seconds < (MORE_THAN_A_FRAME if suffix == "mp3" else 0.001)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_many_bytes_before_a_sound_are_told(tmp_path, suffix):
+    prefix = b"\1" + np.random.default_rng(0).bytes(50_000)
+    with pytest.warns(UserWarning, match="song.bin: about 50001 bytes before the sound are neither sound nor tags"):
+        assert seconds_in(tmp_path, prefix + encoded(suffix, tone(1))) == pytest.approx(1, abs=0.03)
+
+
+@pytest.mark.parametrize("follower", ["ogg", "mp3", "wav"])
+def test_an_ogg_that_lacks_its_beginning_is_not_lost_before_another_sound(tmp_path, follower):
+    data = encoded("ogg", tone(2))[3000:]
+    assert "the beginning is missing" in refusal(tmp_path, data + encoded(follower, tone(1)))
+    assert "the beginning is missing" in refusal(tmp_path, data)
+
+
 # --- lengths that a header does not know ---
+
+
+def counted_flac(data, samples):
+    """A FLAC whose header states another number of samples."""
+    numbers = int.from_bytes(data[18:26], "big") & ~((1 << 36) - 1) | samples
+    return data[:18] + numbers.to_bytes(8, "big") + data[26:]
+
+
+@few
+@given(
+    st.floats(0.3, 1.5),
+    st.one_of(st.floats(0.001, 0.99), st.integers(1, 3)),
+    st.sampled_from([b"", b"TAG" + bytes(125)]),
+    st.sampled_from(["", *FORMATS]),
+)
+def test_all_of_a_flac_comes_out_whose_header_states_too_little(tmp_path, seconds, stated, tag, follower):
+    samples = round(seconds * 44100)
+    count = 4096 * stated if isinstance(stated, int) else max(1, int(stated * samples))  # at a frame's end, or anywhere
+    data = counted_flac(encoded("flac", tone(seconds)), min(count, samples)) + tag
+    more = encoded(follower, tone(0.5)) if follower else b""
+    assert seconds_in(tmp_path, data + more) == pytest.approx(seconds + (0.5 if follower else 0), abs=0.01)
+
+
+def test_a_flac_whose_header_states_too_much_is_refused(tmp_path):
+    assert "cut short" in refusal(tmp_path, counted_flac(encoded("flac", tone(1)), 50_000))
 
 
 def test_flac_from_a_pipe(tmp_path):
@@ -384,7 +432,7 @@ KINDS_OF_SOUND = [
     st.integers(1001, 9000),
 )
 def test_any_kind_rate_and_number_of_channels(tmp_path, kind, rate, channels, samples):
-    if kind == ("AIFF", "ALAW"):
+    if kind in (("AIFF", "ALAW"), ("AIFF", "PCM_S8")):
         samples += samples * channels % 2  # the encoder says that the byte which fills an odd chunk up is a sample
     path, time = tmp_path / "song.bin", np.arange(samples) / rate
     sound = 0.3 * np.sin(2 * np.pi * 440 * time)
@@ -426,6 +474,25 @@ def test_channels_that_cancel(tmp_path, suffix):
     assert abs(np.dot(samples[2000:80000], mono[2000:80000])) > 0.98 * np.dot(mono[2000:80000], mono[2000:80000])
 
 
+@pytest.mark.parametrize("half", ["first", "second"])
+def test_channels_that_cancel_in_half_of_a_song(tmp_path, half):
+    mono = tone(4, 22050)[:, 0]
+    sign = np.where((np.arange(len(mono)) < 44100) == (half == "first"), -1, 1)
+    path = tmp_path / "song.wav"
+    soundfile.write(path, np.stack([mono, 0.9 * mono * sign], axis=1), 22050)
+    with pytest.warns(UserWarning, match="cancel each other for 2.0 s.*channel 1 is taken"):
+        np.testing.assert_allclose(load_audio(path), mono, atol=1e-4)
+
+
+def test_channels_that_cancel_for_a_moment_are_averaged(tmp_path, recwarn):
+    mono = tone(20, 22050)[:, 0]
+    sign = np.where(np.arange(len(mono)) < 22050, -1, 1)
+    path = tmp_path / "song.wav"
+    soundfile.write(path, np.stack([mono, mono * sign], axis=1), 22050)
+    np.testing.assert_allclose(load_audio(path), np.where(sign > 0, mono, 0), atol=1e-4)
+    assert not recwarn.list
+
+
 def test_wide_stereo_is_averaged_as_ever(tmp_path, recwarn):
     channels = np.random.default_rng(0).uniform(-0.5, 0.5, (40000, 2)).astype(np.float32)
     channels[:, 1] -= 0.8 * channels[:, 0]  # the correlation is that of the widest songs
@@ -448,7 +515,7 @@ def test_pipes_and_devices_are_refused_before_they_are_opened(tmp_path):
                 read(path)
 
 
-@pytest.mark.parametrize("pattern", [b"\xff", b"\xff\xfb\x90\x00", b"\xff\xe3", b"\0"])
+@pytest.mark.parametrize("pattern", [b"\xff", b"\xff\xfb\x90\x00", b"\xff\xe3", b"\0", b"ID3\4\0\0\0\0\0\0"])
 def test_megabytes_of_anything_are_refused_in_time(tmp_path, pattern):
     start = time.process_time()
     assert "not a sound file" in refusal(tmp_path, pattern * (30_000_000 // len(pattern)))

@@ -382,6 +382,13 @@ def test_explore_writes_a_page_of_the_excerpt_that_invert_takes(capsys, song_fil
     assert not re.search(r'(src|href)="(?!data:)', text), "it loads nothing"
 
 
+def test_explore_takes_a_song_whose_name_is_no_text(capsys, song_file, tmp_path):
+    song = song_file().rename(tmp_path / os.fsdecode("Café.wav".encode("latin-1")))
+    status, _, err = run(capsys, "explore", song, "--out", tmp_path / "page.html", "--layers", "fc8", "--at", 2)
+    assert status == 0, err
+    assert r"keeps of Caf\udce9.wav" in (tmp_path / "page.html").read_text()
+
+
 def test_explore_takes_ones_own_weights_and_refuses_a_folder(capsys, lasagne, song_file, tmp_path):
     folder, scale = tmp_path / "authors", ["--standardizer", lasagne["standardizer"], "--threshold", 0.4]
     run(capsys, "convert", lasagne["detector"], lasagne["fc8"], "--out", folder, *scale)

@@ -25,6 +25,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # shells make what the
 sys.exit(main(sys.argv[1:]))
 """
 SECONDS = 20  # to end in, on a machine that does other things too; workers need some of them to start
+UNHURRIED = 300  # to do all the work in, where nothing ends it
 
 
 @dataclass
@@ -87,7 +88,7 @@ class Build:
         if self.case.signum is not None:
             time.sleep(self.case.moment)
             self.child.send_signal(self.case.signum)
-        out, _ = self.child.communicate(timeout=SECONDS if self.case.signum else 3 * SECONDS)
+        out, _ = self.child.communicate(timeout=SECONDS if self.case.signum else UNHURRIED)
         return self.child.returncode, out
 
 

@@ -1,5 +1,6 @@
 import os
 import pickle
+import stat
 
 import numpy as np
 import pytest
@@ -65,6 +66,17 @@ def test_a_folder_without_permission(public_folder, mode):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+def test_pipes_devices_and_folders_are_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("pipe")
+    for name in ("pipe", "folder", "link"):
+        with pytest.raises(OutputError, match=f"Cannot write .*{name}: it is a folder, pipe or device. Choose"):
+            write_atomically(tmp_path / name, lambda file: file.write(b"content"))
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode) and (tmp_path / "link").is_symlink()
+    assert len([*tmp_path.iterdir()]) == 3
+
+
 def test_pipes_devices_and_folders_are_not_read_from(tmp_path):
     """A pipe that nobody writes into keeps its reader waiting, and /dev/zero never ends."""
     os.mkfifo(tmp_path / "pipe")

@@ -1,5 +1,7 @@
 """Grading: points for what passes its check, none for the rest, whatever a notebook does."""
 
+import os
+
 import nbformat
 import pytest
 
@@ -121,6 +123,13 @@ def test_what_is_no_worksheet_is_named(tmp_path, capsys, name, content, words):
     assert main(["grade", str(tmp_path / name)]) == 2
     said = capsys.readouterr().err
     assert name in said and len(said.splitlines()) == 1
+
+
+def test_a_pipe_or_a_device_is_no_worksheet_and_nobody_waits(tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe.ipynb")
+    for path in (tmp_path / "pipe.ipynb", "/dev/zero"):
+        assert main(["grade", str(path)]) == 2
+        assert f"{path}: it is a folder, pipe or device, not a plain file" in capsys.readouterr().err
 
 
 def test_what_students_get_has_neither_solutions_nor_hidden_tests():

@@ -150,6 +150,8 @@ def _compute(work: tuple[Job, Path]) -> Unkept | None:
     arrays = list(job.compute())
     try:
         for entry, array in zip(_entries(job, folder), arrays, strict=True):
+            if entry.exists() and not entry.is_file() and not entry.is_dir():
+                entry.unlink()  # a pipe, which nobody can have kept there
             write_atomically(entry, partial(_write, array))
     except (OutputError, OSError) as error:
         return Unkept(arrays, str(error))
