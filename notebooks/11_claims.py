@@ -92,7 +92,11 @@ fallen = [
 together = (
     f"Each verdict rests on an interval that misses the truth in 5 % of all cases. Of {len(entries)} independent ones, at least one would miss in {1 - 0.95 ** len(entries):.0%}. "
     f"If at most 5 % of the verdicts that are given may be wrong {{cite}}`benjamini1995`, {sum(stands)} stand"
-    + (f"; these do not: {', '.join(fallen)}." if fallen else ": all that were given.")
+    + (
+        f"; these do not: {', '.join(fallen)}."
+        if fallen
+        else ": all that were given."
+    )
 )
 display(
     Markdown(

@@ -121,11 +121,12 @@ def errors(values, songs=12, spread=0.01):
 def measured(values, **options):
     found = errors(values, **options)
     families = ("published", "aligned")
-    between = 1 - np.eye(len(found[LAYERS[0]]))
-    return {
-        "between": between,
-        "layers": {layer: {family: {"per_song": each} for family in families} for layer, each in found.items()},
+    between = (1 - np.eye(len(found[LAYERS[0]]))).tolist()
+    layers = {
+        layer: {family: {"per_song": each, "interior": {"per_song": each}} for family in families}
+        for layer, each in found.items()
     }
+    return {"between": between, "layers": layers}
 
 
 RISING = (0.1, 0.15, 0.4, 0.42, 0.44, 0.5, 0.55, 0.6)
@@ -227,6 +228,12 @@ def test_what_the_explanations_say_of_both_families_is_so():
     assert of("mp6-fc7", "published").lies_below(0.15) and of("mp6-fc7", "aligned").lies_above(0.15)
     assert of("conv5-fc7", "aligned").value < 2 * of("conv5-fc7", "published").value < 0
     assert of("fc7-onsets", "aligned").value > of("fc7-onsets", "published").value
+    assert of("order", "aligned, interior").lies_above(0) and of("order", "aligned").lies_below(0)
+    own = value["second-corpus", "synthetic-b", "published"]
+    assert 0 < own.low and own.value < 0.1, "by little"
+    for reading in (("synthetic-b", "aligned"), ("real songs", "published"), ("real songs", "aligned")):
+        assert value[("second-corpus", *reading)].low < 0 < value[("second-corpus", *reading)].high
+    assert value["second-corpus-shallow", "synthetic-b", "published"].lies_above(0)
     assert of("bijective", "optimised").value < of("bijective", "aligned").value < of("bijective", "published").value
     kept = next(iter(load_results("kept_structure")["corpora"].values()))["layers"]["fc8"]["published"]
     assert kept["harmonic_match"]["mean"] - kept["harmonic_match"]["chance"] < 0.05
