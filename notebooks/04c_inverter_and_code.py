@@ -145,7 +145,7 @@ display(
 # %% [markdown]
 # ## The same layers, other inverters
 #
-# So a score belongs to a layer *and* its inverter. How much belongs to the inverter? The aligned inverters mirror the detector's own steps and have a linear output. They had the same training as the published ones, and have no more parameters. The study of {doc}`04_quantitative_nre` has measured both on the same evaluation sets.
+# So a score belongs to a layer *and* its inverter. How much belongs to the inverter? The aligned inverters mirror the detector's own steps and have a linear output. They had the same training as the published ones, and have no more parameters; what else each costs is in {doc}`02b_aligned_inverters`. The study of {doc}`04_quantitative_nre` has measured both on the same evaluation sets.
 
 # %% tags=["hide-input"] figure="nre-families" mystnb={"image": {"alt": "Normalised reconstruction error over the eight layers, from Conv1 to FC8, for published and for aligned inverters on the same test songs, with 95 percent intervals and the mean predictor as a dashed line. The table below holds the change."}}
 figure_nre(
@@ -181,8 +181,17 @@ text += (
     if not still
     else f"On *{first_name}*, the error of the aligned inverters falls from {falls}: there, other things than the layer still decide. "
 )
+inside = {
+    layer: by_family["aligned"]["interior"]["nre"]
+    for layer, by_family in first["layers"].items()
+}
+grows = all(np.diff(list(inside.values())) > 0)
 if ("conv1", "conv2") in still:
-    text += "For Conv1 we know that a perfect inversion exists: but for the leaky ReLU, which is undone, the layer is linear, and its 64 filters of 9 weights can be solved for the cell in their middle. Training has not come that far with so small a network. "
+    text += (
+        "For Conv1 it is the border. Its features have seen the zeros around the excerpt, and 577 weights that are the same everywhere cannot know where the excerpt ends. "
+        f"Without the {reconstruction_error.BORDER} outermost cells on each side, the NRE of Conv1 is {inside['conv1']:.3f}, of Conv2 {inside['conv2']:.3f} and of MP3 {inside['mp3']:.3f}. "
+        + ("There the error grows with every layer. " if grows else "")
+    )
 display(Markdown(text))
 
 # %% [markdown]
