@@ -661,6 +661,6 @@ for name, shrink, grow, n_cells in (("MP3", 3, 4, 37), ("MP6", 9, 16, 11)):
 # %% [markdown]
 # ## Further reading
 #
-# - {cite:t}`mahendran2015` invert by search, and define the error measure that we use.
+# - {cite:t}`mahendran2015` invert by search, and divide errors of features by a typical distance.
 # - {cite:t}`dosovitskiy2016inverting` introduce inverters, and {cite:t}`dosovitskiy2016perceptual` the loss on features.
 # - {cite:t}`dosovitskiy2015chairs` explain up-convolutions, with chairs.

@@ -201,7 +201,7 @@ print(
 )
 
 # %% [markdown]
-# So "both weights are 1" means one thing in the equation and another in the code. We keep to the code here, so that our runs can be compared with those of its authors.
+# So "both weights are 1" means one thing in the equation and another in the code. Our objective `"joint"` takes means, as the code does, so that our runs can be compared with those of its authors; with `lambda_feature` set to that number it has the balance of equation 3. `"balanced"` divides each loss by what the mean predictor would have, so that both begin at about 1.
 #
 # **No `detach`.** The comparator is applied to the inversion as an ordinary differentiable function. That is what lets the feature loss teach the inverter. We will test it.
 #
@@ -239,10 +239,10 @@ print(
 # The inverter learns from the gradient of the loss with respect to its weights. We compute this gradient in three ways:
 #
 # 1. from the input loss alone;
-# 2. from the joint loss, as in equation 3;
+# 2. from the joint loss, in means;
 # 3. from the joint loss with the comparator's feature of the inversion *detached*: it enters the loss as plain numbers, and the gradient cannot go back through it.
 #
-# The third way is what the released code of the paper does. It computes $\Theta(\hat{\mathbf{x}})$ outside of the graph and feeds it in as an input. This is *our* finding from reading and running that code; the paper does not mention it.
+# The third way is what the authors' released training code does (the repository Deep_Inversion; ISMIR-2018, which the paper names, only inverts). It computes $\Theta(\hat{\mathbf{x}})$ outside of the graph and feeds it in as an input. This is *our* finding from reading and running that code; the paper does not mention it.
 
 
 # %%
@@ -307,7 +307,7 @@ display(
 )
 
 # %% [markdown]
-# This throws light on a result of the paper: inverters trained on both losses have about the same error as those trained on the input loss alone. If its numbers come from the released code, both were trained on the same gradient. And where the gradient of the feature loss is as small as here, one must expect it even from code that follows the equation, as `svdlib` does. Which code produced the numbers, we cannot know.
+# This throws light on a result of the paper: inverters trained on both losses have about the same error as those trained on the input loss alone. If its numbers come from the released code, both were trained on the same gradient. And where the gradient of the feature loss is as small as here, one must expect it even from code with a gradient, as `svdlib` has it. Which code produced the numbers, we cannot know.
 #
 # A habit to take along: **when a loss has several terms, look at the gradient of each, and compare their lengths.** A wrong value is often noticed; a missing or tiny gradient hardly ever is.
 #

@@ -91,7 +91,7 @@ train, test = (
 # \lVert \mathbf{x} - \hat{\mathbf{x}} \rVert = \sqrt{\textstyle\sum_k (x_k - \hat{x}_k)^2} .
 # $$
 #
-# But is a distance of, say, 60 large? That depends on how different excerpts are from one another in the first place. So {cite:t}`mahendran2015` divide by the average distance between two different excerpts. For a set of
+# But is a distance of, say, 60 large? That depends on how different excerpts are from one another in the first place. So one divides by the average distance between two different excerpts, as {cite:t}`mahendran2015` do with features and {cite:t}`dosovitskiy2016inverting` with images. For a set of
 # $d$ excerpts, the paper {cite}`mishra2018` computes
 #
 # $$
@@ -774,6 +774,6 @@ display(
 # %% [markdown]
 # ## Further reading
 #
-# - {cite:t}`mahendran2015` introduce the error measure, for images.
+# - {cite:t}`mahendran2015` introduce the error measure, as a distance of *features*; {cite:t}`dosovitskiy2016inverting` take it of the *images*, as equation 5 does.
 # - {cite:t}`mishra2018`, section 3.4, is the experiment repeated here.
 # - {cite:t}`ramona2008` and {cite:t}`goto2002` describe the two corpora of the paper, Jamendo and RWC.

@@ -1,4 +1,7 @@
-"""Normalised reconstruction error (NRE): how good inverters are (Mahendran & Vedaldi 2015; paper equation 5)."""
+"""Normalised reconstruction error (NRE): how good inverters are (paper equation 5).
+
+Mahendran and Vedaldi (2015) normalise a distance of features in this way, Dosovitskiy and Brox (2016) one of images.
+"""
 
 import math
 from collections.abc import Mapping
