@@ -22,7 +22,7 @@
 # - how to turn a sentence into something that can fail;
 # - why "not reproduced" is not the same as "wrong".
 #
-# **Prerequisites:** {doc}`04_quantitative_nre` and {doc}`05_qualitative_analysis`.
+# **Prerequisites:** {doc}`04b_comparing_layers` and {doc}`05b_kept_structure`.
 #
 # **Minutes:** 11 to read, 90 for the exercises, a few seconds to run.
 # :::
@@ -120,7 +120,7 @@ pd.DataFrame(
 # %% [markdown]
 # ## Claim by claim
 #
-# *Computed in* leads to the chapter and the place where the same number is computed from scratch, on the songs that this book was built with.
+# *Computed here* leads to the place in a chapter where the number is computed step by step.
 
 
 # %% tags=["remove-input"]
