@@ -48,6 +48,7 @@ from svdlib.audio.mel_axis import (
     mel_filterbank,
 )
 from svdlib.compute.devices import choose_device
+from svdlib.lab.analysis.shortcomings import one_class
 from svdlib.lab.figures.detector import figure_features, figure_song_curve
 from svdlib.lab.figures.diagrams import figure_detector
 from svdlib.lab.figures.gallery import Gallery, Panel
@@ -60,6 +61,10 @@ n_songs = {"demo": 3, "laptop": 8, "full": None}[profile]
 collection = svdlib.open_corpus(corpus)
 tracks = collection.split("test")[:n_songs]
 track = tracks[0]
+
+# %% tags=["remove-input"]
+if missing := one_class(tracks):
+    display(Markdown(missing))
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Show how the excerpt is cut out"}
 samples = track.load()

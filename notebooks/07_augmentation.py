@@ -51,6 +51,7 @@ from svdlib.audio.spectra import (
     scale_axes,
 )
 from svdlib.compute.devices import choose_device
+from svdlib.lab.analysis.shortcomings import one_class
 from svdlib.lab.figures import augmentation as figures
 from svdlib.lab.figures.augmentation import before_after
 from svdlib.lab.figures.gallery import Gallery
@@ -110,6 +111,10 @@ random_changes = PublishedAugmentation()(
     svdlib.Standardizer(),
     torch.Generator().manual_seed(seed),
 )
+
+# %% tags=["remove-input"]
+if missing := one_class(tracks):
+    display(Markdown(missing))
 
 # %% tags=["hide-input"] figure="augmented-excerpts" mystnb={"image": {"alt": "Six spectrograms: the original and five random changes of it. The partials lie higher or lower, the onsets nearer or further apart, and some bands are brighter or darker."}}
 figures.figure_draws(
