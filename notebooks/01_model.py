@@ -280,11 +280,16 @@ verdict = (
     if one_song["accuracy"] > always + 0.005
     else "no better than"
 )
+found = (
+    f"Of the frames that are sung it finds {100 * one_song['recall']:.1f} %"
+    if songs.labels[0].any()
+    else "No frame is sung, so there is none to find"
+)
 display(
     Markdown(
         f"Compare the two strips. In this song the detector is right in {100 * one_song['accuracy']:.1f} % of the frames. That is {verdict} "
-        f"always giving the more frequent answer, which would be right in {100 * always:.1f} %. Of the frames that are sung it finds "
-        f'{100 * one_song["recall"]:.1f} %, and of its "sung" frames {100 * one_song["precision"]:.1f} % are sung. '
+        f"always giving the more frequent answer, which would be right in {100 * always:.1f} %. {found}, "
+        f'and of its "sung" frames {100 * one_song["precision"]:.1f} % are sung. '
         "A mistake of a few frames at the edge of a sung stretch hardly matters. A mistake in the middle of one is more interesting: "
         "we listen to the worst disagreement below. One song says little about the detector as a whole."
     )
