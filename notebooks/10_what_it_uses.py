@@ -240,7 +240,7 @@ kept, removed = (
 display(
     Markdown(
         "The shaded area is the advantage. Where the dotted lines lie close to the full ones, the map's time does not matter. "
-        + f"These are {group['excerpts']} excerpts from {len(found['songs'])} songs that the detector takes for {answer} (profile `{profile}`). With all cells it is sure to {point(group['whole'])[0]:.2f}, with nothing but mean to {point(group['nothing'])[0]:.2f}. "
+        + f"These are {group['excerpts']} excerpts from {len(found['songs'])} song{'s' if len(found['songs']) > 1 else ''} that the detector takes for {answer} (profile `{profile}`). With all cells it is sure to {point(group['whole'])[0]:.2f}, with nothing but mean to {point(group['nothing'])[0]:.2f}. "
         + f"With 30 % of the cells kept, it is sure to {kept['inversion-fc8']:.2f} (inversion of FC8), {kept['integrated-gradients']:.2f} (integrated gradients), {kept['loudness']:.2f} (loudness) and {kept['scattered']:.2f} (random cells); "
         + f"with 30 % removed, to {removed['inversion-fc8']:.2f}, {removed['integrated-gradients']:.2f}, {removed['loudness']:.2f} and {removed['scattered']:.2f}. A few excerpts are a demonstration. What follows is a measurement."
     )

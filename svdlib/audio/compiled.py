@@ -23,6 +23,6 @@ def import_librosa() -> ModuleType:
 
         folder = tempfile.mkdtemp(prefix="svdlib-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        numba.config.CACHE_DIR = folder
+        numba.config.CACHE_DIR = folder  # type: ignore[attr-defined]
         librosa.griffinlim  # noqa: B018
     return librosa
