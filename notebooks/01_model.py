@@ -48,6 +48,7 @@ from svdlib.audio.mel_axis import (
     mel_filterbank,
 )
 from svdlib.compute.devices import choose_device
+from svdlib.lab.analysis.shortcomings import one_class
 from svdlib.lab.figures.detector import figure_features, figure_song_curve
 from svdlib.lab.figures.diagrams import figure_detector
 from svdlib.lab.figures.gallery import Gallery, Panel
@@ -60,6 +61,10 @@ n_songs = {"demo": 3, "laptop": 8, "full": None}[profile]
 collection = svdlib.open_corpus(corpus)
 tracks = collection.split("test")[:n_songs]
 track = tracks[0]
+
+# %% tags=["remove-input"]
+if missing := one_class(tracks):
+    display(Markdown(missing))
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Show how the excerpt is cut out"}
 samples = track.load()
@@ -270,11 +275,16 @@ verdict = (
     if one_song["accuracy"] > always + 0.005
     else "no better than"
 )
+found = (
+    f"Of the frames that are sung it finds {100 * one_song['recall']:.1f} %"
+    if songs.labels[0].any()
+    else "No frame is sung, so there is none to find"
+)
 display(
     Markdown(
         f"Compare the two strips. In this song the detector is right in {100 * one_song['accuracy']:.1f} % of the frames. That is {verdict} "
-        f"always giving the more frequent answer, which would be right in {100 * always:.1f} %. Of the frames that are sung it finds "
-        f'{100 * one_song["recall"]:.1f} %, and of its "sung" frames {100 * one_song["precision"]:.1f} % are sung. '
+        f"always giving the more frequent answer, which would be right in {100 * always:.1f} %. {found}, "
+        f'and of its "sung" frames {100 * one_song["precision"]:.1f} % are sung. '
         "A mistake of a few frames at the edge of a sung stretch hardly matters. A mistake in the middle of one is more interesting: "
         "we listen to the worst disagreement below. One song says little about the detector as a whole."
     )

@@ -45,6 +45,7 @@ from svdlib.compute.devices import choose_device
 from svdlib.detector.model import LAYER_SHAPES
 from svdlib.inversion.inverters import count_parameters
 from svdlib.inversion.nre import reconstruct
+from svdlib.lab.analysis.shortcomings import one_class
 from svdlib.lab.figures.diagrams import (
     figure_geometry,
     figure_inverter,
@@ -90,6 +91,10 @@ Gallery(
         },
     )
 )
+
+# %% tags=["remove-input"]
+if missing := one_class(collection.split("test")[:n_songs]):
+    display(Markdown(missing))
 
 # %% [markdown]
 # The first picture is an excerpt of a test song. A network painted each of the others, and all it saw was what one layer of the detector made of that excerpt. Listen to what goes: the deeper the layer, the less it can tell the painter. This chapter

@@ -45,6 +45,7 @@ from IPython.display import Markdown, display
 import svdlib
 from svdlib.compute.devices import choose_device
 from svdlib.inversion.nre import reconstruct
+from svdlib.lab.analysis.shortcomings import one_class
 from svdlib.lab.figures.gallery import Gallery, inversion_panels
 from svdlib.lab.figures.spectrograms import figure_inversions
 from svdlib.lab.figures.style import layer_title
@@ -119,6 +120,10 @@ x = torch.cat(excerpts)
 inversions = reconstruct(detector, inverters, x)
 with torch.no_grad():
     probabilities = torch.sigmoid(detector(x))[:, 0].cpu().numpy()
+
+# %% tags=["remove-input"]
+if missing := one_class(collection.split("test")[:n_songs]):
+    display(Markdown(missing))
 
 # %% tags=["hide-input"]
 pd.DataFrame(

@@ -115,11 +115,14 @@ source = (
     else "They come from songs that the detector was not trained on: those of `synthetic-b`, which has other singers, instruments and mixes."
 )
 threshold = detector.threshold
-alarm = (
-    "B is a **false alarm**: the answer is above the threshold. No other excerpt without a voice got a higher one."
-    if three["B"][2] > threshold
-    else "Of all excerpts without a voice, B got the highest answer, and even that is below the threshold."
-)
+if least > 0:
+    alarm = "No excerpt of these songs is without a voice, so they cannot show a false alarm: B and C are the least sung ones, B with the highest answer of them."
+elif three["B"][2] > threshold:
+    alarm = "B is a **false alarm**: the answer is above the threshold. No other excerpt without a voice got a higher one."
+else:
+    alarm = "Of all excerpts without a voice, B got the highest answer, and even that is below the threshold."
+if most == 0:
+    alarm += " Nobody sings in these songs, so they cannot show a moment with a voice: A is B once more."
 display(
     Markdown(
         f"Where do you hear somebody sing? Three moments, each as the detector gets it. {source} "
@@ -187,7 +190,7 @@ credit_rows = [
 pd.DataFrame(credit_rows).style.hide(axis="index") if credit_rows else None
 
 # %% [markdown]
-# The labels of the five songs come from their lyrics {cite}`durand2023`: a frame is *sung* where a word is aligned to it. Words closer than half a second are joined, and rap counts as singing. A shout or a hummed line that is not written down counts as *not sung*, so even a perfect detector would not reach a perfect score here.
+# The labels of the five real songs, if it is those that you see, come from their lyrics {cite}`durand2023`: a frame is *sung* where a word is aligned to it. Words closer than half a second are joined, and rap counts as singing. A shout or a hummed line that is not written down counts as *not sung*, so even a perfect detector would not reach a perfect score here.
 #
 # ### Are they balanced alike?
 #

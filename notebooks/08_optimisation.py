@@ -54,6 +54,7 @@ from svdlib.inversion.optimisation import (
     optimise_layers,
     total_variation,
 )
+from svdlib.lab.analysis.shortcomings import one_class
 from svdlib.lab.figures.gallery import Gallery, Panel
 from svdlib.lab.figures.optimisation import (
     figure_descents,
@@ -96,6 +97,10 @@ def draw(wanted, count):
 
 
 x = torch.cat([draw(True, 1), draw(False, 1)])  # (2, 1, 115, 80)
+
+# %% tags=["remove-input"]
+if missing := one_class(collection.split("test")[:n_songs]):
+    display(Markdown(missing))
 
 # %% [markdown]
 # ## The idea

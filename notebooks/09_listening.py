@@ -49,6 +49,7 @@ from svdlib.audio.mel_axis import FRAME_LENGTH, HOP_LENGTH
 from svdlib.compute.devices import choose_device
 from svdlib.inversion.nre import reconstruct
 from svdlib.invert import match_level
+from svdlib.lab.analysis.shortcomings import one_class
 from svdlib.lab.figures.gallery import Gallery, Panel, inversion_panels
 from svdlib.lab.figures.style import layer_title
 from svdlib.pages.exercises import self_check
@@ -75,6 +76,10 @@ songs = svdlib.load_songs(tracks)
 bank = svdlib.ExcerptBank(
     songs, standardizer=detector.standardizer, device=device
 )
+
+# %% tags=["remove-input"]
+if missing := one_class(tracks):
+    display(Markdown(missing))
 
 # %% [markdown]
 # ## An excerpt with singing, and one without

@@ -152,13 +152,16 @@ def _log_mel_of(detector: SVDNet, x_hat: Tensor) -> np.ndarray:
 
 def _cut(blocks: Iterable[np.ndarray], first: int) -> np.ndarray:
     """The samples of an excerpt, of which the first has this number."""
-    pieces, position = [], 0
+    samples, position = np.empty(EXCERPT_SAMPLES, np.float32), 0
     for block in blocks:
-        pieces.append(block[max(0, first - position) : max(0, first + EXCERPT_SAMPLES - position)])
+        # Copied, since a view, even an empty one, would keep its block: the song up to the excerpt would be in memory.
+        start, end = max(first, position), min(first + EXCERPT_SAMPLES, position + len(block))
+        if start < end:
+            samples[start - first : end - first] = block[start - position : end - position]
         position += len(block)
         if position >= first + EXCERPT_SAMPLES:
             break
-    return np.concatenate(pieces)
+    return samples
 
 
 def _excerpts(detector: SVDNet, log_mel: Tensor, starts: Sequence[int]) -> Tensor:

@@ -1,5 +1,6 @@
 import json
 import re
+import weakref
 from functools import partial
 from types import SimpleNamespace
 
@@ -16,7 +17,7 @@ from svdlib.audio.mel_axis import EXCERPT_SAMPLES, SAMPLE_RATE
 from svdlib.detector.model import LAYERS
 from svdlib.detector.moments import Levels, excerpt_at, surest_singing
 from svdlib.errors import AudioError, DeviceError
-from svdlib.invert import describe, invert_song, match_level, write_inversion
+from svdlib.invert import _cut, describe, invert_song, match_level, write_inversion
 from svdlib.zoo.checkpoints import pretrained
 
 SOUNDS = {"input.wav", *(f"{layer}.wav" for layer in LAYERS)}
@@ -67,6 +68,20 @@ def test_the_excerpt_of_a_resampled_song_is_that_of_the_whole(tmp_path):
     first = inversion.start_frame * 315
     np.testing.assert_array_equal(inversion.samples, load_audio(song)[first : first + EXCERPT_SAMPLES])
     assert inversion.input.base is None, "it does not hold the whole song"
+
+
+def test_what_comes_before_an_excerpt_is_not_kept():
+    alive = []
+
+    def blocks():
+        for number in range(50):
+            block = np.full(1000, number, np.float32)
+            alive.append(weakref.ref(block))
+            yield block
+
+    samples = _cut(blocks(), 10_500)
+    assert samples[0] == 10 and samples[500] == 11 and len(samples) == EXCERPT_SAMPLES
+    assert sum(each() is not None for each in alive) <= 1
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from svdlib.audio.compiled import import_librosa
 from svdlib.audio.files import within_full_scale
 from svdlib.audio.mel_axis import FRAME_LENGTH, HOP_LENGTH, N_BANDS, SMALLEST_MAGNITUDE, mel_filterbank
 from svdlib.errors import AudioError
@@ -31,7 +32,6 @@ def sonify(log_mel: np.ndarray | torch.Tensor, *, iterations: int = 32, seed: in
     Raises:
         AudioError: not of shape (frames, 80), or holding NaN or infinity.
     """
-    import librosa
     from threadpoolctl import threadpool_limits
 
     mel = _mel_magnitudes(log_mel)
@@ -41,7 +41,7 @@ def sonify(log_mel: np.ndarray | torch.Tensor, *, iterations: int = 32, seed: in
     # The matrices are so small that threads wait for each other longer than they work, ten times so on a busy machine.
     with threadpool_limits(1):
         magnitude = _undo_mel_filters(mel.T)
-        samples = librosa.griffinlim(
+        samples = import_librosa().griffinlim(
             magnitude, n_iter=iterations, random_state=seed, n_fft=FRAME_LENGTH, hop_length=HOP_LENGTH, center=False
         )
     samples = samples[margin * HOP_LENGTH : -margin * HOP_LENGTH]

@@ -297,7 +297,7 @@ def check_folder(folder: Path) -> None:
         part = "" if nearest == folder else f"{folder} cannot be made: "
         raise OutputError(f"{part}{nearest} is a file. Name a folder to write to.")
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise OutputError(f"Cannot write to {folder}: permission denied. Choose a folder you may write to.")
+        raise OutputError(f"Cannot write to {folder}: Permission denied. Choose a folder you may write to.")
 
 
 def make_folder(folder: Path) -> None:

@@ -192,9 +192,8 @@ class Session:
         Raises:
             AudioError: the song has a single excerpt.
         """
-        standardised = self.detector.standardizer(log_mel.to(self.detector.standardizer.mean.device))
-        excerpts = {_excerpt_name(start): self._cut(standardised, [start]) for start in starts}
-        self.explorer = self._invert(name, excerpts, self._spread(standardised))
+        excerpts = {_excerpt_name(start): self._cut(log_mel, [start]) for start in starts}
+        self.explorer = self._invert(name, excerpts, self._spread(log_mel))
         self.data = self.explorer.data
 
     def go_to(self, seconds: float) -> None:
@@ -205,15 +204,18 @@ class Session:
         """
         self.open(self.name, self.samples, [seconds])
 
-    def _cut(self, standardised: torch.Tensor, starts: Sequence[int]) -> torch.Tensor:
-        return torch.stack([standardised[None, start : start + EXCERPT_FRAMES] for start in starts])
+    def _cut(self, log_mel: torch.Tensor, starts: Sequence[int]) -> torch.Tensor:
+        """Excerpts (n, 1, 115, 80), standardised, where the detector is; of a long song no second copy is made."""
+        excerpts = torch.stack([log_mel[None, start : start + EXCERPT_FRAMES] for start in starts])
+        standardised: torch.Tensor = self.detector.standardizer(excerpts.to(self.detector.standardizer.mean.device))
+        return standardised
 
-    def _spread(self, standardised: torch.Tensor) -> torch.Tensor:
-        last = len(standardised) - EXCERPT_FRAMES
+    def _spread(self, log_mel: torch.Tensor) -> torch.Tensor:
+        last = len(log_mel) - EXCERPT_FRAMES
         starts = np.unique(np.linspace(0, last, COMPARED_EXCERPTS).round().astype(int))
         if len(starts) < 2:
             raise AudioError("This sound has a single excerpt, and the NRE compares several; take 2 s or more.")
-        return self._cut(standardised, starts.tolist())
+        return self._cut(log_mel, starts.tolist())
 
     @torch.no_grad()
     def _invert(self, song: str, excerpts: Mapping[str, torch.Tensor], larger_set: torch.Tensor) -> Explorer:

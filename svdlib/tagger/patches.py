@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from svdlib.audio.compiled import import_librosa
 from svdlib.audio.decoding import resampled
 from svdlib.audio.mel_axis import SAMPLE_RATE
 from svdlib.errors import InputError
@@ -26,11 +27,9 @@ def tagger_log_mel(samples: np.ndarray, rate: int = SAMPLE_RATE) -> np.ndarray:
     Returns:
         float32 (frames, 96), 62.5 frames a second.
     """
-    import librosa
-
     if rate != TAGGER_RATE:
         samples = np.concatenate([*resampled([np.asarray(samples, dtype=np.float32)], rate, TAGGER_RATE)])
-    power = librosa.feature.melspectrogram(
+    power = import_librosa().feature.melspectrogram(
         y=np.asarray(samples, dtype=np.float32),
         sr=TAGGER_RATE,
         n_fft=FFT_SAMPLES,

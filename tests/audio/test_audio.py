@@ -1,5 +1,8 @@
 import io
+import os
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ import soundfile
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from places import ROOT
 from rights import needs_rights, not_root
 
 from svdlib.audio import decoding, mp3
@@ -379,6 +383,16 @@ def test_sonify_comes_close_to_the_original(melody):
     assert frame_level.min() > 1e-3, "no gap"
     assert np.abs(np.diff(sound)).max() < 2 * np.abs(np.diff(excerpt)).max(), "no click"
     assert np.abs(sound[:2]).max() < 0.05 and np.abs(sound[-2:]).max() < 0.05, "starts and ends softly"
+
+
+def test_sonify_where_nothing_compiled_can_be_kept(tmp_path):
+    words = "import numpy as np; from svdlib.audio.sonify import sonify; print(len(sonify(np.zeros((9, 80)))))"
+    nowhere = {"NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator", "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", words], env=os.environ | nowhere, capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.stdout.strip() == str(8 * 315 + 1024), done.stderr
+    assert not [*tmp_path.iterdir()], "nothing is left"
 
 
 def test_sonify_depends_on_the_seed_only(melody):

@@ -321,7 +321,7 @@ def test_folders_above_are_made_and_a_file_in_the_way_is_named(make, tmp_path, m
 @pytest.mark.parametrize("make", [cli_actions.make_folder, cli_actions.check_folder])
 def test_a_folder_above_that_may_not_be_written_to(make, tmp_path, monkeypatch):
     monkeypatch.setattr(cli_actions.os, "access", lambda place, _: place != tmp_path)
-    with pytest.raises(OutputError, match=f"{tmp_path / 'a' / 'b'}: permission denied"):
+    with pytest.raises(OutputError, match=f"{tmp_path / 'a' / 'b'}: Permission denied"):
         make(tmp_path / "a" / "b")
     assert not (tmp_path / "a").exists()
 
