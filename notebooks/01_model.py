@@ -138,7 +138,7 @@ print(
 )
 
 # %% [markdown]
-# The detector never sees a whole song at once. It sees an **excerpt** of 115 frames and 80 bands. The picture at the top of this page is one, from the middle of the longest sung stretch of this song. It corresponds to figure 4 of the paper {cite}`mishra2018`. Look for two kinds of
+# The detector never sees a whole song at once. It sees an **excerpt** of 115 frames and 80 bands. The picture at the top of this page is one, from the middle of the longest sung stretch of this song. Look for two kinds of
 # shapes. **Horizontal lines** are steady tones: a fundamental and its *harmonics*, the tones at whole multiples of it. **Vertical edges** are
 # *onsets*, moments when something begins, such as a drum. A sung line can often be told by lines that glide or wave.
 #
@@ -220,7 +220,7 @@ print(f"weights in the detector: {n_weights}")
 # First, the early layers hold *more* numbers than the input. Nothing forces them to lose anything. From MP6 on the features are smaller than
 # the input, and FC8 must say all it has to say with 64 numbers.
 #
-# Second, nearly all weights of the detector sit between MP6 and FC7. A large layer in terms of weights can be a narrow layer in terms of numbers.
+# Second, nearly all weights of the detector sit between MP6 and FC7, a layer that is narrow in numbers.
 #
 # ### A look at the features
 #
@@ -293,8 +293,7 @@ display(
 # %% [markdown]
 # ### What the filter and the threshold do
 #
-# We compare three ways to turn the curve into an answer, over all songs loaded here. Besides the accuracy we count how often the answer changes, because an
-# answer that flickers is useless even where it is often right.
+# We compare three ways to turn the curve into an answer, over all songs loaded here. Besides the accuracy we count how often the answer changes: one that flickers is of no use.
 
 # %% tags=["hide-input"]
 half = [curve > 0.5 for curve in curves]
@@ -376,8 +375,7 @@ Gallery(
 )
 
 # %% [markdown]
-# One can invent a story for every mistake: a guitar that glides like a voice, a voice buried under drums. A story is not a finding. To know what the detector listens to, we have
-# to ask its layers. The next notebook builds the tool.
+# One can invent a story for every mistake: a guitar that glides like a voice, a voice buried under drums. To know what the detector listens to, we have to ask its layers.
 #
 # ## Check yourself
 #

@@ -190,7 +190,7 @@ display(
 # %% [markdown]
 # Two things deserve a second look.
 #
-# **Means instead of sums.** `mse_loss` divides by the number of values. The released code does so too. A step then has the same size whatever the size of the batch. But it also changes the balance of the two losses: the input loss is divided by the number of
+# **Means instead of sums.** `mse_loss` divides by the number of values. The released code does so too. But this changes the balance of the two losses: the input loss is divided by the number of
 # values of an excerpt, the feature loss by that of a Conv5 feature.
 
 # %% tags=["hide-input"]
@@ -203,7 +203,7 @@ print(
 # %% [markdown]
 # So "both weights are 1" means one thing in the equation and another in the code. Our objective `"joint"` takes means, as the code does, so that our runs can be compared with those of its authors; with `lambda_feature` set to that number it has the balance of equation 3. `"balanced"` divides each loss by what the mean predictor would have, so that both begin at about 1.
 #
-# **No `detach`.** The comparator is applied to the inversion as an ordinary differentiable function. That is what lets the feature loss teach the inverter. We will test it.
+# **No `detach`.** The comparator is applied to the inversion as an ordinary differentiable function. That is what lets the feature loss teach the inverter.
 #
 # Let us compute the joint loss of a few excerpts by hand. They come from a *bank*: it holds the spectrograms of some songs and cuts windows of 115 frames out of them, one every ten frames.
 
@@ -242,7 +242,7 @@ print(
 # 2. from the joint loss, in means;
 # 3. from the joint loss with the comparator's feature of the inversion *detached*: it enters the loss as plain numbers, and the gradient cannot go back through it.
 #
-# The third way is what the authors' released training code does (the repository Deep_Inversion; ISMIR-2018, which the paper names, only inverts). It computes $\Theta(\hat{\mathbf{x}})$ outside of the graph and feeds it in as an input. This is *our* finding from reading and running that code; the paper does not mention it.
+# The third way is what the authors' released training code does (the repository Deep_Inversion; ISMIR-2018, which the paper names, only inverts). It computes $\Theta(\hat{\mathbf{x}})$ outside of the graph and feeds it in as an input. The paper does not mention it; it is *our* finding.
 
 
 # %%

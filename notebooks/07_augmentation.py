@@ -128,10 +128,9 @@ figures.figure_draws(
 #
 # ## Why change songs?
 #
-# Sixty songs have a million frames. But the frames of one song share one singer, one key and one loudness. A detector may notice that a certain bass line goes with singing, and be right on all
-# training songs. On the next song it is wrong.
+# Sixty songs have a million frames. But the frames of one song share one singer, one key and one loudness. A detector may notice that a certain bass line goes with singing, and be wrong on the next song.
 #
-# So every time the detector meets an excerpt, the excerpt is a little higher, or slower, or duller. What it cannot rely on any more, it has to do without. There is one condition: **the label must stay true**. A song that is
+# So every time the detector meets an excerpt, the excerpt is a little higher, or slower, or duller. There is one condition: **the label must stay true**. A song that is
 # transposed is still sung where it was sung.
 #
 # {cite:t}`schluter2015` tried seven such changes for singing voice detection. Here are all seven. Each player plays the excerpt first as it is and then changed, from the spectrogram, as everywhere in this book.
@@ -203,10 +202,9 @@ layer_explorer(
 )
 
 # %% [markdown]
-# Look at the lines: with the pitch they move up or down, and their distances grow or shrink with them. With the duration they stay where they are, and onsets move away from the middle or towards it. The middle itself stays, because the label is that of the middle frame.
+# Look at the lines: with the pitch they move up or down, and their distances grow or shrink with them. With the duration they stay where they are, and onsets move away from the middle or towards it.
 #
-# Notice what else moves with the pitch: the **formants**. A real singer who sings higher keeps the size of the head, and so nearly keeps the formants. A scaled spectrogram makes the head smaller as well. That is why +30 % sounds like a child. A detector
-# should know small heads too.
+# Notice what else moves with the pitch: the **formants**. A real singer who sings higher keeps the size of the head, and so nearly keeps the formants. A scaled spectrogram makes the head smaller as well. That is why +30 % sounds like a child.
 #
 # After +30 % the top of the picture holds what lay below 6.2 kHz. After −30 % it needs what lay above 8 kHz, up to 11 kHz; a log-mel no longer has that, but the linear spectrum does.
 #
@@ -395,8 +393,7 @@ display(
 # %% [markdown]
 # ## The other way round: change the song when asking
 #
-# If the label survives a transposition, one can also transpose a song *after* training, ask the detector about each version, and average the answers. Each version is wrong in places of its own, and the average smooths them out. It costs as many predictions as there are
-# versions.
+# If the label survives a transposition, one can also transpose a song *after* training, ask the detector about each version, and average the answers. It costs as many predictions as there are versions.
 
 # %%
 from svdlib.detector.prediction import PITCH_SHIFTS, predict, predict_averaged
