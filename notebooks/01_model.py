@@ -138,9 +138,9 @@ print(
 )
 
 # %% [markdown]
-# The detector never sees a whole song at once. It sees an **excerpt** of 115 frames and 80 bands. The picture at the top of this page is one, from the middle of the longest sung stretch of this song. Look for two kinds of
+# The detector never sees a whole song at once. It sees an **excerpt** of 115 frames and 80 bands. The picture at the top of this page is one, from the middle of the longest sung stretch of this song. It has two kinds of
 # shapes. **Horizontal lines** are steady tones: a fundamental and its *harmonics*, the tones at whole multiples of it. **Vertical edges** are
-# *onsets*, moments when something begins, such as a drum. A sung line can often be told by lines that glide or wave.
+# *onsets*, moments when something begins, such as a drum. A sung line often glides or waves.
 #
 # Listen to both players. The first plays the recording. The second plays a sound made from the picture alone. A spectrogram has
 # lost the *phase*, so the sound has to be guessed {cite}`griffin1984` and is a little metallic. All sounds in this book are made in
@@ -293,7 +293,7 @@ display(
 # %% [markdown]
 # ### What the filter and the threshold do
 #
-# We compare three ways to turn the curve into an answer, over all songs loaded here. Besides the accuracy we count how often the answer changes: one that flickers is of no use.
+# We compare three ways to turn the curve into an answer. One that flickers is of no use, so we also count how often it changes.
 
 # %% tags=["hide-input"]
 half = [curve > 0.5 for curve in curves]

@@ -307,9 +307,9 @@ display(
 )
 
 # %% [markdown]
-# This throws light on a result of the paper: inverters trained on both losses have about the same error as those trained on the input loss alone. If its numbers come from the released code, both were trained on the same gradient. And where the gradient of the feature loss is as small as here, one must expect it even from code with a gradient, as `svdlib` has it. Which code produced the numbers, we cannot know.
+# This throws light on a result of the paper: inverters trained on both losses have about the same error as those trained on the input loss alone. With the released code, both are trained on the same gradient. And where the gradient of the feature loss is as small as here, one must expect it even from code with a gradient, as `svdlib` has it. Which code produced the numbers, we cannot know.
 #
-# A habit to take along: **when a loss has several terms, look at the gradient of each, and compare their lengths.** A wrong value is often noticed; a missing or tiny gradient hardly ever is.
+# A habit to take along: **when a loss has several terms, look at the gradient of each, and compare their lengths.**
 #
 # ## The training loop
 #

@@ -133,7 +133,7 @@ figures.figure_draws(
 # So every time the detector meets an excerpt, the excerpt is a little higher, or slower, or duller. There is one condition: **the label must stay true**. A song that is
 # transposed is still sung where it was sung.
 #
-# {cite:t}`schluter2015` tried seven such changes for singing voice detection. Here are all seven. Each player plays the excerpt first as it is and then changed, from the spectrogram, as everywhere in this book.
+# {cite:t}`schluter2015` tried seven such changes for singing voice detection. Here they are. Each player plays the excerpt first as it is and then changed, from the spectrogram, as everywhere in this book.
 
 # %% [markdown]
 # ## 1 and 2: Pitch and time
@@ -202,9 +202,9 @@ layer_explorer(
 )
 
 # %% [markdown]
-# Look at the lines: with the pitch they move up or down, and their distances grow or shrink with them. With the duration they stay where they are, and onsets move away from the middle or towards it.
+# With the pitch, lines move up or down, and their distances grow or shrink with them. With the duration they stay where they are, and onsets move away from the middle or towards it.
 #
-# Notice what else moves with the pitch: the **formants**. A real singer who sings higher keeps the size of the head, and so nearly keeps the formants. A scaled spectrogram makes the head smaller as well. That is why +30 % sounds like a child.
+# The **formants** move too. A real singer who sings higher keeps the size of the head, and so nearly keeps the formants. A scaled spectrogram makes the head smaller as well. That is why +30 % sounds like a child.
 #
 # After +30 % the top of the picture holds what lay below 6.2 kHz. After −30 % it needs what lay above 8 kHz, up to 11 kHz; a log-mel no longer has that, but the linear spectrum does.
 #
