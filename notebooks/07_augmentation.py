@@ -133,7 +133,7 @@ figures.figure_draws(
 # So every time the detector meets an excerpt, the excerpt is a little higher, or slower, or duller. There is one condition: **the label must stay true**. A song that is
 # transposed is still sung where it was sung.
 #
-# {cite:t}`schluter2015` tried seven such changes for singing voice detection. Here they are. Each player plays the excerpt first as it is and then changed, from the spectrogram, as everywhere in this book.
+# {cite:t}`schluter2015` tried seven such changes for singing voice detection. Here they are. Each player plays the excerpt first as it is and then changed.
 
 # %% [markdown]
 # ## 1 and 2: Pitch and time
