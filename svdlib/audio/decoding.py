@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+DECODER_VERSION = 2
+"""In the fingerprint of songs that are files: raise it when other samples come out of one."""
+
 READABLE = "WAV, AIFF, FLAC, Ogg or MP3"
 READABLE_FORMATS = {"WAV", "WAVEX", "RF64", "AIFF", "FLAC", "OGG", "MP3"}  # libsndfile's names
 BLOCK_FRAMES = 1 << 18  # sample frames read at once, so that eight channels at 192 kHz need little memory

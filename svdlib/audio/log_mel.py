@@ -14,7 +14,7 @@ from svdlib.audio.mel_axis import FRAME_LENGTH, HOP_LENGTH, N_BANDS, SMALLEST_MA
 from svdlib.compute.growing import GrowingRows
 from svdlib.errors import AudioError
 
-FRONT_END_VERSION = "2"  # in the key of cached spectrograms: raise it when decoding or LogMel changes
+FRONT_END_VERSION = "2"  # in the key of cached spectrograms: raise it when LogMel changes
 
 CHUNK_FRAMES = 2048  # frames transformed at once: 16 MB in double precision
 

@@ -20,3 +20,11 @@ def test_songs_of_one_class_are_told_and_others_are_not():
 
 def test_the_usual_songs_hold_both():
     assert one_class(open_corpus("synthetic").split("test")) == ""
+
+
+def test_songs_of_a_folder_that_are_sung_throughout_are_told(song_folder):
+    folder = song_folder(3)
+    assert one_class(open_corpus(f"folder:{folder}").tracks) == ""
+    for labels in (folder / "labels").iterdir():
+        labels.write_text("0 4 sing\n")
+    assert "sung throughout" in one_class(open_corpus(f"folder:{folder}").tracks)

@@ -168,6 +168,13 @@ def test_fingerprint_changes_with_the_file(song_folder):
     assert len(set(after)) == 3
 
 
+def test_fingerprint_changes_with_the_decoder(song_folder, monkeypatch):
+    folder = song_folder(3)
+    before = [track.fingerprint for track in open_corpus(f"folder:{folder}").tracks]
+    monkeypatch.setattr("svdlib.songs.corpora.base.DECODER_VERSION", "another")
+    assert not {*before} & {track.fingerprint for track in open_corpus(f"folder:{folder}").tracks}
+
+
 def test_folder_that_is_not_there(tmp_path):
     refused(f"folder:{tmp_path}/none", f"{tmp_path}/none", "no such folder")
     refused("folder:", "folder:PATH")

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from svdlib.audio.decoding import DECODER_VERSION
 from svdlib.errors import CorpusError
 
 Result = TypeVar("Result")
@@ -105,6 +106,12 @@ def exactly(seconds: float) -> str:
     """A time for a message, never rounded: two that differ are told apart."""
     short = f"{seconds:g}"
     return short if float(short) == seconds else repr(float(seconds))
+
+
+def fingerprint_of(song: Path) -> str:
+    """What tells a sound file, and how it is decoded, from another one or from itself when it was changed."""
+    state = song.stat()
+    return f"{song.resolve()} {state.st_size} {state.st_mtime_ns} decoder {DECODER_VERSION}"
 
 
 def frame_labels(segments: Sequence[Segment], n_frames: int) -> np.ndarray:

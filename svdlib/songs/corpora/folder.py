@@ -11,7 +11,7 @@ from svdlib.audio.files import check_length, load_song
 from svdlib.audio.mel_axis import SAMPLE_RATE
 from svdlib.compute.storage import read_plain_text
 from svdlib.errors import CorpusError, quoted
-from svdlib.songs.corpora.base import SPLITS, Corpus, Track, at_home, normal
+from svdlib.songs.corpora.base import SPLITS, Corpus, Track, at_home, fingerprint_of, normal
 from svdlib.songs.corpora.labels import read_lab
 
 AUDIO_SUFFIXES = (".mp3", ".ogg", ".flac", ".wav", ".aiff", ".aif")
@@ -122,14 +122,15 @@ def length_of(song: Path) -> float:
 
 
 def _track(song: Path, labels: Path, split: str) -> Track:
-    state = song.stat()
+    seconds = length_of(song)
     return Track(
         name=normal(song.stem),
         split=split,
-        segments=read_lab(labels, duration=length_of(song)),
-        fingerprint=f"{song.resolve()} {state.st_size} {state.st_mtime_ns}",
+        segments=read_lab(labels, duration=seconds),
+        fingerprint=fingerprint_of(song),
         load=functools.partial(load_song, song),
         file=song,
+        seconds=seconds,
     )
 
 

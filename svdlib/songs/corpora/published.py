@@ -8,7 +8,7 @@ from pathlib import Path
 
 from svdlib.audio.files import load_song
 from svdlib.errors import AudioError, CorpusError, LabelError, quoted
-from svdlib.songs.corpora.base import SPLITS, Corpus, Segment, Track
+from svdlib.songs.corpora.base import SPLITS, Corpus, Segment, Track, fingerprint_of
 from svdlib.songs.corpora.electrobyte import ELECTROBYTE
 from svdlib.songs.corpora.fetching import corpus_folder
 from svdlib.songs.corpora.folder import length_of
@@ -107,12 +107,11 @@ def read_track(publication: Publication, stock: Inventory, name: str) -> Track:
     """
     song, labels = stock.songs[name], stock.labels[name]
     seconds = length_of(song)
-    state = song.stat()
     return Track(
         name=name,
         split=stock.splits[name],
         segments=cut(publication.read_labels(labels, seconds), seconds, labels),
-        fingerprint=f"{song.resolve()} {state.st_size} {state.st_mtime_ns}",
+        fingerprint=fingerprint_of(song),
         load=functools.partial(load_song, song),
         file=song,
         seconds=seconds,
