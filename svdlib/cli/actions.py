@@ -196,7 +196,7 @@ def evaluate_nre(options: Namespace) -> None:
     lines = ["layer  NRE    95 % interval"]
     for layer, score in result.items():
         low, high = score["ci95"]
-        interval = f"{low:.3f} to {high:.3f}" if math.isfinite(low) else "unknown with a single song"
+        interval = f"{low:.3f} to {high:.3f}" if math.isfinite(low) else "unknown with under three songs"
         lines.append(f"{layer:5}  {score['nre']:.3f}  {interval}")
     source = "these songs themselves" if options.standardise == "own" else "the detector's training songs"
     line = next(iter(result.values()), {}).get("mean_predictor")

@@ -198,7 +198,7 @@ def test_evaluate_detector_prints_one_json_object(capsys):
 
 
 def test_evaluate_nre_prints_one_json_object(capsys):
-    corpus = "synthetic:songs=12,seconds=5"  # with two test songs
+    corpus = "synthetic:songs=18,seconds=5"  # with three test songs
     words = ["evaluate", "nre", "--corpus", corpus, "--device", "cpu", "--layers", "conv1,fc8", "--sets", "2"]
     status, out, _ = run(capsys, *words, "--per-song", "2", "--json")
     assert status == 0
@@ -226,7 +226,7 @@ def test_scores_are_printed_as_tables(capsys, monkeypatch):
     assert "\nalways the mean of these songs: 0.707\n" in run(capsys, "evaluate", "nre")[1]
     single = {"fc8": {"nre": 0.65, "ci95": [float("nan")] * 2}}
     monkeypatch.setattr(recipes, "evaluate_nre", lambda *_, **__: single)
-    assert "fc8    0.650  unknown with a single song" in run(capsys, "evaluate", "nre")[1]
+    assert "fc8    0.650  unknown with under three songs" in run(capsys, "evaluate", "nre")[1]
     assert json.loads(run(capsys, "evaluate", "nre", "--json")[1])["fc8"] == {"nre": 0.65, "ci95": [None, None]}
 
 
