@@ -1,5 +1,7 @@
 """Every figure that a test draws must hold on a phone too."""
 
+from itertools import pairwise
+
 import pytest
 from matplotlib.text import Text
 
@@ -25,6 +27,7 @@ def letters_can_be_read_on_a_phone(monkeypatch):
         narrow.draw_without_rendering()
         assert smallest_letter(narrow) >= SMALLEST, figure_text(narrow)
         assert not cut_off(narrow)
+        assert not crowded(narrow), figure_text(narrow)
 
 
 def figure_text(figure):
@@ -40,3 +43,15 @@ def cut_off(figure):
     texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
     boxes = {text.get_text(): text.get_window_extent() for text in texts if text not in ticks}
     return [text for text, box in boxes.items() if box.x0 < page.x0 or box.x1 > page.x1 or box.y1 > page.y1]
+
+
+def crowded(figure):
+    """Neighbouring names at the lower edges of axes that run into each other."""
+    found = []
+    for axes in figure.axes:
+        shown = [each for each in axes.get_xticklabels() if each.get_visible() and each.get_text().strip()]
+        boxes = sorted(((each.get_window_extent(), each.get_text()) for each in shown), key=lambda pair: pair[0].x0)
+        for (one, name), (other, neighbour) in pairwise(boxes):
+            if axes.xaxis.get_visible() and one.x1 > other.x0 and one.y1 > other.y0 and other.y1 > one.y0:
+                found.append((name, neighbour))
+    return found

@@ -2,6 +2,7 @@
 
 import pkgutil
 from importlib import import_module
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -34,7 +35,7 @@ from svdlib.lab.figures.nre import (
 )
 from svdlib.lab.figures.spectrograms import draw_spectrogram, figure_excerpt, figure_inversions
 from svdlib.lab.figures.structure import figure_class_dependence
-from svdlib.lab.figures.style import PHONE_WIDTH, Drawing, figure_width, smallest_letter, two_layouts
+from svdlib.lab.figures.style import PHONE_WIDTH, Drawing, figure_width, layer_title, smallest_letter, two_layouts
 from svdlib.lab.figures.training import figure_detector_training, figure_training
 from svdlib.lab.studies import claims
 from svdlib.zoo.families import build_inverter
@@ -257,6 +258,14 @@ def test_intervals_are_drawn_from_end_to_end():
         ends = np.array([segment[:, 1] for segment in bars.get_segments()])
         assert ends == pytest.approx(np.array([[0.05, 0.2], [-0.25, -0.1]]))
         assert any(list(line.get_ydata()) == [0.3, 0.3] for line in each.lines if line.get_marker() == "s")
+
+
+def test_steps_from_layer_to_layer_have_room_for_their_names_on_a_phone():
+    """As chapter 04b draws them; that names do not run into each other is looked at after every test here."""
+    steps = {f"{one}\nto {other}": Interval(0.1, 0.05, 0.2) for one, other in pairwise(map(layer_title, LAYERS))}
+    figure = figure_intervals({"steps": {"songs": steps}}, "change")
+    (axes,) = figure.narrow().axes
+    assert [label.get_text() for label in axes.get_xticklabels()][0] == "Conv1\nto\nConv2"
 
 
 def test_prices_stand_on_one_scale_with_their_intervals():

@@ -16,6 +16,7 @@ from svdlib.lab.figures.style import (
     STYLE,
     Drawing,
     figure_width,
+    is_for_phone,
     layer_title,
     legend_columns,
     panel_columns,
@@ -125,7 +126,8 @@ def figure_intervals(
             axes.axhline(0, color="black", lw=0.8)
             for number, (corpus, by_place) in enumerate(by_corpus.items()):
                 _draw_intervals(axes, list(by_place.values()), number, len(by_corpus), corpus)
-                axes.set_xticks(range(len(by_place)), list(by_place))
+                names = [place.replace(" ", "\n") if is_for_phone() else place for place in by_place]
+                axes.set_xticks(range(len(by_place)), names)
             axes.set_title(title, loc="left")
             if percent:
                 axes.yaxis.set_major_formatter(PercentFormatter(1))
