@@ -225,7 +225,7 @@ class SVDNet(Detector, Listener):
         """
         layers: Any = self.layers  # PyTorch's hints do not know what is in it
         # On a CPU, pooling and all but the widest convolution are much faster where channels lie last in memory.
-        x = frames[None, :, :, None].movedim(-1, 1)
+        x = frames[None, :, :, None].permute(0, 3, 1, 2)
         x = layers["conv2"](layers["conv1"](x))
         x = F.max_pool2d(x, 3, stride=(1, 3))
         for name in ("conv4", "conv5"):

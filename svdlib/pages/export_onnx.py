@@ -135,7 +135,10 @@ def to_onnx(
             training=torch.onnx.TrainingMode.EVAL if fuse else torch.onnx.TrainingMode.PRESERVE,
             dynamo=False,  # the newer exporter needs a second package, onnxscript
         )
-    return onnx.load_from_string(buffer.getvalue())
+    model = onnx.load_from_string(buffer.getvalue())
+    # Engines elsewhere are stricter than the interpreter at hand: nothing may leave here that they refuse.
+    onnx.checker.check_model(model, full_check=True)
+    return model
 
 
 def _write(

@@ -10,7 +10,7 @@ from onnx_by_hand import interpreter
 
 from svdlib.detector.model import LAYERS
 from svdlib.errors import LayerError, OutputError
-from svdlib.pages.export_onnx import export_onnx
+from svdlib.pages.export_onnx import export_onnx, to_onnx
 from svdlib.zoo.checkpoints import pretrained
 
 
@@ -61,6 +61,17 @@ def test_the_interpreter_s_quick_operation_is_its_own_slow_one(options):
     node = onnx.helper.make_node("ConvTranspose", list(inputs), ["y"], **attributes)
     slow, quick = (open_it(node).run(None, inputs)[0] for open_it in (ReferenceEvaluator, interpreter))
     np.testing.assert_allclose(quick, slow, atol=1e-5)
+
+
+def test_a_network_that_other_programs_would_refuse_is_not_written():
+    """The interpreter above takes an axis counted from the end, which browsers' engine does not."""
+
+    class Turned(torch.nn.Module):
+        def forward(self, x):
+            return x[..., None].movedim(-1, 1) + 1
+
+    with pytest.raises(onnx.shape_inference.InferenceError, match="perm"):
+        to_onnx(Turned(), torch.zeros(2, 3, 4), {"x": {0: "batch"}}, {"y": {0: "batch"}})
 
 
 def test_provenance_goes_along(exported):
