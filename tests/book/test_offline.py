@@ -120,5 +120,5 @@ def test_a_dropped_sound_is_heard_and_inverted(offline, melody, tmp_path):
     page.locator(".live-panel").nth(len(LAYERS)).wait_for(timeout=PATIENCE)
     sound = page.locator(".live-song").evaluate("song => Array.from(song.probabilities)")
     assert len(sound) > 100 and 0 <= np.min(sound) <= np.max(sound) <= 1
-    page.get_by_role("button", name="Listen, FC8").click()
+    page.get_by_role("button", name="Listen, FC8", exact=True).click()
     page.locator("[data-state=playing]").wait_for(timeout=PATIENCE)
