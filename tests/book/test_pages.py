@@ -137,9 +137,9 @@ def test_an_address_from_before_a_chapter_was_split_leads_to_where_its_place_sta
         page.goto(f"{html.as_uri()}/notebooks/{first}.html#{place}")
         page.wait_for_url(f"**/{now}.html#{place}")
         assert page.locator(f"#{place}").first.is_visible() or place.startswith("claim")
+    context.close()
 
 
 def test_a_chapter_without_its_exercises_is_at_most_15000_pixels_high(html):
     heights = page_heights(sorted(html.glob("notebooks/*.html")))
     assert len(heights) > 10 and max(before for before, _ in heights) <= 15_000
-    context.close()
