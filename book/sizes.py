@@ -6,8 +6,12 @@ python book/sizes.py        # heights are those of the built pages, 1280 pixels 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jupytext
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # benchmarks are not installed
@@ -33,15 +37,22 @@ def page_heights(pages: Sequence[Path]) -> list[tuple[int, int]]:
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        heights = []
-        for each in pages:
-            page.goto(each.as_uri())
-            # Pictures that load when they are near have no height before.
-            page.evaluate("document.querySelectorAll('img').forEach((image) => (image.loading = 'eager'))")
-            page.wait_for_load_state("networkidle")
-            heights.append(tuple(page.evaluate(HEIGHT)))
+        heights = heights_in(browser, pages)
         browser.close()
+    return heights
+
+
+def heights_in(browser: "Browser", pages: Sequence[Path]) -> list[tuple[int, int]]:
+    """The same in a browser that is open already."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    heights = []
+    for each in pages:
+        page.goto(each.as_uri())
+        # Pictures that load when they are near have no height before.
+        page.evaluate("document.querySelectorAll('img').forEach((image) => (image.loading = 'eager'))")
+        page.wait_for_load_state("networkidle")
+        heights.append(tuple(page.evaluate(HEIGHT)))
+    page.close()
     return heights
 
 

@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from sizes import page_heights
+from sizes import heights_in
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -140,6 +140,6 @@ def test_an_address_from_before_a_chapter_was_split_leads_to_where_its_place_sta
     context.close()
 
 
-def test_a_chapter_without_its_exercises_is_at_most_15000_pixels_high(html):
-    heights = page_heights(sorted(html.glob("notebooks/*.html")))
+def test_a_chapter_without_its_exercises_is_at_most_15000_pixels_high(html, browser):
+    heights = heights_in(browser, sorted(html.glob("notebooks/*.html")))
     assert len(heights) > 10 and max(before for before, _ in heights) <= 15_000
