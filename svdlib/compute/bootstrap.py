@@ -63,6 +63,11 @@ def bootstrap(statistic: Callable[..., np.ndarray], *sizes: int, draws: int = DR
     return Bootstrap(*middle(drawn), drawn)
 
 
+def times_drawn(drawn: np.ndarray, size: int) -> np.ndarray:
+    """How often each member of a sample is in each draw (draws, size), from the members drawn (draws, any)."""
+    return np.stack([np.bincount(each, minlength=size) for each in drawn])
+
+
 def middle(drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where the middle 95 % of drawn numbers (..., draws) lie: lower and upper end (...,); nan is left out.
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from svdlib.compute.bootstrap import bootstrap
+from svdlib.compute.bootstrap import bootstrap, times_drawn
 from svdlib.errors import InputError
 from svdlib.inversion.bank import Bank
 from svdlib.inversion.inverters import check_belongs
@@ -97,7 +97,7 @@ def redrawn_nre(per_group: np.ndarray, between: np.ndarray, drawn: np.ndarray) -
         (draws,); nan for draws of one group alone.
     """
     count = len(per_group)
-    times = np.stack([np.bincount(each, minlength=count) for each in drawn]).astype(float)
+    times = times_drawn(drawn, count).astype(float)
     pairs = times.sum(axis=1) ** 2 - (times**2).sum(axis=1)
     with np.errstate(invalid="ignore"):
         scale = np.einsum("dg,gh,dh->d", times, between, times) / pairs

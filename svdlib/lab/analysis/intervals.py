@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from svdlib.compute.bootstrap import DRAWS, bootstrap, middle
+from svdlib.compute.bootstrap import DRAWS, bootstrap, middle, times_drawn
 from svdlib.errors import InputError
 from svdlib.inversion.nre import FEWEST_GROUPS, redrawn_nre
 from svdlib.lab.analysis.song_counts import SCORES, SongCounts, count_songs, pooled_scores
@@ -367,7 +367,7 @@ def _weighted_interval(statistic: Callable[[np.ndarray], np.ndarray], songs: int
     """Of a statistic that takes how often each song is there (draws, songs)."""
 
     def weighted(chosen: np.ndarray) -> np.ndarray:
-        return statistic(np.stack([np.bincount(each, minlength=songs) for each in chosen]))
+        return statistic(times_drawn(chosen, songs))
 
     (value,) = weighted(np.arange(songs)[None])
     found = bootstrap(weighted, songs, draws=draws, seed=seed)
