@@ -538,7 +538,7 @@ for rd, slope in tilts.items():
     print(f"Rd {rd}: {slope:.1f} dB per octave")
 display(
     Markdown(
-        f"From the pressed to the breathy voice, the slope changes by {tilts[2.5] - tilts[0.5]:+.1f} dB per octave. Harmonic 16 lies four octaves above the first, so this alone moves it by {4 * (tilts[2.5] - tilts[0.5]):+.0f} dB against it."
+        f"From the pressed to the breathy voice, the slope changes by {tilts[2.5] - tilts[0.5]:+z.1f} dB per octave. Harmonic 16 lies four octaves above the first, so this alone moves it by {4 * (tilts[2.5] - tilts[0.5]):+z.0f} dB against it."
     )
 )
 

@@ -562,7 +562,7 @@ def compared(name):
     mean, deviation = statistics[name]
     shift = mean - ours[0]
     return (
-        f"Against the training songs, the bands of *{name}* lie {shift.mean():+.2f} in the mean (a shift of all bands, which is loudness) "
+        f"Against the training songs, the bands of *{name}* lie {shift.mean():+z.2f} in the mean (a shift of all bands, which is loudness) "
         f"and {(shift - shift.mean()).std():.2f} from band to band after that (which is colour). Their deviations are {np.mean(deviation / ours[1]):.2f} times as large."
     )
 
@@ -756,7 +756,7 @@ def check_ratio(voice_to_band):
             if abs(got - wrong) < 0.1:
                 hint = why
         assert abs(got - expected) < 0.3, (
-            f"A test song has {expected:+.1f} dB, and you have {got:+.1f}. {hint}"
+            f"A test song has {expected:+z.1f} dB, and you have {got:+z.1f}. {hint}"
         )
 
 
@@ -792,7 +792,7 @@ if ratios:
     lowest = min(ratios, key=ratios.get)
     display(
         Markdown(
-            f"The voice is most buried in the {lowest} song, with {ratios[lowest]:+.1f} dB. This is one song of each genre, and another one may have another order. Power is not everything, either: a band that sounds in other frequencies than the voice hides it less."
+            f"The voice is most buried in the {lowest} song, with {ratios[lowest]:+z.1f} dB. This is one song of each genre, and another one may have another order. Power is not everything, either: a band that sounds in other frequencies than the voice hides it less."
         )
     )
 

@@ -335,8 +335,8 @@ moved = 100 * (raw["accuracy"] - table[0]["accuracy"])
 display(
     Markdown(
         f"The median filter brings the changes from {raw['changes per minute']:.1f} to {final['changes per minute']:.1f} a minute; the labels "
-        f"change {true['changes per minute']:.1f} times. The accuracy moves by {gain:+.1f} percentage points. Choosing the threshold on validation songs, "
-        f"in place of 0.5, moves it by {moved:+.1f} points on {f'these {len(tracks)} test songs' if len(tracks) > 1 else 'this test song'}. A threshold that is best on the validation songs need not be best here."
+        f"change {true['changes per minute']:.1f} times. The accuracy moves by {gain:+z.1f} percentage points. Choosing the threshold on validation songs, "
+        f"in place of 0.5, moves it by {moved:+z.1f} points on {f'these {len(tracks)} test songs' if len(tracks) > 1 else 'this test song'}. A threshold that is best on the validation songs need not be best here."
     )
 )
 

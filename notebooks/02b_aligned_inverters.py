@@ -245,8 +245,8 @@ pd.DataFrame(
         "error published": "{:.3f}",
         "error aligned": "{:.3f}",
         "lower by": "{:.0%}",
-        "growth published": "{:+.0%}",
-        "growth aligned": "{:+.0%}",
+        "growth published": "{:+z.0%}",
+        "growth aligned": "{:+z.0%}",
     }
 ).hide(axis="index")
 
@@ -269,7 +269,7 @@ display(
     Markdown(
         f"*Error* is the normalised reconstruction error (NRE), which the chapter on quantitative evaluation explains; *growth* is by how much the squared error of the last third of the frames exceeds that of the first third. "
         f"The aligned inverter has the smaller error at {len(better)} of {len(svdlib.LAYERS)} layers. From the first to the last third, the error of MP3, Conv4 and MP6 changes by "
-        f"{growth['published']:+.0%} on average for the published family and by {growth['aligned']:+.0%} for the aligned one. {verdict} "
+        f"{growth['published']:+z.0%} on average for the published family and by {growth['aligned']:+z.0%} for the aligned one. {verdict} "
         "At the two edges, all curves rise: a frame there is seen by fewer cells than one in the middle."
     )
 )

@@ -444,7 +444,7 @@ elif gain > 0:
     verdict = f"After training on the joint loss, the feature loss is {100 * gain:.0f} % lower than after training on the input loss alone. That is what one expects when its gradient arrives. But it may be chance: small differences grow over the steps of a training."
 else:
     verdict = f"Training on the joint loss did not lower the feature loss here (it is {-100 * gain:.0f} % higher). After so few steps, chance can do that."
-verdict += f" The input loss differs by {100 * cost:+.1f} %."
+verdict += f" The input loss differs by {100 * cost:+z.1f} %."
 if shipped["NRE"] < ours["NRE"]:
     against = "The shipped inverter, trained far longer, is better:"
 else:

@@ -116,8 +116,8 @@ apart = intervals.unpaired_difference_interval(curve["fc7"], curve["mp6"])
 alone = reconstruction_error.nre_of(first, "published")
 print(f"MP6          {alone['mp6']:.3f}")
 print(f"FC7          {alone['fc7']:.3f}")
-print(f"FC7 - MP6    {paired_fc7:+.3f}  paired")
-print(f"             {apart:+.3f}  as if the songs were different ones")
+print(f"FC7 - MP6    {paired_fc7:+z.3f}  paired")
+print(f"             {apart:+z.3f}  as if the songs were different ones")
 
 # %% tags=["remove-input"]
 if paired_fc7.is_known:
@@ -244,9 +244,9 @@ pd.DataFrame(
     + [
         {
             "songs": source,
-            "Conv5 against FC7": f"{lower[source]:+.1%}",
-            "MP6 to FC7": f"{change[source]:+.1%}",
-            "Conv2 to MP3, less the mean step": f"{excess[source]:+.3f}",
+            "Conv5 against FC7": f"{lower[source]:+z.1%}",
+            "MP6 to FC7": f"{change[source]:+z.1%}",
+            "Conv2 to MP3, less the mean step": f"{excess[source]:+z.3f}",
             "largest step": names_of([largest[source]]),
         }
         for source in curves
@@ -377,7 +377,7 @@ def training_note():
 if ablation:
     rows = [
         {"layer": layer_title(layer)}
-        | {name: f"{of[layer]:+.2%}" for name, of in objectives.items()}
+        | {name: f"{of[layer]:+z.2%}" for name, of in objectives.items()}
         for layer in svdlib.LAYERS
     ]
     display(pd.DataFrame(rows).style.hide(axis="index"))
@@ -389,7 +389,7 @@ if ablation:
     far = max(gaps_of_all, key=lambda key: abs(gaps_of_all[key].value))
     display(
         Markdown(
-            f"The table shows the change of the NRE from the joint loss to the input loss alone. The largest is {gaps_of_all[far]:+.2%}, at {layer_title(far[1])} on *{far[0]}*. "
+            f"The table shows the change of the NRE from the joint loss to the input loss alone. The largest is {gaps_of_all[far]:+z.2%}, at {layer_title(far[1])} on *{far[0]}*. "
             + (
                 "The feature loss, a mean as in the released code, hardly moves anything. "
                 if abs(gaps_of_all[far].value) < 0.02

@@ -153,7 +153,7 @@ changes = {
 }
 pd.DataFrame(
     {
-        source: {layer_title(k): f"{found:+.0%}" for k, found in of.items()}
+        source: {layer_title(k): f"{found:+z.0%}" for k, found in of.items()}
         for source, of in changes.items()
     }
 )
@@ -234,8 +234,8 @@ display(
         [
             {
                 "songs": source,
-                "growth, published": f"{growth(each, 'published'):+.0%}",
-                "growth, aligned": f"{growth(each, 'aligned'):+.0%}",
+                "growth, published": f"{growth(each, 'published'):+z.0%}",
+                "growth, aligned": f"{growth(each, 'aligned'):+z.0%}",
                 "edge, published": f"{edge(each, 'published'):.1f}",
                 "edge, aligned": f"{edge(each, 'aligned'):.1f}",
             }
@@ -347,9 +347,9 @@ if ablation:
         far = max(by_layer, key=lambda layer: abs(by_layer[layer].value))
         row = {"detail": name}
         for corpus_name, by_layer in by_corpus.items():
-            row[corpus_name] = f"{by_layer[findings.ALL_LAYERS]:+.1%}"
+            row[corpus_name] = f"{by_layer[findings.ALL_LAYERS]:+z.1%}"
         row[f"most at, {own_songs}"] = (
-            f"{layer_title(far)}, {by_layer[far].value:+.1%}"
+            f"{layer_title(far)}, {by_layer[far].value:+z.1%}"
         )
         rows.append(row)
     display(pd.DataFrame(rows).style.hide(axis="index"))

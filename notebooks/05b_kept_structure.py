@@ -323,9 +323,9 @@ figures.figure_agreements(
 def above_chance(entry):
     low, high = entry["above_chance_ci95"]
     interval = (
-        "" if low is None else f" ({low:+.2f}\u00a0to\u00a0{high:+.2f})"
+        "" if low is None else f" ({low:+z.2f}\u00a0to\u00a0{high:+z.2f})"
     )
-    return f"{entry['above_chance']:+.2f}{interval}"
+    return f"{entry['above_chance']:+z.2f}{interval}"
 
 
 said = {
@@ -721,7 +721,7 @@ text += "\n".join(lines) + "\n\n"
 if len(np.unique(song)) > 1:
     most = max(rises, key=rises.get)
     text += (
-        f"Chance rises most for the {most.lower()}, by {rises[most]:+.2f} in the mean of these layers. "
+        f"Chance rises most for the {most.lower()}, by {rises[most]:+z.2f} in the mean of these layers. "
         if rises[most] > 0.02
         else "In the mean of these layers, no chance rises by more than 0.02: here, another moment of a song matches no better than another song. "
     )

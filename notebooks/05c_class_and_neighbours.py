@@ -203,7 +203,7 @@ def beside(name, values, reference, truth):
             else "not surely better or worse than"
         )
     )
-    return f"By *{name}*, excerpts that the detector calls sung have inversions that lie *{direction}* (AUC {inverted.value:.2f}), and it separates {verdict} that of the originals (AUC {original.value:.2f}; difference in separation {gain.value:+.2f}, interval {gain.low:+.2f} to {gain.high:+.2f})."
+    return f"By *{name}*, excerpts that the detector calls sung have inversions that lie *{direction}* (AUC {inverted.value:.2f}), and it separates {verdict} that of the originals (AUC {original.value:.2f}; difference in separation {gain.value:+z.2f}, interval {gain.low:+z.2f} to {gain.high:+z.2f})."
 
 
 if len(np.unique(says_sung)) == 2 and len(np.unique(class_song)) > 1:
@@ -443,9 +443,9 @@ def nearest_and_farthest(key):
     lift = lifts(key)
     most, least = max(lift, key=lift.get), min(lift, key=lift.get)
     return {
-        "most above chance": f"{place(most)}, {lift[most]:+.2f}",
-        "least": f"{place(least)}, {lift[least]:+.2f}",
-        "FC8": f"{lift['fc8']:+.2f}",
+        "most above chance": f"{place(most)}, {lift[most]:+z.2f}",
+        "least": f"{place(least)}, {lift[least]:+z.2f}",
+        "FC8": f"{lift['fc8']:+z.2f}",
     }
 
 

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Does it hear real singing?
 #
-# **Does it hear real singing?**
+# **Is it as good on real songs as on ours, and what helps?**
 #
 # :::{admonition} Before you start
 # :class: tip dropdown
@@ -218,7 +218,7 @@ if "balance" in real:
     largest = max(range(len(shift)), key=lambda band: abs(shift[band]))
     outside = sum(abs(each) > aim for each in shift)
     text = f"In the mean over the {len(shift)} bands, and without its sign, the shift of the {real_name} is **{distance:.2f} standard deviations**. Our aim for the synthetic songs was {aim:g} at most, the grey stripe. "
-    text += f"It is {'met' if distance <= aim else 'missed'} in the mean, and {outside} single bands lie outside. The largest shift is {shift[largest]:+.2f}, at {band_frequencies()[largest]:.0f} Hz. "
+    text += f"It is {'met' if distance <= aim else 'missed'} in the mean, and {outside} single bands lie outside. The largest shift is {shift[largest]:+z.2f}, at {band_frequencies()[largest]:.0f} Hz. "
     text += f"For the synthetic test songs, which come from the training's own program, the mean is {synthetic['balance']['mean_absolute']:.2f}. "
     text += f"Within a band, the training songs vary {balance['deviation_ratio']:.2f} times as much as the {real_name}, in the mean over bands. "
     nearest, farthest = min(balance["songs"]), max(balance["songs"])
@@ -432,7 +432,7 @@ accuracy, best = (
     value(real, name) for name in ("accuracy", "best_common_accuracy")
 )
 majority = value(real, "majority_accuracy")
-text = f"On the {real_name} the accuracy is {100 * (accuracy - majority):+.0f} percentage points from always giving the same answer. On the synthetic songs it is {100 * (value(synthetic, 'accuracy') - value(synthetic, 'majority_accuracy')):+.0f}. "
+text = f"On the {real_name} the accuracy is {100 * (accuracy - majority):+z.0f} percentage points from always giving the same answer. On the synthetic songs it is {100 * (value(synthetic, 'accuracy') - value(synthetic, 'majority_accuracy')):+z.0f}. "
 drop = value(synthetic, "accuracy") - accuracy
 text += (
     f"From synthetic to {real_name}, the accuracy falls by {100 * drop:.0f} points. "
@@ -874,7 +874,7 @@ for name, curve, label in zip(few.names, raw, few.labels, strict=True):
 display(
     Markdown(
         "\n".join(lines)
-        + f"\n\nThe mean gain is {100 * np.mean(gains):+.1f} percentage points. With such a threshold, false alarms and misses are equal in number. "
+        + f"\n\nThe mean gain is {100 * np.mean(gains):+z.1f} percentage points. With such a threshold, false alarms and misses are equal in number. "
         + (
             "It helps where a song's curve lies elsewhere than the common threshold expects. "
             if np.mean(gains) > 0.005

@@ -223,7 +223,7 @@ responses = filter_response(centres, widths, gains)
 # %% tags=["hide-input"] figure="filters" mystnb={"image": {"alt": "Gain in decibels over frequency for four random filters. Each is one smooth bump, two upwards and two downwards, and 0 dB elsewhere."}}
 figures.figure_filters(
     {
-        f"{gain:+.0f} dB at {centre:.0f} Hz": response
+        f"{gain:+z.0f} dB at {centre:.0f} Hz": response
         for gain, centre, response in zip(
             gains.tolist(), centres.tolist(), responses.numpy(), strict=True
         )
@@ -414,7 +414,7 @@ scores = {
     for name, curve in {"once": once, "averaged": averaged}.items()
 }
 versions = ", ".join(
-    f"{100 * shift:+.0f} %".replace("-", "−").replace("+0 ", "0 ")
+    f"{100 * shift:+z.0f} %".replace("-", "−").replace("+0 ", "0 ")
     for shift in PITCH_SHIFTS
 )
 (auc, accuracy), (auc_averaged, accuracy_averaged) = scores.values()
@@ -631,7 +631,7 @@ def check_louder(louder):
             "That would be right for logarithms to base 10. These are natural ones."
         )
         assert abs(step - right) < 1e-3, (
-            f"{decibels:+.0f} dB should add {right:.2f}; you add {step:.2f}."
+            f"{decibels:+z.0f} dB should add {right:.2f}; you add {step:.2f}."
         )
 
 

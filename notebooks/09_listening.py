@@ -186,7 +186,7 @@ def level(samples):
 
 def relative(samples):
     """Level relative to the ceiling, as text."""
-    return f"{round(level(samples) - level(ceiling), 1) + 0.0:+.1f} dB"
+    return f"{level(samples) - level(ceiling):+z.1f} dB"
 
 
 row = len(chosen) - 1  # the excerpt with singing, if there is one

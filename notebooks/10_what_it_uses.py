@@ -486,7 +486,7 @@ for name in ("inversion-fc8", "loudness"):
         curves.shares, curves.keeping[0].cpu(), curves.removing[0].cpu(), sung
     )
     few = rows[name]["advantage"]["value"]
-    print(f"{MAP_TITLES[name]}: {one:+.2f} here, {few:+.2f} on average")
+    print(f"{MAP_TITLES[name]}: {one:+z.2f} here, {few:+z.2f} on average")
 
 # %% [markdown]
 # (exercise-path)=
@@ -589,7 +589,7 @@ z = masking.logits_of(detector, x).item()
 for name, start in starts.items():
     change = z - masking.logits_of(detector, start).item()
     print(
-        f"from {name}: {from_start[name].sum():+.2f}, the logit {change:+.2f}"
+        f"from {name}: {from_start[name].sum():+z.2f}, the logit {change:+z.2f}"
     )
 order = np.corrcoef(*(uses.ranks_of(each) for each in from_start.values()))
 rising = ((x - silence) > 0).double().mean().item()

@@ -78,7 +78,7 @@ entries = claims.ledger()
 figure_claims(entries)
 
 # %% [markdown]
-# Each row is a claim, and its light is the verdict. For a green one, the whole interval of the filled mark lies in the grey area. Each row has a scale of its own; the numbers below it are the bounds of the area. Nothing was trained on `synthetic-b` and on the real songs.
+# Each row is a claim, and its light is the verdict. For a green one, the whole interval of the filled mark lies in the grey area. Each row has a scale of its own; the numbers below it are the bounds of the area. Nothing was trained on `synthetic-b` and on the real songs. Among many verdicts some may be luck. How many stand if all are judged together is computed as {cite:t}`benjamini1995` do.
 
 # %% tags=["remove-input"]
 verdicts = [entry.verdict for entry in entries]
@@ -91,7 +91,7 @@ fallen = [
 ]
 together = (
     f"Each verdict rests on an interval that misses the truth in 5 % of all cases. Of {len(entries)} independent ones, at least one would miss in {1 - 0.95 ** len(entries):.0%}. "
-    f"If at most 5 % of the verdicts that are given may be wrong {{cite}}`benjamini1995`, {sum(stands)} stand"
+    f"If at most 5 % of the verdicts that are given may be wrong, {sum(stands)} stand"
     + (
         f"; these do not: {', '.join(fallen)}."
         if fallen
@@ -442,7 +442,7 @@ for family, of_layers in errors.items():
     nre = [np.mean(of_layers[layer]) for layer in layers]
     at = int(np.argmin(np.diff(nre)))
     lines.append(
-        f"- {family}: {smallest_step(nre):+.2f}, from `{layers[at]}` to `{layers[at + 1]}`"
+        f"- {family}: {smallest_step(nre):+z.2f}, from `{layers[at]}` to `{layers[at + 1]}`"
     )
 display(
     Markdown(
@@ -630,7 +630,7 @@ for name, part in {
         mp6[part], fc7[part], np.random.default_rng(seed)
     )
     width[name] = high - low
-    print(f"MP6 to FC7, {name}: {low:+.1%} to {high:+.1%}")
+    print(f"MP6 to FC7, {name}: {low:+z.1%} to {high:+z.1%}")
 display(
     Markdown(
         f"The intervals of the halves are {width['the first half'] / width['all songs']:.1f} and {width['the second half'] / width['all songs']:.1f} times as wide as that of all songs. In the long run it is the root of two, {np.sqrt(2):.1f}: the width goes with one over the root of the number of songs. From a few songs, the width itself is uncertain."
@@ -815,7 +815,7 @@ for family in ("published", "aligned"):
     related = np.corrcoef(np.diff(sizes), np.diff(nre))[0, 1]
     shares.append(chance_of(np.diff(sizes), np.diff(nre)))
     lines.append(
-        f"- {family}: correlation {related:+.2f}, as strong in {shares[-1]:.0%} of all orders"
+        f"- {family}: correlation {related:+z.2f}, as strong in {shares[-1]:.0%} of all orders"
     )
 display(
     Markdown(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from every_page import PAGES, pages
 
 from sizes import heights_in
 
@@ -14,23 +15,29 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.book
 
-ROOT = Path(__file__).resolve().parents[2]
-HTML = ROOT / "_build" / "html"
-FOUND = sorted(
-    path.relative_to(HTML).as_posix()
-    for path in HTML.rglob("*.html")
-    # A page that only leads to another one is gone before anything can be looked at.
-    if "_static" not in path.parts and 'http-equiv="Refresh"' not in path.read_text(encoding="utf-8")[:500]
-)
-# Listings of source code are a hundred pages made alike: the first stands for all. Their table of contents is Sphinx's.
-LISTINGS = [name for name in FOUND if name.startswith("_modules/")]
-PAGES = [name for name in FOUND if name not in LISTINGS] + LISTINGS[-1:]
 FIRST_VIEW = 1_500_000
 EXPLORER = 6_000_000
 COMPRESSED = {".html", ".js", ".css", ".svg", ".json"}
 
-# Without a book there is still one test, which is skipped and says why.
-pages = pytest.mark.parametrize("name", PAGES or ["index.html"])
+# Parts of a page that hang over one of its edges, where no scrolling brings them into view.
+OUT_OF_REACH = """() => {
+    const reaches = (element, edge) => {
+        for (let outer = element.parentElement; outer; outer = outer.parentElement) {
+            if (!["auto", "scroll"].includes(getComputedStyle(outer).overflowX)) continue;
+            const start = outer.getBoundingClientRect().left + outer.clientLeft - outer.scrollLeft;
+            return edge >= start - 1 && edge <= start + outer.scrollWidth + 1;
+        }
+        return edge >= -1 && edge <= innerWidth + 1;
+    };
+    const parts = ":is(p, li, table, pre, figure, img, svg, audio, mjx-container)";
+    return [...document.querySelectorAll(`article.bd-article ${parts}`)]
+        .filter((element) => element.checkVisibility() && element.getBoundingClientRect().width > 0)
+        .filter((element) => {
+            const { left, right } = element.getBoundingClientRect();
+            return !(reaches(element, left) && reaches(element, right));
+        })
+        .map((element) => element.outerHTML.slice(0, 120));
+}"""
 
 
 def weight(path: Path) -> int:
@@ -85,6 +92,7 @@ def test_a_page_from_the_disk_is_light_accessible_and_fits_a_phone(html, page, w
             page.set_viewport_size({"width": width, "height": 900})
             page.screenshot(path=pictures / f"{Path(name).stem}-{width}-{theme}.png")
             assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert page.evaluate(OUT_OF_REACH) == []
         page.set_viewport_size({"width": 1280, "height": 900})
 
 

@@ -1,6 +1,6 @@
 """Every figure that a test draws must hold on a phone too."""
 
-from itertools import pairwise
+from itertools import combinations
 
 import pytest
 from matplotlib.text import Text
@@ -46,12 +46,14 @@ def cut_off(figure):
 
 
 def crowded(figure):
-    """Neighbouring names at the lower edges of axes that run into each other."""
+    """Neighbouring names that run into each other: at the lower edges of axes, and titles above them."""
+    rows = [axes.get_xticklabels() for axes in figure.axes if axes.xaxis.get_visible()]
+    rows.append([axes.title for axes in figure.axes])
     found = []
-    for axes in figure.axes:
-        shown = [each for each in axes.get_xticklabels() if each.get_visible() and each.get_text().strip()]
+    for names in rows:
+        shown = [each for each in names if each.get_visible() and each.get_text().strip()]
         boxes = sorted(((each.get_window_extent(), each.get_text()) for each in shown), key=lambda pair: pair[0].x0)
-        for (one, name), (other, neighbour) in pairwise(boxes):
-            if axes.xaxis.get_visible() and one.x1 > other.x0 and one.y1 > other.y0 and other.y1 > one.y0:
+        for (one, name), (other, neighbour) in combinations(boxes, 2):
+            if one.x1 > other.x0 and one.y1 > other.y0 and other.y1 > one.y0:
                 found.append((name, neighbour))
     return found

@@ -166,6 +166,13 @@ def test_all_inversions_share_one_colour_scale(excerpt):
     assert all(np.array_equal(each.images[0].get_array(), 5 * excerpt.T) for each in axes[1::2])
 
 
+def test_the_names_above_four_columns_have_room_on_a_phone(excerpt):
+    """As chapter 05c names its excerpts; that names do not run into each other is looked at after every test here."""
+    names = ("1: non-vocal", "2: non-vocal", "3: vocal", "4: vocal")
+    axes = drawn(figure_inversions({name: {"input": excerpt, "fc8": excerpt} for name in names}))
+    assert [each.get_title() for each in axes[:4]] == list(names)
+
+
 def test_nre_has_intervals_and_the_line_of_the_mean_predictor():
     values = dict(zip(LAYERS, np.linspace(0.1, 0.8, 8), strict=True))
     scores = {layer: Interval(value, value - 0.02, value + 0.03) for layer, value in values.items()}

@@ -40,6 +40,12 @@ def test_a_table_of_octaves_holds_its_numbers():
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0.6", "1.2–1.8"]
 
 
+def test_octaves_have_room_on_a_phone():
+    names = ["0.6 Hz", "1.2 Hz", "2.4 to 4.3 Hz", "4.9 to 9.1 Hz", "9.7 to 18.9 Hz", "19.7 to 34.7 Hz"]
+    (axes,) = drawn(figures_analysis.figure_octaves({"match": np.zeros((8, 6))}, LAYERS, names))
+    assert axes.get_xticklabels()[-1].get_text() == "19.7–34.7"
+
+
 def test_curves_over_rates_thresholds_and_walks():
     rates = modulation_rates().numpy()
     layers = ("conv1", "conv5", "mp6", "fc7", "fc8")

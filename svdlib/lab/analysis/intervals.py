@@ -62,7 +62,8 @@ class Interval:
         return self.high < number
 
     def __format__(self, spec: str) -> str:
-        """Such as "+15% (+12% to +18%)" for the format "+.0%"."""
+        """Such as "+15% (+12% to +18%)" for the format "+.0%"; what rounds to nothing has no minus sign."""
+        spec = spec if "z" in spec else spec.replace(".", "z.", 1)
         ends = f"{self.low:{spec}} to {self.high:{spec}}" if self.is_known else "no interval"
         return f"{self.value:{spec}} ({ends})"
 

@@ -1,7 +1,6 @@
 """The explorer's plain form: all of its pictures in one figure, for pages without JavaScript."""
 
 from collections.abc import Mapping
-from textwrap import fill
 
 import numpy as np
 from matplotlib import rc_context
@@ -10,7 +9,7 @@ from torch import Tensor
 from svdlib.detector.front_end import FRONT_END
 from svdlib.inversion.front_end import FrontEnd
 from svdlib.lab.figures.inversions import draw_input
-from svdlib.lab.figures.style import STYLE, Drawing, figure_width, is_for_phone, two_layouts
+from svdlib.lab.figures.style import STYLE, Drawing, figure_width, heading, two_layouts
 
 
 @two_layouts
@@ -34,10 +33,9 @@ def figure_panels(
         figure = Drawing(figsize=(figure_width(), 0.85 * len(steps) + 1.0), layout="constrained")
         grid = figure.subplots(len(steps), len(excerpts), sharey=True, squeeze=False)
         for column, (name, pictures) in enumerate(excerpts.items()):
-            heading = fill(name, 14) if is_for_phone() else name
             for row, (step, picture) in enumerate(pictures.items()):
                 image = draw_input(
-                    grid[row, column], picture, front, limits=limits, title="" if row else heading,
+                    grid[row, column], picture, front, limits=limits, title="" if row else heading(name, len(excerpts)),
                     show_values=column == 0, show_times=row == len(steps) - 1,
                 )  # fmt: skip
                 if column == 0:

@@ -12,7 +12,7 @@ from svdlib.audio.mel_axis import FRAME_RATE, band_of_frequency
 from svdlib.detector.front_end import FRONT_END
 from svdlib.detector.model import LAYERS
 from svdlib.inversion.front_end import FrontEnd
-from svdlib.lab.figures.style import STYLE, Drawing, figure_width, layer_title, two_layouts
+from svdlib.lab.figures.style import STYLE, Drawing, figure_width, heading, layer_title, two_layouts
 
 COLOUR_MAP = "magma"
 """Even steps in lightness: it reads the same for colour-blind eyes and in print."""
@@ -109,7 +109,7 @@ def figure_inversions(excerpts: Mapping[str, Mapping[str, np.ndarray | torch.Ten
             for row, (key, picture) in enumerate(pictures.items()):
                 axes = grid[row, column]
                 image = draw_spectrogram(
-                    axes, picture, limits=STANDARDISED_LIMITS, title="" if row else name,
+                    axes, picture, limits=STANDARDISED_LIMITS, title="" if row else heading(name, len(excerpts)),
                     show_frequencies=column == 0, show_times=row == len(keys) - 1,
                 )  # fmt: skip
                 axes.set(yticks=[band_of_frequency(hertz) for hertz in (250, 4000)])

@@ -117,7 +117,9 @@ def figure_octaves(panels: Mapping[str, np.ndarray], rows: Sequence[str], octave
                 axes.text(
                     column, row, f"{number:.2f}", ha="center", va="center", color="black" if number > 0.5 else "white"
                 )
-            axes.set_xticks(range(len(octaves)), [name.replace(" to ", "–").replace(" Hz", "") for name in octaves])
+            dash = "–\n" if is_for_phone() else "–"
+            names = [name.replace(" to ", dash).replace(" Hz", "") for name in octaves]
+            axes.set_xticks(range(len(octaves)), names)
             axes.set_yticks(range(len(rows)), [row_name(row) for row in rows])
             axes.set(title=title, xlabel="rate (Hz)")
             axes.tick_params(length=0)

@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from functools import wraps
+from textwrap import fill
 from typing import Any, ParamSpec
 
 from matplotlib.figure import Figure
@@ -37,6 +38,8 @@ LETTER_WIDTH = 0.6
 """Of the height of its font, on average."""
 LEGEND_LINE = 0.6
 """Inches beside each name in a legend."""
+ROW_NAMES = 1.0
+"""Inches left of the first column, for the names of rows and the numbers at their axes."""
 SUBSCRIPT = 0.7
 """Of the height of the letters that it stands at."""
 
@@ -88,6 +91,14 @@ def two_layouts(draw: Callable[Arguments, Drawing]) -> Callable[Arguments, Drawi
 def is_for_phone() -> bool:
     """Whether a figure is being drawn for a phone."""
     return _for_phone.get()
+
+
+def heading(name: str, columns: int) -> str:
+    """A name in lines that are no wider than one of so many columns of a figure; words stay whole."""
+    inches = (figure_width() - ROW_NAMES) / columns
+    return fill(
+        name, max(1, int(inches / (LETTER_WIDTH * STYLE["font.size"] / POINTS_PER_INCH))), break_long_words=False
+    )
 
 
 def figure_width(on_page: float = PAGE_WIDTH) -> float:

@@ -393,7 +393,7 @@ def describe(result: Mapping[str, Any]) -> str:
         for layer, entry in found["layers"].items():
             for family in FAMILIES:
                 cells = [entry[family][name] for name in AGREEMENTS]
-                texts = (f"{c['mean']:.3f}, above chance {c['above_chance']:+.3f}" for c in cells)
+                texts = (f"{c['mean']:.3f}, above chance {c['above_chance']:+z.3f}" for c in cells)
                 lines.append(f"  {layer + ', ' + family:<18}" + "".join(f"{text:>28}" for text in texts))
         for truth in ("label", "decision"):
             entry = found["class_dependence"][truth]["fc8"]

@@ -234,8 +234,8 @@ def describe(result: Mapping[str, Any]) -> str:
             cells = [layer]
             for family in FAMILIES:
                 entry = by_family[family]
-                cells += [f"{entry['nre']:.3f}", f"{slope(entry['frame_errors']):+.1%}"]
-            lines.append("  ".join(f"{cell:>16}" for cell in [*cells, f"{changes[layer]:+.1%}"]))
+                cells += [f"{entry['nre']:.3f}", f"{slope(entry['frame_errors']):+z.1%}"]
+            lines.append("  ".join(f"{cell:>16}" for cell in [*cells, f"{changes[layer]:+z.1%}"]))
         for what in ("mean_predictor", "floor"):
             lines.append("  ".join(f"{cell:>16}" for cell in (what.replace("_", " "), f"{measured[what]['nre']:.3f}")))
     return "\n".join(lines)

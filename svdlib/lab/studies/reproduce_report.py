@@ -314,10 +314,10 @@ def statements(measured: Mapping[str, Any]) -> list[list[str]]:
     pairs = [
         ["the largest error is at FC8", f"the largest is at {layer_title(max(value, key=lambda layer: value[layer]))}"],
         ["it decreases towards shallower layers", f"exceptions: {', '.join(falls) or 'none'}"],
-        ["a large increase from Conv2 to MP3", f"{steps['mp3']:+.3f}; the largest step, {steps[largest]:+.3f}, "
+        ["a large increase from Conv2 to MP3", f"{steps['mp3']:+z.3f}; the largest step, {steps[largest]:+z.3f}, "
          f"leads to {layer_title(largest)}"],
-        ["MP6 to FC7: changes by about 15 %", f"{value['fc7'] / value['mp6'] - 1:+.1%}"],
-        ["Conv5: about 18 % less than FC7", f"{value['conv5'] / value['fc7'] - 1:+.1%}"],
+        ["MP6 to FC7: changes by about 15 %", f"{value['fc7'] / value['mp6'] - 1:+z.1%}"],
+        ["Conv5: about 18 % less than FC7", f"{value['conv5'] / value['fc7'] - 1:+z.1%}"],
     ]  # fmt: skip
     for key, way in (("second", "training songs' statistics"), ("second_own", "its own statistics")):
         other = measured[key]["layers"]
@@ -330,7 +330,7 @@ def statements(measured: Mapping[str, Any]) -> list[list[str]]:
 def compare_objectives(nre: Mapping[str, Any]) -> list[str]:
     """What the paper says of its baseline, input loss alone, and what is so here: a pair as in `statements`."""
     joint, alone = (nre[name]["corpus"]["layers"] for name in ("joint", "input"))
-    changes = [f"{layer_title(layer)} {alone[layer]['nre'] / joint[layer]['nre'] - 1:+.1%}" for layer in LAYERS]
+    changes = [f"{layer_title(layer)} {alone[layer]['nre'] / joint[layer]['nre'] - 1:+z.1%}" for layer in LAYERS]
     return ["with the input loss alone: similar or slightly lower at all layers", ", ".join(changes)]
 
 

@@ -461,8 +461,8 @@ def _row(row: Mapping[str, Any]) -> str:
 
 def _number(entry: Mapping[str, Any]) -> str:
     low, high = entry["ci95"]
-    value = "-" if entry["value"] is None else f"{entry['value']:+.3f}"
-    return f"{value} (-)" if low is None else f"{value} ({low:+.3f} to {high:+.3f})"
+    value = "-" if entry["value"] is None else f"{entry['value']:+z.3f}"
+    return f"{value} (-)" if low is None else f"{value} ({low:+z.3f} to {high:+z.3f})"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
