@@ -89,34 +89,55 @@ def feature_errors(detector: SVDNet, x: Tensor, x_hat: Tensor, layers: Iterable[
     """
     found: dict[str, np.ndarray] = {}
     for layer in layers:
-        before, after = (_features(detector, each, layer) for each in (x, x_hat))
-        scale = mean_pairwise_distance(before)
-        if scale == 0:
-            raise InputError(f"All excerpts have the same feature at {layer}, so there is no distance to compare with.")
-        found[layer] = (reconstruction_distances(before, after) / scale).cpu().numpy()
+        before, after = (features_at(detector, each, layer) for each in (x, x_hat))
+        found[layer] = (reconstruction_distances(before, after) / feature_scale(before, layer)).cpu().numpy()
     return found
 
 
-def _features(detector: SVDNet, x: Tensor, layer: str) -> Tensor:
+@torch.no_grad()
+def features_at(detector: SVDNet, x: Tensor, layer: str) -> Tensor:
+    """The features of standardised excerpts (n, 1, 115, 80) at a layer, each in one row: (n, values)."""
     return torch.cat([detector.features(piece, (layer,))[layer].flatten(1) for piece in x.split(BATCH)])
+
+
+def feature_scale(features: Tensor, layer: str) -> float:
+    """Mean distance between two of these features (n, values) of originals, n >= 2.
+
+    Raises:
+        InputError: if all are the same.
+    """
+    scale = mean_pairwise_distance(features)
+    if scale == 0:
+        raise InputError(f"All excerpts have the same feature at {layer}, so there is no distance to compare with.")
+    return scale
+
+
+def heard(judges: Mapping[str, SVDNet], x: Tensor, standardizer: Standardizer) -> dict[str, Tensor]:
+    """The logits of several detectors for excerpts (n, 1, 115, 80) by another's standardizer: (n,) each."""
+    return {name: answers(judge, x, standardizer) for name, judge in judges.items()}
+
+
+def compared(
+    judges: Mapping[str, SVDNet], before: Mapping[str, Tensor], after: Mapping[str, Tensor]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """What several detectors say of inversions, beside what they say of the originals.
+
+    Args:
+        judges: detectors by name.
+        before: their logits for the originals, from `heard`.
+        after: those for the inversions.
+
+    Returns:
+        Per detector whether it decides as on the original, boolean (n,), and the `correlation_moments` of its logits.
+    """
+    return {
+        name: (decisions_kept(judge, before[name], after[name]), correlation_moments(before[name], after[name]))
+        for name, judge in judges.items()
+    }
 
 
 def judged(
     judges: Mapping[str, SVDNet], x: Tensor, x_hat: Tensor, standardizer: Standardizer
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """What several detectors say of inversions.
-
-    Args:
-        judges: detectors by name, in eval mode.
-        x: excerpts (n, 1, 115, 80).
-        x_hat: their inversions.
-        standardizer: by which both are standardised.
-
-    Returns:
-        Per detector whether it decides as on the original, boolean (n,), and the `correlation_moments` of its logits.
-    """
-    found = {}
-    for name, judge in judges.items():
-        before, after = (answers(judge, each, standardizer) for each in (x, x_hat))
-        found[name] = decisions_kept(judge, before, after), correlation_moments(before, after)
-    return found
+    """The same from the excerpts and their inversions (n, 1, 115, 80), both standardised by `standardizer`."""
+    return compared(judges, heard(judges, x, standardizer), heard(judges, x_hat, standardizer))
