@@ -34,8 +34,8 @@ LONG_DEVICE       := $(if $(filter file,$(origin DEVICE)),auto,$(DEVICE))
 # Of `make claims`: songs on which nothing was trained, and songs of your own, if there are any.
 REAL         ?=
 SECOND_SONGS := synthetic-b:songs=20,seconds=60,seed=101
-# Detectors of other seeds, which judge inversions.
-JUDGES       := runs/next/long_run.safetensors runs/next/second_run.safetensors
+# Another detector, which judges inversions.
+JUDGES       := svdlib/zoo/weights/second-detector.safetensors
 OWN_SONGS     = $(if $(REAL),$(call quoted,REAL))
 
 PIP      = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(INDEX),--extra-index-url $(call quoted,INDEX)) -c constraints.txt

@@ -13,7 +13,7 @@ from svdlib.inversion.nre import EvaluationPlan, evaluation_sets, mean_excerpt, 
 from svdlib.lab.analysis.round_trip import feature_errors, judged
 from svdlib.lab.studies import as_json, load_results
 from svdlib.lab.studies import round_trip as study
-from svdlib.zoo.checkpoints import PACKAGED
+from svdlib.zoo.checkpoints import DETECTOR_FILE, PACKAGED, SECOND_FILE
 
 PLAN = EvaluationPlan(sets=2, per_song=4)
 
@@ -90,7 +90,7 @@ def test_one_song_gives_no_interval(judges):
 def test_the_program_measures_the_packaged_families(tmp_path, capsys):
     out = tmp_path / "trips.json"
     options = ["--corpus", "synthetic:songs=3,seconds=5", "--sets", "1", "--per-song", "2", "--device", "cpu"]
-    options += ["--others", "synthetic-b:songs=3,seconds=5", "--judges", str(PACKAGED / "detector.safetensors")]
+    options += ["--others", "synthetic-b:songs=3,seconds=5", "--judges", str(PACKAGED / SECOND_FILE)]
     assert study.main([*options, "--out", str(out)]) == 0
     result, table = json.loads(out.read_text()), capsys.readouterr().out
     assert [each["songs"] for each in result["corpora"].values()] == [1, 3]
@@ -98,8 +98,14 @@ def test_the_program_measures_the_packaged_families(tmp_path, capsys):
     for measured in result["corpora"].values():
         assert set(measured["layers"]) == set(study.LAYERS)
         for entry in measured["layers"].values():
-            own, judge = (entry["aligned"]["judges"][name] for name in (study.OWN, "detector 2"))
-            assert own == judge, "the same weights"
+            kept = [entry["aligned"]["judges"][name]["kept"] for name in (study.OWN, "detector 2")]
+            assert [len(each) for each in kept] == [measured["songs"]] * 2
+
+
+def test_a_judge_that_began_as_the_detector_did_is_refused(capsys):
+    options = ["--corpus", "synthetic:songs=3,seconds=5", "--judges", str(PACKAGED / DETECTOR_FILE), "--device", "cpu"]
+    assert study.main(options) == 2
+    assert "no second opinion" in capsys.readouterr().err
 
 
 def test_the_stored_study_holds_every_painter():

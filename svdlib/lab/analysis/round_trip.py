@@ -18,6 +18,10 @@ from svdlib.inversion.nre import mean_pairwise_distance, reconstruction_distance
 
 BATCH = 16
 
+SAME_BEGINNING = 0.3
+"""Detectors from different seeds have a `kinship` of less than 0.1, those from the same one of 0.7 and more, however
+differently they were trained on."""
+
 
 @torch.no_grad()
 def answers(detector: SVDNet, x: Tensor, standardizer: Standardizer | None = None) -> Tensor:
@@ -110,6 +114,30 @@ def feature_scale(features: Tensor, layer: str) -> float:
     if scale == 0:
         raise InputError(f"All excerpts have the same feature at {layer}, so there is no distance to compare with.")
     return scale
+
+
+def kinship(one: SVDNet, other: SVDNet) -> float:
+    """How alike two detectors have their filters in the same order: the mean cosine of those of Conv2.
+
+    Networks that began from the same random weights keep their order over a long training. What one of them hears, the
+    other is likely to hear too, and is no second opinion.
+    """
+    filters = (network.layers["conv2"][0].weight.detach().flatten(1).cpu() for network in (one, other))
+    return float(torch.cosine_similarity(*filters, dim=1).mean())
+
+
+def check_judges(detector: SVDNet, judges: Mapping[str, SVDNet]) -> None:
+    """See that detectors can judge inversions of another.
+
+    Raises:
+        InputError: if one of them began from the same random weights.
+    """
+    for name, judge in judges.items():
+        if (found := kinship(detector, judge)) > SAME_BEGINNING:
+            raise InputError(
+                f"{name} began from the same random weights as the detector: their filters agree by {found:.2f}, where "
+                f"others have under {SAME_BEGINNING}. It is no second opinion. Name one that was trained from another seed."
+            )
 
 
 def heard(judges: Mapping[str, SVDNet], x: Tensor, standardizer: Standardizer) -> dict[str, Tensor]:

@@ -32,7 +32,7 @@ from svdlib.inversion.nre import (
     reconstruction_distances,
 )
 from svdlib.lab.analysis.intervals import Interval, mean_interval, nre_interval, paired_interval
-from svdlib.lab.analysis.round_trip import compared, correlation_of_moments, feature_scale, features_at, heard
+from svdlib.lab.analysis.round_trip import check_judges, compared, correlation_of_moments, feature_scale, features_at, heard
 from svdlib.lab.studies import FAMILIES, as_json, origin_of, run_program
 from svdlib.recipes import bank_of
 from svdlib.songs.corpora import open_corpus
@@ -64,7 +64,7 @@ def study(
         others: corpora of which all songs are measured.
         weights: a folder with the weights of both families; None takes the packaged ones.
         detector: weights of the detector; None takes the packaged ones.
-        judges: weights of other detectors.
+        judges: weights of other detectors, trained from other seeds.
         sets: number of evaluation sets.
         per_song: random excerpts per song and set.
         device: where to compute.
@@ -76,6 +76,7 @@ def study(
     network = open_detector(detector).to(place)
     families = {name: open_inverters(weights, network, LAYERS, name) for name in FAMILIES}
     others_heard = {f"detector {number}": open_detector(path).to(place) for number, path in enumerate(judges, start=2)}
+    check_judges(network, others_heard)
     mean = mean_excerpt(bank_of(load_songs(own.split("train")), network, place))
     tracks = {corpus: own.split("test")} | {name: open_corpus(name).tracks for name in others}
     measured, origin = {}, {}

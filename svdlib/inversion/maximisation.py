@@ -1,0 +1,140 @@
+"""Activation maximisation (Erhan et al. 2009, Nguyen et al. 2016): what does a unit of a network answer to most?
+
+No example is given. A picture x is changed until an activation a of the network is large:
+
+    -a(x) / s  +  lambda_alpha R_alpha(x)  +  lambda_TV R_TV(x)
+
+s is how much the activation usually varies, so that one weight suits all units. R_alpha and R_TV are those of
+`svdlib.inversion.optimisation`. A search over all pictures finds some that no example resembles. The second way
+searches among the pictures that an inverter can paint: it changes a feature f = m + d u, of which m and d are mean and
+deviation over examples, cell by cell,
+
+    -a(inverter(f)) / s  +  lambda_u mean(u ** 2)
+
+so that the inverter is what knows of examples, and the last term keeps its feature near theirs.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from svdlib.errors import OptimisationError
+from svdlib.inversion.lbfgs import minimise
+from svdlib.inversion.optimisation import OptimisationPlan, alpha_norm, total_variation
+
+Activation = Callable[[Tensor], Tensor]
+"""Maps pictures (n, ...) to one number each (n,)."""
+
+FEWEST_EXAMPLES = 2
+
+
+@dataclass(frozen=True)
+class Maximum:
+    """Pictures that a unit answers to, each found from a start of its own.
+
+    Attributes:
+        pictures: (n, ...).
+        activations: of these pictures, at the start and after each pass (passes + 1, n).
+    """
+
+    pictures: Tensor
+    activations: Tensor
+
+
+def maximise(
+    activation: Activation,
+    start: Tensor,
+    plan: OptimisationPlan = OptimisationPlan(),
+    *,
+    scale: float = 1.0,
+    description: str = "maximising",
+) -> Maximum:
+    """Change pictures until an activation is large.
+
+    Args:
+        activation: differentiable; it treats each picture on its own. For what a unit answers to least, its negative.
+        start: where to begin (n, ...), such as noise.
+        plan: how long, with which regularisers; its seed is not used.
+        scale: how much the activation usually varies, in its own unit.
+        description: what the progress bar says.
+
+    Raises:
+        OptimisationError: the scale is not above zero, or something is not finite.
+    """
+    _check_scale(scale)
+
+    def terms(x: Tensor) -> dict[str, Tensor]:
+        found = {"activation": -activation(x) / scale}
+        if plan.alpha_weight:
+            found["alpha"] = plan.alpha_weight * alpha_norm(x)
+        if plan.variation_weight:
+            found["variation"] = plan.variation_weight * total_variation(x)
+        return found
+
+    descent = minimise(terms, start, plan.passes, description)
+    return Maximum(descent.x, -scale * descent.history["activation"])
+
+
+def maximise_through(
+    inverter: nn.Module,
+    activation: Activation,
+    features: Tensor,
+    start: Tensor,
+    *,
+    passes: int = 60,
+    weight: float = 0.1,
+    scale: float = 1.0,
+    description: str = "maximising",
+) -> Maximum:
+    """Change features until the pictures that an inverter makes of them have a large activation.
+
+    Args:
+        inverter: in eval mode; turns features (n, ...) into pictures.
+        activation: differentiable; it treats each picture on its own.
+        features: of examples (m, ...), two or more, which say what features are usual.
+        start: features to begin with (n, ...).
+        passes: how often inverter and network are evaluated.
+        weight: lambda_u, what an unusual feature costs: one deviation in every cell as much as this share of `scale`.
+        scale: how much the activation usually varies, in its own unit.
+        description: what the progress bar says.
+
+    Raises:
+        OptimisationError: the inverter is in training mode, there are too few examples, the weight is below zero, the
+            scale is not above zero, or something is not finite.
+    """
+    _check_scale(scale)
+    if inverter.training:
+        raise OptimisationError("The inverter is in training mode. Call its eval() first.")
+    if len(features) < FEWEST_EXAMPLES:
+        raise OptimisationError(f"{len(features)} feature says nothing about what is usual. Give two or more.")
+    if not 0 <= weight < float("inf"):
+        raise OptimisationError(f"weight is {weight}; it must be 0 or larger, and finite.")
+    mean, deviation = features.mean(dim=0), features.std(dim=0)
+    # A cell that never varies stays as it is.
+    unit = torch.where(deviation > 0, deviation, 1.0)
+    frozen = [parameter for parameter in inverter.parameters() if parameter.requires_grad]
+
+    def picture(u: Tensor) -> Tensor:
+        painted: Tensor = inverter(mean + deviation * u)
+        return painted
+
+    def terms(u: Tensor) -> dict[str, Tensor]:
+        return {"activation": -activation(picture(u)) / scale, "unusual": weight * u.square().flatten(1).mean(dim=1)}
+
+    for parameter in frozen:
+        parameter.requires_grad_(False)
+    try:
+        descent = minimise(terms, (start - mean) / unit, passes, description)
+        with torch.no_grad():
+            pictures = picture(descent.x)
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad_(True)
+    return Maximum(pictures, -scale * descent.history["activation"])
+
+
+def _check_scale(scale: float) -> None:
+    if not 0 < scale < float("inf"):
+        raise OptimisationError(f"scale is {scale}; it must be above 0, and finite.")
