@@ -12,6 +12,9 @@ deviation over examples, cell by cell,
     -a(inverter(f)) / s  +  lambda_u mean(u ** 2)
 
 so that the inverter is what knows of examples, and the last term keeps its feature near theirs.
+
+Networks of leaky rectifiers are linear in pieces, where there is no curvature that a quasi-Newton method could learn.
+So both searches go by Adam, with a step that falls to nothing.
 """
 
 from collections.abc import Callable
@@ -20,8 +23,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from svdlib.compute.progress import progress
 from svdlib.errors import OptimisationError
-from svdlib.inversion.lbfgs import minimise
 from svdlib.inversion.optimisation import OptimisationPlan, alpha_norm, total_variation
 
 Activation = Callable[[Tensor], Tensor]
@@ -49,6 +52,7 @@ def maximise(
     plan: OptimisationPlan = OptimisationPlan(),
     *,
     scale: float = 1.0,
+    rate: float = 0.1,
     description: str = "maximising",
 ) -> Maximum:
     """Change pictures until an activation is large.
@@ -58,6 +62,7 @@ def maximise(
         start: where to begin (n, ...), such as noise.
         plan: how long, with which regularisers; its seed is not used.
         scale: how much the activation usually varies, in its own unit.
+        rate: Adam's first step, in the unit of what is changed.
         description: what the progress bar says.
 
     Raises:
@@ -73,8 +78,8 @@ def maximise(
             found["variation"] = plan.variation_weight * total_variation(x)
         return found
 
-    descent = minimise(terms, start, plan.passes, description)
-    return Maximum(descent.x, -scale * descent.history["activation"])
+    pictures, history = _descend(terms, start, plan.passes, rate, description)
+    return Maximum(pictures, -scale * history)
 
 
 def maximise_through(
@@ -86,6 +91,7 @@ def maximise_through(
     passes: int = 60,
     weight: float = 0.1,
     scale: float = 1.0,
+    rate: float = 0.1,
     description: str = "maximising",
 ) -> Maximum:
     """Change features until the pictures that an inverter makes of them have a large activation.
@@ -98,6 +104,7 @@ def maximise_through(
         passes: how often inverter and network are evaluated.
         weight: lambda_u, what an unusual feature costs: one deviation in every cell as much as this share of `scale`.
         scale: how much the activation usually varies, in its own unit.
+        rate: Adam's first step, in the unit of what is changed.
         description: what the progress bar says.
 
     Raises:
@@ -126,13 +133,47 @@ def maximise_through(
     for parameter in frozen:
         parameter.requires_grad_(False)
     try:
-        descent = minimise(terms, (start - mean) / unit, passes, description)
+        u, history = _descend(terms, (start - mean) / unit, passes, rate, description)
         with torch.no_grad():
-            pictures = picture(descent.x)
+            pictures = picture(u)
     finally:
         for parameter in frozen:
             parameter.requires_grad_(True)
-    return Maximum(pictures, -scale * descent.history["activation"])
+    return Maximum(pictures, -scale * history)
+
+
+def _descend(
+    terms: Callable[[Tensor], dict[str, Tensor]], start: Tensor, passes: int, rate: float, description: str
+) -> tuple[Tensor, Tensor]:
+    """Make the sums of the terms small; Adam treats every cell on its own, so no picture depends on another.
+
+    Returns:
+        Where it has come to (n, ...), and the term "activation" at the start and after each pass (passes + 1, n).
+    """
+    x = start.detach().clone().requires_grad_()
+    adam = torch.optim.Adam([x], lr=rate)
+    falling = torch.optim.lr_scheduler.CosineAnnealingLR(adam, passes)
+    history = []
+    for _ in progress(range(passes), description=description, unit="pass"):
+        found = terms(x)
+        total = torch.stack(list(found.values())).sum(dim=0)
+        (x.grad,) = torch.autograd.grad(total.sum(), x)
+        _check_finite(total, x.grad)
+        history.append(found["activation"].detach())
+        adam.step()
+        falling.step()
+    with torch.no_grad():
+        history.append(terms(x)["activation"])
+    return x.detach(), torch.stack(history)
+
+
+def _check_finite(totals: Tensor, gradient: Tensor) -> None:
+    sound = torch.isfinite(totals) & torch.isfinite(gradient).flatten(1).all(dim=1)
+    if not sound.all():
+        raise OptimisationError(
+            f"The activation of picture {int((~sound).nonzero()[0])} or its gradient is not finite. Look for such "
+            "values in the weights and in the start, or take a lower rate."
+        )
 
 
 def _check_scale(scale: float) -> None:

@@ -23,12 +23,12 @@ def start(count=3):
 def test_a_linear_unit_with_a_penalty_has_the_maximum_that_calculus_says():
     """-<x, p> / s + w mean(x ** 6) is smallest where x ** 5 is in proportion to p."""
     weight, scale = 0.01, 4.0
-    found = maximise(likes_the_pattern, start(), OptimisationPlan(200, alpha_weight=weight), scale=scale)
+    found = maximise(likes_the_pattern, start(), OptimisationPlan(400, alpha_weight=weight), scale=scale)
     p = PATTERN / scale
     expected = p.sign() * (p.abs() * p.numel() / (6 * weight)) ** (1 / 5)
     torch.testing.assert_close(found.pictures, expected.expand(3, 1, 6, 8), atol=0.02, rtol=0.01)
     torch.testing.assert_close(found.activations[-1], likes_the_pattern(found.pictures))
-    assert len(found.activations) == 201 and (found.activations[-1] > found.activations[0]).all()
+    assert len(found.activations) == 401 and (found.activations[-1] > found.activations[0]).all()
 
 
 def test_the_variation_makes_it_smooth():
@@ -67,7 +67,7 @@ def examples():
 def test_through_an_inverter_the_feature_stays_near_those_of_examples():
     """With a linear unit and inverter, u = n a d / (2 w s), where a is what the feature's cell is worth."""
     painter, features, weight, scale = Painter().eval(), examples(), 0.5, 50.0
-    found = maximise_through(painter, likes_the_pattern, features, features[:2], passes=100, weight=weight, scale=scale)
+    found = maximise_through(painter, likes_the_pattern, features, features[:2], passes=400, weight=weight, scale=scale)
     worth = likes_the_pattern(painter.patterns.detach())
     u = 2 * worth * features.std(dim=0) / (2 * weight * scale)
     with torch.no_grad():
@@ -80,11 +80,9 @@ def test_through_an_inverter_the_feature_stays_near_those_of_examples():
 def test_a_cell_that_never_varies_stays():
     features = examples()
     features[:, 0] = 3.0
-    found = maximise_through(Painter().eval(), likes_the_pattern, features, features[:1] + 1, weight=0.0, passes=5)
-    second = likes_the_pattern(found.pictures) - 3 * PATTERN.square().sum()
-    assert second / likes_the_pattern(PATTERN.flip(-1)[None]) == pytest.approx(
-        (found.pictures - 3 * PATTERN).mul(PATTERN.flip(-1)).sum() / PATTERN.square().sum(), rel=1e-3
-    )
+    found = maximise_through(Painter().eval(), likes_the_pattern, features, features[:1] + 1, weight=0.0)
+    first, second = torch.linalg.lstsq(Painter().patterns.detach().flatten(1).T, found.pictures.flatten()).solution
+    assert first == pytest.approx(3, abs=1e-3) and second > 5 + 1, "the one that varies has moved on from its start"
 
 
 @pytest.mark.parametrize(

@@ -269,9 +269,7 @@ def test_a_place_that_cannot_be_written(tmp_path, inverter):
 
 
 def test_every_shipped_file_has_a_provenance_that_json_can_hold():
-    names = {"detector.safetensors", "second-detector.safetensors"} | {
-        weights_name(layer, "published") for layer in LAYERS
-    }
+    names = {weights_name(layer, "published") for layer in LAYERS} | {DETECTOR_FILE, SECOND_FILE}
     assert names <= {path.name for path in PACKAGED.glob("*.safetensors")}
     for network in (pretrained("detector"), pretrained("second detector"), *pretrained_inverters().values()):
         assert network.provenance and json.loads(json.dumps(network.provenance)) == network.provenance

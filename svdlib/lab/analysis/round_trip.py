@@ -122,8 +122,8 @@ def kinship(one: SVDNet, other: SVDNet) -> float:
     Networks that began from the same random weights keep their order over a long training. What one of them hears, the
     other is likely to hear too, and is no second opinion.
     """
-    filters = (network.layers["conv2"][0].weight.detach().flatten(1).cpu() for network in (one, other))
-    return float(torch.cosine_similarity(*filters, dim=1).mean())
+    first, second = (network.state_dict()["layers.conv2.0.weight"].flatten(1).cpu() for network in (one, other))
+    return float(torch.cosine_similarity(first, second, dim=1).mean())
 
 
 def check_judges(detector: SVDNet, judges: Mapping[str, SVDNet]) -> None:
@@ -136,7 +136,7 @@ def check_judges(detector: SVDNet, judges: Mapping[str, SVDNet]) -> None:
         if (found := kinship(detector, judge)) > SAME_BEGINNING:
             raise InputError(
                 f"{name} began from the same random weights as the detector: their filters agree by {found:.2f}, where "
-                f"others have under {SAME_BEGINNING}. It is no second opinion. Name one that was trained from another seed."
+                f"others have under {SAME_BEGINNING}. It is no second opinion. Name one trained from another seed."
             )
 
 

@@ -32,7 +32,14 @@ from svdlib.inversion.nre import (
     reconstruction_distances,
 )
 from svdlib.lab.analysis.intervals import Interval, mean_interval, nre_interval, paired_interval
-from svdlib.lab.analysis.round_trip import check_judges, compared, correlation_of_moments, feature_scale, features_at, heard
+from svdlib.lab.analysis.round_trip import (
+    check_judges,
+    compared,
+    correlation_of_moments,
+    feature_scale,
+    features_at,
+    heard,
+)
 from svdlib.lab.studies import FAMILIES, as_json, origin_of, run_program
 from svdlib.recipes import bank_of
 from svdlib.songs.corpora import open_corpus
