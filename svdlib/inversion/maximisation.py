@@ -6,12 +6,13 @@ No example is given. A picture x is changed until an activation a of the network
 
 s is how much the activation usually varies, so that one weight suits all units. R_alpha and R_TV are those of
 `svdlib.inversion.optimisation`. A search over all pictures finds some that no example resembles. The second way
-searches among the pictures that an inverter can paint: it changes a feature f = m + d u, of which m and d are mean and
-deviation over examples, cell by cell,
+searches among the pictures that an inverter makes of usual features. A feature is usual if it lies where those of
+examples do: f = m + sum_k u_k s_k v_k, with their mean m, their first principal components v_k, and the deviation s_k
+along each,
 
     -a(inverter(f)) / s  +  lambda_u mean(u ** 2)
 
-so that the inverter is what knows of examples, and the last term keeps its feature near theirs.
+so that the inverter is what knows of examples, and the last term keeps the feature among theirs.
 
 Networks of leaky rectifiers are linear in pieces, where there is no curvature that a quasi-Newton method could learn.
 So both searches go by Adam, with a step that falls to nothing.
@@ -31,6 +32,8 @@ Activation = Callable[[Tensor], Tensor]
 """Maps pictures (n, ...) to one number each (n,)."""
 
 FEWEST_EXAMPLES = 2
+SMALLEST_SHARE = 1e-6
+"""A direction in which examples deviate by less, as a share of the widest one, is rounding dust."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +91,9 @@ def maximise_through(
     features: Tensor,
     start: Tensor,
     *,
+    components: int = 16,
     passes: int = 60,
-    weight: float = 0.1,
+    weight: float = 1.0,
     scale: float = 1.0,
     rate: float = 0.1,
     description: str = "maximising",
@@ -100,16 +104,18 @@ def maximise_through(
         inverter: in eval mode; turns features (n, ...) into pictures.
         activation: differentiable; it treats each picture on its own.
         features: of examples (m, ...), two or more, which say what features are usual.
-        start: features to begin with (n, ...).
+        start: features to begin with (n, ...); what no component reaches is left out.
+        components: how many principal components are searched, of as many as the examples have.
         passes: how often inverter and network are evaluated.
-        weight: lambda_u, what an unusual feature costs: one deviation in every cell as much as this share of `scale`.
+        weight: lambda_u, what an unusual feature costs: one deviation in every direction as much as an activation of
+            this share of `scale` brings.
         scale: how much the activation usually varies, in its own unit.
         rate: Adam's first step, in the unit of what is changed.
         description: what the progress bar says.
 
     Raises:
-        OptimisationError: the inverter is in training mode, there are too few examples, the weight is below zero, the
-            scale is not above zero, or something is not finite.
+        OptimisationError: the inverter is in training mode, there are too few examples or no components, the weight is
+            below zero, the scale is not above zero, or something is not finite.
     """
     _check_scale(scale)
     if inverter.training:
@@ -118,28 +124,33 @@ def maximise_through(
         raise OptimisationError(f"{len(features)} feature says nothing about what is usual. Give two or more.")
     if not 0 <= weight < float("inf"):
         raise OptimisationError(f"weight is {weight}; it must be 0 or larger, and finite.")
-    mean, deviation = features.mean(dim=0), features.std(dim=0)
-    # A cell that never varies stays as it is.
-    unit = torch.where(deviation > 0, deviation, 1.0)
-    frozen = [parameter for parameter in inverter.parameters() if parameter.requires_grad]
+    if components < 1:
+        raise OptimisationError(f"components is {components}; a search needs at least one direction.")
+    mean, directions = _usual(features, components)
+    lengths = directions.square().sum(dim=1)
 
     def picture(u: Tensor) -> Tensor:
-        painted: Tensor = inverter(mean + deviation * u)
+        painted: Tensor = inverter(mean + (u @ directions).view(len(u), *mean.shape))
         return painted
 
     def terms(u: Tensor) -> dict[str, Tensor]:
-        return {"activation": -activation(picture(u)) / scale, "unusual": weight * u.square().flatten(1).mean(dim=1)}
+        return {"activation": -activation(picture(u)) / scale, "unusual": weight * u.square().mean(dim=1)}
 
-    for parameter in frozen:
-        parameter.requires_grad_(False)
-    try:
-        u, history = _descend(terms, (start - mean) / unit, passes, rate, description)
-        with torch.no_grad():
-            pictures = picture(u)
-    finally:
-        for parameter in frozen:
-            parameter.requires_grad_(True)
+    begin = (start.detach() - mean).flatten(1) @ directions.T / lengths
+    u, history = _descend(terms, begin, passes, rate, description)
+    with torch.no_grad():
+        pictures = picture(u)
     return Maximum(pictures, -scale * history)
+
+
+@torch.no_grad()
+def _usual(features: Tensor, components: int) -> tuple[Tensor, Tensor]:
+    """Mean of features (m, ...), and their first principal components (k, values), as long as their deviations."""
+    mean = features.mean(dim=0)
+    _, lengths, axes = torch.linalg.svd((features - mean).flatten(1), full_matrices=False)
+    deviations = lengths[:components] / (len(features) - 1) ** 0.5
+    wide = deviations > SMALLEST_SHARE * deviations[0]
+    return mean, deviations[wide, None] * axes[:components][wide]
 
 
 def _descend(
