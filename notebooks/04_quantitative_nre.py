@@ -52,9 +52,14 @@ from svdlib.lab.analysis import intervals
 from svdlib.lab.figures.gallery import Gallery, inversion_panels
 from svdlib.lab.figures.nre import figure_nre
 from svdlib.lab.figures.style import layer_title
-from svdlib.lab.studies import load_results, reconstruction_error
+from svdlib.lab.studies import (
+    label_of,
+    load_results,
+    reconstruction_error,
+)
 from svdlib.pages.exercises import self_check
 from svdlib.pages.quiz import Answer, Question, Quiz
+from svdlib.recipes import bank_of
 
 device = choose_device(device)
 n_sets = {"demo": 2, "laptop": 5, "full": 10}[profile]
@@ -68,18 +73,12 @@ inverters = {
     for layer, inverter in svdlib.pretrained_inverters("published").items()
 }
 
-
-def bank_of(tracks):
-    return svdlib.ExcerptBank(
-        svdlib.load_songs(tracks),
-        standardizer=detector.standardizer,
-        device=device,
-    )
-
-
 train, test = (
-    bank_of(collection.split("train")[:n_train]),
-    bank_of(collection.split("test")[:n_test]),
+    bank_of(svdlib.load_songs(tracks), detector, device)
+    for tracks in (
+        collection.split("train")[:n_train],
+        collection.split("test")[:n_test],
+    )
 )
 
 # %% [markdown]
@@ -259,14 +258,6 @@ held = {
 
 # %% tags=["remove-input"]
 stored = load_results("reconstruction_error")
-
-
-def label_of(name):
-    """A corpus as readers know it; of a folder, its name."""
-    kind, _, rest = name.partition(":")
-    return rest.replace("_", " ") if kind == "folder" else kind
-
-
 studied = (
     {label_of(name): each for name, each in stored["corpora"].items()}
     if stored
@@ -305,7 +296,7 @@ other_collection = svdlib.open_corpus(
 other_measured = reconstruction_error.measure(
     detector,
     {"published": inverters},
-    bank_of(other_collection.tracks),
+    bank_of(svdlib.load_songs(other_collection.tracks), detector, device),
     mean,
     plan,
 )

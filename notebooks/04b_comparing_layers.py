@@ -50,9 +50,15 @@ from svdlib.inversion.nre import (
 from svdlib.lab.analysis import intervals
 from svdlib.lab.figures.nre import figure_intervals, figure_nre
 from svdlib.lab.figures.style import layer_title
-from svdlib.lab.studies import findings, load_results, reconstruction_error
+from svdlib.lab.studies import (
+    findings,
+    label_of,
+    load_results,
+    reconstruction_error,
+)
 from svdlib.pages.exercises import self_check
 from svdlib.pages.quiz import Answer, Question, Quiz
+from svdlib.recipes import bank_of
 
 device = choose_device(device)
 n_sets = {"demo": 2, "laptop": 5, "full": 10}[profile]
@@ -64,14 +70,6 @@ detector = svdlib.pretrained("detector").to(device)
 plan = EvaluationPlan(sets=n_sets, per_song=8, seed=seed)
 
 
-def bank_of(tracks):
-    return svdlib.ExcerptBank(
-        svdlib.load_songs(tracks),
-        standardizer=detector.standardizer,
-        device=device,
-    )
-
-
 def inverters_of(family):
     return {
         layer: inverter.to(device)
@@ -79,13 +77,8 @@ def inverters_of(family):
     }
 
 
-def label_of(name):
-    """A corpus as readers know it; of a folder, its name."""
-    kind, _, rest = name.partition(":")
-    return rest.replace("_", " ") if kind == "folder" else kind
-
-
-test = bank_of(collection.split("test")[:n_test])
+test_songs = svdlib.load_songs(collection.split("test")[:n_test])
+test = bank_of(test_songs, detector, device)
 
 # %% [markdown]
 # Whatever follows is computed from the stored study of {doc}`04_quantitative_nre`: the NRE of every layer, song by song, for ten evaluation sets on three corpora. The inverters are the published ones. If you run this chapter on a corpus of your own, its test songs are measured as well and come first.
@@ -98,11 +91,12 @@ sources = {
 }
 if not sources or not corpus.startswith("synthetic"):
     # Other songs than those of the study are measured here.
+    train_songs = svdlib.load_songs(collection.split("train")[:n_train])
     own = reconstruction_error.measure(
         detector,
         {"published": inverters_of("published")},
         test,
-        mean_excerpt(bank_of(collection.split("train")[:n_train])),
+        mean_excerpt(bank_of(train_songs, detector, device)),
         plan,
     )
     sources = {f"your test songs ({own['songs']})": own} | sources

@@ -58,11 +58,13 @@ from svdlib.lab.figures.style import layer_title
 from svdlib.lab.studies import (
     FAMILIES,
     findings,
+    label_of,
     load_results,
     reconstruction_error,
 )
 from svdlib.pages.exercises import self_check
 from svdlib.pages.quiz import Answer, Question, Quiz
+from svdlib.recipes import bank_of
 
 device = choose_device(device)
 n_sets = {"demo": 2, "laptop": 5, "full": 10}[profile]
@@ -74,14 +76,6 @@ detector = svdlib.pretrained("detector").to(device)
 plan = EvaluationPlan(sets=n_sets, per_song=8, seed=seed)
 
 
-def bank_of(tracks):
-    return svdlib.ExcerptBank(
-        svdlib.load_songs(tracks),
-        standardizer=detector.standardizer,
-        device=device,
-    )
-
-
 def inverters_of(family):
     return {
         layer: inverter.to(device)
@@ -89,13 +83,8 @@ def inverters_of(family):
     }
 
 
-def label_of(name):
-    """A corpus as readers know it; of a folder, its name."""
-    kind, _, rest = name.partition(":")
-    return rest.replace("_", " ") if kind == "folder" else kind
-
-
-test = bank_of(collection.split("test")[:n_test])
+test_songs = svdlib.load_songs(collection.split("test")[:n_test])
+test = bank_of(test_songs, detector, device)
 
 # %% tags=["hide-input"]
 stored = load_results("reconstruction_error")
@@ -105,11 +94,12 @@ sources = {
 }
 if not sources or not corpus.startswith("synthetic"):
     # Other songs than those of the study are measured here.
+    train_songs = svdlib.load_songs(collection.split("train")[:n_train])
     own = reconstruction_error.measure(
         detector,
         {family: inverters_of(family) for family in FAMILIES},
         test,
-        mean_excerpt(bank_of(collection.split("train")[:n_train])),
+        mean_excerpt(bank_of(train_songs, detector, device)),
         plan,
     )
     sources = {f"your test songs ({own['songs']})": own} | sources

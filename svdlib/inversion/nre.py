@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from svdlib.compute.bootstrap import bootstrap, times_drawn
+from svdlib.compute.bootstrap import DRAWS, bootstrap, middle, times_drawn
 from svdlib.errors import InputError
 from svdlib.inversion.bank import Bank
 from svdlib.inversion.inverters import check_belongs
@@ -106,6 +106,27 @@ def redrawn_nre(per_group: np.ndarray, between: np.ndarray, drawn: np.ndarray) -
     return change
 
 
+FEWEST_GROUPS = 3
+"""Of two groups, only one draw has distances between different ones."""
+
+
+def drawn_nre(per_group: np.ndarray, between: np.ndarray, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
+    """NRE of many draws of groups, of which `svdlib.compute.bootstrap.middle` makes an interval.
+
+    Args:
+        per_group: the share of each group in the NRE (groups,).
+        between: from `distances_between`, in any unit.
+        draws: how often groups are drawn.
+        seed: of the draws.
+
+    Returns:
+        (draws,), see `redrawn_nre`; all nan if there are fewer groups than `FEWEST_GROUPS`.
+    """
+    if len(per_group) < FEWEST_GROUPS:
+        return np.full(draws, math.nan)
+    return bootstrap(lambda drawn: redrawn_nre(per_group, between, drawn), len(per_group), draws=draws, seed=seed).drawn
+
+
 @dataclass(frozen=True)
 class EvaluationPlan:
     """Which inputs are evaluated (paper section 3.4).
@@ -129,10 +150,6 @@ def evaluation_sets(bank: Bank, plan: EvaluationPlan) -> list[Tensor]:
     """
     generator = np.random.default_rng(plan.seed)
     return [bank.draw(plan.per_song, generator) for _ in range(plan.sets)]
-
-
-FEWEST_GROUPS = 3
-"""Of two groups, only one draw has distances between different ones."""
 
 
 @dataclass(frozen=True)
@@ -159,12 +176,9 @@ class LayerScore:
 
     @cached_property
     def ci95(self) -> tuple[float, float]:
-        """95 % interval, from drawing groups anew, see `redrawn_nre`; nan if there are under three. Needs SciPy."""
-        if len(self.per_group) < FEWEST_GROUPS:
-            return math.nan, math.nan
-        shares, between = np.array(self.per_group), np.array(self.between)
-        found = bootstrap(lambda drawn: redrawn_nre(shares, between, drawn), len(shares))
-        return float(found.low), float(found.high)
+        """95 % interval, from drawing groups anew; nan if there are too few, see `drawn_nre`. Needs SciPy."""
+        low, high = middle(drawn_nre(np.array(self.per_group), np.array(self.between)))
+        return float(low), float(high)
 
 
 @torch.no_grad()

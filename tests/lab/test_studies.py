@@ -17,7 +17,7 @@ from svdlib.errors import CorpusError, TrainingError
 from svdlib.lab.analysis.intervals import pooled_intervals
 from svdlib.lab.analysis.song_counts import SCORES, count_songs, pooled_scores
 from svdlib.lab.figures.detector import figure_reliability, figure_roc
-from svdlib.lab.studies import RESULTS, as_json, detector_ablation, load_results, real_singing, write_results
+from svdlib.lab.studies import RESULTS, as_json, detector_ablation, label_of, load_results, real_singing, write_results
 from svdlib.lab.studies.detector_ablation import Configuration
 from svdlib.recipes import evaluate_detector
 from svdlib.songs.loading import Songs
@@ -384,3 +384,18 @@ def test_stored_lists_of_numbers_take_a_line_each(tmp_path):
     text = (tmp_path / "results.json").read_text(encoding="utf-8")
     assert json.loads(text) == results
     assert [line.strip() for line in text.splitlines() if "-2.5e-07" in line] == ['"numbers": [ 1, -2.5e-07, null ],']
+
+
+@pytest.mark.parametrize(
+    ("corpus", "label"),
+    [
+        ("synthetic", "synthetic"),
+        ("synthetic-b:songs=6,seconds=20", "synthetic-b"),
+        ("folder:five_real_songs", "five real songs"),
+        ("folder:/home/anna/five_real_songs", "five real songs"),
+        ("jamendo:/data/jamendo", "jamendo"),
+        ("synthetic:songs=6+folder:my_songs", "synthetic + my songs"),
+    ],
+)
+def test_readers_know_a_corpus_by_its_kind_and_a_folder_by_its_name(corpus, label):
+    assert label_of(corpus) == label

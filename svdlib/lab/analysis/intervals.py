@@ -19,7 +19,7 @@ import numpy as np
 
 from svdlib.compute.bootstrap import DRAWS, bootstrap, middle, times_drawn
 from svdlib.errors import InputError
-from svdlib.inversion.nre import FEWEST_GROUPS, redrawn_nre
+from svdlib.inversion.nre import drawn_nre
 from svdlib.lab.analysis.song_counts import SCORES, SongCounts, count_songs, pooled_scores
 
 Values = Sequence[float | None] | np.ndarray
@@ -121,10 +121,8 @@ def nre_interval(
     Returns:
         The interval; without ends if there are under three songs.
     """
-    value = float(np.mean(values))
-    if len(values) < FEWEST_GROUPS:
-        return Interval(value, np.nan, np.nan)
-    return Interval(value, *map(float, middle(_drawn_nre(values, between, draws, seed))))
+    shares = np.asarray(values, dtype=float)
+    return Interval(float(shares.mean()), *map(float, middle(drawn_nre(shares, between, draws, seed))))
 
 
 def unpaired_nre_change_interval(
@@ -139,15 +137,8 @@ def unpaired_nre_change_interval(
         seed: of the draws.
     """
     value = float(_change(*(values.mean() for values, _ in (before, after))))
-    if min(len(values) for values, _ in (before, after)) < FEWEST_GROUPS:
-        return Interval(value, np.nan, np.nan)
-    drawn = (_drawn_nre(*each, draws, seed + number) for number, each in enumerate((before, after)))
+    drawn = (drawn_nre(*each, draws, seed + number) for number, each in enumerate((before, after)))
     return Interval(value, *map(float, middle(_change(*drawn))))
-
-
-def _drawn_nre(values: Sequence[float] | np.ndarray, between: np.ndarray, draws: int, seed: int) -> np.ndarray:
-    shares = np.asarray(values, dtype=float)
-    return bootstrap(lambda drawn: redrawn_nre(shares, between, drawn), len(shares), draws=draws, seed=seed).drawn
 
 
 def difference_interval(minuend: Values, subtrahend: Values, draws: int = DRAWS, seed: int = 0) -> Interval:

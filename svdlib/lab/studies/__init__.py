@@ -28,7 +28,9 @@ from svdlib.compute.command_line import fit_for_json, run_safely
 from svdlib.compute.run_state import check_same_run
 from svdlib.compute.storage import write_atomically
 from svdlib.errors import TrainingError
-from svdlib.recipes import make_provenance
+from svdlib.recipes import make_provenance, public_name
+from svdlib.songs.corpora import KINDS
+from svdlib.songs.corpora.joined import part_names
 
 FAMILIES = ("published", "aligned")
 """The families of inverters whose weights come with the package."""
@@ -76,6 +78,20 @@ def origin_of(corpus: str, songs: int) -> dict[str, Any]:
     """What results come from: corpus, number of songs, date, commit and versions; no path of somebody's disk."""
     provenance = make_provenance(corpus, songs, 0, "", "")
     return {key: provenance[key] for key in ("corpus", "songs", "date", "commit", "versions")}
+
+
+def label_of(corpus: str) -> str:
+    """A corpus as readers know it: one that is made or fetched by its kind, a folder by its name.
+
+    Args:
+        corpus: such as "synthetic-b:songs=6" or "folder:PATH", or several joined by "+".
+    """
+
+    def label(part: str) -> str:
+        kind, _, rest = public_name(part).partition(":")
+        return rest.replace("_", " ") if kind == "folder" else kind
+
+    return " + ".join(label(part) for part in part_names(corpus, KINDS))
 
 
 def run_program(
