@@ -319,8 +319,10 @@ def value(result, name):
     return result["pooled"][name]["value"]
 
 
-if pooled["auc"]["value"] is None or pooled["mean_song_auc"]["value"] is None:
-    text = "These songs hold only one class, so there is no AUC to compare."
+if pooled["auc"]["value"] is None:
+    text = "These songs hold only one class, so there is no AUC, neither of a song nor of all."
+elif pooled["mean_song_auc"]["value"] is None:
+    text = f"Each song holds only one class, so no song has an AUC. All frames together have one, {value(real, 'auc'):.3f}: it says whether sung songs get higher scores than others."
 else:
     gap = value(real, "mean_song_auc") - value(real, "auc")
     text = f"The mean of the songs' AUC is {value(real, 'mean_song_auc'):.3f}. Over all frames of all songs together, the AUC is {value(real, 'auc'):.3f}. "
@@ -328,6 +330,8 @@ else:
         "It is lower. Within a song the order of the frames is good, but **scores are not comparable between songs**: an unsung frame of one song may have a higher probability than a sung frame of another. Whoever uses one threshold for all songs pays for this."
         if gap > 0.005
         else "The two are about the same: here, scores can be compared between songs."
+        if gap > -0.005
+        else "It is higher: what is sung in one song is easier to tell from the unsung frames of others than from its own."
     )
 display(Markdown(text))
 

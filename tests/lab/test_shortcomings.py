@@ -16,7 +16,9 @@ def song(*sung, seconds=10.0):
 
 def test_songs_of_one_class_are_told_and_others_are_not():
     never, throughout = song((0, 10, False)), song((0, 4, True), (4, 9.95, True))
-    assert one_class([never, song()]).startswith("**Nobody sings in the excerpts of the songs that this chapter takes**")
+    assert one_class([never, song()]).startswith(
+        "**Nobody sings in the excerpts of the songs that this chapter takes**"
+    )
     assert "cannot show an excerpt with singing" in one_class([never])
     assert one_class([throughout]).startswith("**Somebody sings in every excerpt of the songs")
     assert "cannot show an excerpt without singing" in one_class([throughout])
@@ -42,7 +44,9 @@ def test_the_usual_songs_hold_both():
     assert one_class(open_corpus("synthetic").split("test")) == ""
 
 
-@pytest.mark.parametrize("labels", ["0 4 sing\n", "0.7 4 sing\n", "0 0.7 sing\n", "0 2 sing\n", "2 4 sing\n", "0 4 nosing\n"])
+@pytest.mark.parametrize(
+    "labels", ["0 4 sing\n", "0.7 4 sing\n", "0 0.7 sing\n", "0 2 sing\n", "2 4 sing\n", "0 4 nosing\n"]
+)
 def test_it_says_what_a_bank_of_the_songs_holds(song_folder, labels):
     folder = song_folder(3)
     assert one_class(open_corpus(f"folder:{folder}").tracks) == ""
