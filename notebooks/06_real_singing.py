@@ -816,7 +816,7 @@ for name, result in (("synthetic songs", synthetic), (real_name, real)):
     )
     if score["ci95"][0] is not None:
         low, high = score["ci95"]
-        counted = f"- {len(result['songs'])} {name}: {n_frames} frames. The interval, {low:.3f} to {high:.3f}, is "
+        counted = f"- {name.capitalize()} ({len(result['songs'])}): {n_frames} frames. The interval, {low:.3f} to {high:.3f}, is "
         lines.append(
             counted
             + f"that of {worth(score['value'], low, high):.0f} independent frames."
