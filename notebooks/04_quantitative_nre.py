@@ -433,7 +433,7 @@ for statement, holds in checks.items():
     print(f"{statement}: {holds}")
 
 # %% [markdown]
-# Two questions remain. Do the paper's *statements* about this curve hold, and for which songs? See {doc}`04b_comparing_layers`. And how much of a score is owed to the inverter, not to the layer? See {doc}`04c_inverter_and_code`.
+# Three questions remain. Do the paper's *statements* about this curve hold, and for which songs? See {doc}`04b_comparing_layers`. And how much of a score is owed to the inverter, not to the layer? See {doc}`04c_inverter_and_code`. And does the *network* find its inversions near? See {doc}`04d_round_trip`.
 
 # %% [markdown]
 # ## Check yourself

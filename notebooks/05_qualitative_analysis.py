@@ -294,7 +294,7 @@ layer_explorer(
 )
 
 # %% [markdown]
-# The *error of this excerpt* is the distance between original and inversion, divided by the mean distance between two excerpts. Its mean over many excerpts is the NRE of {doc}`04_quantitative_nre`. The dashed line is what one reaches without looking, by painting each band's average level all the time.
+# The *error of this excerpt* is the distance between original and inversion, divided by the mean distance between two excerpts. Its mean over many excerpts is the NRE of {doc}`04_quantitative_nre`. The dashed line is what one reaches without looking, by painting each band's average level all the time. Below the detector's two answers stands for how many inversions from this layer the answer stays what it was; {doc}`04d_round_trip` says what to make of it.
 #
 # With a kernel, the same explorer takes sounds of your own, and a detector and inverters of your own if you have some:
 #

@@ -8,14 +8,17 @@ import tiny
 import torch
 
 from svdlib.audio.standardizer import Standardizer
+from svdlib.detector.model import SVDNet
 from svdlib.errors import InputError
 from svdlib.lab.analysis.round_trip import (
     answers,
+    check_judges,
     correlation_moments,
     correlation_of_moments,
     decisions_kept,
     feature_errors,
     judged,
+    kinship,
 )
 
 
@@ -71,3 +74,18 @@ def test_feature_errors_are_shares_of_the_distance_between_originals(x):
 def test_originals_that_are_all_alike_give_no_scale(x):
     with pytest.raises(InputError, match="same feature at fc8"):
         feature_errors(tiny.detector(), x[:1].expand(3, -1, -1, -1), x[:3], ("fc8",))
+
+
+def test_a_long_training_does_not_hide_where_a_detector_began():
+    detector, trained = tiny.detector(), copy.deepcopy(tiny.detector())
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for weights in trained.parameters():
+            weights += 0.7 * weights.std() * torch.randn_like(weights) if weights.numel() > 1 else 0.0
+    assert 0.6 < kinship(detector, trained) < 0.95
+    with pytest.raises(InputError, match="the twin began.*from another seed"):
+        check_judges(detector, {"the twin": trained})
+    torch.manual_seed(4)
+    stranger = SVDNet()
+    assert abs(kinship(detector, stranger)) < 0.2
+    check_judges(detector, {"a stranger": stranger})
