@@ -240,7 +240,10 @@ per_song = np.array(entry["per_song"])  # FC8, a number for each song
 rng = np.random.default_rng(seed)
 drawn = rng.choice(per_song, size=(1000, len(per_song))).mean(axis=1)
 low, high = np.quantile(drawn, [0.025, 0.975])
-print(f"FC8: {per_song.mean():.3f}, 95 % interval {low:.3f} to {high:.3f}")
+found = f"95 % interval {low:.3f} to {high:.3f}"
+if len(per_song) < 2:
+    found = "no interval: every draw is the same song"
+print(f"FC8: {per_song.mean():.3f}, {found}")
 
 # %% [markdown]
 # This counts the yardstick $N_c$ of equation 5 as known. But it is made of the same songs: one that differs much from its inversion mostly differs much from the other songs, too. So we measure $N_c$ anew on the songs of each draw, from the distances between every two of them.

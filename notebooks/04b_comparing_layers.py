@@ -195,7 +195,9 @@ for source, of_source in steps.items():
             "surely grow": f"{len(up)} of {len(of_source)}",
             "surely shrink": names_of(down) or "none",
             "not decided": names_of(open_) or "none",
-            "all grow, share of draws": f"{growing[source]:.0%}",
+            "all grow, share of draws": f"{growing[source]:.0%}"
+            if sources[source]["songs"] > 1
+            else "–",
             "largest error": layer_title(top),
         }
     )
@@ -315,6 +317,8 @@ unfair = (
     if corpus.startswith("synthetic")
     else "the inverters were trained on synthetic songs, so the other corpora are the more familiar ones, and yours is new."
 )
+if first["songs"] < 2:
+    unfair += " With a single song of yours there is no interval, so nothing here can be sure."
 display(pd.DataFrame(rows).style.hide(axis="index"))
 display(Markdown(f"Bear in mind: {unfair}"))
 
@@ -367,9 +371,14 @@ no_ablation = "This copy of the library holds no result of `python -m svdlib.lab
 def training_note():
     plan_ = ablation["plan"]
     short = findings.per_song(ablation, "joint", "best", own_songs)
+    same_songs = (name for name in sources if name.startswith("synthetic ("))
+    shown = next(same_songs, first_name)
+    shipped = [
+        each["published"]["nre"] for each in sources[shown]["layers"].values()
+    ]
     return (
         f"These are short trainings of their own, of {ablation['updates']} updates with {plan_['batch_size']} excerpts each, from one seed. "
-        f"On the {own_songs}, their joint loss leads to a mean NRE over all layers of {np.mean(list(short.values())):.3f}; the shipped inverters of the same family, trained longer, have {np.mean([each['published']['nre'] for each in first['layers'].values()]):.3f} on *{first_name}*. "
+        f"On the {own_songs}, their joint loss leads to a mean NRE over all layers of {np.mean(list(short.values())):.3f}; the shipped inverters of the same family, trained longer, have {np.mean(shipped):.3f} on *{shown}*. "
         "The intervals come from the songs, and know nothing of the luck of a training: another seed could move every number."
     )
 

@@ -91,6 +91,10 @@ def test_every_verb_has_help_with_an_example(capsys, words):
         (["evaluate", "nre", "--per-song", "1"], "'1' is not a whole number of 2 or more"),
         (["evaluate", "nre", "--standardise", "none"], "invalid choice: 'none'"),
         (["evaluate", "detector", "--dev", "cpu"], "unrecognized arguments: --dev cpu"),
+        (["invert", "", "--out", "x"], "argument SONG: the name is empty"),
+        (["invert", "a.mp3", "--out", ""], "argument --out: the name is empty"),
+        (["train", "detector", "--folder", ""], "argument --folder: the name is empty"),
+        (["convert", "a.npz", "", "--out", "x"], "argument FILE: the name is empty"),
     ],
 )
 def test_a_wrong_command_line_is_one_line_and_status_2(capsys, words, reason):
