@@ -347,7 +347,7 @@ if stored:
     )
     display(
         Markdown(
-            f"The stored study ({commands}) has {first_studied['sets']} sets of {first_studied['per_song']} excerpts per song. The songs: {numbers}. Of *synthetic* these are the test songs; nothing was trained on the others. In the figure, a number in brackets is that of the songs."
+            f"The stored study ({commands}) has {first_studied['sets']} sets of {first_studied['per_song']} excerpts per song. The songs: {numbers}. Of *synthetic* these are the test songs; nothing was trained on the others, though the real songs guided the making of the synthetic ones ({{doc}}`06_real_singing`). In the figure, a number in brackets is that of the songs."
         )
     )
 else:

@@ -90,7 +90,7 @@ if missing := one_class(collection.split("test")[:n_songs]):
 # %% [markdown]
 # ## Over many songs
 #
-# A study has measured the four ways of {doc}`08_optimisation` on random excerpts of all test songs, and of real songs; its results are stored, and `python -m svdlib.lab.studies.inversion_by_optimisation` repeats it. Intervals come from resampling whole songs.
+# A study has measured the four ways of {doc}`08_optimisation` on random excerpts of all test songs, and of real songs, which guided the making of the synthetic ones ({doc}`06_real_singing`); its results are stored, and `python -m svdlib.lab.studies.inversion_by_optimisation` repeats it. Intervals come from resampling whole songs.
 
 # %% tags=["hide-input"]
 study = load_results("inversion_by_optimisation")
