@@ -51,7 +51,7 @@ from svdlib.lab.analysis import intervals
 from svdlib.lab.figures.nre import figure_intervals, figure_nre
 from svdlib.lab.figures.style import layer_title
 from svdlib.lab.studies import (
-    findings,
+    inverter_ablation,
     label_of,
     load_results,
     reconstruction_error,
@@ -329,25 +329,27 @@ display(Markdown(f"Bear in mind: {unfair}"))
 # The paper trains each inverter twice: to make the input loss small, or to make input loss and feature loss small together ({doc}`03_training`). *It finds that the NRE with the input loss alone is similar or slightly lower.* We compare trainings that differ in nothing else.
 
 # %% tags=["hide-input"]
-ablation = load_results("inverter_ablation")
+ablation = load_results("inverter_ablation") if stored else None
 objectives = {}
 if ablation:
-    own_songs, *_ = findings.corpora_of(ablation)
+    # The test songs of the other study, whose distances it stores.
+    between = np.array(next(iter(stored["corpora"].values()))["between"])
+    own_songs, *_ = inverter_ablation.corpora_of(ablation)
     objectives = {
         corpus_name: {
             layer: intervals.change_interval(joint, alone)
             for layer, joint, alone in zip(
                 svdlib.LAYERS,
-                findings.per_song(
+                inverter_ablation.per_song(
                     ablation, "joint", "best", corpus_name
                 ).values(),
-                findings.per_song(
+                inverter_ablation.per_song(
                     ablation, "input", "best", corpus_name
                 ).values(),
                 strict=True,
             )
         }
-        for corpus_name in findings.corpora_of(ablation)
+        for corpus_name in inverter_ablation.corpora_of(ablation)
     }
 
 # %% tags=["remove-input"] figure="nre-objectives" mystnb={"image": {"alt": "Normalised reconstruction error over the eight layers for inverters trained with the joint loss, with the input loss alone, and with the released training step, on the synthetic test songs, with 95 percent intervals."}}
@@ -355,8 +357,8 @@ if ablation:
     display(
         figure_nre(
             {
-                f"{name} objective": findings.nre_of(
-                    ablation, name, own_songs
+                f"{name} objective": inverter_ablation.nre_of(
+                    ablation, name, own_songs, between
                 )
                 for name in ("joint", "input", "released")
             },
@@ -370,7 +372,7 @@ no_ablation = "This copy of the library holds no result of `python -m svdlib.lab
 
 def training_note():
     plan_ = ablation["plan"]
-    short = findings.per_song(ablation, "joint", "best", own_songs)
+    short = inverter_ablation.per_song(ablation, "joint", "best", own_songs)
     same_songs = (name for name in sources if name.startswith("synthetic ("))
     shown = next(same_songs, first_name)
     shipped = [
