@@ -141,6 +141,11 @@ def _add_beginnings(parser: Parser) -> None:
         "--start", type=Path, metavar="FILE", help="weights of a detector to go on from (default: from chance)"
     )
     parser.add_argument(
+        "--watch",
+        metavar="NAME",
+        help="a corpus on all of whose songs every epoch is measured, and by which nothing is chosen; prints the curve",
+    )
+    parser.add_argument(
         "--teachers",
         type=Path,
         nargs="+",

@@ -265,7 +265,7 @@ def test_options_reach_the_recipe_of_the_detector(capsys, monkeypatch, tmp_path)
     assert seen.pop("teachers") == [Path("a"), Path("b")]
     assert {key: str(value) for key, value in seen.items()} == {
         "profile": "demo", "corpus": "synthetic+rwc", "valid": "synthetic-c", "start": "s",
-        "architecture": "convolutional",
+        "architecture": "convolutional", "watch": "None",
     }  # fmt: skip
 
 
@@ -348,6 +348,21 @@ def test_train_then_evaluate_what_was_trained(capsys, monkeypatch, tmp_path):
     assert run(capsys, *train, "--resume")[0] == 0
     status, out, _ = run(capsys, *train[:-1], tmp_path / "sharp", "--objective", "adversarial")
     assert status == 0 and load_inverter(Path(out.strip()), "fc8").provenance["objective"] == "adversarial"
+
+
+def test_the_curve_on_watched_songs_is_printed_and_kept(capsys, monkeypatch, tmp_path):
+    monkeypatch.setitem(profiles.DETECTOR_PROFILES, "demo", DetectorPlan(2, 1, 2))
+    words = ["train", "detector", "--corpus", TINY, "--watch", "synthetic-b:songs=3,seconds=5", "--device", "cpu"]
+    status, out, err = run(capsys, *words, "--folder", tmp_path)
+    provenance = load_detector(Path(out.strip())).provenance
+    curve = provenance["curve"]
+    assert status == 0 and provenance["watched_corpus"] == "synthetic-b:songs=3,seconds=5"
+    assert all(len(values) == 2 for values in curve.values())
+    head, first, second = (
+        line.split("  ") for line in err.splitlines() if line.lstrip().startswith(("epoch ", "1 ", "2 "))
+    )
+    assert head == ["epoch", *(name.replace("_", " ") for name in curve)]
+    assert first[-1].strip() == f"{curve['watched_mean_auc'][0]:.3f}" and second[0].strip() == "2"
 
 
 def test_a_run_that_ran_out_of_time_says_how_to_go_on(capsys, monkeypatch, tmp_path):
