@@ -358,11 +358,10 @@ def test_the_curve_on_watched_songs_is_printed_and_kept(capsys, monkeypatch, tmp
     curve = provenance["curve"]
     assert status == 0 and provenance["watched_corpus"] == "synthetic-b:songs=3,seconds=5"
     assert all(len(values) == 2 for values in curve.values())
-    head, first, second = (
-        line.split("  ") for line in err.splitlines() if line.lstrip().startswith(("epoch ", "1 ", "2 "))
-    )
-    assert head == ["epoch", *(name.replace("_", " ") for name in curve)]
-    assert first[-1].strip() == f"{curve['watched_mean_auc'][0]:.3f}" and second[0].strip() == "2"
+    table = [line for line in err.splitlines() if line.lstrip().startswith(("epoch ", "1 ", "2 "))]
+    assert table[0] == "  ".join(["epoch", *(name.replace("_", " ") for name in curve)])
+    assert [line.split()[0] for line in table[1:]] == ["1", "2"]
+    assert [line.split()[-1] for line in table[1:]] == [f"{value:.3f}" for value in curve["watched_mean_auc"]]
 
 
 def test_a_run_that_ran_out_of_time_says_how_to_go_on(capsys, monkeypatch, tmp_path):
