@@ -39,7 +39,8 @@ def test_the_correlation_is_that_of_numpy():
     a, b = torch.randn(2, 40, generator=torch.Generator().manual_seed(0))
     found = correlation_of_moments(*correlation_moments(a, b + a).mean(1))
     assert found == pytest.approx(np.corrcoef(a, b + a)[0, 1], rel=1e-6)
-    assert np.isnan(correlation_of_moments(*correlation_moments(a, torch.zeros(40)).mean(1)))
+    for constant in (torch.zeros(40), torch.full((40,), -1.7) + 1e-7 * b):
+        assert np.isnan(correlation_of_moments(*correlation_moments(a, constant).mean(1)))
 
 
 def test_a_decision_is_kept_on_the_same_side_of_the_threshold():
