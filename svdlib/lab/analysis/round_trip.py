@@ -18,8 +18,8 @@ from svdlib.inversion.nre import mean_pairwise_distance, reconstruction_distance
 
 BATCH = 16
 
-ROUNDING = 1e-9
-"""A variance that is a smaller share of the mean square comes from adding up."""
+ROUNDING = 1e-5
+"""A variance that is a smaller share of the mean square may come from adding up, and from results of six digits."""
 
 SAME_BEGINNING = 0.3
 """Detectors from different seeds have a `kinship` of less than 0.1, those from the same one of 0.7 and more, however
@@ -72,7 +72,7 @@ def correlation_moments(before: Tensor, after: Tensor) -> np.ndarray:
 
 
 def correlation_of_moments(a: np.ndarray, b: np.ndarray, aa: np.ndarray, bb: np.ndarray, ab: np.ndarray) -> np.ndarray:
-    """Pearson's correlation from the means of `correlation_moments`; nan where a number hardly varies beyond rounding."""
+    """Pearson's correlation from the means of `correlation_moments`; nan where a number does not vary."""
     varies = (aa - a * a > ROUNDING * aa) & (bb - b * b > ROUNDING * bb)
     spread = np.sqrt(np.maximum(aa - a * a, 0) * np.maximum(bb - b * b, 0))
     return np.divide(ab - a * b, spread, out=np.full_like(spread, np.nan), where=varies)
