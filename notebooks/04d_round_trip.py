@@ -193,12 +193,13 @@ figure_intervals(panels_of(measured)[0], "share", percent=True)
 
 # %% tags=["remove-input"]
 def no_better(each, family, judge=round_trip.OWN):
-    """Layers whose inversions keep no more decisions than the mean excerpt."""
-    line = round_trip.kept_of(each["blind"], judge).value
+    """Layers whose inversions do not surely keep more decisions than the mean excerpt."""
     return [
         layer_title(layer)
-        for layer, of in each["layers"].items()
-        if not round_trip.kept_of(of[family], judge).lies_above(line)
+        for layer in each["layers"]
+        if not round_trip.advantage_of(each, layer, family, judge).lies_above(
+            0
+        )
     ]
 
 

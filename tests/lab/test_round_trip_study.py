@@ -80,6 +80,17 @@ def test_a_painter_that_knows_nothing_keeps_one_answer(judges):
     assert np.isnan(study.correlation_of(blind).value) and "feature" not in blind
 
 
+def test_the_advantage_is_paired_over_songs():
+    kept, blind = [0.9, 0.5, 0.7, 0.6], [0.8, 0.4, 0.6, 0.5]
+
+    def entry(values):
+        return {"judges": {study.OWN: {"kept": values}}}
+
+    measured = {"layers": {"fc8": {"aligned": entry(kept)}}, "blind": entry(blind)}
+    found = study.advantage_of(measured, "fc8", "aligned")
+    assert [found.value, *found.ends] == pytest.approx([0.1] * 3), "every song keeps as much more"
+
+
 def test_one_song_gives_no_interval(judges):
     measured = study.measure(judges, {"published": {"fc8": Painter()}}, tiny.bank(), torch.zeros(1, 1, 115, 80), PLAN)
     stored = json.loads(json.dumps(as_json(measured), allow_nan=False))

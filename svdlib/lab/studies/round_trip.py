@@ -31,7 +31,7 @@ from svdlib.inversion.nre import (
     reconstruct,
     reconstruction_distances,
 )
-from svdlib.lab.analysis.intervals import Interval, mean_interval, nre_interval, paired_interval
+from svdlib.lab.analysis.intervals import Interval, difference_interval, mean_interval, nre_interval, paired_interval
 from svdlib.lab.analysis.round_trip import (
     check_judges,
     compared,
@@ -192,6 +192,12 @@ def kept_of(entry: Mapping[str, Any], judge: str = OWN) -> Interval:
         judge: who decides.
     """
     return mean_interval(entry["judges"][judge]["kept"])
+
+
+def advantage_of(measured: Mapping[str, Any], layer: str, family: str, judge: str = OWN) -> Interval:
+    """By how much more decisions an inverter keeps than the mean excerpt does, paired over songs."""
+    kept = (entry["judges"][judge]["kept"] for entry in (measured["layers"][layer][family], measured["blind"]))
+    return difference_interval(*kept)
 
 
 def correlation_of(entry: Mapping[str, Any], judge: str = OWN) -> Interval:
