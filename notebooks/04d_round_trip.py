@@ -320,7 +320,8 @@ shares = {
     for layer, of in each["layers"].items()
 }
 errors = load_results("reconstruction_error")
-text = f"On *{source}*, decisions kept go from {shares['mp6'].value:.0%} at MP6 to {shares['fc8'].value:.0%} at FC8"
+blind = round_trip.kept_of(each["blind"])
+text = f"On *{source}*, decisions kept go from {shares['mp6'].value:.0%} at MP6 to {shares['fc8'].value:.0%} at FC8, {round_trip.advantage_of(each, 'fc8', 'aligned').value:+.0%} to the {blind.value:.0%} of the mean excerpt"
 if errors and stored:
     nre = {
         layer: of["aligned"]["nre"]
