@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from svdlib.audio.mel_axis import EXCERPT_FRAMES, FRAME_RATE
+from svdlib.audio.mel_axis import EXCERPT_FRAMES, FRAME_LENGTH, HOP_LENGTH, SAMPLE_RATE
 from svdlib.detector.architecture import CENTRE_FRAME
 from svdlib.detector.excerpts import HOP_FRAMES
 from svdlib.songs.corpora.base import Track, frame_labels
@@ -34,5 +34,5 @@ def _sung(track: Track) -> np.ndarray:
     """Whether somebody sings in the centres of a song's excerpts (excerpts,), those that an `ExcerptBank` has."""
     if track.seconds is None:
         return np.array([False, True] if any(segment.sing for segment in track.segments) else [False])
-    labels = frame_labels(track.segments, int(track.seconds * FRAME_RATE))
-    return labels[CENTRE_FRAME : CENTRE_FRAME - EXCERPT_FRAMES : HOP_FRAMES]
+    frames = (round(track.seconds * SAMPLE_RATE) - FRAME_LENGTH) // HOP_LENGTH + 1
+    return frame_labels(track.segments, frames)[CENTRE_FRAME : frames - EXCERPT_FRAMES + CENTRE_FRAME + 1 : HOP_FRAMES]
