@@ -34,6 +34,8 @@ LONG_DEVICE       := $(if $(filter file,$(origin DEVICE)),auto,$(DEVICE))
 # Of `make claims`: songs on which nothing was trained, and songs of your own, if there are any.
 REAL         ?=
 SECOND_SONGS := synthetic-b:songs=20,seconds=60,seed=101
+# Another detector, which judges inversions.
+JUDGES       := svdlib/zoo/weights/second-detector.safetensors
 OWN_SONGS     = $(if $(REAL),$(call quoted,REAL))
 
 PIP      = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(INDEX),--extra-index-url $(call quoted,INDEX)) -c constraints.txt
@@ -151,6 +153,7 @@ gpu-bench:  ## Measure how fast everything is on a GPU, 8 minutes at once; needs
 
 claims: $(STAMP)  ## Measure anew what the ledger of claims rests on, and print it [REAL=folder:PATH]
 	$(BIN)/python -m svdlib.lab.studies.reconstruction_error --others $(call quoted,SECOND_SONGS) $(OWN_SONGS) --out runs/claims/reconstruction_error.json
+	$(BIN)/python -m svdlib.lab.studies.round_trip --others $(call quoted,SECOND_SONGS) $(OWN_SONGS) --judges $(JUDGES) --out runs/claims/round_trip.json
 	$(BIN)/python -m svdlib.lab.studies.kept_structure --corpus synthetic $(call quoted,SECOND_SONGS) $(OWN_SONGS) --out runs/claims/kept_structure.json
 	$(BIN)/python -m svdlib.lab.studies.inversion_by_optimisation --corpus synthetic $(OWN_SONGS) --out runs/claims/inversion_by_optimisation.json
 	$(if $(REAL),$(BIN)/python -m svdlib.lab.studies.inverter_ablation --real $(OWN_SONGS) --resume --folder runs/claims/trainings \

@@ -168,7 +168,8 @@ class Stopwatch:
 
 def precisions(device: str) -> tuple[str, ...]:
     """The precisions that a device has units for."""
-    return ("float32", "bfloat16") if computes_bfloat16(torch.device(device)) else ("float32",)
+    place = torch.device(device)
+    return ("float32", "bfloat16") if units_for_bfloat16(place) or computes_bfloat16(place) else ("float32",)
 
 
 def matrix_rate(device: str, precision: str, quick: bool) -> float:

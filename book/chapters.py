@@ -51,6 +51,7 @@ MINUTES = re.compile(
     r"^\*\*Minutes:\*\* (?P<reading>\d+) to read, (?P<exercises>\d+) for the exercises, (?P<running>.+) to run\.$",
     re.MULTILINE,
 )
+ROLE = re.compile(r"\{[a-z][a-z:]*\}`[^`]+`")
 CHAPTER = re.compile(r"\d\d[a-z]?_\w+")
 FOLDED = {"hide-cell", "hide-input", "remove-cell", "remove-input"}
 NOT_READ = {"hide-cell", "remove-cell", "parameters"}
@@ -291,6 +292,21 @@ def check_verdicts(name: str, notebook: NotebookNode) -> None:
             raise ChapterError(f"{where}: the solution must pass its check; its verdicts are {solution}.")
         if {verdict["check"] for verdict in stub} != {verdict["check"] for verdict in solution}:
             raise ChapterError(f"{where}: stub and solution were checked by different checks.")
+
+
+def check_computed_text(name: str, notebook: NotebookNode) -> None:
+    """Check that text which a notebook computes holds no roles of MyST: only cells of text are read as MyST.
+
+    Raises:
+        ChapterError: names the cell and the role.
+    """
+    for place, cell in enumerate(notebook.cells, 1):
+        for output in cell.get("outputs", []):
+            if role := ROLE.search(output.get("data", {}).get("text/markdown", "")):
+                raise ChapterError(
+                    f"{name}, cell {place}: its computed text holds {role[0]!r}, which a page would show as it is; "
+                    "say it in a cell of text, or name the chapter."
+                )
 
 
 def verdicts_of(cell: NotebookNode) -> list[dict]:

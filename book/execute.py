@@ -18,7 +18,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
-from chapters import KERNEL, chapter_sources, check_verdicts
+from chapters import KERNEL, chapter_sources, check_computed_text, check_verdicts
 from svdlib.compute.processes import PROCESSES_VARIABLE, in_processes
 from teaching import take_slides
 
@@ -123,6 +123,7 @@ def execute_notebook(source: Path, values: dict[str, object], timeout: int) -> N
         raise NotebookError(f"notebooks/{source.name}: {error}") from error
     finished = nbformat.read(executed, nbformat.NO_CONVERT)
     check_verdicts(source.stem, finished)
+    check_computed_text(source.stem, finished)
     FIGURES.mkdir(exist_ok=True)
     for name, content in take_slides(source.stem, finished).items():
         (FIGURES / name).write_bytes(content)

@@ -240,7 +240,10 @@ per_song = np.array(entry["per_song"])  # FC8, a number for each song
 rng = np.random.default_rng(seed)
 drawn = rng.choice(per_song, size=(1000, len(per_song))).mean(axis=1)
 low, high = np.quantile(drawn, [0.025, 0.975])
-print(f"FC8: {per_song.mean():.3f}, 95 % interval {low:.3f} to {high:.3f}")
+found = f"95 % interval {low:.3f} to {high:.3f}"
+if len(per_song) < 2:
+    found = "no interval: every draw is the same song"
+print(f"FC8: {per_song.mean():.3f}, {found}")
 
 # %% [markdown]
 # This counts the yardstick $N_c$ of equation 5 as known. But it is made of the same songs: one that differs much from its inversion mostly differs much from the other songs, too. So we measure $N_c$ anew on the songs of each draw, from the distances between every two of them.
@@ -344,7 +347,7 @@ if stored:
     )
     display(
         Markdown(
-            f"The stored study ({commands}) has {first_studied['sets']} sets of {first_studied['per_song']} excerpts per song. The songs: {numbers}. Of *synthetic* these are the test songs; nothing was trained on the others. In the figure, a number in brackets is that of the songs."
+            f"The stored study ({commands}) has {first_studied['sets']} sets of {first_studied['per_song']} excerpts per song. The songs: {numbers}. Of *synthetic* these are the test songs; nothing was trained on the others, though the real songs guided the making of the synthetic ones (*Does it hear real singing?*). In the figure, a number in brackets is that of the songs."
         )
     )
 else:
@@ -421,7 +424,7 @@ for statement, holds in checks.items():
     print(f"{statement}: {holds}")
 
 # %% [markdown]
-# Two questions remain. Do the paper's *statements* about this curve hold, and for which songs? See {doc}`04b_comparing_layers`. And how much of a score is owed to the inverter, not to the layer? See {doc}`04c_inverter_and_code`.
+# Three questions remain. Do the paper's *statements* about this curve hold, and for which songs? See {doc}`04b_comparing_layers`. And how much of a score is owed to the inverter, not to the layer? See {doc}`04c_inverter_and_code`. And does the *network* find its inversions near? See {doc}`04d_round_trip`.
 
 # %% [markdown]
 # ## Check yourself

@@ -20,7 +20,7 @@
 # **What you will learn**
 # - what a score says about the inverter instead of the layer;
 # - where in an excerpt the error lies, along time and along frequency;
-# - what four details of the released code cost.
+# - which four details of the released code matter, and why their prices are not known.
 #
 # **Prerequisites:** {doc}`04_quantitative_nre`; {doc}`04b_comparing_layers` helps.
 #
@@ -50,14 +50,12 @@ from svdlib.inversion.nre import (
 from svdlib.lab.figures.gallery import Gallery, Panel
 from svdlib.lab.figures.nre import (
     figure_band_errors,
-    figure_costs,
     figure_frame_errors,
     figure_nre,
 )
 from svdlib.lab.figures.style import layer_title
 from svdlib.lab.studies import (
     FAMILIES,
-    findings,
     label_of,
     load_results,
     reconstruction_error,
@@ -313,68 +311,30 @@ display(Markdown(text))
 # And what does a score mean to the ear? An error that is spread evenly over all values is a hiss. The same error concentrated in the onsets is music without attack. Both can have the same NRE. That is why the next chapter looks and listens.
 #
 # (code-against-paper)=
-# ## Four details of the code, and their price
+# (figure-released-code)=
+# ## Four details of the code
 #
-# We read the code that the authors published with the paper and found four places where it does something that the paper does not say, or where the design itself limits what can be painted:
+# We read the code that the authors published with the paper, and the training code of its method in their repository Deep_Inversion, and found four places where it does something that the paper does not say, or where the design itself limits what can be painted:
 #
-# 1. **The feature loss has no gradient.** The comparator's features are computed outside the graph and enter the loss as plain numbers. So the joint loss trains exactly like the input loss alone ({doc}`03_training`). *Compared:* input loss alone against joint loss with its gradient.
-# 2. **The geometry does not fit.** Factors of 2 and 4 stand where the detector pools by 3 and 9, so that frames drift. *Compared:* published inverters with a linear output against aligned inverters. These also undo the leaky ReLU and have other widths, so the geometry is the main difference, but not the only one.
-# 3. **The ELU at the output** forbids values below −1. *Compared:* published inverters against the same with a linear output.
-# 4. **The last epoch is stored,** while the paper keeps the one with the lowest validation loss. *Compared:* the last against the best epoch of the same training.
-#
-# What does each of them cost? For this we trained inverters that differ in one thing each, and compare them on the same songs. At last we take the released training step as it stands, with its learning-rate schedule and its weight decay, against ours. All of them stand on one scale: the farther right, the more a detail costs. A thin stroke is one layer.
-
-# %% tags=["hide-input"]
-ablation = load_results("inverter_ablation")
-priced = findings.costs(ablation) if ablation else {}
-
-# %% tags=["remove-input"] figure="released-code" mystnb={"image": {"alt": "Five rows, one per detail of the released code, on one scale: the change of the NRE in percent. A large mark with its 95 percent interval stands for all layers, a thin stroke for each single layer; circles for synthetic test songs, squares for real songs. To the right of the zero line, the detail makes the error larger. The table below holds the numbers over all layers."}}
-if ablation:
-    display(
-        figure_costs(priced, findings.ALL_LAYERS),
-    )
+# 1. **The feature loss has no gradient.** The comparator's features are computed outside the graph and enter the loss as plain numbers. So the joint loss trains exactly like the input loss alone ({doc}`03_training`; {doc}`04b_comparing_layers` compares both).
+# 2. **The geometry does not fit.** Factors of 2 and 4 stand where the detector pools by 3 and 9, so that frames drift ({doc}`02_inverter_design`).
+# 3. **The ELU at the output** forbids values below −1.
+# 4. **The last epoch is stored,** while the paper keeps the one with the lowest validation loss.
 
 # %% tags=["remove-input"]
-if ablation:
-    own_songs, *_ = findings.corpora_of(ablation)
-    rows = []
-    for name, by_corpus in priced.items():
-        by_layer = {
-            layer: cost
-            for layer, cost in by_corpus[own_songs].items()
-            if layer != findings.ALL_LAYERS
-        }
-        far = max(by_layer, key=lambda layer: abs(by_layer[layer].value))
-        row = {"detail": name}
-        for corpus_name, by_layer in by_corpus.items():
-            row[corpus_name] = f"{by_layer[findings.ALL_LAYERS]:+z.1%}"
-        row[f"most at, {own_songs}"] = (
-            f"{layer_title(far)}, {by_layer[far].value:+z.1%}"
-        )
-        rows.append(row)
-    display(pd.DataFrame(rows).style.hide(axis="index"))
-    ranked = sorted(
-        findings.FINDINGS[:4],
-        key=lambda each: (
-            priced[each.name][own_songs][findings.ALL_LAYERS].value
-        ),
+mean_change = {
+    source: np.mean([change.value for change in of.values()])
+    for source, of in changes.items()
+}
+display(
+    Markdown(
+        f"The second and the third are part of what tells the two families apart. Without them, the NRE of a layer changes by {mean_change[first_name]:+z.0%} on average on *{first_name}*. "
+        "But the aligned inverters also undo the leaky ReLU and have other widths, so this is no price of one detail. To price each alone takes pairs of long trainings that differ in one thing, from several seeds. We have not made them, and so we give no prices."
     )
-    display(
-        Markdown(
-            "The table holds the change over all layers (of the mean NRE), and the layer that it changes most. "
-            f"On the {own_songs}, of the four, *{ranked[-1].name}* costs most, *{ranked[0].name}* least. "
-            f"These are the short trainings of the chapter before, of {ablation['updates']} updates from one seed: the intervals come from the songs and know nothing of the luck of a training."
-        )
-    )
-else:
-    display(
-        Markdown(
-            "This copy of the library holds no result of `python -m svdlib.lab.studies.inverter_ablation`, so there is nothing to show here."
-        )
-    )
+)
 
 # %% [markdown]
-# A cost here is a cost in NRE, and for this training. It says nothing of how an inversion looks or sounds. And none of the four is a reproach: a line of code that no paper has room for can decide a number, and only published code lets others find it.
+# None of the four is a reproach: a line of code that no paper has room for can decide a number, and only published code lets others find it.
 
 # %% [markdown]
 # ## Check yourself

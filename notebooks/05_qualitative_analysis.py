@@ -98,15 +98,16 @@ generator = np.random.default_rng(seed)
 
 
 def draw_pair(bank):
-    """Draw a song that has both classes, if there is one, and from it a non-vocal and a vocal excerpt."""
+    """Draw a non-vocal and a vocal excerpt: of one song, if there is one that has both, else of any."""
     song = bank.songs.cpu().numpy()
     sung = bank.labels(torch.arange(len(bank), device=device)).cpu().numpy()
     mixed = [s for s in np.unique(song) if len(set(sung[song == s])) == 2]
-    drawn = generator.choice(mixed or np.unique(song))
+    drawn = song == generator.choice(mixed) if mixed else song >= 0
     for vocal in (False, True):
-        candidates = np.flatnonzero((song == drawn) & (sung == vocal))
+        candidates = np.flatnonzero(drawn & (sung == vocal))
         if len(candidates):
-            yield drawn, vocal, int(generator.choice(candidates))
+            index = int(generator.choice(candidates))
+            yield song[index], vocal, index
 
 
 shown, excerpts = [], []
@@ -124,6 +125,12 @@ with torch.no_grad():
 # %% tags=["remove-input"]
 if missing := one_class(collection.split("test")[:n_songs]):
     display(Markdown(missing))
+elif len(shown) == 4 and shown[0][1] != shown[1][1]:
+    display(
+        Markdown(
+            "**No test song of yours holds both kinds**, so A and B come from two songs: what tells them apart may be the songs and not the singing."
+        )
+    )
 
 # %% tags=["hide-input"]
 pd.DataFrame(
@@ -287,7 +294,7 @@ layer_explorer(
 )
 
 # %% [markdown]
-# The *error of this excerpt* is the distance between original and inversion, divided by the mean distance between two excerpts. Its mean over many excerpts is the NRE of {doc}`04_quantitative_nre`. The dashed line is what one reaches without looking, by painting each band's average level all the time.
+# The *error of this excerpt* is the distance between original and inversion, divided by the mean distance between two excerpts. Its mean over many excerpts is the NRE of {doc}`04_quantitative_nre`. The dashed line is what one reaches without looking, by painting each band's average level all the time. Below the detector's two answers stands for how many inversions from this layer the answer stays what it was; {doc}`04d_round_trip` says what to make of it.
 #
 # With a kernel, the same explorer takes sounds of your own, and a detector and inverters of your own if you have some:
 #

@@ -227,7 +227,7 @@ else:
 # %% [markdown]
 # ### The same over thousands
 #
-# The stored study again, for high minus low, and for FC7 beside FC8. The AUC is that for the detector's decision.
+# The stored study again, for high minus low, and for FC7 beside FC8. The AUC is that for the detector's decision. Of the real songs, know that they guided the making of the synthetic ones ({doc}`06_real_singing`).
 
 # %% tags=["hide-input"]
 study = load_results("kept_structure")

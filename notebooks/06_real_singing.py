@@ -123,6 +123,8 @@ else:
     alarm = "Of all excerpts without a voice, B got the highest answer, and even that is below the threshold."
 if most == 0:
     alarm += " Nobody sings in these songs, so they cannot show a moment with a voice: A is B once more."
+elif most == least:
+    alarm += " All of them are sung alike: A is B once more."
 display(
     Markdown(
         f"Where do you hear somebody sing? Three moments, each as the detector gets it. {source} "
@@ -153,6 +155,8 @@ else:
     synthetic = measure(svdlib.open_corpus(corpus).split("test"))
     real = load_results("real_singing")
 real_name = "your songs" if own_songs else "real songs"
+the_songs = "your songs" if own_songs else "the real songs"
+both_classes = bool(real["roc"]["false_positive_rate"])
 
 # %% tags=["remove-input"]
 credited = [song for song in real["songs"] if song.get("credits")]
@@ -217,16 +221,16 @@ if "balance" in real:
     shift, distance = balance["shift"], balance["mean_absolute"]
     largest = max(range(len(shift)), key=lambda band: abs(shift[band]))
     outside = sum(abs(each) > aim for each in shift)
-    text = f"In the mean over the {len(shift)} bands, and without its sign, the shift of the {real_name} is **{distance:.2f} standard deviations**. Our aim for the synthetic songs was {aim:g} at most, the grey stripe. "
+    text = f"In the mean over the {len(shift)} bands, and without its sign, the shift of {the_songs} is **{distance:.2f} standard deviations**. Our aim for the synthetic songs was {aim:g} at most, the grey stripe. "
     text += f"It is {'met' if distance <= aim else 'missed'} in the mean, and {outside} single bands lie outside. The largest shift is {shift[largest]:+z.2f}, at {band_frequencies()[largest]:.0f} Hz. "
     text += f"For the synthetic test songs, which come from the training's own program, the mean is {synthetic['balance']['mean_absolute']:.2f}. "
-    text += f"Within a band, the training songs vary {balance['deviation_ratio']:.2f} times as much as the {real_name}, in the mean over bands. "
+    text += f"Within a band, the training songs vary {balance['deviation_ratio']:.2f} times as much as {the_songs}, in the mean over bands. "
     nearest, farthest = min(balance["songs"]), max(balance["songs"])
-    text += f"Taken one by one, the {real_name} lie {nearest:.2f} to {farthest:.2f} away from the training songs. "
+    text += f"Taken one by one, {the_songs} lie {nearest:.2f} to {farthest:.2f} away from the training songs. "
     if nearest > distance:
         text += "Every one of them is farther away than all together: they lie to different sides, and the sides cancel. With other songs this number would be another."
 else:
-    text = f"The stored results of the {real_name} are older than this comparison. Only the synthetic test songs are drawn, whose mean shift without its sign is {synthetic['balance']['mean_absolute']:.2f}."
+    text = f"The stored results of {the_songs} are older than this comparison. Only the synthetic test songs are drawn, whose mean shift without its sign is {synthetic['balance']['mean_absolute']:.2f}."
 display(Markdown(text))
 
 # %% [markdown]
@@ -269,12 +273,6 @@ pd.DataFrame(song_rows(real)).style.format(formats, na_rep="–").hide(
 
 # %% tags=["remove-input"]
 known = [song for song in real["songs"] if song["auc"] is not None]
-gains = {
-    song["name"]: song["best_accuracy"] - song["accuracy"]
-    for song in real["songs"]
-}
-most = max(gains, key=gains.get)
-chosen = next(song for song in real["songs"] if song["name"] == most)
 text = ""
 if known:
     ordered = sorted(known, key=lambda song: song["auc"])
@@ -286,16 +284,22 @@ if known:
     )
 left_out = real["pooled"]["songs_without_auc"]
 if left_out:
-    text += f"Songs that are sung throughout, or not at all, have no AUC, and are left out of the mean: {len(left_out)}. "
-text += f"The largest loss through the threshold is in *{titles[most]}*: the accuracy is {chosen['accuracy']:.0%} at {real['threshold']:.2f}, and would be {chosen['best_accuracy']:.0%} at {chosen['best_threshold']:.2f}. "
+    text += f"Songs that are sung throughout, or not at all, have no AUC, and are left out of the mean: {len(left_out)}. A threshold that always gives the same answer is best for them, and tells nothing. "
+gains = {
+    song["name"]: song["best_accuracy"] - song["accuracy"] for song in known
+}
+most = max(gains, key=gains.get, default=None)
+chosen = next((song for song in known if song["name"] == most), None)
+if chosen is not None:
+    text += f"The largest loss through the threshold is in *{titles[most]}*: the accuracy is {chosen['accuracy']:.0%} at {real['threshold']:.2f}, and would be {chosen['best_accuracy']:.0%} at {chosen['best_threshold']:.2f}. "
 if (
-    chosen["auc"] is not None
+    chosen is not None
     and chosen["auc"] > 0.9
     and gains[most] > 0.05
     and chosen["best_threshold"] > real["threshold"]
 ):
     text += "The detector knows where the voice is in this song. It is only too sure of everything else: the whole curve lies too high for the threshold."
-elif gains[most] <= 0.05:
+elif chosen is not None and gains[most] <= 0.05:
     text += "So the threshold fits all these songs quite well."
 display(Markdown(text))
 
@@ -309,6 +313,8 @@ display(Markdown(text))
 # %% tags=["hide-input"] figure="roc-songs" mystnb={"image": {"alt": "ROC curves: share of sung frames found against share of unsung frames called sung. One thin curve for each song, a thick black one for all frames together, and a dotted diagonal for guessing. The table above holds the area under each song's curve."}}
 figure_roc(
     {titles[song["name"]]: song["roc"] for song in real["songs"]}, real["roc"]
+) if both_classes else Markdown(
+    "These songs hold only one class, so there are no hits or no false alarms, and no curve."
 )
 
 # %% tags=["remove-input"]
@@ -319,8 +325,10 @@ def value(result, name):
     return result["pooled"][name]["value"]
 
 
-if pooled["auc"]["value"] is None or pooled["mean_song_auc"]["value"] is None:
-    text = "These songs hold only one class, so there is no AUC to compare."
+if pooled["auc"]["value"] is None:
+    text = "Nor is there an AUC, of a song or of all."
+elif pooled["mean_song_auc"]["value"] is None:
+    text = f"Each song holds only one class, so no song has an AUC. All frames together have one, {value(real, 'auc'):.3f}: it says whether sung songs get higher scores than others."
 else:
     gap = value(real, "mean_song_auc") - value(real, "auc")
     text = f"The mean of the songs' AUC is {value(real, 'mean_song_auc'):.3f}. Over all frames of all songs together, the AUC is {value(real, 'auc'):.3f}. "
@@ -328,6 +336,8 @@ else:
         "It is lower. Within a song the order of the frames is good, but **scores are not comparable between songs**: an unsung frame of one song may have a higher probability than a sung frame of another. Whoever uses one threshold for all songs pays for this."
         if gap > 0.005
         else "The two are about the same: here, scores can be compared between songs."
+        if gap > -0.005
+        else "It is higher: what is sung in one song is easier to tell from the unsung frames of others than from its own."
     )
 display(Markdown(text))
 
@@ -378,9 +388,13 @@ text += "; ".join(
     for layer in inverted
 )
 text += ". "
-nearer = apart["fc8"]["B"] / apart["fc8"]["C"]
-before = apart["originals"]["B"] / apart["originals"]["C"]
-if nearer < before - 0.1:
+nearer = apart["fc8"]["B"] / max(apart["fc8"]["C"], 1e-9)
+before = apart["originals"]["B"] / max(apart["originals"]["C"], 1e-9)
+if not apart["originals"]["B"]:
+    text = (
+        "A and B are the same moment here, so there is nothing to compare. "
+    )
+elif nearer < before - 0.1:
     text += f"So B is {before:.2f} times as far from A as C is, and at FC8 {nearer:.2f} times: **the last layer has moved B towards the sung moment.** "
 else:
     text += f"So B is {before:.2f} times as far from A as C is, and at FC8 {nearer:.2f} times: these pictures do not show why B got its answer. "
@@ -432,16 +446,19 @@ accuracy, best = (
     value(real, name) for name in ("accuracy", "best_common_accuracy")
 )
 majority = value(real, "majority_accuracy")
-text = f"On the {real_name} the accuracy is {100 * (accuracy - majority):+z.0f} percentage points from always giving the same answer. On the synthetic songs it is {100 * (value(synthetic, 'accuracy') - value(synthetic, 'majority_accuracy')):+z.0f}. "
+text = f"On {the_songs} the accuracy is {100 * (accuracy - majority):+z.0f} percentage points from always giving the same answer. On the synthetic songs it is {100 * (value(synthetic, 'accuracy') - value(synthetic, 'majority_accuracy')):+z.0f}. "
 drop = value(synthetic, "accuracy") - accuracy
 text += (
-    f"From synthetic to {real_name}, the accuracy falls by {100 * drop:.0f} points. "
+    f"From synthetic songs to {the_songs}, the accuracy falls by {100 * drop:.0f} points. "
     if drop > 0.005
-    else f"The accuracy on the {real_name} is not lower than on the synthetic ones. "
+    else f"The accuracy on {the_songs} is not lower than on the synthetic ones. "
 )
-text += f"The best common threshold, {pooled['best_common_threshold']:.2f} in place of {real['threshold']:.2f}, would bring {100 * (best - accuracy):.1f} points. "
+if both_classes:
+    text += f"The best common threshold, {pooled['best_common_threshold']:.2f} in place of {real['threshold']:.2f}, would bring {100 * (best - accuracy):.1f} points. "
 text += (
-    "So the threshold from synthetic songs is as good as any *single* one; what is missing is a threshold for each song. "
+    "These songs hold only one class: the same answer always is right then, and there is no threshold to choose. "
+    if not both_classes
+    else "So the threshold from synthetic songs is as good as any *single* one; what is missing is a threshold for each song. "
     if best - accuracy < 0.02
     else "So a part of the gap is the threshold alone. "
 )
@@ -478,8 +495,8 @@ fit, fit_synthetic = real["calibration"], synthetic["calibration"]
 top = fit["bins"][-1]
 outer = fit["bins"][0]["count"] + top["count"]
 everything = sum(entry["count"] for entry in fit["bins"])
-text = f"The expected calibration error is {fit_synthetic['expected_error']:.3f} on the synthetic and {fit['expected_error']:.3f} on the {real_name}; the Brier score is {fit_synthetic['brier']:.3f} and {fit['brier']:.3f}. "
-text += f"On the {real_name}, {outer / everything:.0%} of the frames lie in the lowest or the highest bin, where the detector has little doubt. "
+text = f"The expected calibration error is {fit_synthetic['expected_error']:.3f} on the synthetic songs and {fit['expected_error']:.3f} on {the_songs}; the Brier score is {fit_synthetic['brier']:.3f} and {fit['brier']:.3f}. "
+text += f"On {the_songs}, {outer / everything:.0%} of the frames lie in the lowest or the highest bin, where the detector has little doubt. "
 if top["count"]:
     text += f"In the highest bin it says {top['prediction']:.0%} on average, and {top['sung']:.0%} are sung. "
     text += (
@@ -798,9 +815,13 @@ for name, result in (("synthetic songs", synthetic), (real_name, real)):
         round(FRAME_RATE * song["seconds"]) for song in result["songs"]
     )
     if score["ci95"][0] is not None:
-        n = worth(score["value"], *score["ci95"])
+        low, high = score["ci95"]
+        counted = f"- {name.capitalize()} ({len(result['songs'])}): {n_frames} frames. The interval, {low:.3f} to {high:.3f}, is "
         lines.append(
-            f"- {len(result['songs'])} {name} have {n_frames} frames. Their interval, {score['ci95'][0]:.3f} to {score['ci95'][1]:.3f}, is that of {n:.0f} independent frames."
+            counted
+            + f"that of {worth(score['value'], low, high):.0f} independent frames."
+            if high > low
+            else counted + "of no width: all songs score the same."
         )
 display(
     Markdown(

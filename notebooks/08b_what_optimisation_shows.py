@@ -52,6 +52,7 @@ from svdlib.inversion.optimisation import (
     optimise_layers,
 )
 from svdlib.lab.analysis.realism import times_as_rough
+from svdlib.lab.analysis.shortcomings import one_class
 from svdlib.lab.figures.optimisation import figure_pictures, figure_ways
 from svdlib.lab.figures.style import layer_title
 from svdlib.lab.studies import load_results
@@ -82,10 +83,14 @@ def draw(wanted, count):
 
 x = torch.cat([draw(True, 1), draw(False, 1)])  # (2, 1, 115, 80)
 
+# %% tags=["remove-input"]
+if missing := one_class(collection.split("test")[:n_songs]):
+    display(Markdown(missing))
+
 # %% [markdown]
 # ## Over many songs
 #
-# A study has measured the four ways of {doc}`08_optimisation` on random excerpts of all test songs, and of real songs; its results are stored, and `python -m svdlib.lab.studies.inversion_by_optimisation` repeats it. Intervals come from resampling whole songs.
+# A study has measured the four ways of {doc}`08_optimisation` on random excerpts of all test songs, and of real songs, which guided the making of the synthetic ones ({doc}`06_real_singing`); its results are stored, and `python -m svdlib.lab.studies.inversion_by_optimisation` repeats it. Intervals come from resampling whole songs.
 
 # %% tags=["hide-input"]
 study = load_results("inversion_by_optimisation")

@@ -91,7 +91,7 @@ def verdict(entry):
 # %% [markdown]
 # ## Measured on more songs
 #
-# {doc}`10_what_it_uses` tried three maps on a few excerpts. The same test has measured eight maps on all test songs of the synthetic corpus and on five real songs, with `python -m svdlib.lab.studies.what_it_uses`. The *advantage* is the area between the curves of cells kept and cells removed. The intervals come from drawing the songs anew.
+# {doc}`10_what_it_uses` tried three maps on a few excerpts. The same test has measured eight maps on all test songs of the synthetic corpus and on five real songs, which guided the making of that corpus ({doc}`06_real_singing`), with `python -m svdlib.lab.studies.what_it_uses`. The *advantage* is the area between the curves of cells kept and cells removed. The intervals come from drawing the songs anew.
 
 # %% tags=["remove-input"]
 if study:

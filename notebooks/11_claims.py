@@ -70,7 +70,7 @@ entries = claims.ledger()
 #
 # The first number of each claim decides. It is measured as the paper did, with inverters of the published architecture, on the test songs of the corpus that they were trained on. The other numbers are there for comparison: our own aligned inverters ({doc}`02b_aligned_inverters`), and real songs.
 #
-# What differs from the paper in every line: our detector and inverters learned from synthetic songs, and the inverters learned for an hour on two processor cores. The five real songs are few; their intervals are wide, and a little too narrow even so.
+# What differs from the paper in every line: our detector and inverters learned from synthetic songs, and the inverters learned for an hour on two processor cores. The five real songs guided the making of those ({doc}`06_real_singing`); they are few, and their intervals are wide, and a little too narrow even so.
 #
 # ## The ledger
 

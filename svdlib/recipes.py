@@ -71,6 +71,7 @@ def train_detector(
     profile: str = "demo",
     start: str | PathLike[str] | None = None,
     teachers: Sequence[str | PathLike[str]] = (),
+    watch: str | None = None,
     architecture: str = "convolutional",
     options: RunOptions = DETECTOR_OPTIONS,
 ) -> Path | None:
@@ -85,6 +86,8 @@ def train_detector(
         profile: how to train: "demo", "laptop", "full" or "published".
         start: weights of a detector to go on from; None starts from chance.
         teachers: weights of detectors whose mean answer is learned beside the labels.
+        watch: a corpus on all of whose songs every epoch is measured, and by which nothing is chosen; the curve goes
+            into the provenance.
         architecture: which network to train, "convolutional" or "recurrent".
         options: seed, device, precision and time limit, and the folder where state and weights go.
 
@@ -100,6 +103,7 @@ def train_detector(
             opened = open_corpus(corpus)
             train = load_songs(opened.split("train"), stems=not plan.needs_spectra)
             held_out = load_songs(opened.split("valid") if valid is None else open_corpus(valid).tracks)
+            watched = None if watch is None else load_songs(open_corpus(watch).tracks)
             if plan.needs_spectra:
                 train = with_spectra(train, opened.split("train"))
         where = replace(options, device=device)
@@ -110,11 +114,14 @@ def train_detector(
             architecture=find_architecture(architecture),
             start=trained,
             teachers=taught_by,
+            watched=watched,
             options=where,
         )
         if not fitted.finished:
             return None
         origin = make_provenance(corpus, len(opened.tracks), options.seed, profile, device_name(device))
+        if watch is not None:
+            origin["watched_corpus"] = public_name(watch)
         origin |= {"precision": fitted.precision, "architecture": architecture}
         if valid is not None:
             origin["validation_corpus"] = public_name(valid)
@@ -219,7 +226,7 @@ def save_detector(
     with the date and the versions of then, stays as it is.
     """
     path = Path(folder) / DETECTOR_FILE
-    result = {"plan": asdict(plan), "threshold": fitted.detector.threshold} | fitted.best_epoch
+    result = {"plan": asdict(plan), "threshold": fitted.detector.threshold, "curve": fitted.curve} | fitted.best_epoch
     if leads() and not (resumed and holds(path, fitted.detector)):
         save_weights(path, fitted.detector, dict(origin) | result)
     return path

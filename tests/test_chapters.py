@@ -276,6 +276,15 @@ def test_every_chapter_has_the_form_and_says_how_long_it_takes(source):
     assert chapter.counted < 20, f"counted {chapter.counted:.0f} minutes to read: split it"
 
 
+@pytest.mark.parametrize("source", chapters.chapter_sources(), ids=lambda path: path.stem)
+def test_a_chapter_that_draws_excerpts_by_their_class_says_when_there_are_none(source):
+    """The songs may be all sung, or never; see `svdlib.lab.analysis.shortcomings`."""
+    cells = [each.source for each in jupytext.read(source).cells if each.cell_type == "code"]
+    asks = any("bank.labels(" in code or "frame_labels(" in code for code in cells)
+    says = any("display(Markdown(missing))" in code or "display(one_class)" in code for code in cells)
+    assert says or not asks
+
+
 def test_names_are_unique_in_the_book():
     chapters.check_names([chapters.read_chapter(path.stem, jupytext.read(path)) for path in chapters.chapter_sources()])
 
@@ -329,3 +338,22 @@ def test_the_chapters_show_code_that_teaches_and_fold_the_rest():
         )
         for each in code[:2]:
             assert chapters.tags_of(each) & chapters.FOLDED, f"{name}: its set-up is open"
+
+
+@pytest.mark.parametrize(
+    ("text", "fine"),
+    [
+        ("As {cite:t}`mishra2018` do.", False),
+        ("See {doc}`01_model`.", False),
+        ("The sets {a} and `b`, *The round trip*.", True),
+    ],
+)
+def test_roles_that_a_page_would_show_as_they_are_do_not_stand_in_computed_text(text, fine):
+    cell = nbformat.v4.new_code_cell("show()")
+    cell.outputs = [nbformat.v4.new_output("display_data", data={"text/markdown": text})]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("{doc}`01_model`"), cell])
+    if fine:
+        chapters.check_computed_text("x", notebook)
+    else:
+        with pytest.raises(chapters.ChapterError, match="x, cell 2: its computed text holds"):
+            chapters.check_computed_text("x", notebook)

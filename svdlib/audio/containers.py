@@ -2,9 +2,11 @@
 
 - WAV and AIFF: the sound chunk must lie within the file. A streamed WAV may leave its length open; then a cut
   cannot be known.
-- FLAC: every frame has a checksum, and the decoder finds what is wrong or missing. Where the header doesn't know the
-  length, or states too little, the last frame knows.
-- Ogg: every page must have its right checksum, and the last one of a stream must carry the end-of-stream flag.
+- FLAC: every frame has a checksum, and the decoder finds what is wrong or missing; only where whole frames are missing
+  between two others it puts silence, as long as they were. Where the header doesn't know the length, or states too
+  little, the last frame knows.
+- Ogg: every page must have its right checksum, those of a stream must follow each other by their numbers, and the last
+  one must carry the end-of-stream flag. Only behind the headers numbers may jump, as where a radio was recorded.
 - MP3: the last frame must be whole, and there must be as many frames as a Xing or Info header promises.
   Without such a header a cut between two frames (about one place in a hundred) cannot be known.
 
@@ -392,7 +394,7 @@ FIRST_PAGE, LAST_PAGE = 2, 4  # flags of a page
 def ogg_parts(data: Bytes, start: int) -> tuple[list[Part], int]:
     """Find the chained streams of an Ogg file from a position on, and where they end."""
     begins, position, flags = [start], start, FIRST_PAGE
-    memory = Memory(data)
+    memory, following_numbers = Memory(data), dict[bytes, int]()
     while True:
         memory.at(position)
         if data[position : position + 4] != b"OggS" or position + 27 > len(data):
@@ -405,7 +407,9 @@ def ogg_parts(data: Bytes, start: int) -> tuple[list[Part], int]:
             if not before & LAST_PAGE:
                 raise FaultError("cut short or damaged, the end of a stream is missing")
             begins.append(position)
-        position = _after_page(data, position)
+        page = _whole_page(data, position)
+        _check_number(page, following_numbers, position)
+        position += len(page)
     if not flags & LAST_PAGE:
         raise FaultError("cut short or damaged, the end of the stream is missing")
     for begin in begins:
@@ -420,15 +424,34 @@ def _next_stream(data: Bytes, position: int) -> int:
     return next(_found(data, OGG_START, position), -1)
 
 
-def _after_page(data: Bytes, position: int) -> int:
-    """Check the page at a position, and return the one after it."""
+def _whole_page(data: Bytes, position: int) -> bytes:
+    """The page at a position, whose checksum is right."""
     header = 27 + data[position + 26]
     page = data[position : position + header + sum(data[position + 27 : position + header])]
     if len(page) < header + sum(page[27:header]):
         raise FaultError("cut short in its last page")
     if _ogg_checksum(page) != int.from_bytes(page[22:26], "little"):
         raise FaultError(f"damaged in the page at byte {position} (wrong checksum)")
-    return position + len(page)
+    return page
+
+
+def _check_number(page: bytes, following: dict[bytes, int], position: int) -> None:
+    """Make sure that a page follows the one before it in its stream: libsndfile would close a gap without a word.
+
+    Args:
+        page: the page.
+        following: the number of the page that must come next, by the stream's serial number; is brought up to date.
+        position: where the page begins, for the message.
+    """
+    serial, number = page[14:18], int.from_bytes(page[18:22], "little")
+    missing = 0 if page[5] & FIRST_PAGE else number - following.get(serial, number)
+    if missing > 0:
+        raise FaultError(f"damaged, {missing} page{'s' * (missing > 1)} of sound missing before byte {position}")
+    if missing < 0:
+        raise FaultError(f"damaged, its pages are out of order at byte {position}")
+    following.pop(serial, None)
+    if page[6:14].strip(b"\0"):  # pages of headers alone are at the time 0
+        following[serial] = (number + 1) % 2**32
 
 
 def _check_codec(data: Bytes, begin: int) -> None:

@@ -152,8 +152,11 @@ def train_detector(options: Namespace) -> None:
     _check_device(options)
     make_folder(options.folder)
     with team(options.device) as device:
-        named = {name: getattr(options, name) for name in ("valid", "profile", "start", "teachers", "architecture")}
+        names = ("valid", "profile", "start", "teachers", "watch", "architecture")
+        named = {name: getattr(options, name) for name in names}
         path = train_detector(options.corpus, **named, options=_run_options(options))
+        if path and options.watch:
+            _print_curve(path)
         _print_weights(options, device, [path] if path else [])
 
 
@@ -375,6 +378,22 @@ def _print_weights(options: Namespace, device: "torch.device", paths: list[Path]
         print(message, file=sys.stderr)
     for path in paths:
         _print(str(path))
+
+
+def _print_curve(path: Path) -> None:
+    """Print what a detector was like after each epoch, to stderr, since stdout has the path alone."""
+    from svdlib.compute.distributed import leads
+    from svdlib.zoo.checkpoints import load_detector
+
+    if not leads():
+        return
+    curve = load_detector(path).provenance["curve"]
+    heads = [name.replace("_", " ") for name in curve]
+    print("  ".join(["epoch", *heads]), file=sys.stderr)
+    for number, values in enumerate(zip(*curve.values(), strict=True), start=1):
+        cells = ["" if value is None else f"{value:.3f}" for value in values]
+        row = (f"{cell:>{len(head)}}" for cell, head in zip(cells, heads, strict=True))
+        print("  ".join([f"{number:>5}", *row]), file=sys.stderr)
 
 
 def grade_notebook(options: Namespace) -> int:

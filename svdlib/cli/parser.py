@@ -141,6 +141,11 @@ def _add_beginnings(parser: Parser) -> None:
         "--start", type=Path, metavar="FILE", help="weights of a detector to go on from (default: from chance)"
     )
     parser.add_argument(
+        "--watch",
+        metavar="NAME",
+        help="a corpus on all of whose songs every epoch is measured, and by which nothing is chosen; prints the curve",
+    )
+    parser.add_argument(
         "--teachers",
         type=Path,
         nargs="+",
@@ -174,7 +179,7 @@ def _add_training_options(parser: Parser, folder: Path, laptop: str) -> None:
         "--precision",
         choices=PRECISIONS,
         default=PRECISIONS[0],
-        help="of activations: bfloat16 is half as wide and faster where the device has units for it (auto, default)",
+        help="of activations: auto (default) is bfloat16, half as wide, where the device has fast units for it",
     )
     parser.add_argument("--resume", action="store_true", help="go on from where a run in the folder stopped")
     parser.add_argument(

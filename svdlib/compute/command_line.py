@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from svdlib.errors import SvdlibError
@@ -148,6 +149,7 @@ def _say(text: str) -> None:
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are SvdlibErrors: one line, as all others.
 
+    No path may be empty, as an unset variable of a shell leaves it: Python would take it for the working folder.
     Options that take a list may stand before a positional argument: `--layers fc8 song.mp3` names one layer and a song.
     """
 
@@ -155,6 +157,7 @@ class Parser(argparse.ArgumentParser):
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(allow_abbrev=False, **options)
         self._lists: dict[str, Collection[str]] = {}
+        self.register("type", Path, _named_path)
 
     def add_list(self, option: str, known: Collection[str], **settings: Any) -> None:
         """Add an option that takes one word or more.
@@ -190,6 +193,12 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise UsageError instead of printing the usage."""
         raise UsageError(f"{message}. See: {self.prog} --help")
+
+
+def _named_path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty; a point, '.', names the working folder")
+    return Path(text)
 
 
 def number_type(kind: type, smallest: float = -math.inf, largest: float = math.inf) -> Callable[[str], float]:

@@ -1,5 +1,7 @@
 """Choosing where to compute."""
 
+import time
+from functools import cache
 from typing import TypeVar
 
 import torch
@@ -15,6 +17,10 @@ FIRST_WITH_BFLOAT16 = 8
 
 PROCESSOR_UNITS = {"AMX": "_is_amx_tile_supported", "AVX-512": "_is_avx512_bf16_supported"}
 """A processor's units for bfloat16, the fastest first, and what PyTorch calls the questions after them."""
+
+MATRIX_SIDE = 512
+WORTHWHILE = 1.2
+"""How many times as fast matrix products in bfloat16 must be before it is taken."""
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -47,9 +53,9 @@ def choose_precision(name: str | torch.dtype, device: torch.device) -> torch.dty
     """Turn the name of a precision into a type; weights are always float32, this is about activations.
 
     Args:
-        name: "float32", "bfloat16", or "auto": bfloat16 where the device has units for it, else float32. A GPU has them
-            from the Ampere generation on, an x86 processor if it has AMX or the bfloat16 part of AVX-512. A type is its
-            own name.
+        name: "float32", "bfloat16", or "auto": bfloat16 where the device has fast units for it, else float32. A GPU has
+            them from the Ampere generation on. An x86 processor has units if it has AMX or the bfloat16 part of
+            AVX-512; some have slow ones, so that a short measurement decides. A type is its own name.
         device: where to compute.
 
     Raises:
@@ -65,10 +71,24 @@ def choose_precision(name: str | torch.dtype, device: torch.device) -> torch.dty
 
 
 def computes_bfloat16(device: torch.device) -> bool:
-    """Whether a device has units for bfloat16, and does not imitate it at the cost of time."""
+    """Whether a device has units for bfloat16 that are faster than those for float32."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device)[0] >= FIRST_WITH_BFLOAT16
-    return bool(units_for_bfloat16(device))
+    return bool(units_for_bfloat16(device)) and gain_of_bfloat16() >= WORTHWHILE
+
+
+@cache
+def gain_of_bfloat16() -> float:
+    """How many times as fast this processor's matrix products are in bfloat16 as in float32."""
+    seconds = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        factor, times = torch.ones(MATRIX_SIDE, MATRIX_SIDE, dtype=dtype), []
+        for _ in range(6):
+            begun = time.perf_counter()
+            factor @ factor
+            times.append(time.perf_counter() - begun)
+        seconds[dtype] = min(times)  # the least disturbed
+    return seconds[torch.float32] / seconds[torch.bfloat16]
 
 
 def units_for_bfloat16(device: torch.device) -> str:

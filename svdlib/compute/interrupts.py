@@ -44,6 +44,26 @@ def deferred_interrupts() -> Iterator[Interruption]:
         raise KeyboardInterrupt
 
 
+@contextmanager
+def deferred_termination() -> Iterator[None]:
+    """Let SIGTERM count when the block ends, so that what is begun inside is whole when it comes to be tidied away.
+
+    Outside the main thread, where signals cannot be caught, it acts as usual. Where it is ignored, it stays so.
+    """
+    ignored = signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    if ignored or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came = threading.Event()
+    previous = signal.signal(signal.SIGTERM, lambda signum, frame: came.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous or signal.SIG_DFL)
+        if came.is_set():
+            signal.raise_signal(signal.SIGTERM)
+
+
 def end_with_parent(seconds: float = 1.0) -> None:
     """Let this process end when the one that started it has gone, and nobody is left who could stop it.
 

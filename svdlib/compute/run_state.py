@@ -48,8 +48,8 @@ class RunOptions:
     Attributes:
         seed: of everything that is random.
         device: where to compute, see `svdlib.compute.devices.choose_device`.
-        precision: of activations: "float32", "bfloat16", or "auto", which takes bfloat16 where the device has units for
-            it. Weights stay float32.
+        precision: of activations: "float32", "bfloat16", or "auto", which takes bfloat16 where the device has fast
+            units for it. Weights stay float32.
         folder: where the state is kept; None keeps nothing.
         resume: go on from the state in `folder` if there is one.
         minutes: stop in good order after this long, to be resumed.

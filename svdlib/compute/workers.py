@@ -23,7 +23,7 @@ from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from svdlib.compute.interrupts import deferred_interrupts
+from svdlib.compute.interrupts import deferred_interrupts, deferred_termination
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -200,9 +200,10 @@ def _respond(message: bytes) -> bytes | memoryview:
 def _interrupts_held_back() -> Iterator[None]:
     """Let processes that start inside inherit that Ctrl-C is not for them; here it counts when the block ends.
 
-    Without this, Ctrl-C in the first second, when they are still importing, would make each print a traceback.
+    Without this, Ctrl-C in the first second, when they are still importing, would make each print a traceback. SIGTERM
+    waits too: a process that is half told what to do would print one, on stdout.
     """
-    with deferred_interrupts():
+    with deferred_termination(), deferred_interrupts():
         if not hasattr(signal, "pthread_sigmask"):
             yield
             return

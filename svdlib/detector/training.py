@@ -31,12 +31,14 @@ from svdlib.detector.distillation import Teachers
 from svdlib.detector.model import SVDNet
 from svdlib.detector.prediction import predict
 from svdlib.detector.remixing import Remixing
-from svdlib.detector.scores import best_threshold, smooth
+from svdlib.detector.scores import area_under_curve, best_threshold, detector_scores, smooth
 from svdlib.detector.segments import Plan, SegmentBatches
 from svdlib.errors import CorpusError, PlanError, TrainingError
 from svdlib.songs.loading import Songs
 
 Trained = TypeVar("Trained", bound=Detector)
+
+CURVE_DIGITS = 4
 
 CERTAINTY = 0.98
 """Targets are 0.02 and 0.98, so that the detector is never pushed to be surer than the labels deserve."""
@@ -96,7 +98,9 @@ class FittedDetector(Generic[Trained]):
     Attributes:
         detector: the network with the lowest validation loss, or the last one if the plan says so, in eval mode; its
             threshold was chosen on the validation songs.
-        history: per epoch, "training" and "validation" loss and validation "accuracy".
+        history: per epoch, "training" and "validation" loss and validation "accuracy"; of watched songs also
+            "watched_accuracy", and if one of them has both classes the "watched_auc" over all frames and the
+            "watched_mean_auc" of such songs.
         finished: False if the run stopped at its time limit and can be resumed.
         keeps_best: False if the last network is kept, whatever its validation loss.
         precision: of activations, "float32" or "bfloat16".
@@ -107,6 +111,13 @@ class FittedDetector(Generic[Trained]):
     finished: bool
     keeps_best: bool = True
     precision: str = "float32"
+
+    @property
+    def curve(self) -> dict[str, list[float | None]]:
+        """The history, number by number, for the provenance; None where a number is not known."""
+        names = dict.fromkeys(name for epoch in self.history for name in epoch)
+        rounded = [{name: round(value, CURVE_DIGITS) for name, value in epoch.items()} for epoch in self.history]
+        return {name: [epoch.get(name) for epoch in rounded] for name in names}
 
     @property
     def best_epoch(self) -> dict[str, float]:
@@ -126,6 +137,7 @@ def fit_detector(
     plan: Plan = ...,
     start: SVDNet | None = ...,
     teachers: Sequence[Detector] = ...,
+    watched: Songs | None = ...,
     options: RunOptions = ...,
     **settings: Unpack[RunSettings],
 ) -> FittedDetector[SVDNet]: ...
@@ -140,6 +152,7 @@ def fit_detector(
     architecture: type[Trained],
     start: Detector | None = ...,
     teachers: Sequence[Detector] = ...,
+    watched: Songs | None = ...,
     options: RunOptions = ...,
     **settings: Unpack[RunSettings],
 ) -> FittedDetector[Trained]: ...
@@ -153,6 +166,7 @@ def fit_detector(
     architecture: type[Any] = SVDNet,
     start: Detector | None = None,
     teachers: Sequence[Detector] = (),
+    watched: Songs | None = None,
     options: RunOptions = RunOptions(),
     **settings: Unpack[RunSettings],
 ) -> FittedDetector[Any]:
@@ -166,6 +180,7 @@ def fit_detector(
         start: a trained detector to go on from, with its weights and its standardisation; None starts from chance.
         teachers: trained detectors whose mean answer is learned beside the labels, see
             `svdlib.detector.distillation`.
+        watched: songs on which every epoch is measured, and by which nothing is chosen: the learning curve.
         options: seed, device, precision, folder and time limit of the run.
         settings: options one by one, such as `seed=1`.
 
@@ -176,7 +191,7 @@ def fit_detector(
             divide a batch evenly.
     """
     options = options.with_settings(**settings)
-    run = _Run(train, valid, plan, architecture, start, teachers, options)
+    run = _Run(train, valid, plan, architecture, start, teachers, watched, options)
     if run.device.type == "cpu":
         keep_freed_memory()
     return run.result(finished=carry_on(run, plan.epochs, options))
@@ -193,10 +208,12 @@ class _Run:
         architecture: type[Detector],
         start: Detector | None,
         teachers: Sequence[Detector],
+        watched: Songs | None,
         options: RunOptions,
     ) -> None:
         _check_songs(train)
-        self.plan, self.seed, self.valid, self.architecture = plan, options.seed, valid, architecture
+        self.plan, self.seed, self.architecture = plan, options.seed, architecture
+        self.valid, self.watched = valid, watched
         self.start = _check_start(start, architecture)
         self.device = torch.device(options.device)
         self.precision = choose_precision(options.precision, self.device)
@@ -263,7 +280,7 @@ class _Run:
         training = float(self.loss_sum) / self.plan.steps_per_epoch
         self._stop_if_diverged(training, "training")
         self.judged.eval()
-        scores = self._predict_validation()
+        scores = self._predict(self.valid)
         truth = [np.asarray(label, dtype=bool) for label in self.valid.labels]
         pooled = np.clip(np.concatenate(scores), 1e-6, 1 - 1e-6)
         sung = np.concatenate(truth)
@@ -274,13 +291,28 @@ class _Run:
         if validation < lowest or not self.plan.keeps_best:
             self.best = copy_of(self.judged.state_dict())
             self.best_threshold = threshold
-        self.history.append({"training": training, "validation": validation, "accuracy": accuracy})
+        reached = {"training": training, "validation": validation, "accuracy": accuracy}
+        self.history.append(reached | self._watch(threshold))
         self.loss_sum.zero_()
         self.epoch, self.step = self.epoch + 1, 0
 
-    def _predict_validation(self) -> list[np.ndarray]:
-        """Probabilities (frames,) per validation song; each process predicts some of the songs for all."""
-        log_mels = self.valid.log_mels
+    def _watch(self, threshold: float) -> dict[str, float]:
+        """Scores on songs by which nothing is chosen; none, if there are none."""
+        if self.watched is None:
+            return {}
+        curves = [smooth(scores) for scores in self._predict(self.watched)]
+        truth = [np.asarray(label, dtype=bool) for label in self.watched.labels]
+        pooled = detector_scores(curves, truth, threshold)
+        of_songs = [area_under_curve(*each) for each in zip(curves, truth, strict=True)]
+        known = [each for each in of_songs if math.isfinite(each)]  # a song of one class has none
+        found = {"watched_accuracy": pooled["accuracy"]}
+        if known:
+            found |= {"watched_auc": pooled["auc"], "watched_mean_auc": float(np.mean(known))}
+        return found
+
+    def _predict(self, songs: Songs) -> list[np.ndarray]:
+        """Probabilities (frames,) per song; each process predicts some of the songs for all."""
+        log_mels = songs.log_mels
         pooled = torch.zeros(sum(map(len, log_mels)), device=self.device)
         scores = pooled.split([len(song) for song in log_mels])
         for number in range(rank(), len(log_mels), processes()):

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from svdlib.compute.npz import DAMAGE
 from svdlib.compute.run_state import STATE_FILE, RunOptions, RunState
 from svdlib.compute.storage import digest, open_plain, write_atomically
 from svdlib.detector.excerpts import ExcerptBank
-from svdlib.detector.model import SVDNet
+from svdlib.detector.model import LAYERS, SVDNet
 from svdlib.detector.training import FittedDetector, fit_detector
 from svdlib.errors import CorpusError, TrainingError
 from svdlib.inversion.nre import EvaluationPlan, LayerScore, evaluate_inverters
@@ -53,18 +53,45 @@ STEM_STEPS_PER_NEPER = 8
 
 LOWEST_STEM = -16.25  # natural-log units, just below the floor of the front end
 
-RUNS = (
-    ("aligned", "joint"),
-    ("published", "joint"),
-    ("aligned", "input"),
-    ("published", "input"),
-    ("aligned", "adversarial"),
-    ("published", "released"),
-)
-"""Family and objective of each run of the inverters, in the order in which they are trained."""
 
-SHIPPED = RUNS[:2]
-"""Those whose weights go into the package; of the others, the numbers do."""
+@dataclass(frozen=True)
+class Run:
+    """One run of inverters.
+
+    Attributes:
+        variant: their family.
+        objective: what they minimise.
+        layers: which are trained.
+        weight: of the feature loss; None leaves it at 1.
+        shipped: whether the weights go into the package; of the others, the numbers do.
+    """
+
+    variant: str
+    objective: str
+    layers: tuple[str, ...] = LAYERS
+    weight: float | None = None
+    shipped: bool = False
+
+    @property
+    def name(self) -> str:
+        """For folders and messages."""
+        parts = [self.variant, self.objective] + ([] if self.layers == LAYERS else list(self.layers))
+        return "-".join(parts)
+
+
+RUNS = (
+    Run("aligned", "balanced", ("fc7", "fc8"), 1.0, shipped=True),
+    Run("published", "joint", shipped=True),
+    Run("aligned", "balanced", ("mp6",), 0.12, shipped=True),
+    Run("aligned", "balanced", ("conv1", "conv2", "mp3", "conv4", "conv5"), 0.04, shipped=True),
+    Run("aligned", "input"),
+    Run("published", "input"),
+    Run("aligned", "adversarial"),
+    Run("published", "released"),
+)
+"""In the order in which they are trained. The weights of the feature loss are a first guess, until the study
+`svdlib.lab.studies.feature_loss` has chosen them: equal shares where little of the input can be painted anyway, less
+where a picture has more to lose."""
 
 KEPT_FILE = "kept.npz"
 TABLE_FILE = "runs.json"
@@ -160,7 +187,7 @@ def train(
     corpus: str | None = None,
     profile: str = "full",
     seed: int = 0,
-    runs: Sequence[tuple[str, str]] = RUNS,
+    runs: Sequence[Run] = RUNS,
 ) -> bool:
     """Train the detector, then all inverters, going on from what an earlier call left.
 
@@ -172,7 +199,7 @@ def train(
         corpus: what the data must come from; None takes any.
         profile: how long to train: "demo", "laptop" or "full".
         seed: of everything that is random.
-        runs: family and objective of each run of the inverters.
+        runs: of the inverters.
 
     Returns:
         Whether all is finished.
@@ -197,21 +224,22 @@ def train(
         detector = fitted
     network = detector.detector.to(place)
     train_bank, valid_bank = (_bank(songs[split], detector, place) for split in SPLITS)
-    for number, (variant, objective) in enumerate(runs, start=1):
-        if _kept_inverters(folder, (variant, objective), identity) is not None:
+    for number, run in enumerate(runs, start=1):
+        if _kept_inverters(folder, run, identity) is not None:
             continue
         left = minutes - (time.monotonic() - begun) / 60
         if left <= 0:
             return False
-        _announce(number, len(runs), f"{variant} inverters, objective {objective}")
-        where = options.with_settings(folder=_run_folder(folder, (variant, objective)), minutes=left)
+        _announce(number, len(runs), f"{run.variant} inverters of {', '.join(run.layers)}, objective {run.objective}")
+        where = options.with_settings(folder=_run_folder(folder, run), minutes=left)
         fitted_inverters = fit_inverters(
-            network, train_bank, valid_bank, variant=variant, objective=objective, plan=PROFILES[profile], options=where
-        )
+            network, train_bank, valid_bank, layers=run.layers, variant=run.variant, objective=run.objective,
+            lambda_feature=run.weight, plan=PROFILES[profile], options=where,
+        )  # fmt: skip
         if not fitted_inverters.finished:
             return False
         scores = evaluate_inverters(network, fitted_inverters.inverters, valid_bank, EvaluationPlan(sets=10))
-        _keep_inverters(folder, (variant, objective), fitted_inverters, scores, identity)
+        _keep_inverters(folder, run, fitted_inverters, scores, identity)
     return True
 
 
@@ -231,7 +259,7 @@ def collect(
     corpus: str | None = None,
     profile: str = "full",
     seed: int = 0,
-    runs: Sequence[tuple[str, str]] = RUNS,
+    runs: Sequence[Run] = RUNS,
 ) -> list[Path]:
     """Write weights files and a table from finished runs; nothing of the runs is changed.
 
@@ -242,7 +270,7 @@ def collect(
         corpus: what the data must come from; None takes any.
         profile: the profile of the runs.
         seed: the seed of the runs.
-        runs: which of them; their weights are written if they are `SHIPPED`, and their numbers in any case.
+        runs: which of them; their weights are written if they are shipped, and their numbers in any case.
 
     Raises:
         CorpusError: if the data are missing, damaged or of another corpus.
@@ -257,7 +285,7 @@ def collect(
     detector = _kept_detector(folder, identity)
     kept = {run: _kept_inverters(folder, run, identity) for run in runs} if detector else {}
     found = {run: brought for run, brought in kept.items() if brought is not None}
-    missing = [" ".join(run) for run in runs if run not in found]
+    missing = [run.name for run in runs if run not in found]
     if detector is None or missing:
         raise TrainingError(f"{folder} is not finished: {', '.join(missing)}. Call `train` again until it says so.")
     device = (folder / DEVICE_FILE).read_text().strip()
@@ -266,13 +294,14 @@ def collect(
     extra = {"training_excerpts": len(_bank(songs["train"], detector, torch.device("cpu")))}
     of_detector = load_detector(paths[0]).provenance
     table = []
-    for (variant, objective), (fitted, scores) in found.items():
-        named = {"objective": objective, "precision": fitted.precision} | extra
-        plan = find_objective(objective).plan(PROFILES[profile])
-        if (variant, objective) in SHIPPED:
+    for run, (fitted, scores) in found.items():
+        objective = find_objective(run.objective, run.weight)
+        named = {"objective": run.objective, "precision": fitted.precision} | extra
+        plan = objective.plan(PROFILES[profile])
+        if run.shipped:
             paths += save_inverters(out, fitted, plan, origin | named, of_detector).values()
         nre = {layer: {"nre": each.nre, "ci95": each.ci95, "per_set": each.per_set} for layer, each in scores.items()}
-        table.append({"variant": variant, "plan": asdict(plan), "nre": nre} | named)
+        table.append({"variant": run.variant, "plan": asdict(plan), "nre": nre} | named | fitted.settings)
         table[-1] |= {"curves": {layer: fitted.record(layer) for layer in fitted.inverters}}
     text = json.dumps(as_json(origin | {"runs": table}), indent=1, allow_nan=False)
     write_atomically(out / TABLE_FILE, lambda file: file.write(text.encode()))
@@ -288,8 +317,8 @@ def _identity(songs: Mapping[str, Songs], profile: str, seed: int) -> dict[str, 
     return {"data": [digest(each) for each in values], "plans": plans, "seed": seed}
 
 
-def _run_folder(folder: Path, run: tuple[str, str]) -> Path:
-    return folder / f"inverters-{'-'.join(run)}"
+def _run_folder(folder: Path, run: Run) -> Path:
+    return folder / f"inverters-{run.name}"
 
 
 def _kept_file(folder: Path, identity: Mapping[str, Any]) -> RunState:
@@ -320,7 +349,7 @@ def _kept_detector(folder: Path, identity: Mapping[str, Any]) -> FittedDetector[
 
 def _keep_inverters(
     folder: Path,
-    run: tuple[str, str],
+    run: Run,
     fitted: FittedInverters,
     scores: Mapping[str, LayerScore],
     identity: Mapping[str, Any],
@@ -330,24 +359,24 @@ def _keep_inverters(
         "history": [asdict(epoch) for epoch in fitted.history],
         "keep": fitted.keep,
         "precision": fitted.precision,
+        "settings": fitted.settings,
         "nre": {layer: asdict(score) for layer, score in scores.items()},
     }
-    _keep(_run_folder(folder, run), identity, arrays, meta)
+    _keep(_run_folder(folder, run), {**identity, "run": asdict(run)}, arrays, meta)
 
 
 def _kept_inverters(
-    folder: Path, run: tuple[str, str], identity: Mapping[str, Any]
+    folder: Path, run: Run, identity: Mapping[str, Any]
 ) -> tuple[FittedInverters, dict[str, LayerScore]] | None:
-    place, (variant, objective) = _run_folder(folder, run), run
+    place = _run_folder(folder, run)
     if not (place / KEPT_FILE).is_file():
         return None
-    arrays, meta = _kept_file(place, identity).load()
+    arrays, meta = _kept_file(place, {**identity, "run": asdict(run)}).load()
     scores = {layer: LayerScore(**score) for layer, score in meta["nre"].items()}
-    inverters = {layer: build_inverter(layer, variant).eval() for layer in scores}
+    inverters = {layer: build_inverter(layer, run.variant).eval() for layer in scores}
     nn.ModuleDict(inverters).load_state_dict(arrays)
     history = [Epoch(**epoch) for epoch in meta["history"]]
-    settings = find_objective(objective).settings()
-    return FittedInverters(inverters, history, True, meta["keep"], meta["precision"], settings), scores
+    return FittedInverters(inverters, history, True, meta["keep"], meta["precision"], meta["settings"]), scores
 
 
 # --- speed ---------------------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ from svdlib.inversion.front_end import FrontEnd
 from svdlib.inversion.nre import mean_pairwise_distance, reconstruct, reconstruction_distances
 from svdlib.lab.analysis.harmonics import harmonic_match
 from svdlib.lab.analysis.onsets import onset_match
+from svdlib.lab.analysis.round_trip import answers, decisions_kept
 from svdlib.lab.figures.explorer import figure_panels
 from svdlib.lab.figures.gallery import PALETTE_COLOURS
 from svdlib.lab.figures.spectrograms import COLOUR_MAP, STANDARDISED_LIMITS
@@ -116,6 +117,8 @@ class Comparison:
         mean_predictor: the NRE of always painting each band's average level.
         excerpts: size of the larger set.
         mean_name: what the mean predictor paints, where that is something else.
+        kept: of the larger set: 1 for the originals, then per layer the share of the inversions that the detector
+            decides on as on their originals; None of other listeners.
     """
 
     measures: list[list[Measures]]
@@ -123,6 +126,7 @@ class Comparison:
     mean_predictor: float
     excerpts: int
     mean_name: str = ""
+    kept: list[float] | None = None
 
 
 @torch.no_grad()
@@ -146,7 +150,10 @@ def compare(detector: SVDNet, inverters: Mapping[str, nn.Module], x: Tensor, lar
     zeros = float(reconstruction_distances(larger_set, torch.zeros_like(larger_set)).mean()) / typical
     inversions = reconstruct(detector, inverters, x)
     columns = [_measure(detector, x, x_hat, typical) for x_hat in (x, *inversions.values())]
-    return Comparison([list(row) for row in zip(*columns, strict=True)], [0.0, *nre], zeros, len(larger_set))
+    before = answers(detector, larger_set)
+    kept = [float(decisions_kept(detector, before, answers(detector, x_hat)).mean()) for x_hat in many.values()]
+    measures = [list(row) for row in zip(*columns, strict=True)]
+    return Comparison(measures, [0.0, *nre], zeros, len(larger_set), kept=[1.0, *kept])
 
 
 def _measure(detector: SVDNet, x: Tensor, x_hat: Tensor, typical: float) -> list[Measures]:
@@ -344,7 +351,8 @@ def explorer_data(
 def _curve(comparison: Comparison) -> dict[str, Any]:
     named = {"meanName": comparison.mean_name} if comparison.mean_name else {}
     return {
-        "nre": comparison.nre, "meanPredictor": comparison.mean_predictor, "excerpts": comparison.excerpts, **named,
+        "nre": comparison.nre, "meanPredictor": comparison.mean_predictor, "excerpts": comparison.excerpts,
+        "kept": comparison.kept, **named,
     }  # fmt: skip
 
 

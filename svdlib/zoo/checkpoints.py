@@ -24,6 +24,7 @@ from svdlib.zoo.architectures import built_as
 from svdlib.zoo.families import VARIANTS, build_inverter
 
 DETECTOR_FILE = "detector.safetensors"
+SECOND_FILE = "second-detector.safetensors"
 DERIVED = ("general",)
 """Families without plans of their own: the plan lies beside the weights."""
 PACKAGED = Path(__file__).parent / "weights"
@@ -110,7 +111,7 @@ def load_inverter(path: str | PathLike[str], layer: str, variant: str = "publish
 
 
 @overload
-def pretrained(kind: Literal["detector"]) -> SVDNet: ...
+def pretrained(kind: Literal["detector", "second detector"]) -> SVDNet: ...
 
 
 @overload
@@ -121,18 +122,23 @@ def pretrained(kind: str, *, layer: str | None = None, variant: str = "published
     """Load a network that comes with the package: no download, in eval mode, with `.provenance`.
 
     Args:
-        kind: "detector" or "inverter".
+        kind: "detector"; "inverter"; or "second detector", another one of the same architecture, from another
+            seed and other songs. No inverter has learned to please it, so it can judge inversions.
         layer: the layer that the inverter inverts.
         variant: the inverter's family.
 
     Raises:
-        WeightsError: if `kind` is neither, an inverter is asked for without a layer, or the package lacks the file.
+        WeightsError: if `kind` is none of them, an inverter is asked for without a layer, or the package lacks the
+            file.
         LayerError: if the layer or variant does not exist.
     """
-    if kind == "detector":
-        return _convolutional(PACKAGED / DETECTOR_FILE)
+    detectors = {"detector": DETECTOR_FILE, "second detector": SECOND_FILE}
+    if kind in detectors:
+        return _convolutional(PACKAGED / detectors[kind])
     if kind != "inverter":
-        raise WeightsError(f"There are no pretrained weights of kind {kind!r}; ask for 'detector' or 'inverter'.")
+        raise WeightsError(
+            f"There are no pretrained weights of kind {kind!r}; ask for 'detector', 'second detector' or 'inverter'."
+        )
     if layer is None:
         raise WeightsError("Say which layer's inverter you want, for example pretrained('inverter', layer='fc8').")
     build_inverter(check_layer(layer), variant)

@@ -3,8 +3,10 @@
 import io
 import math
 import os
+import re
 import struct
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -337,6 +339,37 @@ def test_a_cut_flac_from_a_pipe_is_refused_or_whole_to_the_cut(tmp_path, seconds
 
 def chained(*rates):
     return b"".join(encoded("ogg", tone(1, rate), rate) for rate in rates)
+
+
+@pytest.fixture(scope="module")
+def pages():
+    """Those of an Ogg of 80 seconds: two of headers, and the sound."""
+    data = encoded("ogg", tone(80, 22050), 22050)
+    starts = [match.start() for match in re.finditer(b"OggS", data)]
+    found = [data[start:end] for start, end in pairwise([*starts, len(data)])]
+    assert len(found) > 20 and b"".join(found) == data
+    return found
+
+
+@few
+@given(st.sampled_from(["lost", "twice", "swapped"]), st.integers(2, 15), st.integers(1, 3))
+def test_pages_of_an_ogg_that_are_lost_or_out_of_order_are_told(tmp_path, pages, fault, place, count):
+    """The sound behind them would come out at a wrong time, and labels would belong to another one."""
+    before, middle, after = pages[: place + 1], pages[place + 1 : place + 1 + count], pages[place + 1 + count :]
+    changed = {"lost": [], "twice": middle * 2, "swapped": [after[0], *middle]}[fault]
+    message = refusal(tmp_path, b"".join([*before, *changed, *after[fault == "swapped" :]]))
+    if fault == "lost":
+        assert f"damaged, {count} page{'s' * (count > 1)} of sound missing" in message
+    else:
+        assert "out of order" in message if fault == "twice" else "missing" in message
+
+
+@few
+@given(st.integers(3, 15))
+def test_an_ogg_may_begin_in_the_middle_as_a_recording_of_a_radio_does(tmp_path, pages, first):
+    before = int.from_bytes(pages[first - 1][6:14], "little") / 22050
+    seconds = seconds_in(tmp_path, b"".join([*pages[:2], *pages[first:]]))
+    assert seconds == pytest.approx(80 - before, abs=0.2)
 
 
 @pytest.mark.parametrize("rates", [(44100, 44100), (44100, 32000), (22050, 44100, 22050)])

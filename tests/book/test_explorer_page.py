@@ -15,6 +15,7 @@ pytestmark = pytest.mark.book
 
 STEPS = ["original", "Conv1", "MP6", "FC8"]
 ERRORS = [0.0, 0.1, 0.4, 0.65]
+KEPT = [1.0, 0.97, 0.5625, 0.41]
 HEAD = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Explorer</title><style>body { margin: 1rem; font-family: sans-serif }
 @media (prefers-color-scheme: dark) { body { background: #121212; color: #eee } }
@@ -43,7 +44,9 @@ def body() -> str:
         name: [panel(f"{name}, {step}", 4 * row + column, True) for column, step in enumerate(STEPS)]
         for row, name in enumerate(names)
     }
-    first = layer_explorer(excerpts, STEPS, comparison=Comparison(measures, [0.0, 0.15, 0.45, 0.6], 0.71, 32))
+    first = layer_explorer(
+        excerpts, STEPS, comparison=Comparison(measures, [0.0, 0.15, 0.45, 0.6], 0.71, 32, kept=KEPT)
+    )
     second = layer_explorer({"louder": [panel("softly", 1, False), panel("loudly", 2, False)]}, ["soft", "loud"])
     return first._repr_html_() + '<h2 id="below">Below</h2>' + second._repr_html_()
 
@@ -136,6 +139,9 @@ def test_with_the_mouse(show, page):
     ]  # fmt: skip
     answers = explorer.locator(".answers strong").all_inner_texts()
     assert answers == ["0.80", "0.40"]
+    assert explorer.locator(".answers p").inner_text() == (
+        f"Of 32 inversions from {STEPS[2]}, 56 % get their original's answer."
+    )
     assert "its onsets match by 0.60" in explorer.locator(".words").inner_text()
     curve = explorer.locator(".curve svg")
     box = curve.bounding_box()
@@ -143,6 +149,7 @@ def test_with_the_mouse(show, page):
     assert chosen(explorer)[1] == "FC8"
     curve.click(position={"x": 50, "y": 150})
     assert chosen(explorer)[1] == "original" and not explorer.locator(".answers strong").nth(1).is_visible()
+    assert not explorer.locator(".answers p").is_visible()
     # A click on the picture goes to that time.
     plot = explorer.locator(".plot:visible").last
     plot.click(position={"x": plot.bounding_box()["width"] / 2, "y": 20})

@@ -266,7 +266,7 @@ def test_a_package_without_its_weights(refused, song_file, tmp_path, monkeypatch
 
 
 def test_unknown_kind_of_pretrained_weights():
-    with pytest.raises(WeightsError, match="'encoder'; ask for 'detector' or 'inverter'"):
+    with pytest.raises(WeightsError, match="'encoder'; ask for 'detector', 'second detector' or 'inverter'"):
         svdlib.pretrained("encoder")
     with pytest.raises(LayerError, match="no layer 'conv3'"):
         svdlib.pretrained("inverter", layer="conv3")

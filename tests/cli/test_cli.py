@@ -91,6 +91,10 @@ def test_every_verb_has_help_with_an_example(capsys, words):
         (["evaluate", "nre", "--per-song", "1"], "'1' is not a whole number of 2 or more"),
         (["evaluate", "nre", "--standardise", "none"], "invalid choice: 'none'"),
         (["evaluate", "detector", "--dev", "cpu"], "unrecognized arguments: --dev cpu"),
+        (["invert", "", "--out", "x"], "argument SONG: the name is empty"),
+        (["invert", "a.mp3", "--out", ""], "argument --out: the name is empty"),
+        (["train", "detector", "--folder", ""], "argument --folder: the name is empty"),
+        (["convert", "a.npz", "", "--out", "x"], "argument FILE: the name is empty"),
     ],
 )
 def test_a_wrong_command_line_is_one_line_and_status_2(capsys, words, reason):
@@ -261,7 +265,7 @@ def test_options_reach_the_recipe_of_the_detector(capsys, monkeypatch, tmp_path)
     assert seen.pop("teachers") == [Path("a"), Path("b")]
     assert {key: str(value) for key, value in seen.items()} == {
         "profile": "demo", "corpus": "synthetic+rwc", "valid": "synthetic-c", "start": "s",
-        "architecture": "convolutional",
+        "architecture": "convolutional", "watch": "None",
     }  # fmt: skip
 
 
@@ -344,6 +348,20 @@ def test_train_then_evaluate_what_was_trained(capsys, monkeypatch, tmp_path):
     assert run(capsys, *train, "--resume")[0] == 0
     status, out, _ = run(capsys, *train[:-1], tmp_path / "sharp", "--objective", "adversarial")
     assert status == 0 and load_inverter(Path(out.strip()), "fc8").provenance["objective"] == "adversarial"
+
+
+def test_the_curve_on_watched_songs_is_printed_and_kept(capsys, monkeypatch, tmp_path):
+    monkeypatch.setitem(profiles.DETECTOR_PROFILES, "demo", DetectorPlan(2, 1, 2))
+    words = ["train", "detector", "--corpus", TINY, "--watch", "synthetic-b:songs=3,seconds=5", "--device", "cpu"]
+    status, out, err = run(capsys, *words, "--folder", tmp_path)
+    provenance = load_detector(Path(out.strip())).provenance
+    curve = provenance["curve"]
+    assert status == 0 and provenance["watched_corpus"] == "synthetic-b:songs=3,seconds=5"
+    assert all(len(values) == 2 for values in curve.values())
+    table = [line for line in err.splitlines() if line.lstrip().startswith(("epoch ", "1 ", "2 "))]
+    assert table[0] == "  ".join(["epoch", *(name.replace("_", " ") for name in curve)])
+    assert [line.split()[0] for line in table[1:]] == ["1", "2"]
+    assert [line.split()[-1] for line in table[1:]] == [f"{value:.3f}" for value in curve["watched_mean_auc"]]
 
 
 def test_a_run_that_ran_out_of_time_says_how_to_go_on(capsys, monkeypatch, tmp_path):

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from svdlib.compute import devices
 from svdlib.compute.devices import choose_device, choose_precision
 from svdlib.errors import DeviceError
 
@@ -56,13 +57,21 @@ def test_a_gpu_computes_in_half_width_if_it_has_units_for_it(monkeypatch, genera
 
 @pytest.mark.parametrize("amx", [True, False, None])
 @pytest.mark.parametrize("avx512", [True, False, None])
-def test_a_processor_does_if_it_has_amx_or_the_bfloat16_part_of_avx512(monkeypatch, amx, avx512):
+@pytest.mark.parametrize("gain", [0.6, 2.0])
+def test_a_processor_does_if_it_has_fast_units_for_it(monkeypatch, amx, avx512, gain):
     for name, has in (("_is_amx_tile_supported", amx), ("_is_avx512_bf16_supported", avx512)):
         monkeypatch.setattr(torch.cpu, name, lambda has=has: has, raising=False)
         if has is None:  # an older PyTorch, which cannot tell
             monkeypatch.delattr(torch.cpu, name)
-    chosen = torch.bfloat16 if amx or avx512 else torch.float32
+    monkeypatch.setattr(devices, "gain_of_bfloat16", lambda: gain)
+    chosen = torch.bfloat16 if (amx or avx512) and gain > 1 else torch.float32
     assert choose_precision("auto", torch.device("cpu")) == chosen
+
+
+def test_the_gain_of_half_width_is_what_the_clock_says(monkeypatch):
+    clock = iter(sum(([10 * k, 10 * k + (3 if k < 6 else 2)] for k in range(12)), []))
+    monkeypatch.setattr(devices.time, "perf_counter", lambda: next(clock))
+    assert devices.gain_of_bfloat16.__wrapped__() == 1.5
 
 
 def test_a_precision_that_is_named_is_taken_and_an_unknown_one_refused():

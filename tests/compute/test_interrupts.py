@@ -6,7 +6,7 @@ import sys
 import pytest
 from places import ROOT
 
-from svdlib.compute.interrupts import deferred_interrupts
+from svdlib.compute.interrupts import deferred_interrupts, deferred_termination
 
 CHILD = """
 import time
@@ -42,3 +42,36 @@ def test_ctrl_c_that_is_ignored_stays_so():
         assert not interruption.requested
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+class Ended(BaseException):
+    pass
+
+
+@pytest.fixture
+def sigterm():
+    """SIGTERM raises an exception here."""
+
+    def end(signum, frame):
+        raise Ended
+
+    before = signal.signal(signal.SIGTERM, end)
+    yield end
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_sigterm_is_deferred_to_the_end_of_the_block(sigterm):
+    done = []
+    with pytest.raises(Ended), deferred_termination():
+        signal.raise_signal(signal.SIGTERM)
+        done.append("all")
+    assert done == ["all"] and signal.getsignal(signal.SIGTERM) is sigterm
+    with deferred_termination():
+        pass
+
+
+def test_sigterm_that_is_ignored_stays_so(sigterm):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with deferred_termination():
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+        signal.raise_signal(signal.SIGTERM)

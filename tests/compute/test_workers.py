@@ -1,11 +1,15 @@
 """What a worker answers. How workers start, share work and end: tests/songs/test_log_mels.py and test_corpus_build."""
 
 import pickle
+import signal
+from types import SimpleNamespace
 
 import pytest
 from joblib.externals.loky.backend.reduction import dumps
 
-from svdlib.compute.workers import Foreign, _respond
+from svdlib.compute import workers
+from svdlib.compute.command_line import run_safely
+from svdlib.compute.workers import Foreign, _respond, share_out
 
 
 def respond(function, item=None):
@@ -46,3 +50,19 @@ def test_what_cannot_travel_is_told(function, said):
 def test_a_message_that_cannot_be_read_is_answered():
     fine, error = pickle.loads(_respond(b"noise"))
     assert not fine and isinstance(error, pickle.UnpicklingError)
+
+
+def test_sigterm_while_workers_start_ends_all_of_them(monkeypatch, capsys):
+    """One that is half told what to do would print a traceback, on stdout."""
+    started, ended = [], []
+
+    def start():
+        signal.raise_signal(signal.SIGTERM)
+        worker = SimpleNamespace(kill=lambda: ended.append(worker), join=lambda: None)
+        started.append(worker)
+        return worker
+
+    monkeypatch.setattr(workers, "Worker", start)
+    status = run_safely(lambda: list(share_out(len, ["a", "b", "c"], 3)) and 0, resumable=False)
+    assert status == 143 and "Ended by SIGTERM" in capsys.readouterr().err
+    assert len(started) == 3 and ended == started

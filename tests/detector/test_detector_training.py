@@ -15,7 +15,7 @@ from svdlib.compute.storage import load_state
 from svdlib.detector.augmentation import Augmentation
 from svdlib.detector.distillation import Teachers
 from svdlib.detector.prediction import predict
-from svdlib.detector.scores import area_under_curve, best_threshold, smooth
+from svdlib.detector.scores import area_under_curve, best_threshold, detector_scores, smooth
 from svdlib.detector.training import DetectorPlan, fit_detector
 from svdlib.errors import CorpusError, OutputError, PlanError, TrainingError
 from svdlib.songs.loading import Songs
@@ -94,6 +94,35 @@ def test_training_leaves_torchs_own_chance_alone():
     torch.manual_seed(5)
     fit(plan=dataclasses.replace(PLAN, epochs=1))
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_watched_songs_are_measured_after_every_epoch_and_choose_nothing(unbroken):
+    watched = tiny.songs(2, count=2, frames=140)
+    watched.labels[1][:] = True  # of one class: in the pooled area, but without one of its own
+    fitted = fit(watched=watched)
+    assert tiny.same_weights(fitted.detector, unbroken[0].detector)
+    assert [{k: v for k, v in each.items() if "watched" not in k} for each in fitted.history] == unbroken[0].history
+    best = fitted.history[fitted.best_epoch["best_epoch"] - 1]
+    curves = [smooth(predict(fitted.detector, song)) for song in watched.log_mels]
+    pooled = detector_scores(curves, watched.labels, fitted.detector.threshold)
+    assert best["watched_accuracy"] == pytest.approx(pooled["accuracy"])
+    assert best["watched_auc"] == pytest.approx(pooled["auc"])
+    assert best["watched_mean_auc"] == pytest.approx(area_under_curve(curves[0], watched.labels[0]))
+    assert fitted.best_epoch["best_watched_auc"] == best["watched_auc"]
+    assert fitted.curve["watched_auc"] == [round(each["watched_auc"], 4) for each in fitted.history]
+
+
+def test_songs_of_one_class_have_no_area_and_a_curve_without_it():
+    watched = tiny.songs(2, frames=140)
+    watched.labels[0][:] = False
+    fitted = fit(watched=watched, plan=dataclasses.replace(PLAN, epochs=1))
+    assert set(fitted.curve) == {"training", "validation", "accuracy", "watched_accuracy"}
+
+
+def test_a_curve_has_gaps_where_songs_were_not_watched(unbroken):
+    fitted, _ = unbroken
+    later = dataclasses.replace(fitted, history=[*fitted.history, fitted.history[-1] | {"watched_auc": 0.75}])
+    assert later.curve["watched_auc"] == [None] * 3 + [0.75] and len(later.curve["training"]) == 4
 
 
 # --- averaging, precision, and where a run starts ---

@@ -28,7 +28,6 @@ from svdlib.lab.figures.diagrams import (
 )
 from svdlib.lab.figures.nre import (
     figure_band_errors,
-    figure_costs,
     figure_frame_errors,
     figure_intervals,
     figure_nre,
@@ -273,14 +272,6 @@ def test_steps_from_layer_to_layer_have_room_for_their_names_on_a_phone():
     figure = figure_intervals({"steps": {"songs": steps}}, "change")
     (axes,) = figure.narrow().axes
     assert [label.get_text() for label in axes.get_xticklabels()][0] == "Conv1\nto\nConv2"
-
-
-def test_prices_stand_on_one_scale_with_their_intervals():
-    by_layer = {"conv1": Interval(0.5, 0.4, 0.6), "fc8": Interval(-0.1, -0.2, 0.0), "all": Interval(0.2, 0.1, 0.3)}
-    (axes,) = drawn(figure_costs({"a detail": {"songs": by_layer}, "another": {"songs": by_layer}}, "all"))
-    for bars in axes.collections:
-        assert bars.get_segments()[0][:, 0] == pytest.approx([0.1, 0.3])
-    assert [list(line.get_xdata()) for line in axes.lines if line.get_marker() == "|"] == [[0.5, -0.1]] * 2
 
 
 def test_a_claim_has_the_light_of_its_verdict_and_the_area_where_its_number_should_lie():

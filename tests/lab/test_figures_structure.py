@@ -25,9 +25,11 @@ def test_agreements_are_drawn_with_their_chance_and_level():
     nan = float("nan")
     by_layer = {"original": (0.9, 0.8, 1.0, 0.1), "fc8": (0.5, nan, nan, 0.2)}
     panels = {"match": {"songs": by_layer}, "fit": {"songs": by_layer}, "height": {"songs": by_layer}}
-    first, second, third = drawn(figures_analysis.figure_agreements(panels, levels={"fit": 0.4}, level_name="noise"))
+    first, second, third = drawn(
+        figures_analysis.figure_agreements(panels, levels={"fit": [0.4, 0.3]}, level_name="blurred")
+    )
     assert [0.9, 0.5] in lines_of(first) and [0.1, 0.2] in lines_of(first)
-    assert [0.4, 0.4] in lines_of(second) and [0.4, 0.4] not in lines_of(first)
+    assert [0.4, 0.3] in lines_of(second) and [0.4, 0.3] not in lines_of(first)
     assert [label.get_text() for label in third.get_xticklabels()] == ["Original", "FC8"]
     (bars,) = first.containers[0][2]
     assert [segment[:, 1].tolist() for segment in bars.get_segments()] == [[0.8, 1.0], [0.5, 0.5]]

@@ -5,22 +5,31 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from places import ROOT
 
+from svdlib.detector.model import LAYERS
 from svdlib.detector.training import DetectorPlan
-from svdlib.errors import CorpusError
+from svdlib.errors import CorpusError, TrainingError
+from svdlib.inversion.nre import LayerScore
 from svdlib.inversion.plans import TrainingPlan
+from svdlib.inversion.training import FittedInverters
 from svdlib.lab import gpu_job
 from svdlib.songs.corpora import open_corpus
 from svdlib.songs.loading import load_songs
 from svdlib.zoo.checkpoints import load_detector, load_inverter
+from svdlib.zoo.families import build_inverter
 from svdlib.zoo.profiles import DETECTOR_PROFILES, PROFILES
 
 CORPUS = "synthetic:songs=3,seconds=8,seed=3"
-TRAINED = {"published": ("fc8",), "aligned": ("mp6", "fc8")}  # here; the job trains all eight
+TRAINED = {"published": ("fc8",), "aligned": ("conv1", "mp6", "fc8")}  # here; the job trains all eight
+
+
+def few(variant, layers):
+    return [layer for layer in TRAINED[variant] if layer in layers]
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +46,8 @@ def tiny_profile(monkeypatch):
     monkeypatch.setitem(PROFILES, "full", plan)
     fit = gpu_job.fit_inverters
 
-    def fit_few(*material, variant, **settings):
-        assert "layers" not in settings, "the job asks for all"
-        return fit(*material, variant=variant, layers=TRAINED[variant], **settings)
+    def fit_few(*material, variant, layers, **settings):
+        return fit(*material, variant=variant, layers=few(variant, layers), **settings)
 
     monkeypatch.setattr(gpu_job, "fit_inverters", fit_few)
 
@@ -68,7 +76,7 @@ def test_an_interrupted_job_goes_on_and_is_collected(data, tmp_path, tiny_profil
     assert (tmp_path / "run" / "detector" / "state.npz").read_bytes() == unfinished
     assert gpu_job.main(["train", *common, "--minutes", "10"]) == 0
     left = sorted(path.relative_to(tmp_path / "run").as_posix() for path in (tmp_path / "run").glob("*/*"))
-    runs = [f"inverters-{variant}-{objective}" for variant, objective in gpu_job.RUNS]
+    runs = [f"inverters-{run.name}" for run in gpu_job.RUNS]
     assert left == sorted(f"{name}/kept.npz" for name in ("detector", *runs)), "no large state is left"
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*.npz")}
     assert gpu_job.main(["train", *common, "--minutes", "0"]) == 0, "all is there already"
@@ -79,18 +87,38 @@ def test_an_interrupted_job_goes_on_and_is_collected(data, tmp_path, tiny_profil
     detector = load_detector(tmp_path / "weights" / "detector.safetensors")
     assert detector.provenance["corpus"] == CORPUS
     assert 0 < detector.threshold < 1
-    for variant, layer in [(variant, layer) for variant, layers in TRAINED.items() for layer in layers]:
-        inverter = load_inverter(tmp_path / "weights" / f"{variant}-{layer}.safetensors", layer, variant)
+    for run, layer in (
+        (each, layer) for each in gpu_job.RUNS if each.shipped for layer in few(each.variant, each.layers)
+    ):
+        path = tmp_path / "weights" / f"{run.variant}-{layer}.safetensors"
+        inverter = load_inverter(path, layer, run.variant)
         assert len(inverter.provenance["validation_losses"]) == 2
         assert inverter.provenance["detector"] == detector.provenance
-        assert inverter.provenance["device"] == "cpu" and inverter.provenance["objective"] == "joint"
+        assert inverter.provenance["device"] == "cpu" and inverter.provenance["objective"] == run.objective
+        assert inverter.provenance.get("lambda_feature") == run.weight
     table = json.loads((tmp_path / "weights" / "runs.json").read_text())
-    assert [(run["variant"], run["objective"]) for run in table["runs"]] == list(gpu_job.RUNS)
-    for run in table["runs"]:
-        assert list(run["nre"]) == list(TRAINED[run["variant"]]) and all(
-            each["nre"] > 0 for each in run["nre"].values()
-        )
-    assert len(list((tmp_path / "weights").iterdir())) == 1 + 3 + 1
+    for found, run in zip(table["runs"], gpu_job.RUNS, strict=True):
+        assert (found["variant"], found["objective"]) == (run.variant, run.objective)
+        assert list(found["nre"]) == few(run.variant, run.layers)
+        assert all(each["nre"] > 0 for each in found["nre"].values())
+    assert len(list((tmp_path / "weights").iterdir())) == 1 + 4 + 1
+
+
+def test_every_layer_of_both_families_is_shipped_once():
+    for variant in ("aligned", "published"):
+        layers = [layer for run in gpu_job.RUNS if run.shipped and run.variant == variant for layer in run.layers]
+        assert sorted(layers) == sorted(LAYERS)
+    assert len({run.name for run in gpu_job.RUNS}) == len(gpu_job.RUNS), "each has a folder of its own"
+
+
+def test_a_run_of_another_weight_is_not_taken_for_this_one(tmp_path):
+    identity, (first, *_) = {"data": "these"}, gpu_job.RUNS
+    fitted = FittedInverters({"fc8": build_inverter("fc8", "aligned")}, [], True, "best", "float32", {})
+    scores = {"fc8": LayerScore(0.5, (0.5,), (0.5,), ((0.0,),))}
+    gpu_job._keep_inverters(tmp_path, first, fitted, scores, identity)
+    assert gpu_job._kept_inverters(tmp_path, first, identity)
+    with pytest.raises(TrainingError, match="run"):
+        gpu_job._kept_inverters(tmp_path, replace(first, weight=0.5), identity)
 
 
 @pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

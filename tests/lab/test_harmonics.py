@@ -6,7 +6,7 @@ import torch
 
 from svdlib.audio.log_mel import LogMel
 from svdlib.audio.mel_axis import EXCERPT_SAMPLES, SAMPLE_RATE
-from svdlib.lab.analysis.harmonics import fine_lines, harmonic_fit, harmonic_height, harmonic_match
+from svdlib.lab.analysis.harmonics import blurred_to, fine_lines, harmonic_fit, harmonic_height, harmonic_match
 from svdlib.zoo.checkpoints import pretrained
 
 TIME = np.arange(EXCERPT_SAMPLES) / SAMPLE_RATE
@@ -93,3 +93,15 @@ def test_fine_lines_are_frames_minus_their_moving_average():
     frame = np.random.default_rng(0).normal(size=80)
     slow = [frame[band] - np.mean([frame[min(max(band + k, 0), 79)] for k in range(-4, 5)]) for band in range(80)]
     np.testing.assert_allclose(fine_lines(torch.as_tensor(frame)[None])[0].numpy(), slow, atol=1e-12)
+
+
+def test_a_blur_goes_just_so_far_as_the_height_says(pictures):
+    harmonic = torch.stack([pictures["middle"], 0.5 * pictures["middle"]])
+    before = float(harmonic_height(harmonic).mean())
+    for share in (0.9, 0.5, 0.1):
+        blurred = blurred_to(harmonic, share * before)
+        assert 0.97 * share * before < float(harmonic_height(blurred).mean()) <= share * before
+        assert blurred.shape == harmonic.shape
+        torch.testing.assert_close(blurred.mean(dim=(1, 2)), harmonic.double().mean(dim=(1, 2)), atol=0.05, rtol=0.05)
+    torch.testing.assert_close(blurred_to(harmonic, before + 1), harmonic.double(), rtol=0, atol=0)
+    assert harmonic_fit(blurred_to(harmonic, 0.05 * before)).mean() < harmonic_fit(harmonic).mean()

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import tiny
 import torch
@@ -10,6 +11,7 @@ import torch
 from svdlib.errors import TrainingError
 from svdlib.inversion.nre import EvaluationPlan, evaluate_inverters
 from svdlib.inversion.plans import TrainingPlan
+from svdlib.lab.analysis.intervals import mean_interval, nre_interval
 from svdlib.lab.studies import inverter_ablation as ablation
 from svdlib.lab.studies.inverter_ablation import Configuration, Material
 from svdlib.zoo.families import VARIANTS, build_inverter
@@ -82,3 +84,14 @@ def test_the_program_scores_every_configuration(tmp_path, capsys):
     for each in result["configurations"]:
         assert each["name"] in table and list(each["layers"]) == [ablation.LAYERS[-1]]
     assert str(tmp_path) not in out.read_text()
+
+
+def test_the_nre_for_the_figure_has_its_yardstick_drawn_anew():
+    hard = np.array([0.6, 0.65, 0.7, 0.75, 0.8])
+    layers = {"fc8": {"best": {"real songs": {"nre": 0.7, "per_song": hard.tolist()}}}}
+    result = {"configurations": [{"name": "joint", "layers": layers}]}
+    apart = 1 + hard[:, None] + hard - np.eye(5) * (1 + 2 * hard)
+    found = ablation.nre_of(result, "joint", "real songs", apart)["fc8"]
+    assert ablation.corpora_of(result) == ["real songs"]
+    assert found.value == pytest.approx(0.7)
+    assert found.ends == nre_interval(hard, apart).ends != mean_interval(hard).ends

@@ -10,8 +10,7 @@ from torch import nn
 
 from svdlib.detector.model import LAYERS
 from svdlib.lab.studies import kept_structure, load_results
-from svdlib.lab.studies.kept_structure import draw_excerpts, kept, measure, noise_level, partners
-from svdlib.zoo.checkpoints import pretrained
+from svdlib.lab.studies.kept_structure import draw_excerpts, kept, measure, partners
 
 AGREEMENTS = tuple(kept_structure.AGREEMENTS)
 
@@ -92,11 +91,6 @@ def test_a_painter_that_lifts_what_is_sung_shows_the_class(passing, monkeypatch)
     assert by_family["published"]["high_minus_low"]["auc"] < 0.9
     assert found["layers"]["conv1"]["excerpts"] == found["excerpts"] == 18
     assert found["neighbours"]["layers"]["input"]["same_class"]["chance"] == pytest.approx(0.5, abs=0.05)
-
-
-def test_noise_has_the_level_that_the_measures_say():
-    noise = noise_level(pretrained("detector").standardizer, excerpts=2)
-    assert 0.3 < noise["harmonic_fit"] < 0.5 and 0 < noise["harmonic_height"] < 0.15
 
 
 def test_the_program_measures_the_packaged_families(tmp_path, capsys, monkeypatch):

@@ -8,14 +8,17 @@ import tiny
 import torch
 
 from svdlib.audio.standardizer import Standardizer
+from svdlib.detector.model import SVDNet
 from svdlib.errors import InputError
 from svdlib.lab.analysis.round_trip import (
     answers,
+    check_judges,
     correlation_moments,
     correlation_of_moments,
     decisions_kept,
     feature_errors,
     judged,
+    kinship,
 )
 
 
@@ -36,7 +39,8 @@ def test_the_correlation_is_that_of_numpy():
     a, b = torch.randn(2, 40, generator=torch.Generator().manual_seed(0))
     found = correlation_of_moments(*correlation_moments(a, b + a).mean(1))
     assert found == pytest.approx(np.corrcoef(a, b + a)[0, 1], rel=1e-6)
-    assert np.isnan(correlation_of_moments(*correlation_moments(a, torch.zeros(40)).mean(1)))
+    for constant in (torch.zeros(40), torch.full((40,), -1.7) + 1e-7 * b):
+        assert np.isnan(correlation_of_moments(*correlation_moments(a, constant).mean(1)))
 
 
 def test_a_decision_is_kept_on_the_same_side_of_the_threshold():
@@ -71,3 +75,18 @@ def test_feature_errors_are_shares_of_the_distance_between_originals(x):
 def test_originals_that_are_all_alike_give_no_scale(x):
     with pytest.raises(InputError, match="same feature at fc8"):
         feature_errors(tiny.detector(), x[:1].expand(3, -1, -1, -1), x[:3], ("fc8",))
+
+
+def test_a_long_training_does_not_hide_where_a_detector_began():
+    detector, trained = tiny.detector(), copy.deepcopy(tiny.detector())
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for weights in trained.parameters():
+            weights += 0.7 * weights.std() * torch.randn_like(weights) if weights.numel() > 1 else 0.0
+    assert 0.6 < kinship(detector, trained) < 0.95
+    with pytest.raises(InputError, match="the twin began.*from another seed"):
+        check_judges(detector, {"the twin": trained})
+    torch.manual_seed(4)
+    stranger = SVDNet()
+    assert abs(kinship(detector, stranger)) < 0.2
+    check_judges(detector, {"a stranger": stranger})

@@ -30,8 +30,21 @@ class Halve(torch.nn.Module):
         return feature / 2
 
 
+class Constant(torch.nn.Module):
+    """An inverter that always paints the same picture."""
+
+    def __init__(self, picture):
+        super().__init__()
+        self.picture = picture
+
+    def forward(self, feature):
+        return self.picture.expand(len(feature), -1, -1, -1)
+
+
 class Transparent(torch.nn.Module):
     """A detector whose only layer is its input and whose logit is the value in one cell."""
+
+    threshold = 0.5
 
     def features(self, x, layers):
         return {layer: x for layer in layers}
@@ -70,6 +83,14 @@ def test_errors_are_distances_in_units_of_the_typical_one():
     assert (halved.onsets, halved.harmonics) == pytest.approx((1, 1))
 
 
+def test_the_share_of_kept_answers_is_that_of_the_larger_set():
+    x = torch.randn(6, 1, EXCERPT_FRAMES, N_BANDS, generator=torch.manual_seed(0))
+    x[:, 0, 0, 0] = torch.tensor([-3.0, -1, 0.1, 1, 3, 4])  # the detector's logits
+    blank = Constant(torch.full((1, 1, EXCERPT_FRAMES, N_BANDS), -1.0))
+    found = compare(Transparent(), {"conv1": torch.nn.Identity(), "fc8": blank}, x[:2], x)
+    assert found.kept == pytest.approx([1, 1, 2 / 6])
+
+
 def test_a_set_without_distances_has_no_nre():
     x = torch.ones(3, 1, EXCERPT_FRAMES, N_BANDS)
     for too_little in (x, x[:1]):
@@ -105,7 +126,7 @@ def test_words_and_numbers_come_from_measurements(standardised):
     assert "its onsets match by 0.10 and its harmonics by -0.02" in deepest["words"]
     assert "its onsets match by 0.00 and its harmonics by 0.50" in data["panels"][1][1]["words"], "zero has no sign"
     assert (deepest["probability"], deepest["error"]) == (0.4, 0.6)
-    assert data["curve"] == {"nre": [0.0, 0.2, 0.5], "meanPredictor": 0.71, "excerpts": 32}
+    assert data["curve"] == {"nre": [0.0, 0.2, 0.5], "meanPredictor": 0.71, "excerpts": 32, "kept": None}
     assert data["keys"] == ["original", "conv1", "fc8"] and data["compare"]
 
 

@@ -10,8 +10,11 @@ from safetensors.torch import load_file, save_file
 
 from svdlib.detector.model import LAYERS, SVDNet
 from svdlib.errors import LayerError, OutputError, WeightsError
+from svdlib.lab.analysis.round_trip import kinship
 from svdlib.zoo.checkpoints import (
+    DETECTOR_FILE,
     PACKAGED,
+    SECOND_FILE,
     load_detector,
     load_inverter,
     pretrained,
@@ -266,11 +269,16 @@ def test_a_place_that_cannot_be_written(tmp_path, inverter):
 
 
 def test_every_shipped_file_has_a_provenance_that_json_can_hold():
-    names = {"detector.safetensors"} | {weights_name(layer, "published") for layer in LAYERS}
+    names = {weights_name(layer, "published") for layer in LAYERS} | {DETECTOR_FILE, SECOND_FILE}
     assert names <= {path.name for path in PACKAGED.glob("*.safetensors")}
-    for network in (pretrained("detector"), *pretrained_inverters().values()):
+    for network in (pretrained("detector"), pretrained("second detector"), *pretrained_inverters().values()):
         assert network.provenance and json.loads(json.dumps(network.provenance)) == network.provenance
     assert 0 < pretrained("detector").threshold < 1
+
+
+def test_the_second_detector_can_judge_the_first():
+    first, second = pretrained("detector"), pretrained("second detector")
+    assert kinship(first, second) < 0.1 and kinship(first, first) == pytest.approx(1)
 
 
 def test_shipped_inverters_were_trained_on_the_shipped_detector():
@@ -306,7 +314,7 @@ def test_shipped_detector_knows_its_training_songs_scale():
 
 
 def test_asking_for_what_does_not_exist():
-    with pytest.raises(WeightsError, match="'encoder'.*'detector' or 'inverter'"):
+    with pytest.raises(WeightsError, match="'encoder'.*'detector', 'second detector' or 'inverter'"):
         pretrained("encoder")
     with pytest.raises(WeightsError, match="layer='fc8'"):
         pretrained("inverter")

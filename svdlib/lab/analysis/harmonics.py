@@ -27,6 +27,8 @@ BANDS_PER_HARMONIC = 2.5
 
 MOST_HARMONICS = 12
 
+BLURS_PER_BAND = 100
+
 
 def fine_lines(standardised: Tensor) -> Tensor:
     """Each frame (..., frames, 80) minus its moving average over 9 bands: lines without the broad shape."""
@@ -64,7 +66,7 @@ def harmonic_fit(standardised: Tensor) -> Tensor:
 
     Returns:
         Mean over the frames of the best correlation (...,). A steady harmonic sound reaches 0.7 to 0.95. Noise is not
-        at 0, since the best of many combs always fits a little: measure it, about 0.4.
+        at 0, since the best of many combs always fits a little, and a blur lowers it: see `blurred_to`.
     """
     lines, combs, used = _steady_lines(standardised), *_combs()
     norms = (lines.square() @ used.T).sqrt() * combs.norm(dim=1)
@@ -84,6 +86,37 @@ def harmonic_height(standardised: Tensor) -> Tensor:
     """
     lines, (combs, _) = _steady_lines(standardised), _combs()
     return (lines @ combs.T / combs.square().sum(dim=1)).amax(dim=-1).mean(dim=-1)
+
+
+def blurred_to(standardised: Tensor, height: float) -> Tensor:
+    """Spectrograms blurred across their bands until their harmonics stand out no more than so far.
+
+    A picture that is merely faint and blurred fits its combs less well, too. So this is what the fit of an inversion
+    with faint lines is to be compared with.
+
+    Args:
+        standardised: (n, frames, 80).
+        height: mean `harmonic_height` of the result, in deviations; where it is above that of the pictures
+            themselves, they stay as they are.
+
+    Returns:
+        Of the same shape, blurred by one Gaussian, the narrowest of steps of 0.01 bands that suffices.
+    """
+    from scipy.ndimage import gaussian_filter1d
+
+    pictures = standardised.detach().cpu().double().numpy()
+
+    def blurred(step: int) -> Tensor:
+        return torch.from_numpy(gaussian_filter1d(pictures, step / BLURS_PER_BAND, axis=-1) if step else pictures)
+
+    low, high = 0, N_BANDS * BLURS_PER_BAND
+    while low < high:  # the wider the blur, the less stands out
+        middle = (low + high) // 2
+        if float(harmonic_height(blurred(middle)).mean()) <= height:
+            high = middle
+        else:
+            low = middle + 1
+    return blurred(low)
 
 
 def _steady_lines(standardised: Tensor) -> Tensor:

@@ -18,6 +18,13 @@ from svdlib.inversion.nre import mean_pairwise_distance, reconstruction_distance
 
 BATCH = 16
 
+ROUNDING = 1e-5
+"""A variance that is a smaller share of the mean square may come from adding up, and from results of six digits."""
+
+SAME_BEGINNING = 0.3
+"""Detectors from different seeds have a `kinship` of less than 0.1, those from the same one of 0.7 and more, however
+differently they were trained on."""
+
 
 @torch.no_grad()
 def answers(detector: SVDNet, x: Tensor, standardizer: Standardizer | None = None) -> Tensor:
@@ -66,8 +73,9 @@ def correlation_moments(before: Tensor, after: Tensor) -> np.ndarray:
 
 def correlation_of_moments(a: np.ndarray, b: np.ndarray, aa: np.ndarray, bb: np.ndarray, ab: np.ndarray) -> np.ndarray:
     """Pearson's correlation from the means of `correlation_moments`; nan where a number does not vary."""
+    varies = (aa - a * a > ROUNDING * aa) & (bb - b * b > ROUNDING * bb)
     spread = np.sqrt(np.maximum(aa - a * a, 0) * np.maximum(bb - b * b, 0))
-    return np.divide(ab - a * b, spread, out=np.full_like(spread, np.nan), where=spread > 0)
+    return np.divide(ab - a * b, spread, out=np.full_like(spread, np.nan), where=varies)
 
 
 @torch.no_grad()
@@ -89,34 +97,79 @@ def feature_errors(detector: SVDNet, x: Tensor, x_hat: Tensor, layers: Iterable[
     """
     found: dict[str, np.ndarray] = {}
     for layer in layers:
-        before, after = (_features(detector, each, layer) for each in (x, x_hat))
-        scale = mean_pairwise_distance(before)
-        if scale == 0:
-            raise InputError(f"All excerpts have the same feature at {layer}, so there is no distance to compare with.")
-        found[layer] = (reconstruction_distances(before, after) / scale).cpu().numpy()
+        before, after = (features_at(detector, each, layer) for each in (x, x_hat))
+        found[layer] = (reconstruction_distances(before, after) / feature_scale(before, layer)).cpu().numpy()
     return found
 
 
-def _features(detector: SVDNet, x: Tensor, layer: str) -> Tensor:
+@torch.no_grad()
+def features_at(detector: SVDNet, x: Tensor, layer: str) -> Tensor:
+    """The features of standardised excerpts (n, 1, 115, 80) at a layer, each in one row: (n, values)."""
     return torch.cat([detector.features(piece, (layer,))[layer].flatten(1) for piece in x.split(BATCH)])
+
+
+def feature_scale(features: Tensor, layer: str) -> float:
+    """Mean distance between two of these features (n, values) of originals, n >= 2.
+
+    Raises:
+        InputError: if all are the same.
+    """
+    scale = mean_pairwise_distance(features)
+    if scale == 0:
+        raise InputError(f"All excerpts have the same feature at {layer}, so there is no distance to compare with.")
+    return scale
+
+
+def kinship(one: SVDNet, other: SVDNet) -> float:
+    """How alike two detectors have their filters in the same order: the mean cosine of those of Conv2.
+
+    Networks that began from the same random weights keep their order over a long training. What one of them hears, the
+    other is likely to hear too, and is no second opinion.
+    """
+    first, second = (network.state_dict()["layers.conv2.0.weight"].flatten(1).cpu() for network in (one, other))
+    return float(torch.cosine_similarity(first, second, dim=1).mean())
+
+
+def check_judges(detector: SVDNet, judges: Mapping[str, SVDNet]) -> None:
+    """See that detectors can judge inversions of another.
+
+    Raises:
+        InputError: if one of them began from the same random weights.
+    """
+    for name, judge in judges.items():
+        if (found := kinship(detector, judge)) > SAME_BEGINNING:
+            raise InputError(
+                f"{name} began from the same random weights as the detector: their filters agree by {found:.2f}, where "
+                f"others have under {SAME_BEGINNING}. It is no second opinion. Name one trained from another seed."
+            )
+
+
+def heard(judges: Mapping[str, SVDNet], x: Tensor, standardizer: Standardizer) -> dict[str, Tensor]:
+    """The logits of several detectors for excerpts (n, 1, 115, 80) by another's standardizer: (n,) each."""
+    return {name: answers(judge, x, standardizer) for name, judge in judges.items()}
+
+
+def compared(
+    judges: Mapping[str, SVDNet], before: Mapping[str, Tensor], after: Mapping[str, Tensor]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """What several detectors say of inversions, beside what they say of the originals.
+
+    Args:
+        judges: detectors by name.
+        before: their logits for the originals, from `heard`.
+        after: those for the inversions.
+
+    Returns:
+        Per detector whether it decides as on the original, boolean (n,), and the `correlation_moments` of its logits.
+    """
+    return {
+        name: (decisions_kept(judge, before[name], after[name]), correlation_moments(before[name], after[name]))
+        for name, judge in judges.items()
+    }
 
 
 def judged(
     judges: Mapping[str, SVDNet], x: Tensor, x_hat: Tensor, standardizer: Standardizer
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """What several detectors say of inversions.
-
-    Args:
-        judges: detectors by name, in eval mode.
-        x: excerpts (n, 1, 115, 80).
-        x_hat: their inversions.
-        standardizer: by which both are standardised.
-
-    Returns:
-        Per detector whether it decides as on the original, boolean (n,), and the `correlation_moments` of its logits.
-    """
-    found = {}
-    for name, judge in judges.items():
-        before, after = (answers(judge, each, standardizer) for each in (x, x_hat))
-        found[name] = decisions_kept(judge, before, after), correlation_moments(before, after)
-    return found
+    """The same from the excerpts and their inversions (n, 1, 115, 80), both standardised by `standardizer`."""
+    return compared(judges, heard(judges, x, standardizer), heard(judges, x_hat, standardizer))

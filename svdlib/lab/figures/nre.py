@@ -137,46 +137,6 @@ def figure_intervals(
     return figure
 
 
-@two_layouts
-def figure_costs(costs: Mapping[str, Mapping[str, Mapping[str, Interval]]], over_all: str) -> Drawing:
-    """Draw what each of several details costs, all on one scale: a row per detail and corpus.
-
-    Args:
-        costs: per detail and corpus, the change of the error as a share, with its interval, per layer and over all.
-        over_all: the key of the change over all layers, which is drawn large.
-    """
-    with rc_context(STYLE):
-        figure = Drawing(figsize=(figure_width(), 0.86 * len(costs) + 1.4), layout="constrained")
-        axes = figure.subplots()
-        axes.axvline(0, color="black", lw=0.8)
-        for row, by_corpus in enumerate(costs.values()):
-            for number, (corpus, by_layer) in enumerate(by_corpus.items()):
-                colour, marker = LINES[number % len(LINES)]
-                y = row + 0.1 + 0.26 * number
-                single = [change.value for layer, change in by_layer.items() if layer != over_all]
-                axes.plot(single, [y] * len(single), "|", color=colour, ms=9, mew=1.3, label=f"{corpus}, each layer")
-                whole = by_layer[over_all]
-                reach = None if not whole.is_known else [[whole.value - whole.low], [whole.high - whole.value]]
-                axes.errorbar(
-                    whole.value, y, xerr=reach, fmt=marker, color=colour, ms=7, lw=2.5,
-                    label=f"{corpus}, all layers",
-                )  # fmt: skip
-        for row, name in enumerate(costs):
-            axes.annotate(
-                name, (0.01, row - 0.14), xycoords=axes.get_yaxis_transform(), va="center", weight="bold",
-                bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
-            )  # fmt: skip
-        axes.set(ylim=(len(costs) - 0.3, -0.4), yticks=[], xlabel="change of the NRE (to the right: a larger error)")
-        axes.xaxis.set_major_formatter(PercentFormatter(1))
-        axes.spines["left"].set_visible(False)
-        handles, names = axes.get_legend_handles_labels()
-        entries = dict(zip(names, handles, strict=True))
-        figure.legend(
-            list(entries.values()), list(entries), loc="outside lower center", ncols=legend_columns(list(entries), 2)
-        )
-    return figure
-
-
 def _draw_intervals(axes: Axes, intervals: Sequence[Interval], number: int, of: int, label: str) -> None:
     colour, marker = LINES[number % len(LINES)]
     places = np.arange(len(intervals)) + 0.18 * (number - (of - 1) / 2)

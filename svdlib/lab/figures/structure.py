@@ -56,7 +56,7 @@ def row_name(key: str) -> str:
 def figure_agreements(
     panels: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]],
     *,
-    levels: Mapping[str, float] | None = None,
+    levels: Mapping[str, Sequence[float]] | None = None,
     level_name: str = "",
     columns: int = 2,
 ) -> Drawing:
@@ -65,7 +65,7 @@ def figure_agreements(
     Args:
         panels: per title and per name of a line, for each layer: value, lower and upper end of its interval, and its
             chance level, which becomes a thin dotted line of the same colour. Intervals and chance may be nan.
-        levels: per title, a number drawn as a line across the panel.
+        levels: per title, a number for each layer, drawn as a dotted black line.
         level_name: what this line is; stands in the legend.
         columns: how many panels stand beside each other.
     """
@@ -77,7 +77,7 @@ def figure_agreements(
             for (name, by_layer), look in zip(lines.items(), LINES, strict=False):
                 _draw_line(axes, name, by_layer, look)
             if levels and title in levels:
-                axes.axhline(levels[title], color="black", lw=1, ls=(0, (1, 1)), label=level_name)
+                axes.plot(levels[title], color="black", lw=1, ls=(0, (1, 1)), label=level_name)
             layers = list(next(iter(lines.values())))
             axes.set_xticks(range(len(layers)), [row_name(layer) for layer in layers], rotation=60)
             axes.set_title(title)

@@ -5,6 +5,7 @@
     python -m svdlib.lab.studies.inverter_ablation --real folder:PATH --folder runs/inverter_ablation --out results.json
     python -m svdlib.lab.studies.feature_loss --real folder:PATH --judges FILE FILE --out results.json
     python -m svdlib.lab.studies.reconstruction_error --others folder:PATH --out results.json
+    python -m svdlib.lab.studies.round_trip --others folder:PATH --judges FILE --out results.json
     python -m svdlib.lab.studies.kept_structure --corpus synthetic folder:PATH --out results.json
     python -m svdlib.lab.studies.inversion_by_optimisation --help
     python -m svdlib.lab.studies.what_it_uses --help

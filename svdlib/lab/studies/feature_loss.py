@@ -41,6 +41,7 @@ from svdlib.lab.analysis.onsets import onset_match
 from svdlib.lab.analysis.realism import RealExcerpts
 from svdlib.lab.analysis.round_trip import (
     answers,
+    check_judges,
     correlation_moments,
     correlation_of_moments,
     decisions_kept,
@@ -152,7 +153,7 @@ def study(
         folder: where unfinished runs are kept.
         out: the results; they are written after each training.
         detector: weights of the detector to invert; None takes the packaged ones.
-        judges: weights of other detectors.
+        judges: weights of other detectors, trained from other seeds.
         plan: of each training.
         excerpts: how many of each corpus are measured, about.
         wanted: which trainings.
@@ -172,6 +173,7 @@ def study(
     )
     measured = {"synthetic test songs": test, "real songs": bank_of(load_songs(real_songs.tracks), network, place)}
     others = {f"detector {number}": open_detector(path).to(place) for number, path in enumerate(judges, start=2)}
+    check_judges(network, others)
     material = Material(network, others, train, valid, measured)
     identity = as_json({"plan": asdict(plan), "excerpts": excerpts, "material": material.digest()})
     done = _finished(out, identity, resume=resume)

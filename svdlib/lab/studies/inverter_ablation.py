@@ -1,4 +1,4 @@
-"""What does each difference between the paper and the released code cost in NRE? Short trainings, one per difference.
+"""What do objective and family change in NRE? Short trainings, each of which differs from the paper's method.
 
     python -m svdlib.lab.studies.inverter_ablation --real folder:my_songs --folder runs/ablation --out results.json
 
@@ -15,6 +15,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -31,6 +32,7 @@ from svdlib.inversion.nre import (
     reconstruction_distances,
 )
 from svdlib.inversion.plans import TrainingPlan
+from svdlib.lab.analysis.intervals import Interval, nre_interval
 from svdlib.lab.studies import as_json, origin_of, read_finished, run_program, write_results
 from svdlib.recipes import bank_of
 from svdlib.songs.corpora import open_corpus
@@ -221,6 +223,42 @@ def score(
             per_song = torch.stack(of_sets).view(len(of_sets), -1, evaluation.per_song).mean(dim=(0, 2))
             found[layer][corpus] = {"nre": float(per_song.mean()), "per_song": per_song.tolist()}
     return found
+
+
+def corpora_of(result: Mapping[str, Any]) -> list[str]:
+    """The corpora that an ablation was scored on."""
+    layers = result["configurations"][0]["layers"]
+    return list(next(iter(layers.values()))["best"])
+
+
+def per_song(result: Mapping[str, Any], configuration: str, epoch: str, corpus: str) -> dict[str, list[float]]:
+    """Normalised distances of one training, per layer (songs,).
+
+    Args:
+        result: of this study.
+        configuration: its name.
+        epoch: "best" or "last".
+        corpus: one of `corpora_of`.
+
+    Raises:
+        KeyError: if the result has no such training or corpus.
+    """
+    by_name = {each["name"]: each["layers"] for each in result["configurations"]}
+    return {layer: found[epoch][corpus]["per_song"] for layer, found in by_name[configuration].items()}
+
+
+def nre_of(result: Mapping[str, Any], configuration: str, corpus: str, between: np.ndarray) -> dict[str, Interval]:
+    """NRE of the best epoch per layer, for `svdlib.lab.figures.nre.figure_nre`.
+
+    Args:
+        result: of this study.
+        configuration: the name of a training.
+        corpus: one of `corpora_of`.
+        between: distances between its songs (songs, songs), as `svdlib.lab.studies.reconstruction_error` stores them
+            of the same songs; they are the yardstick, which is drawn anew with the songs.
+    """
+    errors = per_song(result, configuration, "best", corpus)
+    return {layer: nre_interval(values, between) for layer, values in errors.items()}
 
 
 def describe(result: Mapping[str, Any]) -> str:

@@ -19,8 +19,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from svdlib.audio.log_mel import LogMel
-from svdlib.audio.mel_axis import EXCERPT_SAMPLES
 from svdlib.audio.standardizer import Standardizer
 from svdlib.compute.command_line import Parser
 from svdlib.compute.devices import choose_device
@@ -92,8 +90,7 @@ def study(
         device: where to compute.
 
     Returns:
-        "measures", what the names mean; "noise", what white noise scores in the measures of one spectrogram; and
-        "corpora", per name what `measure` returns, with the split.
+        "measures", what the names mean; and "corpora", per name what `measure` returns, with the split.
     """
     place = choose_device(device)
     network = open_detector(detector).to(place)
@@ -111,7 +108,7 @@ def study(
         name: {key: provenance[key] for key in ("corpus", "objective", "seed")} for name, provenance in trained.items()
     }
     head = {"study": "kept_structure", "seed": seed} | about | {"measures": MEANINGS}
-    return as_json(head | {"noise": noise_level(network.standardizer), "corpora": found})
+    return as_json(head | {"corpora": found})
 
 
 MEANINGS = {
@@ -120,8 +117,8 @@ MEANINGS = {
     "harmonic_match": "correlation of the fine lines across frequency",
     "modulation_match": "per octave of rates, correlation of the bands' courses over time",
     "modulation_energy": "per octave of rates, energy of the inversions' modulations divided by that of the originals'",
-    "harmonic_fit": "how well the fine lines of the inversion fit the comb of a pitch; see noise for its chance level",
-    "harmonic_height": "how far the harmonics of the inversion stand out, in deviations; see noise",
+    "harmonic_fit": "how well the fine lines of the inversion fit the comb of a pitch",
+    "harmonic_height": "how far the harmonics of the inversion stand out, in deviations",
     "per_song": "mean over the excerpts of each song; mean, ci95: over songs, 95 % by resampling whole songs",
     "chance_per_song": "the same with the inversion of an excerpt of the next song",
     "above_chance": "mean minus chance, with its own interval over the same resamplings",
@@ -129,14 +126,6 @@ MEANINGS = {
     "auc": "0.5: no separation; above: higher for vocal excerpts, or for those that the detector calls vocal",
     "minus_originals": "this AUC minus that of the originals, over the same resamplings",
 }
-
-
-def noise_level(standardizer: Standardizer, excerpts: int = 16, seed: int = 0) -> dict[str, float]:
-    """What white noise scores in the measures of one spectrogram, through the front end."""
-    samples = np.random.default_rng(seed).normal(0, 0.1, (excerpts, EXCERPT_SAMPLES)).astype(np.float32)
-    with torch.no_grad():
-        pictures = standardizer(LogMel()(samples).to(standardizer.mean.device))
-    return {name: float(quality(pictures).mean()) for name, quality in QUALITIES.items()}
 
 
 def measure(

@@ -71,7 +71,7 @@ figcaption { font-weight: 600; margin-bottom: 0.25rem; }
 .scale span { display: inline-flex; gap: 0.4rem; align-items: center; }
 .scale i { width: 9rem; height: 0.7rem; border: 1px solid var(--line); }
 .answers { display: grid; gap: 0.3rem 0.8rem; grid-template-columns: auto 1fr auto; align-items: center; }
-.answers h4 { grid-column: 1 / -1; }
+.answers h4, .answers p { grid-column: 1 / -1; margin: 0; }
 h4 { margin: 0; font: inherit; font-weight: 600; }
 .bar { height: 0.8rem; background: var(--raised); border: 1px solid var(--line); border-radius: 3px; overflow: hidden; }
 .bar i { display: block; height: 100%; background: var(--accent); }
@@ -532,7 +532,8 @@ th:first-child { text-align: left; }
     buildTable() {
       const { parts } = this;
       parts.rows = element("tbody");
-      const titles = [this.#data.stepsLabel, "NRE", `error of this ${this.noun}`, ...(this.answered ? ["detector says"] : [])];
+      const titles = [this.#data.stepsLabel, "NRE", `error of this ${this.noun}`, ...(this.answered ? ["detector says"] : []),
+        ...(this.#data.curve.kept ? ["answers kept"] : [])];
       const head = element("thead", {}, element("tr", {}, ...titles.map((text) => element("th", { scope: "col" }, text))));
       return element("details", {}, element("summary", {}, "The numbers as a table"),
         element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "The numbers as a table" },
@@ -750,14 +751,22 @@ th:first-child { text-align: left; }
         element("span", {}, title),
         element("div", { class: "bar", "aria-hidden": true }, element("i", { style: `width: ${100 * panel.probability}%` })),
         element("strong", {}, number(panel.probability)),
-      ]));
+      ]), ...this.sentenceOnKept());
+    }
+
+    sentenceOnKept() {
+      const { kept, excerpts } = this.#data.curve ?? {};
+      if (!kept || !this.step) return [];
+      const share = Math.round(100 * kept[this.step]);
+      return [element("p", {}, `Of ${excerpts} inversions from ${this.#data.steps[this.step]}, ${share} % get their original's answer.`)];
     }
 
     showTable() {
       const cell = (value) => element("td", {}, value == null ? "" : number(value));
+      const { kept } = this.#data.curve;
       const rows = this.#data.panels[this.excerpt].map((panel, index) => element("tr", {},
         element("th", { scope: "row" }, this.#data.steps[index]), cell(this.#data.curve.nre[index]), cell(panel.error),
-        ...(this.answered ? [cell(panel.probability)] : [])));
+        ...(this.answered ? [cell(panel.probability)] : []), ...(kept ? [cell(kept[index])] : [])));
       this.parts.rows.replaceChildren(...rows);
     }
 

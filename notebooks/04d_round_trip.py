@@ -1,0 +1,536 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The round trip
+#
+# **Given its own inversion, does the detector answer as before?**
+#
+# :::{admonition} Before you start
+# :class: tip dropdown
+# **What you will learn**
+# - why an inversion that is near to us can be far for the network, and the other way round;
+# - three measures of what comes back, and what each is without any knowledge;
+# - what a second detector hears in inversions that were not made for it.
+#
+# **Prerequisites:** {doc}`04_quantitative_nre`; {doc}`03_training` for the feature loss.
+#
+# **Minutes:** 10 to read, 25 for the exercises, about one to run.
+# :::
+
+# %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}
+profile = "demo"
+corpus = "synthetic"
+device = "cpu"
+seed = 0
+
+# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the set-up"}
+import pandas as pd
+import torch
+from IPython.display import Markdown, display
+
+import svdlib
+from svdlib.compute.devices import choose_device
+from svdlib.inversion.nre import EvaluationPlan, mean_excerpt, reconstruct
+from svdlib.lab.analysis.round_trip import answers, features_at
+from svdlib.lab.figures.gallery import Gallery, inversion_panels
+from svdlib.lab.figures.nre import figure_intervals
+from svdlib.lab.figures.style import layer_title
+from svdlib.lab.studies import (
+    FAMILIES,
+    label_of,
+    load_results,
+    round_trip,
+)
+from svdlib.pages.exercises import self_check
+from svdlib.pages.quiz import Answer, Question, Quiz
+from svdlib.recipes import bank_of
+
+device = choose_device(device)
+n_sets = {"demo": 1, "laptop": 2, "full": 4}[profile]
+n_test = {"demo": 16, "laptop": 16, "full": None}[profile]
+n_train = {"demo": 8, "laptop": 16, "full": None}[profile]
+
+collection = svdlib.open_corpus(corpus)
+detector = svdlib.pretrained("detector").to(device)
+families = {
+    family: {
+        layer: inverter.to(device)
+        for layer, inverter in svdlib.pretrained_inverters(family).items()
+    }
+    for family in FAMILIES
+}
+test = bank_of(
+    svdlib.load_songs(collection.split("test")[:n_test]), detector, device
+)
+train = bank_of(
+    svdlib.load_songs(collection.split("train")[:n_train]), detector, device
+)
+
+# %% [markdown]
+# Below is the excerpt of the test songs that the detector calls sung most surely, and what its deeper layers have kept of it. Under each picture stands the probability of singing that the detector gives when it is handed *that picture*.
+
+# %% tags=["hide-input"]
+candidates = test.gather(test.spread(128))
+surest = candidates[answers(detector, candidates).argmax()][None]
+deep = ("conv5", "mp6", "fc7", "fc8")
+inverted = reconstruct(
+    detector, {layer: families["aligned"][layer] for layer in deep}, surest
+)
+heard = {
+    layer: float(torch.sigmoid(answers(detector, picture))[0])
+    for layer, picture in {"input": surest, **inverted}.items()
+}
+Gallery(
+    inversion_panels(
+        detector.standardizer,
+        surest[0, 0],
+        {layer: picture[0, 0] for layer, picture in inverted.items()},
+        "Excerpt",
+        {layer: f"singing: {chance:.2f}" for layer, chance in heard.items()},
+    )
+)
+
+# %% tags=["remove-input"]
+threshold = detector.threshold
+lost = [
+    layer_title(layer)
+    for layer in deep
+    if (heard[layer] > threshold) != (heard["input"] > threshold)
+]
+text = f"The original gets {heard['input']:.2f}, its inversion from FC8 {heard['fc8']:.2f}; sung is what lies above {threshold:.2f}. "
+text += (
+    f"The answer changes at {', '.join(lost)}. "
+    if lost
+    else "Here the answer stays at all four layers. "
+)
+display(
+    Markdown(
+        text
+        + "The answer is computed from FC8 alone: the 64 numbers that this last picture was made from said what they said. Was the picture faithful to them?"
+    )
+)
+
+# %% [markdown]
+# ## Three things that may come back
+#
+# NRE compares an inversion $\hat{\mathbf{x}}$ with its original $\mathbf{x}$ as we would, value by value. The network looks at other things. So we send the inversion round once more, and compare what the network makes of both.
+#
+# 1. **The decision.** Is the inversion called sung if and only if the original was? We count the share of *decisions kept*. Whoever always paints one and the same picture keeps many of them too: all excerpts that are answered as this picture is. So beside every share stands that of the mean excerpt, which knows nothing.
+# 2. **The degree.** How sure the detector is, before the last sigmoid, is the *logit*. The correlation $r$ of both logits over the excerpts is 1 if every answer comes back, up to scale and offset, and 0 for a painter that knows nothing.
+# 3. **The feature.** How far is the inversion's feature at layer $\ell$ from the one that it was made from? Divided by the mean distance $N_{\ell}$ of two originals' features, it is equation 5 at layer $\ell$, as {cite:t}`mahendran2015` measure it,
+#
+# $$
+# \mathrm{NRE}_\ell = \frac{1}{d} \sum_i \frac{\lVert \Theta_\ell(\mathbf{x}_i) - \Theta_\ell(\hat{\mathbf{x}}_i) \rVert}{N_\ell} ,
+# $$
+#
+# where $\Theta_\ell$ is the network up to layer $\ell$. A picture that has the feature exactly scores 0, however little it looks like the original. One with the feature of some other excerpt scores 1.
+
+# %%
+x = test.gather(test.spread(64))
+fc8 = families["aligned"]["fc8"]
+x_hat = reconstruct(detector, {"fc8": fc8}, x)["fc8"]
+
+before, after = answers(detector, x), answers(detector, x_hat)
+sung, still_sung = (
+    torch.sigmoid(each) > detector.threshold for each in (before, after)
+)
+feature, again = (features_at(detector, each, "fc8") for each in (x, x_hat))
+print(f"decisions kept: {(sung == still_sung).float().mean():.0%}")
+print(f"correlation r:  {torch.stack([before, after]).corrcoef()[0, 1]:.2f}")
+print(f"NRE at FC8:     {svdlib.nre(feature, again):.2f}")
+print(f"NRE:            {svdlib.nre(x, x_hat):.2f}")
+
+# %% [markdown]
+# ## All layers
+#
+# The same for both families of inverters and all layers, on random excerpts of the test songs.
+
+# %% tags=["hide-input"]
+plan = EvaluationPlan(sets=n_sets, per_song=4, seed=seed)
+measured = round_trip.measure(
+    {round_trip.OWN: detector}, families, test, mean_excerpt(train), plan
+)
+
+
+def panels_of(each, judge=round_trip.OWN):
+    """What the figure draws: decisions kept, then own features."""
+    blind = round_trip.kept_of(each["blind"], judge)
+    kept = {
+        family: {
+            layer_title(layer): round_trip.kept_of(of[family], judge)
+            for layer, of in each["layers"].items()
+        }
+        for family in FAMILIES
+    }
+    kept[round_trip.BLIND] = {
+        layer_title(layer): blind for layer in each["layers"]
+    }
+    feature = {
+        family: {
+            layer_title(layer): round_trip.feature_error_of(
+                each, layer, family
+            )
+            for layer in each["layers"]
+        }
+        for family in FAMILIES
+    }
+    return {"Decisions kept": kept}, {"Error of the own feature": feature}
+
+
+# %% tags=["hide-input"] figure="decisions-kept" mystnb={"image": {"alt": "Share of the excerpts of test songs on which the detector decides as on the original when it is given an inversion, over the eight layers from Conv1 to FC8, for published and aligned inverters, with 95 percent intervals. A third row of marks is the mean excerpt, which knows nothing and is the same at every layer. The text below names the layers that do no better."}}
+figure_intervals(panels_of(measured)[0], "share", percent=True)
+
+
+# %% tags=["remove-input"]
+def no_better(each, family, judge=round_trip.OWN):
+    """Layers whose inversions do not surely keep more decisions than the mean excerpt."""
+    return [
+        layer_title(layer)
+        for layer in each["layers"]
+        if not round_trip.advantage_of(each, layer, family, judge).lies_above(
+            0
+        )
+    ]
+
+
+line = round_trip.kept_of(measured["blind"])
+text = f"The mean excerpt keeps {line:.0%} of the decisions. "
+for family in FAMILIES:
+    shares = {
+        layer: round_trip.kept_of(of[family]).value
+        for layer, of in measured["layers"].items()
+    }
+    text += f"With *{family}* inverters, Conv1 keeps {shares['conv1']:.0%}, MP6 {shares['mp6']:.0%}, FC7 {shares['fc7']:.0%} and FC8 {shares['fc8']:.0%}. "
+    weak = no_better(measured, family)
+    if weak and line.is_known:
+        text += (
+            f"Not surely better than the mean excerpt: {', '.join(weak)}. "
+        )
+display(Markdown(text))
+
+# %% tags=["hide-input"] figure="own-feature-errors" mystnb={"image": {"alt": "Error of the layer's own feature over the eight layers, from Conv1 to FC8, for published and aligned inverters, with 95 percent intervals. At 1 the feature is as far off as that of another excerpt. The text below gives the numbers of the shallowest and deepest layers."}}
+figure_intervals(panels_of(measured)[1], "NRE at the own layer")
+
+# %% tags=["remove-input"]
+own = {
+    (layer, family): round_trip.feature_error_of(measured, layer, family)
+    for layer in svdlib.LAYERS
+    for family in FAMILIES
+}
+far = [
+    f"{layer_title(layer)}, {family}"
+    for (layer, family), found in own.items()
+    if found.value > 2**-0.5
+]
+text = f"With aligned inverters, the feature of Conv1 comes back with an error of {own['conv1', 'aligned'].value:.2f}, that of FC8 with {own['fc8', 'aligned'].value:.2f}. "
+text += (
+    f"Farther off than a constant feature would be (about 0.71): {'; '.join(far)}. There, the inversion is *less* like its original, to the network, than the average feature is. "
+    if far
+    else "None is farther off than a constant feature would be (about 0.71). "
+)
+display(Markdown(text))
+
+# %% [markdown]
+# Why can a picture with a smaller error than the mean excerpt have a worse feature? Because an inverter that is trained for a small error paints the *mean* of all excerpts that share the feature. Where they disagree, as on the exact place of every harmonic, their mean is smooth. But smooth is what no excerpt is, and the filters of the network answer to edges and stripes, not to their mean. The feature loss of {doc}`03_training` is meant to prevent this. It compares Conv5's features, and in these trainings it weighs little beside the input loss.
+#
+# (round-trip-study)=
+# ## More songs, and other ears
+#
+# Is it the picture, or is it this one detector? A second detector, trained from another seed on other songs, had no part in the training of any inverter. What it still hears in an inversion is in the picture. What only the first one hears may be a private code between network and inverter.
+
+# %% tags=["remove-input"]
+stored = load_results("round_trip")
+
+
+studied = (
+    {
+        f"{label_of(name)} ({each['songs']})": each
+        for name, each in stored["corpora"].items()
+    }
+    if stored
+    else {}
+)
+if studied:
+    first = next(iter(studied.values()))
+    display(
+        Markdown(
+            f"The stored study (`python -m svdlib.lab.studies.round_trip`, {stored['date']}) has {first['sets']} sets of {first['per_song']} excerpts per song, and another detector of another seed as a judge; a number in brackets is that of the songs. Nothing was trained on the test songs; of the second corpus the judge has heard other songs. The real songs guided the making of the synthetic ones (*Does it hear real singing?*), no weight has seen them."
+        )
+    )
+else:
+    studied = {"test songs of this page": measured}
+    display(
+        Markdown(
+            "This copy of the library holds no result of `python -m svdlib.lab.studies.round_trip`, so the table shows what this page has computed."
+        )
+    )
+
+# %% tags=["hide-input"]
+rows = []
+for source, each in studied.items():
+    painters = {
+        layer_title(layer): of["aligned"]
+        for layer, of in each["layers"].items()
+    } | {round_trip.BLIND: each["blind"]}
+    for painter, entry in painters.items():
+        row = {"songs": source, "picture": painter}
+        for judge in entry["judges"]:
+            row[f"kept, {judge}"] = f"{round_trip.kept_of(entry, judge):.0%}"
+        row["r"] = f"{round_trip.correlation_of(entry).value:.2f}"
+        rows.append(row)
+table = pd.DataFrame(rows).replace("nan", "")
+wanted = ["Conv1", "Conv5", "MP6", "FC7", "FC8", round_trip.BLIND]
+table[table["picture"].isin(wanted)].style.hide(axis="index")
+
+# %% tags=["remove-input"]
+text = ""
+for source, each in studied.items():
+    if not round_trip.kept_of(each["blind"]).is_known:
+        text += f"*{source}*: one song gives no interval. "
+        continue
+    judges = list(each["blind"]["judges"])
+    weak = {judge: no_better(each, "aligned", judge) for judge in judges}
+    text += f"*{source}*: not surely better than the mean excerpt are "
+    text += "; ".join(
+        f"for {judge}, {', '.join(layers) or 'none'}"
+        for judge, layers in weak.items()
+    )
+    text += ". "
+display(
+    Markdown(
+        text
+        + "The table shows the aligned family; $r$ is that of the detector itself."
+    )
+)
+
+# %% tags=["remove-input"]
+source, each = next(iter(studied.items()))
+shares = {
+    layer: round_trip.kept_of(of["aligned"])
+    for layer, of in each["layers"].items()
+}
+errors = load_results("reconstruction_error")
+blind = round_trip.kept_of(each["blind"])
+text = f"On *{source}*, decisions kept go from {shares['mp6'].value:.0%} at MP6 to {shares['fc8'].value:.0%} at FC8, {round_trip.advantage_of(each, 'fc8', 'aligned').value:+z.0%} to the {blind.value:.0%} of the mean excerpt"
+if errors and stored:
+    nre = {
+        layer: of["aligned"]["nre"]
+        for layer, of in next(iter(errors["corpora"].values()))[
+            "layers"
+        ].items()
+    }
+    text += f", while the NRE goes from {nre['mp6']:.2f} to {nre['fc8']:.2f} (*Layer, inverter, code*)"
+display(
+    Markdown(
+        text
+        + ". Yet the numbers of FC8 decide the question: one more dense layer reads the answer from them. So what a deep inversion lacks is not what its layer lacks. *FC8 keeps little* mixes two things: what the 64 numbers say, and what an inverter that wants a small error dares to paint of it."
+    )
+)
+
+# %% [markdown]
+# ## Check yourself
+#
+# Choose an answer, and a comment appears.
+
+# %% tags=["quiz", "remove-input"] jupyter={"source_hidden": true}
+Quiz(
+    Question(
+        "Inversions from a layer keep 60 % of the decisions. Is that much?",
+        [
+            Answer(
+                "It depends on how many a constant picture keeps.",
+                "If six of ten excerpts are not sung, a picture of silence keeps 60 % without knowing anything.",
+                right=True,
+            ),
+            Answer(
+                "Yes: more than half.",
+                "Half is the mark only where both answers are equally frequent and are guessed at random.",
+            ),
+            Answer(
+                "No: 40 % of the information is lost.",
+                "A share of decisions is no share of information. A picture without any knowledge keeps some, too.",
+            ),
+        ],
+    ),
+    Question(
+        "An inversion looks nothing like its original, and its own feature has an error of 0. What do you know?",
+        [
+            Answer(
+                "The layer cannot tell the two apart.",
+                "For this layer, and all that follow, both are the same. What differs between them is what the layer has dropped.",
+                right=True,
+            ),
+            Answer(
+                "The inverter has failed.",
+                "It has found another excerpt with the same feature. From the feature alone, nobody can do better.",
+            ),
+            Answer(
+                "The layer keeps nothing.",
+                "It keeps whatever both have in common, such as the answer.",
+            ),
+        ],
+    ),
+)
+
+# %% [markdown]
+# ## Take-away
+#
+# - A small error to us is not a small error to the network. Give inversions back, and look at decision, degree and feature.
+# - Beside every share of kept decisions belongs that of a picture that knows nothing.
+# - An inverter that is trained for a small error paints means, and a mean may be answered like none of what it is the mean of.
+#
+# ## Exercises
+#
+# Each exercise has two hints, folded, and a cell to fill in. Its last line hands your answer to a check, which says what is still wrong. The solutions are folded; they and their checks are run whenever this book is built.
+
+# %% [markdown]
+# (exercise-kept-by-chance)=
+# ### Exercise 1: Kept by chance
+#
+# *Easy, 10 minutes.*
+#
+# A painter's pictures are called sung in a share `q` of the cases, whatever the original; the originals in a share `p`. Write `kept_by_chance(p, q)`: the share of decisions that it keeps on average. Then look at which `q` keeps most.
+#
+# :::{dropdown} First hint
+# In which two cases is a decision kept? Both are independent of each other here.
+# :::
+#
+# :::{dropdown} Second hint
+# Both sung has the probability $p\,q$. Both not sung has which?
+# :::
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_kept_by_chance(kept_by_chance):
+    for p, q in ((0.5, 0.5), (0.4, 0.0), (0.4, 1.0), (0.3, 0.2), (0.9, 0.8)):
+        right, got = p * q + (1 - p) * (1 - q), kept_by_chance(p, q)
+        mistakes = {
+            "Two excerpts that are both not sung are a kept decision too.": p
+            * q,
+            "Add the two cases; they exclude each other.": p
+            * q
+            * (1 - p)
+            * (1 - q),
+            "This is the share of decisions that are lost.": p * (1 - q)
+            + q * (1 - p),
+        }
+        if abs(got - right) < 1e-9:
+            continue
+        for sentence, value in mistakes.items():
+            assert abs(got - value) > 1e-9, sentence
+        raise AssertionError(
+            f"With p = {p} and q = {q} it keeps {right:.2f}, not {got:.2f}."
+        )
+    return "Both sung, or both not."
+
+
+# %% tags=["exercise"]
+def kept_by_chance(p, q):
+    """Share of decisions kept by a painter that does not look."""
+    ...
+
+
+check_kept_by_chance(kept_by_chance)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def kept_by_chance(p, q):
+    return p * q + (1 - p) * (1 - q)
+
+
+display(check_kept_by_chance(kept_by_chance))
+
+p = float(sung.float().mean())
+display(
+    Markdown(
+        f"Of the {len(x)} excerpts above, {p:.0%} are called sung. It is linear in $q$, so the best that one can do without looking is to always give the more frequent answer: it keeps {max(p, 1 - p):.0%}. FC8's inversions, {still_sung.float().mean():.0%} of which are called sung, would keep {kept_by_chance(p, float(still_sung.float().mean())):.0%} by chance; they keep {(sung == still_sung).float().mean():.0%}."
+    )
+)
+
+# %% [markdown]
+# (exercise-two-round-trips)=
+# ### Exercise 2: Round and round
+#
+# *Medium, 15 minutes.*
+#
+# What comes back from a second trip? Write `trips(x, detector, layer, inverter, times)`: invert the feature of `x` at the layer, then the feature of that inversion, and so on, `times` times in all. Return the list of all inversions. Does it settle?
+#
+# :::{dropdown} First hint
+# Each trip starts from what the last one has painted, the first from `x`.
+# :::
+#
+# :::{dropdown} Second hint
+# One trip is `inverter(detector.features(x, (layer,))[layer])`, within `torch.no_grad()`.
+# :::
+
+
+# %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
+@self_check
+def check_trips(trips):
+    class Detector:
+        def features(self, x, layers):
+            assert list(layers) == ["fc7"], (
+                f"Ask for the feature of the layer that was given, not of {list(layers)}."
+            )
+            return {"fc7": x + 1}
+
+    start = torch.zeros(2, 1, 3, 4)
+    got = trips(start, Detector(), "fc7", lambda feature: 2 * feature, 3)
+    assert len(got) == 3, (
+        f"Three trips give three inversions, not {len(got)}."
+    )
+    means = [float(each.mean()) for each in got]
+    assert means != [2, 2, 2], (
+        "Every trip started from the first excerpt. Start from what the last trip has painted."
+    )
+    assert means == [2, 6, 14], (
+        f"A layer that adds 1 and an inverter that doubles give 2, 6 and 14 from 0, not {means}."
+    )
+    return "Each trip starts where the last one ended."
+
+
+# %% tags=["exercise"]
+def trips(x, detector, layer, inverter, times):
+    """Invert, and invert the inversion, and so on."""
+    ...
+
+
+check_trips(trips)
+
+
+# %% tags=["solution", "hide-cell"] jupyter={"outputs_hidden": true, "source_hidden": true} mystnb={"code_prompt_show": "Show the solution"}
+def trips(x, detector, layer, inverter, times):
+    pictures = []
+    with torch.no_grad():
+        for _ in range(times):
+            x = inverter(detector.features(x, (layer,))[layer])
+            pictures.append(x)
+    return pictures
+
+
+display(check_trips(trips))
+
+pictures = trips(x[:16], detector, "mp6", families["aligned"]["mp6"], 5)
+steps = [svdlib.nre(x[:16], picture) for picture in pictures]
+display(
+    Markdown(
+        f"From MP6, the NRE against the original is {', '.join(f'{step:.2f}' for step in steps)} after one to five trips. Every trip paints the mean of a mean, and what the first one lost does not come back."
+    )
+)
+
+# %% [markdown]
+# ## Further reading
+#
+# - {cite:t}`mahendran2015` measure inversions by their features.
+# - {cite:t}`mishra2018`: the paper, which measures them by the input.
