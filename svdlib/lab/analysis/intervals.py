@@ -326,8 +326,8 @@ def separation(values: np.ndarray, truth: np.ndarray, songs: np.ndarray, draws: 
 def pooled_intervals(counts: SongCounts, draws: int = DRAWS, seed: int = 0) -> dict[str, Interval]:
     """Of each detector score in `SCORES`, over all frames of many songs.
 
-    An area under the curve has no ends if a class lies in one song, nor has the mean of the songs' areas if only one has
-    both classes: see `separation_interval`.
+    An area under the curve has no ends if a class lies in one song, nor has the mean of the songs' areas if only one
+    has both: see `separation_interval`.
 
     Args:
         counts: from `svdlib.lab.analysis.song_counts.count_songs`.
