@@ -114,6 +114,10 @@ with torch.no_grad():
 threshold = detector.threshold
 says_sung = (torch.sigmoid(answers) > threshold).cpu().numpy()
 both_classes = class_sung.any() and not class_sung.all()
+both_answers = says_sung.any() and not says_sung.all()
+one_answer = Markdown(
+    "The detector decides alike on all these excerpts, so there are no two groups to tell apart. Use a corpus with sung and unsung parts."
+)
 one_class = Markdown(
     "These songs hold excerpts of one class only, so this cannot be shown with them. Use a corpus with sung and unsung parts."
 )
@@ -153,7 +157,7 @@ figures.figure_roc(
         }
         for measure, by_picture in balance.items()
     }
-)
+) if both_answers else one_answer
 
 
 # %% tags=["hide-input"]
@@ -165,7 +169,7 @@ def area(values, truth):
         if found.is_known
         else ""
     )
-    return f"{found.value:.2f}{interval}"
+    return f"{found.value:.2f}{interval}" if np.isfinite(found.value) else "–"
 
 
 pd.DataFrame(
@@ -203,10 +207,15 @@ def beside(name, values, reference, truth):
             else "not surely better or worse than"
         )
     )
-    return f"By *{name}*, excerpts that the detector calls sung have inversions that lie *{direction}* (AUC {inverted.value:.2f}), and it separates {verdict} that of the originals (AUC {original.value:.2f}; difference in separation {gain.value:+z.2f}, interval {gain.low:+z.2f} to {gain.high:+z.2f})."
+    interval = (
+        f"interval {gain.low:+z.2f} to {gain.high:+z.2f}"
+        if gain.is_known
+        else "without an interval, since too few songs hold both"
+    )
+    return f"By *{name}*, excerpts that the detector calls sung have inversions that lie *{direction}* (AUC {inverted.value:.2f}), and it separates {verdict} that of the originals (AUC {original.value:.2f}; difference in separation {gain.value:+z.2f}, {interval})."
 
 
-if len(np.unique(says_sung)) == 2 and len(np.unique(class_song)) > 1:
+if both_answers:
     display(
         Markdown(
             "\n\n".join(
@@ -218,11 +227,11 @@ if len(np.unique(says_sung)) == 2 and len(np.unique(class_song)) > 1:
                 )
                 for name, by in balance.items()
             )
-            + f"\n\nThis rests on {len(class_sung)} excerpts of {len(np.unique(class_song))} songs."
+            + f"\n\nThis rests on {len(class_sung)} excerpts of {len(np.unique(class_song))} song{'s' * (len(np.unique(class_song)) > 1)}."
         )
     )
 else:
-    display(one_class)
+    display(one_answer)
 
 # %% [markdown]
 # ### The same over thousands

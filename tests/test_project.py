@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
 from places import ROOT
 
 import execute
@@ -117,6 +118,15 @@ def installed_for_running() -> set[str]:
             found.add(name)
             waiting += [package_name(line) for line in requires(name) or [] if "extra ==" not in line]
     return found
+
+
+def test_the_tested_versions_run_on_every_python_that_is_promised():
+    lowest = re.fullmatch(r">=(3\.\d+)", tomllib.loads(read("pyproject.toml"))["project"]["requires-python"])[1] + ".0"
+    pins = re.findall(r"^([\w.-]+)==([\w.!+-]+)", read("constraints.txt"), re.MULTILINE)
+    found = {name: package for name, pin in pins if (package := installed(name)) and package["Version"] == pin}
+    assert len(found) > 100
+    wants = {name: package["Requires-Python"] or "" for name, package in found.items()}
+    assert {name: wanted for name, wanted in wants.items() if lowest not in SpecifierSet(wanted)} == {}
 
 
 def test_every_dependency_has_its_row_of_licences():

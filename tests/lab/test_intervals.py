@@ -15,6 +15,7 @@ from svdlib.lab.analysis.intervals import (
     mean_interval,
     nre_interval,
     paired_interval,
+    pooled_intervals,
     separation,
     separation_interval,
     song_means,
@@ -26,6 +27,7 @@ from svdlib.lab.analysis.intervals import (
     unpaired_nre_change_interval,
     unpaired_share_change_interval,
 )
+from svdlib.lab.analysis.song_counts import count_songs
 
 
 def songs(count, seed=0, spread=0.05, mean=0.5):
@@ -305,3 +307,26 @@ def test_separations_of_the_same_excerpts_are_paired():
 def test_one_class_cannot_be_separated():
     found = separation(np.arange(4.0), np.ones(4, dtype=bool), np.array([0, 0, 1, 1]))
     assert np.isnan(found.value) and not found.is_known
+
+
+@pytest.mark.parametrize("sung_songs", [1, 2, 3, 4])
+def test_a_class_that_lies_in_one_song_gives_no_interval(sung_songs):
+    """The song is in every draw that can be scored, so that nothing would seem to vary."""
+    songs = np.repeat(np.arange(5), 8)
+    values = np.random.default_rng(0).normal(size=40)
+    truth = songs < sung_songs
+    found = separation(values, truth, songs, draws=200)
+    of_frames = pooled_intervals(count_songs(np.split(values, 5), np.split(truth, 5), 0.0), draws=200)
+    for each in (found, of_frames["auc"]):
+        assert each.value == pytest.approx(roc_auc_score(truth, values))
+        assert each.is_known is (sung_songs in (2, 3))
+    assert of_frames["accuracy"].is_known
+
+
+@pytest.mark.parametrize("mixed_songs", [1, 2])
+def test_one_song_of_both_classes_gives_no_interval_for_the_mean_of_the_songs(mixed_songs):
+    values = np.random.default_rng(0).normal(size=(5, 8))
+    truth = np.arange(5)[:, None] < np.full(8, 4)
+    truth[:mixed_songs, ::2] = False
+    found = pooled_intervals(count_songs([*values], [*truth], 0.0), draws=200)["mean_song_auc"]
+    assert np.isfinite(found.value) and found.is_known is (mixed_songs == 2)

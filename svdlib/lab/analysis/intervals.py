@@ -307,7 +307,8 @@ def separation_interval(
         seed: of the draws.
 
     Returns:
-        The interval; nan if there is only one class.
+        The interval; nan if there is only one class. It has no ends if a class lies in one song: that one is in every
+        draw that can be scored, and how much such songs differ is not known.
     """
     members = [songs == song for song in np.unique(songs)]
     counted = [count_songs([each[of] for of in members], [truth[of] for of in members], 0.0) for each in values]
@@ -315,7 +316,7 @@ def separation_interval(
     def found(weights: np.ndarray) -> np.ndarray:
         return statistic(*(pooled_scores(counts, weights)["auc"] for counts in counted))
 
-    return _weighted_interval(found, len(members), draws, seed)
+    return _weighted_interval(found, len(members), draws, seed, counted[0].of_rarer_class)
 
 
 def separation(values: np.ndarray, truth: np.ndarray, songs: np.ndarray, draws: int = DRAWS, seed: int = 0) -> Interval:
@@ -326,14 +327,20 @@ def separation(values: np.ndarray, truth: np.ndarray, songs: np.ndarray, draws: 
 def pooled_intervals(counts: SongCounts, draws: int = DRAWS, seed: int = 0) -> dict[str, Interval]:
     """Of each detector score in `SCORES`, over all frames of many songs.
 
+    An area under the curve has no ends if a class lies in one song, nor has the mean of the songs' areas if only one
+    has both: see `separation_interval`.
+
     Args:
         counts: from `svdlib.lab.analysis.song_counts.count_songs`.
         draws: how often songs are drawn.
         seed: of the draws.
     """
+    needed = {"auc": counts.of_rarer_class, "mean_song_auc": int(np.isfinite(counts.aucs).sum())}
 
     def of(score: str) -> Interval:
-        return _weighted_interval(lambda weights: pooled_scores(counts, weights)[score], len(counts.sung), draws, seed)
+        songs = len(counts.sung)
+        varied = needed.get(score, songs)
+        return _weighted_interval(lambda weights: pooled_scores(counts, weights)[score], songs, draws, seed, varied)
 
     return {score: of(score) for score in SCORES}
 
@@ -355,13 +362,17 @@ def _interval(statistic: Statistic, samples: Sequence[np.ndarray], draws: int, s
     return Interval(float(value), float(found.low), float(found.high))
 
 
-def _weighted_interval(statistic: Callable[[np.ndarray], np.ndarray], songs: int, draws: int, seed: int) -> Interval:
-    """Of a statistic that takes how often each song is there (draws, songs)."""
+def _weighted_interval(
+    statistic: Callable[[np.ndarray], np.ndarray], songs: int, draws: int, seed: int, varied: int
+) -> Interval:
+    """Of a statistic that takes how often each song is there (draws, songs); without ends if only one varies."""
 
     def weighted(chosen: np.ndarray) -> np.ndarray:
         return statistic(times_drawn(chosen, songs))
 
     (value,) = weighted(np.arange(songs)[None])
+    if varied < 2:
+        return Interval(float(value), np.nan, np.nan)
     found = bootstrap(weighted, songs, draws=draws, seed=seed)
     return Interval(float(value), float(found.low), float(found.high))
 

@@ -41,6 +41,11 @@ class SongCounts:
         pairs = self.sung * self.unsung
         return np.where(pairs > 0, np.diag(self.wins) / np.maximum(pairs, 1), np.nan)
 
+    @property
+    def of_rarer_class(self) -> int:
+        """How many songs hold the class that fewer hold."""
+        return int(min(np.count_nonzero(self.sung), np.count_nonzero(self.unsung)))
+
 
 def count_songs(predictions: Sequence[np.ndarray], truth: Sequence[np.ndarray], threshold: float) -> SongCounts:
     """Count what the scores need.
