@@ -33,7 +33,7 @@ Activation = Callable[[Tensor], Tensor]
 
 FEWEST_EXAMPLES = 2
 SMALLEST_SHARE = 1e-6
-"""A direction in which examples deviate by less, as a share of the widest one, is rounding dust."""
+"""A direction in which examples deviate by less, as a share of the largest value, is rounding dust."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ def maximise_through(
         description: what the progress bar says.
 
     Raises:
-        OptimisationError: the inverter is in training mode, there are too few examples or no components, the weight is
-            below zero, the scale is not above zero, or something is not finite.
+        OptimisationError: the inverter is in training mode, there are too few examples, or no two different ones, or no
+            components, the weight is below zero, the scale is not above zero, or something is not finite.
     """
     _check_scale(scale)
     if inverter.training:
@@ -127,6 +127,8 @@ def maximise_through(
     if components < 1:
         raise OptimisationError(f"components is {components}; a search needs at least one direction.")
     mean, directions = _usual(features, components)
+    if not len(directions):
+        raise OptimisationError(f"All {len(features)} features are the same, so none is less usual. Give others.")
     lengths = directions.square().sum(dim=1)
 
     def picture(u: Tensor) -> Tensor:
@@ -149,7 +151,7 @@ def _usual(features: Tensor, components: int) -> tuple[Tensor, Tensor]:
     mean = features.mean(dim=0)
     _, lengths, axes = torch.linalg.svd((features - mean).flatten(1), full_matrices=False)
     deviations = lengths[:components] / (len(features) - 1) ** 0.5
-    wide = deviations > SMALLEST_SHARE * deviations[0]
+    wide = deviations > SMALLEST_SHARE * torch.maximum(deviations[0], features.abs().max())
     return mean, deviations[wide, None] * axes[:components][wide]
 
 

@@ -104,6 +104,7 @@ def test_what_never_varies_stays_even_where_the_start_is_elsewhere():
         ({"scale": 0.0}, "scale is 0.0"),
         ({"scale": float("nan")}, "scale is nan"),
         ({"features": examples()[:1]}, "two or more"),
+        ({"features": examples()[:1].expand(7, -1)}, "All 7 features are the same"),
         ({"weight": -1.0}, "weight is -1.0"),
         ({"components": 0}, "components is 0"),
         ({"inverter": Painter().train()}, "training mode"),
