@@ -24,7 +24,7 @@
 #
 # **Prerequisites:** {doc}`08_optimisation`; {doc}`02_inverter_design` for the inverters.
 #
-# **Minutes:** 11 to read, 25 for the exercises, about one to run.
+# **Minutes:** 15 to read, 25 for the exercises, about one to run.
 # :::
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}
