@@ -21,6 +21,7 @@ quoted = '$(subst ','\'',$(value $(1)))'
 
 # Workers of the tests: as many as there are cores. Each takes whole files, whose tests share what is costly to prepare.
 WORKERS ?= auto
+BOOK_TESTS ?= book and not slow
 PARALLEL = -n $(call quoted,WORKERS) --dist loadfile
 
 # Of `make reproduce`. Not given: as published for Jamendo, a quick look for other songs; any device that is there.
@@ -86,8 +87,8 @@ test-all: $(STAMP)  ## Run every test but those of the pages, the slow ones too
 test-bench: $(STAMP)  ## Run the slow tests of the benchmarks: that they work, not how fast anything is
 	$(BIN)/python -m pytest -n $(call quoted,WORKERS) -m slow tests/test_benchmarks.py
 
-test-book: $(STAMP)  ## Try the pages of the built book in a browser; needs Chromium or Chrome
-	$(BIN)/python -m pytest $(PARALLEL) -m book tests/book
+test-book: $(STAMP)  ## Try the pages of the built book in a browser; needs Chromium or Chrome [BOOK_TESTS=book, the slow ones too]
+	$(BIN)/python -m pytest $(PARALLEL) -m $(call quoted,BOOK_TESTS) tests/book
 
 lint: $(STAMP)  ## Check the code and the workflow
 	$(BIN)/ruff check .

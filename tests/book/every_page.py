@@ -16,4 +16,5 @@ LISTINGS = [name for name in FOUND if name.startswith("_modules/")]
 PAGES = [name for name in FOUND if name not in LISTINGS] + LISTINGS[-1:]
 
 # Without a book there is still one test, which is skipped and says why.
-pages = pytest.mark.parametrize("name", PAGES or ["index.html"])
+NAMES = PAGES or ["index.html"]
+pages = pytest.mark.parametrize("name", NAMES)

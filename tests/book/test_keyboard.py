@@ -4,12 +4,23 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from every_page import pages
+from every_page import NAMES
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = pytest.mark.book
+
+ONE_OF_A_KIND = (
+    "book/api/audio.html",
+    "book/intro.html",
+    "book/live.html",
+    "book/teach.html",
+    "index.html",
+    "notebooks/05_qualitative_analysis.html",
+    "search.html",
+)
+"""A page of each kind is tried whenever the book is; all of them, half a minute a chapter, only when asked for."""
 
 MOST_STOPS = 2000
 # A browser's own player is one element with several stops, whose rings it draws inside.
@@ -77,7 +88,9 @@ def stops_of(page: "Page") -> list[dict]:
     return stops
 
 
-@pages
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in ONE_OF_A_KIND else pytest.mark.slow) for name in NAMES]
+)
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_tab_key_leads_through_a_page_and_out_of_it(html, new_page, name, width):
     page = new_page(viewport={"width": width, "height": 844}, color_scheme="dark" if width == 390 else "light")
