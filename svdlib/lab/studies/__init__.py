@@ -24,13 +24,22 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from svdlib.compute.command_line import fit_for_json, run_safely
 from svdlib.compute.run_state import check_same_run
 from svdlib.compute.storage import write_atomically
+from svdlib.detector.excerpts import ExcerptBank
+from svdlib.detector.model import SVDNet
 from svdlib.errors import TrainingError
-from svdlib.recipes import make_provenance, public_name
-from svdlib.songs.corpora import KINDS
+from svdlib.inversion.nre import mean_excerpt
+from svdlib.lab.analysis.round_trip import check_judges
+from svdlib.recipes import bank_of, make_provenance, public_name
+from svdlib.songs.corpora import KINDS, open_corpus
 from svdlib.songs.corpora.joined import part_names
+from svdlib.songs.loading import load_songs
+from svdlib.zoo.checkpoints import open_detector
 
 FAMILIES = ("published", "aligned")
 """The families of inverters whose weights come with the package."""
@@ -92,6 +101,53 @@ def label_of(corpus: str) -> str:
         return rest.replace("_", " ") if kind == "folder" else kind
 
     return " + ".join(label(part) for part in part_names(corpus, KINDS))
+
+
+def measure_corpora(
+    corpus: str,
+    others: Sequence[str],
+    network: SVDNet,
+    place: torch.device,
+    measure: Callable[[ExcerptBank, Tensor], dict[str, Any]],
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Measure the test songs of one corpus and all songs of others.
+
+    Args:
+        corpus: its training songs give the mean excerpt.
+        others: names that `open_corpus` knows.
+        network: the detector, on `place`.
+        place: where to compute.
+        measure: takes the songs of a corpus and the mean excerpt.
+
+    Returns:
+        Date, commit and versions; and per corpus what was measured, under a name without a path of somebody's disk.
+    """
+    own = open_corpus(corpus)
+    mean = mean_excerpt(bank_of(load_songs(own.split("train")), network, place))
+    tracks = {corpus: own.split("test")} | {name: open_corpus(name).tracks for name in others}
+    measured, origin = {}, {}
+    for name, each in tracks.items():
+        songs = load_songs(each)
+        origin = origin_of(name, len(songs.names))
+        measured[origin["corpus"]] = measure(bank_of(songs, network, place), mean)
+    return {key: origin[key] for key in ("date", "commit", "versions")}, measured
+
+
+def open_judges(paths: Sequence[str | PathLike[str]], detector: SVDNet, place: torch.device) -> dict[str, SVDNet]:
+    """Other detectors, by the names that they have in results.
+
+    Args:
+        paths: their weights.
+        detector: whose inversions they judge.
+        place: where to compute.
+
+    Raises:
+        WeightsError: if one of the files is missing, damaged, or holds something else.
+        InputError: if one of them began as the detector did.
+    """
+    judges = {f"detector {number}": open_detector(path).to(place) for number, path in enumerate(paths, start=2)}
+    check_judges(detector, judges)
+    return judges
 
 
 def run_program(

@@ -41,7 +41,6 @@ from svdlib.lab.analysis.onsets import onset_match
 from svdlib.lab.analysis.realism import RealExcerpts
 from svdlib.lab.analysis.round_trip import (
     answers,
-    check_judges,
     correlation_moments,
     correlation_of_moments,
     decisions_kept,
@@ -49,7 +48,7 @@ from svdlib.lab.analysis.round_trip import (
     judged,
 )
 from svdlib.lab.analysis.texture import after_a_shift, fine_structure, fixed_picture, without
-from svdlib.lab.studies import as_json, origin_of, read_record, run_program, write_results
+from svdlib.lab.studies import as_json, open_judges, origin_of, read_record, run_program, write_results
 from svdlib.recipes import bank_of
 from svdlib.songs.corpora import open_corpus
 from svdlib.songs.loading import load_songs
@@ -172,9 +171,7 @@ def study(
         bank_of(load_songs(opened.split(each)), network, place) for each in ("train", "valid", "test")
     )
     measured = {"synthetic test songs": test, "real songs": bank_of(load_songs(real_songs.tracks), network, place)}
-    others = {f"detector {number}": open_detector(path).to(place) for number, path in enumerate(judges, start=2)}
-    check_judges(network, others)
-    material = Material(network, others, train, valid, measured)
+    material = Material(network, open_judges(judges, network, place), train, valid, measured)
     identity = as_json({"plan": asdict(plan), "excerpts": excerpts, "material": material.digest()})
     done = _finished(out, identity, resume=resume)
     head = (

@@ -27,17 +27,13 @@ from svdlib.inversion.nre import (
     EvaluationPlan,
     distances_between,
     evaluation_sets,
-    mean_excerpt,
     mean_pairwise_distance,
     reconstruct,
     reconstruction_distances,
 )
 from svdlib.lab.analysis.error_maps import mean_squares, over_bands, over_frames
 from svdlib.lab.analysis.intervals import Interval, change_interval, nre_interval
-from svdlib.lab.studies import FAMILIES, as_json, origin_of, run_program
-from svdlib.recipes import bank_of
-from svdlib.songs.corpora import open_corpus
-from svdlib.songs.loading import load_songs
+from svdlib.lab.studies import FAMILIES, as_json, measure_corpora, run_program
 from svdlib.zoo.checkpoints import open_detector, open_inverters
 
 BORDER = 2
@@ -71,17 +67,13 @@ def study(
     Returns:
         The study's name, date, versions and the plans of both trainings; "corpora": per corpus what `measure` returns.
     """
-    place, own = choose_device(device), open_corpus(corpus)
+    place = choose_device(device)
     network = open_detector(detector).to(place)
     families = {name: open_inverters(weights, network, LAYERS, name) for name in FAMILIES}
-    mean = mean_excerpt(bank_of(load_songs(own.split("train")), network, place))
-    tracks = {corpus: own.split("test")} | {name: open_corpus(name).tracks for name in others}
-    measured, origin = {}, {}
-    for name, each in tracks.items():
-        songs = load_songs(each)
-        origin = origin_of(name, len(songs.names))
-        bank = bank_of(songs, network, place)
-        measured[origin["corpus"]] = measure(network, families, bank, mean, EvaluationPlan(sets, per_song))
+    plan = EvaluationPlan(sets, per_song)
+    made, measured = measure_corpora(
+        corpus, others, network, place, lambda bank, mean: measure(network, families, bank, mean, plan)
+    )
     trained = {name: inverters[LAYERS[0]].provenance for name, inverters in families.items()}
     # Plans from before they could say which epoch to keep kept the best.
     plans = {
@@ -89,7 +81,6 @@ def study(
         | {"plan": {"keep": "best"} | provenance["plan"]}
         for name, provenance in trained.items()
     }
-    made = {key: origin[key] for key in ("date", "commit", "versions")}
     return as_json({"study": "reconstruction_error"} | made | {"training": plans, "corpora": measured})
 
 

@@ -27,23 +27,18 @@ from svdlib.inversion.nre import (
     EvaluationPlan,
     distances_between,
     evaluation_sets,
-    mean_excerpt,
     reconstruct,
     reconstruction_distances,
 )
 from svdlib.lab.analysis.intervals import Interval, difference_interval, mean_interval, nre_interval, paired_interval
 from svdlib.lab.analysis.round_trip import (
-    check_judges,
     compared,
     correlation_of_moments,
     feature_scale,
     features_at,
     heard,
 )
-from svdlib.lab.studies import FAMILIES, as_json, origin_of, run_program
-from svdlib.recipes import bank_of
-from svdlib.songs.corpora import open_corpus
-from svdlib.songs.loading import load_songs
+from svdlib.lab.studies import FAMILIES, as_json, measure_corpora, open_judges, run_program
 from svdlib.zoo.checkpoints import open_detector, open_inverters
 
 OWN = "the detector"
@@ -79,21 +74,13 @@ def study(
     Returns:
         The study's name, date and versions; "corpora": per corpus what `measure` returns.
     """
-    place, own = choose_device(device), open_corpus(corpus)
+    place = choose_device(device)
     network = open_detector(detector).to(place)
     families = {name: open_inverters(weights, network, LAYERS, name) for name in FAMILIES}
-    others_heard = {f"detector {number}": open_detector(path).to(place) for number, path in enumerate(judges, start=2)}
-    check_judges(network, others_heard)
-    mean = mean_excerpt(bank_of(load_songs(own.split("train")), network, place))
-    tracks = {corpus: own.split("test")} | {name: open_corpus(name).tracks for name in others}
-    measured, origin = {}, {}
-    for name, each in tracks.items():
-        songs = load_songs(each)
-        origin = origin_of(name, len(songs.names))
-        bank = bank_of(songs, network, place)
-        plan = EvaluationPlan(sets, per_song)
-        measured[origin["corpus"]] = measure({OWN: network} | others_heard, families, bank, mean, plan)
-    made = {key: origin[key] for key in ("date", "commit", "versions")}
+    heard_by, plan = {OWN: network} | open_judges(judges, network, place), EvaluationPlan(sets, per_song)
+    made, measured = measure_corpora(
+        corpus, others, network, place, lambda bank, mean: measure(heard_by, families, bank, mean, plan)
+    )
     return as_json({"study": "round_trip"} | made | {"corpora": measured})
 
 
