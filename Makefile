@@ -34,7 +34,7 @@ LONG_DEVICE       := $(if $(filter file,$(origin DEVICE)),auto,$(DEVICE))
 
 # Of `make claims`: songs on which nothing was trained, and songs of your own, if there are any.
 REAL         ?=
-SECOND_SONGS := synthetic-b:songs=20,seconds=60,seed=101
+SECOND_SONGS := synthetic-c:songs=20,seconds=60,seed=202
 # Another detector, which judges inversions.
 JUDGES       := svdlib/zoo/weights/second-detector.safetensors
 OWN_SONGS     = $(if $(REAL),$(call quoted,REAL))

@@ -522,7 +522,7 @@ Gallery(
 # %% [markdown]
 # The white bars mark singing. The genres differ in how full the picture is: where guitars are distorted there is hardly a dark spot left, and a voice has to shine through.
 #
-# Whoever trains and tests with one program cannot know whether the detector has learned singing or *this program*. So there is a second corpus, `synthetic-b`. It has other singers, instruments and mixes, and no song of it is used in training. A third, `synthetic-c`, keeps apart from both. {doc}`../book/corpora` describes all three.
+# Whoever trains and tests with one program cannot know whether the detector has learned singing or *this program*. So there is a corpus that no training has met, `synthetic-c`. It has other singers, instruments and mixes than `synthetic` and `synthetic-b`, from which the detector has learned. {doc}`../book/corpora` describes all three.
 #
 # ## Does it look like real songs?
 #

@@ -284,14 +284,14 @@ display(
 # %% [markdown]
 # ## A second corpus
 #
-# The paper repeats the measurement on another data set, RWC, on which neither the detector nor the inverters were trained. We do so with `synthetic-b`: other singers, other instruments, other tempi, other rooms and mixes than in `synthetic`, and nothing was trained on it
+# The paper repeats the measurement on another data set, RWC, on which neither the detector nor the inverters were trained. We do so with `synthetic-c`: other singers, other instruments, other tempi, other rooms and mixes than the detector and the inverters have learned from
 # ({doc}`../book/corpora`). It is still made by the same program. So a gap between the two says how much other *voices and instruments* matter, not what real music would bring. For that there is a third corpus below, of real songs, and you can build this book with `CORPUS=folder:PATH` and songs of your own.
 
 # %% tags=["hide-input"]
 sizes = {"demo": (6, 20), "laptop": (16, 60), "full": (20, 60)}
 n_other, seconds = sizes[profile]
 other_world = (
-    "synthetic" if corpus.startswith("synthetic-b") else "synthetic-b"
+    "synthetic" if corpus.startswith("synthetic-c") else "synthetic-c"
 )
 other_collection = svdlib.open_corpus(
     f"{other_world}:songs={n_other},seconds={seconds},seed={seed + 101}"

@@ -313,7 +313,7 @@ for source in gaps:
         row[f"{name} surely smaller at"] = ", ".join(below) or "no layer"
     rows.append(row)
 unfair = (
-    "*synthetic-b* is made by the program that made the training songs; only the real songs are a test like the paper's, they are few, and they guided the making of that program (*Does it hear real singing?*)."
+    "*synthetic-c* is made by the program that made the training songs; only the real songs are a test like the paper's, they are few, and they guided the making of that program (*Does it hear real singing?*)."
     if corpus.startswith("synthetic")
     else "the inverters were trained on synthetic songs, so the other corpora are the more familiar ones, and yours is new."
 )

@@ -86,7 +86,7 @@ def bank_of(tracks):
 
 # %% tags=["hide-input"]
 other_world = (
-    "synthetic" if corpus.startswith("synthetic-b") else "synthetic-b"
+    "synthetic" if corpus.startswith("synthetic-c") else "synthetic-c"
 )
 collection = svdlib.open_corpus(corpus)
 other_collection = svdlib.open_corpus(

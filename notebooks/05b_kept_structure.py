@@ -273,7 +273,7 @@ display(
 # %% [markdown]
 # ## Thousands of excerpts
 #
-# The program `svdlib.lab.studies.kept_structure` has measured the same on about 2000 excerpts of each of three corpora, with both families of inverters. Its results are stored with the library, a mean for every song, so that anyone can resample them. The corpora are the test songs of `synthetic`; 20 songs of `synthetic-b`; and five real songs with labels, which are
+# The program `svdlib.lab.studies.kept_structure` has measured the same on about 2000 excerpts of each of three corpora, with both families of inverters. Its results are stored with the library, a mean for every song, so that anyone can resample them. The corpora are the test songs of `synthetic`; 20 songs of `synthetic-c`; and five real songs with labels, which are
 # not part of this repository and guided the making of the synthetic ones ({doc}`06_real_singing`). The inverters of Conv1 to Conv4 take long, so they have seen every fourth of these excerpts.
 
 # %% tags=["hide-input"]

@@ -83,7 +83,7 @@ def moments(songs):
             yield log_mel[cut], float(labels[cut].mean()), answer
 
 
-unheard = "synthetic-b:songs=6,seconds=30,seed=606"
+unheard = "synthetic-c:songs=6,seconds=30,seed=606"
 others = svdlib.open_corpus(corpus if own_songs else unheard)
 found = list(moments(svdlib.load_songs(others.tracks[:6])))
 most, least = (limit(sung for _, sung, _ in found) for limit in (max, min))
@@ -112,7 +112,7 @@ Gallery(
 source = (
     "They come from your songs, on which the detector was not trained."
     if own_songs
-    else "They come from songs that the detector was not trained on: those of `synthetic-b`, which has other singers, instruments and mixes."
+    else "They come from songs that the detector was not trained on: those of `synthetic-c`, which has other singers, instruments and mixes."
 )
 threshold = detector.threshold
 if least > 0:

@@ -140,6 +140,7 @@ def train_inverters(
     variant: str = "published",
     objective: str = "joint",
     lambda_feature: float | None = None,
+    compare: Sequence[str] | None = None,
     detector: str | PathLike[str] | None = None,
     start: str | PathLike[str] | None = None,
     options: RunOptions = INVERTER_OPTIONS,
@@ -155,6 +156,7 @@ def train_inverters(
         variant: which family of inverters.
         objective: "joint", "balanced", "input", "released" or "adversarial", see `svdlib.zoo.objectives`.
         lambda_feature: weight of the feature loss; None leaves it at 1.
+        compare: the layers at which the feature loss compares; None takes Conv5, as in the paper.
         detector: weights of the detector to invert; None takes the packaged one.
         start: a folder with trained inverters of this family to go on from; None starts from chance.
         options: seed, device, precision and time limit, and the folder where state and weights go.
@@ -177,6 +179,7 @@ def train_inverters(
             variant=variant,
             objective=objective,
             lambda_feature=lambda_feature,
+            compare=compare,
             plan=plan,
             start=trained,
             options=options,
@@ -188,6 +191,8 @@ def train_inverters(
             "precision": fitted.precision,
             "training_excerpts": len(banks[0]),
         }
+        if compare is not None:
+            origin["compare"] = list(compare)
         return save_inverters(folder, fitted, plan, origin, network.provenance, resumed=options.resume)
 
 

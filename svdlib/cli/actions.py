@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from svdlib.compute.command_line import UsageError, fit_for_json
-from svdlib.errors import LayerError, OutputError
+from svdlib.errors import LayerError, OutputError, PlanError
 
 if TYPE_CHECKING:
     import torch
@@ -168,7 +168,7 @@ def train_inverters(options: Namespace) -> None:
     _check_device(options)
     _check_inverters(options)
     make_folder(options.folder)
-    names = ("profile", "layers", "variant", "objective", "lambda_feature", "detector", "start")
+    names = ("profile", "layers", "variant", "objective", "lambda_feature", "compare", "detector", "start")
     chosen = {name: getattr(options, name) for name in names}
     with team(options.device) as device:
         paths = train_inverters(options.corpus, **chosen, options=_run_options(options))
@@ -333,7 +333,11 @@ def _check_inverters(options: Namespace) -> None:
     options.layers = _checked_layers(options.layers)
     _check_family(options)
     if "objective" in options:
-        find_objective(options.objective, options.lambda_feature)
+        objective = find_objective(options.objective, options.lambda_feature)
+        if options.compare is not None:
+            options.compare = _checked_layers(options.compare)
+            if not objective.compares(learning=True):
+                raise PlanError(f"The objective {options.objective!r} has no feature loss, so leave out --compare.")
 
 
 def _checked_layers(words: Sequence[str]) -> list[str]:

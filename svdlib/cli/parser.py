@@ -126,6 +126,12 @@ def _add_train(verbs: Verbs) -> None:
         help="weight of the feature loss (default 1)",
     )
     part.add_argument(
+        "--compare",
+        nargs="+",
+        metavar="LAYER",
+        help="layers of the detector at which the feature loss compares (default conv5, as in the paper)",
+    )
+    part.add_argument(
         "--start", type=Path, metavar="DIR", help="a folder of inverters to go on from (default: from chance)"
     )
     _add_detector(part)
@@ -480,6 +486,7 @@ TRAIN_EXAMPLES = """examples:
   svdlib train detector --corpus synthetic+folder:my_songs --valid synthetic-b --start my_detector.safetensors
   svdlib train inverters --variant aligned --resume
   svdlib train inverters --layers fc7 fc8 --detector runs/detector/detector.safetensors
+  svdlib train inverters --layers fc8 --variant aligned --objective balanced --compare conv5 fc8
   svdlib train inverters --profile full --minutes 9 --resume
   svdlib train inverters --profile published --objective released --folder runs/released
   torchrun --nproc_per_node=4 -m svdlib train inverters --profile full      (on four GPUs at once)

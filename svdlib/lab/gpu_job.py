@@ -63,6 +63,7 @@ class Run:
         objective: what they minimise.
         layers: which are trained.
         weight: of the feature loss; None leaves it at 1.
+        compare: the layers at which it compares; None for Conv5 alone.
         shipped: whether the weights go into the package; of the others, the numbers do.
     """
 
@@ -70,6 +71,7 @@ class Run:
     objective: str
     layers: tuple[str, ...] = LAYERS
     weight: float | None = None
+    compare: tuple[str, ...] | None = None
     shipped: bool = False
 
     @property
@@ -80,9 +82,10 @@ class Run:
 
 
 RUNS = (
-    Run("aligned", "balanced", ("fc7", "fc8"), 1.0, shipped=True),
+    Run("aligned", "balanced", ("fc8",), 6.0, ("conv5", "fc8"), shipped=True),
+    Run("aligned", "balanced", ("fc7",), 6.0, ("conv5", "fc7"), shipped=True),
     Run("published", "joint", shipped=True),
-    Run("aligned", "balanced", ("mp6",), 0.12, shipped=True),
+    Run("aligned", "balanced", ("mp6",), 0.12, ("conv5", "mp6"), shipped=True),
     Run("aligned", "balanced", ("conv1", "conv2", "mp3", "conv4", "conv5"), 0.04, shipped=True),
     Run("aligned", "input"),
     Run("published", "input"),
@@ -234,7 +237,7 @@ def train(
         where = options.with_settings(folder=_run_folder(folder, run), minutes=left)
         fitted_inverters = fit_inverters(
             network, train_bank, valid_bank, layers=run.layers, variant=run.variant, objective=run.objective,
-            lambda_feature=run.weight, plan=PROFILES[profile], options=where,
+            lambda_feature=run.weight, compare=run.compare, plan=PROFILES[profile], options=where,
         )  # fmt: skip
         if not fitted_inverters.finished:
             return False
@@ -297,6 +300,7 @@ def collect(
     for run, (fitted, scores) in found.items():
         objective = find_objective(run.objective, run.weight)
         named = {"objective": run.objective, "precision": fitted.precision} | extra
+        named |= {} if run.compare is None else {"compare": list(run.compare)}
         plan = objective.plan(PROFILES[profile])
         if run.shipped:
             paths += save_inverters(out, fitted, plan, origin | named, of_detector).values()

@@ -96,6 +96,7 @@ def test_an_interrupted_job_goes_on_and_is_collected(data, tmp_path, tiny_profil
         assert inverter.provenance["detector"] == detector.provenance
         assert inverter.provenance["device"] == "cpu" and inverter.provenance["objective"] == run.objective
         assert inverter.provenance.get("lambda_feature") == run.weight
+        assert tuple(inverter.provenance.get("compare", ())) == (run.compare or ())
     table = json.loads((tmp_path / "weights" / "runs.json").read_text())
     for found, run in zip(table["runs"], gpu_job.RUNS, strict=True):
         assert (found["variant"], found["objective"]) == (run.variant, run.objective)

@@ -11,8 +11,8 @@ from typing import Any
 
 from svdlib.lab.analysis.intervals import Interval
 
-OWN, SECOND, REAL = "synthetic", "synthetic-b", "folder"
-CORPORA = {OWN: "synthetic test songs", SECOND: "synthetic-b", REAL: "real songs"}
+OWN, SECOND, REAL = "synthetic", "synthetic-c", "folder"
+CORPORA = {OWN: "synthetic test songs", SECOND: "synthetic-c", REAL: "real songs"}
 """The corpora by the kind that their names begin with: that of the training songs; another one; somebody's own."""
 
 Results = Mapping[str, Mapping[str, Any]]
