@@ -299,7 +299,7 @@ def collect(
     table = []
     for run, (fitted, scores) in found.items():
         objective = find_objective(run.objective, run.weight)
-        named = {"objective": run.objective, "precision": fitted.precision} | extra
+        named: dict[str, Any] = {"objective": run.objective, "precision": fitted.precision} | extra
         named |= {} if run.compare is None else {"compare": list(run.compare)}
         plan = objective.plan(PROFILES[profile])
         if run.shipped:

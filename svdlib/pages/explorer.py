@@ -11,8 +11,8 @@ import io
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
 from importlib.resources import files
@@ -154,6 +154,24 @@ def compare(detector: SVDNet, inverters: Mapping[str, nn.Module], x: Tensor, lar
     kept = [float(decisions_kept(detector, before, answers(detector, x_hat)).mean()) for x_hat in many.values()]
     measures = [list(row) for row in zip(*columns, strict=True)]
     return Comparison(measures, [0.0, *nre], zeros, len(larger_set), kept=[1.0, *kept])
+
+
+def side_by_side(comparisons: Iterable[Comparison]) -> Comparison:
+    """Several comparisons of the same excerpts as one, such as of inverters of one layer that were trained differently.
+
+    Args:
+        comparisons: one or more, with the same excerpts and the same larger set; the steps of each follow on those of
+            the one before, and the original comes once.
+    """
+    first, *others = comparisons
+    measures = [list(row) for row in first.measures]
+    for other in others:
+        for row, more in zip(measures, other.measures, strict=True):
+            row += more[1:]
+    nre = [*first.nre, *(value for other in others for value in other.nre[1:])]
+    shares = [first.kept, *(each.kept[1:] if each.kept else None for each in others)]
+    kept = None if None in shares else [share for each in shares for share in each or ()]
+    return replace(first, measures=measures, nre=nre, kept=kept)
 
 
 def _measure(detector: SVDNet, x: Tensor, x_hat: Tensor, typical: float) -> list[Measures]:

@@ -28,6 +28,9 @@ SECOND_FILE = "second-detector.safetensors"
 DERIVED = ("general",)
 """Families without plans of their own: the plan lies beside the weights."""
 PACKAGED = Path(__file__).parent / "weights"
+TRAININGS = ("input", "conv5")
+"""Other trainings of deep aligned inverters, to see what the feature loss does: `input` is without one, of MP6, FC7 and
+FC8; `conv5` compares at Conv5 alone, of FC7 and FC8. Those of the family compare at their own layer as well."""
 
 
 def save_weights(
@@ -115,10 +118,14 @@ def pretrained(kind: Literal["detector", "second detector"]) -> SVDNet: ...
 
 
 @overload
-def pretrained(kind: Literal["inverter"], *, layer: str, variant: str = "published") -> FeatureInverter: ...
+def pretrained(
+    kind: Literal["inverter"], *, layer: str, variant: str = "published", training: str | None = None
+) -> FeatureInverter: ...
 
 
-def pretrained(kind: str, *, layer: str | None = None, variant: str = "published") -> SVDNet | FeatureInverter:
+def pretrained(
+    kind: str, *, layer: str | None = None, variant: str = "published", training: str | None = None
+) -> SVDNet | FeatureInverter:
     """Load a network that comes with the package: no download, in eval mode, with `.provenance`.
 
     Args:
@@ -126,10 +133,11 @@ def pretrained(kind: str, *, layer: str | None = None, variant: str = "published
             seed and other songs. No inverter has learned to please it, so it can judge inversions.
         layer: the layer that the inverter inverts.
         variant: the inverter's family.
+        training: another one than the family's usual one, see `TRAININGS`.
 
     Raises:
-        WeightsError: if `kind` is none of them, an inverter is asked for without a layer, or the package lacks the
-            file.
+        WeightsError: if `kind` is none of them, an inverter is asked for without a layer, there is no such training, or
+            the package lacks the file.
         LayerError: if the layer or variant does not exist.
     """
     detectors = {"detector": DETECTOR_FILE, "second detector": SECOND_FILE}
@@ -142,12 +150,35 @@ def pretrained(kind: str, *, layer: str | None = None, variant: str = "published
     if layer is None:
         raise WeightsError("Say which layer's inverter you want, for example pretrained('inverter', layer='fc8').")
     build_inverter(check_layer(layer), variant)
-    return load_inverter(PACKAGED / weights_name(layer, variant), layer, variant)
+    return load_inverter(folder_of(training) / weights_name(layer, variant), layer, variant)
 
 
-def pretrained_inverters(variant: str = "published") -> dict[str, FeatureInverter]:
-    """Load all eight inverters of a family that come with the package, shallow to deep."""
-    return {layer: pretrained("inverter", layer=layer, variant=variant) for layer in LAYERS}
+def pretrained_inverters(variant: str = "published", training: str | None = None) -> dict[str, FeatureInverter]:
+    """Load the inverters of a family that come with the package, shallow to deep: all eight of the usual training.
+
+    Args:
+        variant: the family.
+        training: another one than the usual one, of which there are only some layers, see `TRAININGS`.
+
+    Raises:
+        LayerError: if there is no such family.
+        WeightsError: if there is no such training, or it has none of this family.
+    """
+    layers = LAYERS if training is None else layers_in(folder_of(training), variant)
+    if not layers:
+        raise WeightsError(f"Of the training {training!r} the package has aligned inverters, no {variant} ones.")
+    return {layer: pretrained("inverter", layer=layer, variant=variant, training=training) for layer in layers}
+
+
+def folder_of(training: str | None) -> Path:
+    """Where the package keeps the inverters of a training; None stands for the usual one.
+
+    Raises:
+        WeightsError: if there is no such training.
+    """
+    if training is not None and training not in TRAININGS:
+        raise WeightsError(f"There is no training {training!r}. Known ones: {', '.join(TRAININGS)}.")
+    return PACKAGED / (training or "")
 
 
 def open_detector(weights: str | PathLike[str] | None) -> SVDNet:

@@ -42,6 +42,15 @@ def test_a_table_of_octaves_holds_its_numbers():
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0.6", "1.2–1.8"]
 
 
+def test_shifts_have_a_panel_for_each_painter():
+    panels = {f"painter {k}": {"moves": [1, k / 9], "stays": [0.5, 0.2]} for k in range(3)}
+    figure = figures_analysis.figure_shifts(panels, (1, 9))
+    for panel, axes in enumerate(drawn(figure)):
+        assert axes.get_title(loc="left") == f"painter {panel}"
+        assert [1, panel / 9] in lines_of(axes) and [0.5, 0.2] in lines_of(axes)
+    assert len(drawn(figure)) == len(drawn(figure.narrow())) == 3, "an empty fourth place is not drawn"
+
+
 def test_octaves_have_room_on_a_phone():
     names = ["0.6 Hz", "1.2 Hz", "2.4 to 4.3 Hz", "4.9 to 9.1 Hz", "9.7 to 18.9 Hz", "19.7 to 34.7 Hz"]
     (axes,) = drawn(figures_analysis.figure_octaves({"match": np.zeros((8, 6))}, LAYERS, names))

@@ -9,6 +9,7 @@ import tiny
 import torch
 from torch import nn
 
+import svdlib
 from svdlib.inversion.nre import EvaluationPlan, evaluation_sets, mean_excerpt, reconstruct
 from svdlib.lab.analysis.round_trip import feature_errors, judged
 from svdlib.lab.studies import as_json, load_results
@@ -52,6 +53,8 @@ def test_every_entry_agrees_with_the_measures_on_the_same_excerpts(judges):
             for name, (same, _) in judged(judges, x, x_hat, detector.standardizer).items():
                 kept[name].append(same)
         assert study.feature_error_of(found, layer, "published").value == pytest.approx(np.mean(errors))
+        nre = np.mean([svdlib.nre(x, reconstruct(detector, {layer: inverter}, x)[layer]) for x in sets])
+        assert study.nre_of(found, layer, "published").value == pytest.approx(nre, rel=1e-6)
         for name, same in kept.items():
             assert study.kept_of(entry, name).value == pytest.approx(np.mean(same))
             np.testing.assert_allclose(entry["judges"][name]["kept"], np.mean(same, axis=0).reshape(3, 4).mean(1))
@@ -91,6 +94,16 @@ def test_the_advantage_is_paired_over_songs():
     assert [found.value, *found.ends] == pytest.approx([0.1] * 3), "every song keeps as much more"
 
 
+def test_a_family_may_have_some_layers_only(judges):
+    families = {"published": {"mp3": Painter(), "fc8": Painter()}, "more": {"fc8": nn.Sequential(Painter())}}
+    found = study.measure(judges, families, tiny.bank(count=3), torch.zeros(1, 1, 115, 80), PLAN)
+    assert {layer: list(each) for layer, each in found["layers"].items()} == {
+        "mp3": ["published"],
+        "fc8": ["published", "more"],
+    }
+    assert study.cost_of(found, "fc8", "more", than="published").value == 0, "both paint the same"
+
+
 def test_one_song_gives_no_interval(judges):
     measured = study.measure(judges, {"published": {"fc8": Painter()}}, tiny.bank(), torch.zeros(1, 1, 115, 80), PLAN)
     stored = json.loads(json.dumps(as_json(measured), allow_nan=False))
@@ -121,10 +134,10 @@ def test_a_judge_that_began_as_the_detector_did_is_refused(capsys):
 
 def test_the_stored_study_holds_every_painter():
     stored = load_results("round_trip")
-    assert [name.partition(":")[0] for name in stored["corpora"]] == ["synthetic", "synthetic-b", "folder"]
+    assert [name.partition(":")[0] for name in stored["corpora"]] == ["synthetic", "synthetic-c", "folder"]
     for measured in stored["corpora"].values():
         entries = [entry for by_family in measured["layers"].values() for entry in by_family.values()]
-        assert len(entries) == 16
+        assert len(entries) == 16 + 3 + 2
         for entry in (measured["blind"], *entries):
             for judge in entry["judges"].values():
                 assert len(judge["kept"]) == measured["songs"] and all(0 <= share <= 1 for share in judge["kept"])

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from svdlib.audio.mel_axis import EXCERPT_FRAMES, EXCERPT_SAMPLES, N_BANDS
 from svdlib.errors import LayerError
 from svdlib.inversion.nre import nre
 from svdlib.lab.figures.gallery import Panel
-from svdlib.pages.explorer import Comparison, Measures, compare, explorer_data, layer_explorer, move_data_out
+from svdlib.pages.explorer import Comparison, Measures, compare, explorer_data, layer_explorer, move_data_out, side_by_side
 
 STEPS = ["original", "Conv1", "FC8"]
 MEASURES = [Measures(0.9, 0.0, 1.0, 1.0), Measures(0.8, 0.25, -0.004, 0.5), Measures(0.4, 0.6, 0.1, -0.02)]
@@ -89,6 +90,16 @@ def test_the_share_of_kept_answers_is_that_of_the_larger_set():
     blank = Constant(torch.full((1, 1, EXCERPT_FRAMES, N_BANDS), -1.0))
     found = compare(Transparent(), {"conv1": torch.nn.Identity(), "fc8": blank}, x[:2], x)
     assert found.kept == pytest.approx([1, 1, 2 / 6])
+
+
+def test_comparisons_stand_side_by_side():
+    x = torch.randn(6, 1, EXCERPT_FRAMES, N_BANDS, generator=torch.manual_seed(0))
+    painters = {"conv1": Halve(), "fc8": torch.nn.Identity()}
+    one_by_one = [compare(Transparent(), {layer: each}, x[:2], x) for layer, each in painters.items()]
+    assert side_by_side(one_by_one) == compare(Transparent(), painters, x[:2], x)
+    assert side_by_side(one_by_one[:1]) == one_by_one[0]
+    unknown = side_by_side([one_by_one[0], replace(one_by_one[1], kept=None)])
+    assert unknown.kept is None and len(unknown.nre) == 3
 
 
 def test_a_set_without_distances_has_no_nre():

@@ -15,6 +15,7 @@ from svdlib.zoo.checkpoints import (
     DETECTOR_FILE,
     PACKAGED,
     SECOND_FILE,
+    TRAININGS,
     load_detector,
     load_inverter,
     pretrained,
@@ -281,13 +282,47 @@ def test_the_second_detector_can_judge_the_first():
     assert kinship(first, second) < 0.1 and kinship(first, first) == pytest.approx(1)
 
 
-def test_shipped_inverters_were_trained_on_the_shipped_detector():
-    trained_on = {layer: inverter.provenance["detector"] for layer, inverter in pretrained_inverters().items()}
-    assert trained_on == dict.fromkeys(LAYERS, pretrained("detector").provenance)
+@pytest.mark.parametrize(
+    ("variant", "training", "layers"),
+    [
+        ("published", None, LAYERS),
+        ("aligned", None, LAYERS),
+        ("aligned", "input", ("mp6", "fc7", "fc8")),
+        ("aligned", "conv5", ("fc7", "fc8")),
+    ],
+)
+def test_shipped_inverters_were_trained_on_the_shipped_detector(variant, training, layers):
+    inverters = pretrained_inverters(variant, training)
+    trained_on = {layer: inverter.provenance["detector"] for layer, inverter in inverters.items()}
+    assert trained_on == dict.fromkeys(layers, pretrained("detector").provenance)
+
+
+def test_trainings_differ_in_their_objective():
+    fc8 = {each: pretrained("inverter", layer="fc8", variant="aligned", training=each) for each in (None, *TRAININGS)}
+    told = {each: inverter.provenance for each, inverter in fc8.items()}
+    assert {each: origin["objective"] for each, origin in told.items()} == {
+        None: "balanced",
+        "input": "input",
+        "conv5": "balanced",
+    }
+    assert {each: origin.get("compare") for each, origin in told.items()} == {
+        None: ["conv5", "fc8"],
+        "input": None,
+        "conv5": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("variant", "training", "message"),
+    [("aligned", "none", "no training 'none'.*input, conv5"), ("published", "input", "no published ones")],
+)
+def test_a_training_that_does_not_exist(variant, training, message):
+    with pytest.raises(WeightsError, match=message):
+        pretrained_inverters(variant, training)
 
 
 def test_shipped_files_are_under_15_megabytes_together():
-    assert sum(path.stat().st_size for path in PACKAGED.iterdir()) < 15e6
+    assert sum(path.stat().st_size for path in PACKAGED.rglob("*.safetensors")) < 15e6
 
 
 @torch.no_grad()

@@ -24,6 +24,7 @@ from svdlib.lab.figures.style import (
     STYLE,
     Drawing,
     figure_width,
+    heading,
     is_for_phone,
     layer_title,
     legend_columns,
@@ -146,6 +147,35 @@ def figure_modulation(rates: Sequence[float], curves: Mapping[str, np.ndarray]) 
         axes.yaxis.set_major_formatter("{x:g}")
         names = [row_name(layer) for layer in curves]
         figure.legend(loc="outside lower center", ncols=legend_columns(names, 3))
+    return figure
+
+
+@two_layouts
+def figure_shifts(panels: Mapping[str, Mapping[str, Sequence[float]]], frames: Sequence[int]) -> Drawing:
+    """Draw whether fine structure moves along when the excerpt does: a panel per painter.
+
+    Args:
+        panels: per title "stays" and "moves", see `svdlib.lab.analysis.texture.after_a_shift`, for each shift.
+        frames: the shifts.
+    """
+    looks = {"moves": "moves with the sound", "stays": "stays where it was"}
+    with rc_context(STYLE):
+        columns = panel_columns(len(panels))
+        rows = -(-len(panels) // columns)
+        figure = Drawing(figsize=(figure_width(WIDTH), 2.2 * rows + 0.6), layout="constrained")
+        grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        for axes, (title, values) in zip(grid, panels.items(), strict=False):
+            axes.axhline(0, color="black", lw=0.7)
+            axes.set_title(heading(title, columns), loc="left", fontsize="medium")
+            axes.set_xticks(list(frames))
+            for (key, name), (colour, marker, dashes) in zip(looks.items(), LINES, strict=False):
+                axes.plot(frames, values[key], marker, ls=dashes, color=colour, label=name)
+        for axes in grid[len(panels) :]:
+            axes.set_visible(False)
+        figure.supxlabel("shift (frames)", size=10)
+        figure.supylabel("agreement", size=10)
+        names = list(looks.values())
+        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=legend_columns(names, 2))
     return figure
 
 
