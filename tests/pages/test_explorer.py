@@ -17,7 +17,15 @@ from svdlib.audio.mel_axis import EXCERPT_FRAMES, EXCERPT_SAMPLES, N_BANDS
 from svdlib.errors import LayerError
 from svdlib.inversion.nre import nre
 from svdlib.lab.figures.gallery import Panel
-from svdlib.pages.explorer import Comparison, Measures, compare, explorer_data, layer_explorer, move_data_out, side_by_side
+from svdlib.pages.explorer import (
+    Comparison,
+    Measures,
+    compare,
+    explorer_data,
+    layer_explorer,
+    move_data_out,
+    side_by_side,
+)
 
 STEPS = ["original", "Conv1", "FC8"]
 MEASURES = [Measures(0.9, 0.0, 1.0, 1.0), Measures(0.8, 0.25, -0.004, 0.5), Measures(0.4, 0.6, 0.1, -0.02)]
