@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 import svdlib
+from svdlib.detector.model import LAYERS
 from svdlib.inversion.nre import EvaluationPlan, evaluation_sets, mean_excerpt, reconstruct
 from svdlib.lab.analysis.round_trip import feature_errors, judged
 from svdlib.lab.studies import as_json, load_results
@@ -120,7 +121,7 @@ def test_the_program_measures_the_packaged_families(tmp_path, capsys):
     assert [each["songs"] for each in result["corpora"].values()] == [1, 3]
     assert "detector 2 kept" in table and study.BLIND in table
     for measured in result["corpora"].values():
-        assert set(measured["layers"]) == set(study.LAYERS)
+        assert set(measured["layers"]) == set(LAYERS)
         for entry in measured["layers"].values():
             kept = [entry["aligned"]["judges"][name]["kept"] for name in (study.OWN, "detector 2")]
             assert [len(each) for each in kept] == [measured["songs"]] * 2

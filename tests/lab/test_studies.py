@@ -1,6 +1,7 @@
 """The studies: their scores against scikit-learn and by hand, and both programs on tiny songs."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,17 @@ from svdlib.errors import CorpusError, TrainingError
 from svdlib.lab.analysis.intervals import pooled_intervals
 from svdlib.lab.analysis.song_counts import SCORES, count_songs, pooled_scores
 from svdlib.lab.figures.detector import figure_reliability, figure_roc
-from svdlib.lab.studies import RESULTS, as_json, detector_ablation, label_of, load_results, real_singing, write_results
+from svdlib.lab.studies import (
+    RESULTS,
+    as_json,
+    detector_ablation,
+    label_of,
+    load_results,
+    real_singing,
+    training_of,
+    unheard_split,
+    write_results,
+)
 from svdlib.lab.studies.detector_ablation import Configuration
 from svdlib.recipes import evaluate_detector
 from svdlib.songs.loading import Songs
@@ -399,3 +410,23 @@ def test_stored_lists_of_numbers_take_a_line_each(tmp_path):
 )
 def test_readers_know_a_corpus_by_its_kind_and_a_folder_by_its_name(corpus, label):
     assert label_of(corpus) == label
+
+
+def test_the_runs_that_led_to_an_inverter_are_counted():
+    plan = {"epochs": 2, "steps_per_epoch": 100, "batch_size": 16}
+    first = {"objective": "input", "seed": 0, "plan": plan | {"steps_per_epoch": None}, "training_excerpts": 4800}
+    last = {"objective": "balanced", "compare": ["fc8"], "seed": 0, "plan": plan, "start": first}
+    inverter = SimpleNamespace(provenance=last)
+    assert training_of({"fc8": inverter})["fc8"] == {
+        "objective": "balanced",
+        "compare": ["fc8"],
+        "seed": 0,
+        "updates": [200, 600],
+        "batch_size": 16,
+    }
+
+
+def test_songs_that_inverters_learned_from_are_left_out():
+    inverters = {"fc8": SimpleNamespace(provenance={"corpus": "synthetic"}), "fc7": SimpleNamespace()}
+    names = ("synthetic", "synthetic:songs=3", "folder:songs")
+    assert [unheard_split(name, inverters) for name in names] == ["test", "all", "all"]

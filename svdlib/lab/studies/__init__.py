@@ -25,24 +25,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from svdlib.compute.command_line import fit_for_json, run_safely
 from svdlib.compute.run_state import check_same_run
 from svdlib.compute.storage import write_atomically
 from svdlib.detector.excerpts import ExcerptBank
-from svdlib.detector.model import SVDNet
+from svdlib.detector.model import LAYERS, SVDNet
 from svdlib.errors import TrainingError
+from svdlib.inversion.inverters import FeatureInverter
 from svdlib.inversion.nre import mean_excerpt
 from svdlib.lab.analysis.round_trip import check_judges
 from svdlib.recipes import bank_of, make_provenance, public_name
 from svdlib.songs.corpora import KINDS, open_corpus
 from svdlib.songs.corpora.joined import part_names
 from svdlib.songs.loading import load_songs
-from svdlib.zoo.checkpoints import open_detector
+from svdlib.zoo.checkpoints import TRAININGS, folder_of, open_detector, open_inverters
 
 FAMILIES = ("published", "aligned")
 """The families of inverters whose weights come with the package."""
+
+INPUT, AT_CONV5 = "aligned, input loss alone", "aligned, compared at Conv5 alone"
+"""The names among the families of other trainings of the aligned one, see `svdlib.zoo.checkpoints.TRAININGS`."""
 
 RESULTS = Path(__file__).parent / "results"
 DIGITS = 6
@@ -87,6 +91,65 @@ def origin_of(corpus: str, songs: int) -> dict[str, Any]:
     """What results come from: corpus, number of songs, date, commit and versions; no path of somebody's disk."""
     provenance = make_provenance(corpus, songs, 0, "", "")
     return {key: provenance[key] for key in ("corpus", "songs", "date", "commit", "versions")}
+
+
+def open_families(
+    weights: str | PathLike[str] | None, detector: SVDNet, *, trainings: bool = False
+) -> dict[str, dict[str, FeatureInverter]]:
+    """The inverters that a study measures, by the names that they have in results.
+
+    Args:
+        weights: a folder with the weights of both families; None takes the packaged ones.
+        detector: whose layers they invert; they are put where it computes.
+        trainings: whether to add the other trainings of the deepest layers that the package has.
+
+    Raises:
+        WeightsError: if one is missing, damaged, or was trained for another detector.
+    """
+    families = {name: open_inverters(weights, detector, LAYERS, name) for name in FAMILIES}
+    if trainings and weights is None:
+        for name, training in zip((INPUT, AT_CONV5), TRAININGS, strict=True):
+            families[name] = open_inverters(folder_of(training), detector, None, "aligned")
+    return families
+
+
+def training_of(inverters: Mapping[str, FeatureInverter]) -> dict[str, dict[str, Any]]:
+    """How inverters learned, for the results of a study.
+
+    Args:
+        inverters: per layer, with `.provenance`.
+
+    Returns:
+        Per layer corpus, objective, weight and layers of the feature loss, and seed, as far as they are stated; and
+        "updates", of each run that led to it, the last one first, with "batch_size".
+    """
+    return {layer: _training(inverter.provenance) for layer, inverter in inverters.items()}
+
+
+def _training(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    stated = ("corpus", "objective", "lambda_feature", "compare", "seed", "commit")
+    found = {key: provenance[key] for key in stated if key in provenance}
+    runs: list[Mapping[str, Any]] = [provenance]
+    while start := runs[-1].get("start"):
+        runs.append(start)
+    found["updates"] = [_updates(run["plan"], run.get("training_excerpts", 0)) for run in runs]
+    return found | {"batch_size": provenance["plan"]["batch_size"]}
+
+
+def _updates(plan: Mapping[str, Any], excerpts: int) -> int:
+    per_epoch = plan["steps_per_epoch"] or excerpts // plan["batch_size"]
+    return int(plan["epochs"] * per_epoch)
+
+
+def unheard_split(corpus: str, inverters: Mapping[str, nn.Module]) -> str:
+    """Which songs of a corpus inverters have not learned from: "test" of their own corpus, else "all".
+
+    Args:
+        corpus: a name that `open_corpus` knows.
+        inverters: with `.provenance`.
+    """
+    learned_from = {getattr(each, "provenance", {}).get("corpus") for each in inverters.values()}
+    return "test" if public_name(corpus) in learned_from else "all"
 
 
 def label_of(corpus: str) -> str:

@@ -36,7 +36,7 @@ from svdlib.inversion.optimisation import (
 )
 from svdlib.lab.analysis.intervals import mean_interval
 from svdlib.lab.analysis.realism import STATISTICS, RealExcerpts
-from svdlib.lab.studies import FAMILIES, as_json, origin_of, run_program
+from svdlib.lab.studies import FAMILIES, as_json, origin_of, run_program, training_of, unheard_split
 from svdlib.recipes import bank_of, tracks_of
 from svdlib.songs.corpora import open_corpus
 from svdlib.songs.loading import load_songs
@@ -72,14 +72,14 @@ def study(
     families = {name: {layer: every[layer].to(place) for layer in layers} for name, every in packaged.items()}
     found = {}
     for name in corpora:
-        trained_on = detector.provenance["corpus"].partition(":")[0]
-        split = "test" if name.partition(":")[0] == trained_on else "all"
+        split = unheard_split(name, packaged["published"])
         songs = load_songs(tracks_of(open_corpus(name), split))
         origin = {"split": split, "per_song": per_song} | origin_of(name, len(songs.names))
         results = measure(detector, families, bank_of(songs, detector, place), per_song, PLANS)
         found[origin["corpus"]] = origin | results
     plans = {layer: vars(PLANS[layer]) for layer in layers}
-    return as_json({"study": "inversion_by_optimisation", "plans": plans, "corpora": found})
+    learned = {name: training_of(inverters) for name, inverters in packaged.items()}
+    return as_json({"study": "inversion_by_optimisation", "plans": plans, "training": learned, "corpora": found})
 
 
 def measure(

@@ -23,7 +23,7 @@ from svdlib.audio.standardizer import Standardizer
 from svdlib.compute.command_line import Parser
 from svdlib.compute.devices import choose_device
 from svdlib.detector.excerpts import ExcerptBank
-from svdlib.detector.model import LAYERS, SVDNet
+from svdlib.detector.model import SVDNet
 from svdlib.lab.analysis.feature_space import (
     all_correlations,
     features_of,
@@ -43,11 +43,11 @@ from svdlib.lab.analysis.intervals import (
 from svdlib.lab.analysis.measures import high_minus_low, spectral_centroid
 from svdlib.lab.analysis.modulation import in_octaves, modulation_match, modulation_spectrum, octave_names
 from svdlib.lab.analysis.onsets import onset_curve, onset_f_measure, onset_match
-from svdlib.lab.studies import FAMILIES, as_json, origin_of, run_program
+from svdlib.lab.studies import FAMILIES, as_json, open_families, origin_of, run_program, training_of, unheard_split
 from svdlib.recipes import bank_of, tracks_of
 from svdlib.songs.corpora import open_corpus
 from svdlib.songs.loading import load_songs
-from svdlib.zoo.checkpoints import open_detector, open_inverters
+from svdlib.zoo.checkpoints import open_detector
 
 SHARED_EXCERPTS = {"conv1": 4, "conv2": 4, "mp3": 4, "conv4": 4}
 """Layers whose inverters take longest see every fourth excerpt only."""
@@ -94,19 +94,16 @@ def study(
     """
     place = choose_device(device)
     network = open_detector(detector).to(place)
-    families = {name: open_inverters(weights, network, LAYERS, name) for name in FAMILIES}
+    families = open_families(weights, network, trainings=True)
     found: dict[str, Any] = {}
     for corpus in corpora:
-        split = "test" if corpus == network.provenance["corpus"] else "all"
+        split = unheard_split(corpus, families["published"])
         songs = load_songs(tracks_of(open_corpus(corpus), split))
         origin = origin_of(corpus, len(songs.names))
         measured = measure(network, families, bank_of(songs, network, place), excerpts, seed)
         found[origin["corpus"]] = {"split": split, "songs": len(songs.names)} | measured
     about = {key: value for key, value in origin_of("", 0).items() if key not in ("corpus", "songs")}
-    trained = {name: inverters[LAYERS[0]].provenance for name, inverters in families.items()}
-    about["training"] = {
-        name: {key: provenance[key] for key in ("corpus", "objective", "seed")} for name, provenance in trained.items()
-    }
+    about["training"] = {name: training_of(inverters) for name, inverters in families.items()}
     head = {"study": "kept_structure", "seed": seed} | about | {"measures": MEANINGS}
     return as_json(head | {"corpora": found})
 
@@ -135,7 +132,7 @@ def measure(
 
     Args:
         detector: in eval mode, with its threshold.
-        families: by name, an inverter per layer, in eval mode.
+        families: by name, an inverter per layer, in eval mode; not each family needs to have all layers.
         bank: the songs.
         excerpts: about how many, the same number from each song.
         seed: of their choice.
@@ -145,7 +142,7 @@ def measure(
         per family the measures; "class_dependence" and "neighbours".
     """
     drawn = draw_excerpts(bank, excerpts, seed)
-    layers = list(next(iter(families.values())))
+    layers = [layer for layer in detector.shapes if any(layer in inverters for inverters in families.values())]
     found: dict[str, dict[str, Any]] = {}
     pictures: dict[tuple[str, str], Tensor] = {}
     for step in sorted({SHARED_EXCERPTS.get(layer, 1) for layer in layers} | {1}, reverse=True):
@@ -199,7 +196,9 @@ def invert_all(
         Per family and layer, pictures (n, 115, 80); and the detector's logits (n,).
     """
     logits = []
-    parts: dict[tuple[str, str], list[Tensor]] = {(family, layer): [] for family in families for layer in layers}
+    parts: dict[tuple[str, str], list[Tensor]] = {
+        (family, layer): [] for family, inverters in families.items() for layer in layers if layer in inverters
+    }
     for piece in x.split(BATCH):
         features = detector.features(piece, {*layers, "fc8"})
         logits.append(detector.out(features["fc8"])[:, 0].cpu())

@@ -22,7 +22,7 @@ from svdlib.audio.mel_axis import EXCERPT_FRAMES
 from svdlib.compute.command_line import Parser
 from svdlib.compute.devices import choose_device
 from svdlib.detector.excerpts import ExcerptBank
-from svdlib.detector.model import LAYERS, SVDNet
+from svdlib.detector.model import SVDNet
 from svdlib.inversion.nre import (
     EvaluationPlan,
     distances_between,
@@ -33,8 +33,8 @@ from svdlib.inversion.nre import (
 )
 from svdlib.lab.analysis.error_maps import mean_squares, over_bands, over_frames
 from svdlib.lab.analysis.intervals import Interval, change_interval, nre_interval
-from svdlib.lab.studies import FAMILIES, as_json, measure_corpora, run_program
-from svdlib.zoo.checkpoints import open_detector, open_inverters
+from svdlib.lab.studies import FAMILIES, as_json, measure_corpora, open_families, run_program, training_of
+from svdlib.zoo.checkpoints import open_detector
 
 BORDER = 2
 """Cells on each side that the interior leaves out: what Conv1 and Conv2 see of the zeros around the excerpt."""
@@ -65,22 +65,16 @@ def study(
         device: where to compute.
 
     Returns:
-        The study's name, date, versions and the plans of both trainings; "corpora": per corpus what `measure` returns.
+        The study's name, date, versions and how both families learned; "corpora": per corpus what `measure` returns.
     """
     place = choose_device(device)
     network = open_detector(detector).to(place)
-    families = {name: open_inverters(weights, network, LAYERS, name) for name in FAMILIES}
+    families = open_families(weights, network)
     plan = EvaluationPlan(sets, per_song)
     made, measured = measure_corpora(
         corpus, others, network, place, lambda bank, mean: measure(network, families, bank, mean, plan)
     )
-    trained = {name: inverters[LAYERS[0]].provenance for name, inverters in families.items()}
-    # Plans from before they could say which epoch to keep kept the best.
-    plans = {
-        name: {key: provenance[key] for key in ("corpus", "objective", "seed")}
-        | {"plan": {"keep": "best"} | provenance["plan"]}
-        for name, provenance in trained.items()
-    }
+    plans = {name: training_of(inverters) for name, inverters in families.items()}
     return as_json({"study": "reconstruction_error"} | made | {"training": plans, "corpora": measured})
 
 

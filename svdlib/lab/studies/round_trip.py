@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from svdlib.compute.command_line import Parser
 from svdlib.compute.devices import choose_device
 from svdlib.detector.excerpts import ExcerptBank
-from svdlib.detector.model import LAYERS, SVDNet
+from svdlib.detector.model import SVDNet
 from svdlib.inversion.nre import (
     EvaluationPlan,
     distances_between,
@@ -49,14 +49,11 @@ from svdlib.lab.analysis.round_trip import (
     features_at,
     heard,
 )
-from svdlib.lab.studies import FAMILIES, as_json, measure_corpora, open_judges, run_program
-from svdlib.zoo.checkpoints import TRAININGS, folder_of, open_detector, open_inverters
+from svdlib.lab.studies import AT_CONV5, as_json, measure_corpora, open_families, open_judges, run_program, training_of
+from svdlib.zoo.checkpoints import open_detector
 
 OWN = "the detector"
 """The name among the judges of the one whose features are inverted."""
-
-INPUT, AT_CONV5 = "aligned, input loss alone", "aligned, compared at Conv5 alone"
-"""The names among the families of other trainings of the aligned one, see `svdlib.zoo.checkpoints.TRAININGS`."""
 
 BLIND = "mean excerpt"
 """The name among the painters of the one that knows nothing."""
@@ -86,19 +83,17 @@ def study(
         device: where to compute.
 
     Returns:
-        The study's name, date and versions; "corpora": per corpus what `measure` returns.
+        The study's name, date, versions and how the inverters learned; "corpora": per corpus what `measure` returns.
     """
     place = choose_device(device)
     network = open_detector(detector).to(place)
-    families = {name: open_inverters(weights, network, LAYERS, name) for name in FAMILIES}
-    if weights is None:
-        for name, training in zip((INPUT, AT_CONV5), TRAININGS, strict=True):
-            families[name] = open_inverters(folder_of(training), network, None, "aligned")
+    families = open_families(weights, network, trainings=True)
     heard_by, plan = {OWN: network} | open_judges(judges, network, place), EvaluationPlan(sets, per_song)
     made, measured = measure_corpora(
         corpus, others, network, place, lambda bank, mean: measure(heard_by, families, bank, mean, plan)
     )
-    return as_json({"study": "round_trip"} | made | {"corpora": measured})
+    plans = {name: training_of(inverters) for name, inverters in families.items()}
+    return as_json({"study": "round_trip"} | made | {"training": plans, "corpora": measured})
 
 
 @torch.no_grad()
