@@ -193,7 +193,7 @@ def test_each_number_is_from_smoothed_predictions_but_the_calibration():
 # --- spectral balance ---
 
 
-def training_of(mean, deviation):
+def heard_before(mean, deviation):
     training = Standardizer()
     training.mean.copy_(torch.as_tensor(mean).expand(80))
     training.std.copy_(torch.as_tensor(deviation).expand(80))
@@ -203,13 +203,13 @@ def training_of(mean, deviation):
 def test_shifted_noise_is_out_of_balance_by_its_shift():
     # Half of the frames at 1, half at 5: mean 3 and deviation 2, in two songs of unequal length.
     songs = [np.ones((300, 80)), np.concatenate([np.ones((100, 80)), np.full((400, 80), 5.0)])]
-    found = real_singing.spectral_balance(songs, training_of(torch.where(torch.arange(80) < 20, 4.0, 2.0), 3.0))
+    found = real_singing.spectral_balance(songs, heard_before(torch.where(torch.arange(80) < 20, 4.0, 2.0), 3.0))
     assert found["shift"] == pytest.approx([-0.5] * 20 + [0.5] * 60)
     assert found["mean_absolute"] == pytest.approx(0.5) and found["deviation_ratio"] == pytest.approx(1.5)
     # Alone, the songs lie at 1 and 4.2: from 4 and 2 in the 20 and 60 bands.
     assert found["songs"] == pytest.approx([(20 * 3 + 60 * 1) / 80 / 2, (20 * 0.2 + 60 * 2.2) / 80 / 2])
     noise = np.random.default_rng(0).normal(0, 2, (20_000, 80))
-    shifted = real_singing.spectral_balance([noise + 1], training_of(0.0, 2.0))
+    shifted = real_singing.spectral_balance([noise + 1], heard_before(0.0, 2.0))
     np.testing.assert_allclose(shifted["shift"], 0.5, atol=0.04)
     assert real_singing.spectral_balance([noise], Standardizer.fit([noise]))["mean_absolute"] == 0
 
@@ -223,12 +223,12 @@ def test_balance_is_that_of_all_frames_in_double_precision_silent_ones_too():
     frames = np.concatenate(songs).astype(np.float64)
     own = np.sqrt(np.mean((frames - frames.mean(0)) ** 2, axis=0))
     expected = [(frames[:, band].mean() - mean[band]) / own[band] for band in range(80)]
-    found = real_singing.spectral_balance(songs, training_of(mean, deviation))
+    found = real_singing.spectral_balance(songs, heard_before(mean, deviation))
     np.testing.assert_allclose(found["shift"], expected, atol=1e-5)
     assert found["mean_absolute"] == pytest.approx(sum(map(abs, expected)) / 80, abs=1e-5)
     assert found["deviation_ratio"] == pytest.approx(np.mean(deviation / own), rel=1e-5)
     # A louder recording moves all bands to one side, and only the mean.
-    louder = real_singing.spectral_balance([song + 2 for song in songs], training_of(mean, deviation))
+    louder = real_singing.spectral_balance([song + 2 for song in songs], heard_before(mean, deviation))
     np.testing.assert_allclose(np.subtract(louder["shift"], found["shift"]), 2 / own, atol=1e-5)
 
 
