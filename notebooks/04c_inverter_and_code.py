@@ -133,7 +133,7 @@ display(
 # %% [markdown]
 # ## The same layers, other inverters
 #
-# So a score belongs to a layer *and* its inverter. How much belongs to the inverter? The aligned inverters mirror the detector's own steps and have a linear output. They had the same training as the published ones, and have no more parameters; what else each costs is in {doc}`02b_aligned_inverters`. The study of {doc}`04_quantitative_nre` has measured both on the same evaluation sets.
+# So a score belongs to a layer *and* its inverter. How much belongs to the inverter? The aligned inverters mirror the detector's own steps and have a linear output. They have no more parameters than the published ones; what else differs, in work and in training, is in {doc}`02b_aligned_inverters`. The study of {doc}`04_quantitative_nre` has measured both on the same evaluation sets.
 
 # %% tags=["hide-input"] figure="nre-families" mystnb={"image": {"alt": "Normalised reconstruction error over the eight layers, from Conv1 to FC8, for published and for aligned inverters on the same test songs, with 95 percent intervals and the mean predictor as a dashed line. The table below holds the change."}}
 figure_nre(
