@@ -183,7 +183,7 @@ display(
 )
 
 # %% [markdown]
-# Some things in this figure are traces of the *inverter*, not of the layer. A fine regular pattern with a period of 3 or 9 frames, where you see one, comes from up-convolutions that have not quite learned to hide their steps. At the left and right edges, pictures are poorer, because fewer cells have seen
+# Some things in this figure are traces of the *inverter*, not of the layer. A fine regular pattern with a period of 3 or 9 frames, where you see one, comes from up-convolutions that have not quite learned to hide their steps, or that make use of them ({doc}`04d_round_trip`). At the left and right edges, pictures are poorer, because fewer cells have seen
 # these frames. With the published inverters there are more such traces: nothing is darker than −1, Conv1 and Conv2 have a thin frame of zeros, and from MP3 on the right part of a picture drifts away from the original.
 #
 # And a blurred picture does not mean that the layer sees a blur. It means that the inverter, unable to tell, has painted an average.
@@ -228,7 +228,7 @@ for excerpt_panels in list(panels.values())[:2]:
 
 # %% [markdown]
 # The line below each player says two more things. The *distance* is relative to the size of the original, as above. The last number is what the detector answers when it is given the inversion in place of the original. If the answer survives, the inversion has kept what the
-# detector needs, whatever it looks like. If it does not, the inverter has lost something that the layer must have had, since the layer's own answer was made from it.
+# detector needs, whatever it looks like. If it does not, the inverter has lost something that the layer must have had, since the answer was made from it.
 
 # %% tags=["remove-input"]
 with torch.no_grad():

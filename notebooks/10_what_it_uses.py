@@ -184,7 +184,7 @@ figures.figure_maps(x[0, 0], drawn, voice)
 # %% [markdown]
 # Each map has its own colour scale. The four signed maps are orange where a cell speaks for singing and purple where it speaks against. The others are brighter where they are larger.
 #
-# What one sees in any such picture: gradient, input × gradient and integrated gradients are made of single cells. Grad-CAM and SLIME are made of large patches, because their grids are coarse. The inversion of MP6 resembles the excerpt; that of FC8 is a few smooth blobs. What one cannot see is
+# What one sees in any such picture: gradient, input × gradient and integrated gradients are made of single cells. Grad-CAM and SLIME are made of large patches, because their grids are coarse. The inversion of MP6 resembles the excerpt; that of FC8 is a few blobs. What one cannot see is
 # which of them is *right*. They all look plausible. That is the trouble with pictures of explanations.
 #
 # The last map is not drawn, and is not an explanation at all. **Loudness** is the excerpt itself: it puts the cells first that stick out most from their band's mean. It knows nothing about the detector. An explanation that does no better than loudness has not shown that it knows something about the detector either.
