@@ -34,7 +34,7 @@ DETECTOR_PROFILES: dict[str, Plan] = {
         steps_per_epoch=250,
         batch_size=32,
         augmentation=Augmentation(loudness=15, warping=0.12, tilt=12, dynamics=0.3),
-        remixing=Remixing(share=0.85, gain=(-3, 10), doubled=0.3),
+        remixing=Remixing(share=0.85, gain=(-1, 11), muted=0.35, ratio=(-6, 12), doubled=0.3),
         averaging=0.999,
     ),
     "published": PublishedPlan(),
