@@ -318,6 +318,18 @@ def test_an_unwritable_folder_for_training(refused, tmp_path, monkeypatch, verb,
     refused(*verb.split(), "--folder", folder, parts=[folder, *parts])
 
 
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["--objective", "input", "--compare", "fc8"], ["'input'", "no feature loss", "leave out --compare"]),
+        (["--compare", "fc9"], ["'fc9'", "conv1"]),
+    ],
+)
+def test_layers_to_compare_at_that_make_no_sense(refused, tmp_path, monkeypatch, words, parts):
+    monkeypatch.setattr("svdlib.recipes.open_corpus", lambda _: pytest.fail("the corpus was opened first"))
+    refused("train", "inverters", "--folder", tmp_path, *words, parts=parts)
+
+
 @needs_rights
 def test_a_folder_without_the_right_to_write(refused, song_file, public_folder):
     song = song_file(public_folder / "song.wav")
