@@ -10,7 +10,7 @@ from svdlib.lab.analysis.intervals import (
     Interval,
     change_interval,
     difference_interval,
-    mean_interval,
+    nre_interval,
     paired_interval,
     unpaired_nre_change_interval,
 )
@@ -142,7 +142,8 @@ def optimised_excerpts(results: Results, kind: str, family: str) -> Interval | N
     found = found_on(results, "inversion_by_optimisation", kind)
     if found is None:
         return None
-    return _largest(mean_interval(found["layers"][name][family]["nre"]["per_song"]) for name in LAYERS[:2])
+    between = np.array(found["between"])
+    return _largest(nre_interval(found["layers"][name][family]["nre"]["per_song"], between) for name in LAYERS[:2])
 
 
 def _largest(intervals: Iterable[Interval]) -> Interval:

@@ -26,7 +26,13 @@ from svdlib.detector.model import LAYERS, SVDNet
 from svdlib.detector.optimisation import PLANS
 from svdlib.errors import CorpusError
 from svdlib.inversion.jacobian import singular_range
-from svdlib.inversion.nre import EvaluationPlan, evaluation_sets, mean_pairwise_distance, reconstruction_distances
+from svdlib.inversion.nre import (
+    EvaluationPlan,
+    distances_between,
+    evaluation_sets,
+    mean_pairwise_distance,
+    reconstruction_distances,
+)
 from svdlib.inversion.optimisation import (
     BATCH,
     OptimisationPlan,
@@ -34,7 +40,7 @@ from svdlib.inversion.optimisation import (
     invert_by_optimisation,
     layer_encoder,
 )
-from svdlib.lab.analysis.intervals import mean_interval
+from svdlib.lab.analysis.intervals import mean_interval, nre_interval
 from svdlib.lab.analysis.realism import STATISTICS, RealExcerpts
 from svdlib.lab.studies import FAMILIES, as_json, origin_of, run_program, training_of, unheard_split
 from svdlib.recipes import bank_of, tracks_of
@@ -103,16 +109,19 @@ def measure(
 
     Returns:
         "layers": per layer and way ("optimised", "regularised" and the families), the quantities of `_quantities`, each
-        as "mean", "ci95" and "per_song"; "times": per layer, how many times as long optimisation takes as a pass of
-        each family's inverter; "originals": the distance of the excerpts themselves from those of other songs;
-        "singular_values": per layer of `SENSITIVE_LAYERS`, the "smallest" and the "largest" at one excerpt of each of
-        the first two songs, see `svdlib.inversion.jacobian.singular_range`, after "lanczos_steps"; "patient": per layer
-        of `PATIENT_LAYERS`, what `patient_descents` returns for the first songs, after "patient_passes".
+        as "mean", "ci95" and "per_song"; "between", the distance between excerpts of any two songs as a share of that
+        between all (songs, songs), with which the intervals of the NRE draw its yardstick anew; "times": per layer, how
+        many times as long optimisation takes as a pass of each family's inverter; "originals": the distance of the
+        excerpts themselves from those of other songs; "singular_values": per layer of `SENSITIVE_LAYERS`, the
+        "smallest" and the "largest" at one excerpt of each of the first two songs, see
+        `svdlib.inversion.jacobian.singular_range`, after "lanczos_steps"; "patient": per layer of `PATIENT_LAYERS`, what
+        `patient_descents` returns for the first songs, after "patient_passes".
     """
     plan = EvaluationPlan(sets=1, per_song=per_song)
     (starts,) = evaluation_sets(bank, plan)
     x, judge = bank.cut(starts), _realism_judge(bank, per_song)
     found: dict[str, Any] = {"layers": {}, "times": {}, "originals": _all_summaries(judge(x), per_song)}
+    found["between"] = (distances_between(x, len(x) // per_song) / mean_pairwise_distance(x)).tolist()
     found |= {"singular_values": {}, "lanczos_steps": LANCZOS_STEPS, "patient": {}, "patient_passes": PATIENT_PASSES}
     for layer in next(iter(families.values())):
         inverters = {family: inverters[layer] for family, inverters in families.items()}
@@ -122,6 +131,8 @@ def measure(
             way: _all_summaries(_quantities(detector, encoder, x, x_hat) | judge(x_hat), per_song)
             for way, x_hat in pictures.items()
         }
+        for of_way in found["layers"][layer].values():
+            of_way["nre"]["ci95"] = nre_interval(of_way["nre"]["per_song"], np.array(found["between"])).ends
         if layer in SENSITIVE_LAYERS:
             ranges = [singular_range(encoder, each, LANCZOS_STEPS) for each in x[::per_song][:2].split(1)]
             ends = zip(("smallest", "largest"), zip(*ranges, strict=True), strict=True)
