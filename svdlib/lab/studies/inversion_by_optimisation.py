@@ -114,8 +114,8 @@ def measure(
         many times as long optimisation takes as a pass of each family's inverter; "originals": the distance of the
         excerpts themselves from those of other songs; "singular_values": per layer of `SENSITIVE_LAYERS`, the
         "smallest" and the "largest" at one excerpt of each of the first two songs, see
-        `svdlib.inversion.jacobian.singular_range`, after "lanczos_steps"; "patient": per layer of `PATIENT_LAYERS`, what
-        `patient_descents` returns for the first songs, after "patient_passes".
+        `svdlib.inversion.jacobian.singular_range`, after "lanczos_steps"; "patient": per layer of `PATIENT_LAYERS`,
+        what `patient_descents` returns for the first songs, after "patient_passes".
     """
     plan = EvaluationPlan(sets=1, per_song=per_song)
     (starts,) = evaluation_sets(bank, plan)
