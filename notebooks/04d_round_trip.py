@@ -57,7 +57,9 @@ from svdlib.lab.figures.nre import figure_intervals
 from svdlib.lab.figures.structure import figure_shifts
 from svdlib.lab.figures.style import layer_title
 from svdlib.lab.studies import (
+    AT_CONV5,
     FAMILIES,
+    INPUT,
     label_of,
     load_results,
     round_trip,
@@ -99,17 +101,18 @@ train = bank_of(
 )
 
 # %% [markdown]
-# Below is the excerpt of the test songs that the detector calls sung most surely, and what its deepest layers have kept of it. Each layer was inverted more than once: by an inverter that learned to make the error of the picture small (*input*), and by others that were also to give back features of the detector, those of Conv5 (*Conv5*), or of Conv5 and the layer itself (*own*).
+# Below is the excerpt of the test songs that the detector calls sung most surely, and what its deepest layers have kept of it. Each layer was inverted more than once: by an inverter that learned to make the error of the picture small (*input*), and by others that were also to give back features of the detector: those of Conv5, or of Conv5 and the layer itself (*own*).
 # Choose FC8, look, listen, and read what the detector answers to *that picture*.
 
 # %% tags=["hide-input"]
 candidates = test.gather(test.spread(128))
 surest = candidates[answers(detector, candidates).argmax()][None]
 deep = ("mp6", "fc7", "fc8")
+aligned = families["aligned"]
 sets = {
     "input": trainings["input"],
-    "Conv5": trainings["conv5"],
-    "own": families["aligned"],
+    "Conv5": trainings["conv5"] | {"mp6": aligned["mp6"]},
+    "own": {layer: aligned[layer] for layer in ("fc7", "fc8")},
 }
 painted = {
     f"{layer_title(layer)}, {name}": (layer, inverters[layer])
@@ -287,7 +290,7 @@ display(Markdown(text))
 #
 # Why can a picture with a small error have a feature that is far off? An inverter that is trained for a small error paints the *mean* of all excerpts that share the feature. Where they disagree, as on the exact place of every harmonic, their mean is smooth. But smooth is what no excerpt is, and the filters of the network answer to edges and stripes, not to their mean.
 #
-# The feature loss of {doc}`03_training` is meant to prevent this. In the paper it compares the features of Conv5, and as a sum or a mean of squares it weighs little. Our aligned inverters take both losses as shares of what the mean predictor leaves, so that a weight $\lambda$ of 1 lets them count alike. Those of MP6, FC7 and FC8 compare at Conv5 *and at the layer that is inverted*. This is what inversion by search asks for {cite}`mahendran2015`: a picture that has the same feature.
+# The feature loss of {doc}`03_training` is meant to prevent this. In the paper it compares the features of Conv5, and as a sum or a mean of squares it weighs little. Our aligned inverters take both losses as shares of what the mean predictor leaves, so that a weight $\lambda$ of 1 lets them count alike. Those of FC7 and FC8 compare at Conv5 *and at the layer that is inverted*. This is what inversion by search asks for {cite}`mahendran2015`: a picture that has the same feature.
 #
 # (round-trip-study)=
 # ## More songs, and other ears
@@ -320,9 +323,9 @@ else:
 
 # %% tags=["hide-input"]
 LEARNED = {
-    round_trip.INPUT: "input",
-    round_trip.AT_CONV5: "and Conv5",
-    "aligned": "and the layer",
+    INPUT: "the input",
+    AT_CONV5: "Conv5 too",
+    "aligned": "Conv5 and itself too",
 }
 rows = []
 for source, each in studied.items():
@@ -334,7 +337,9 @@ for source, each in studied.items():
             row = {
                 "songs": source,
                 "layer": layer_title(layer),
-                "asked for": learned,
+                "asked for": LEARNED[AT_CONV5]
+                if (layer, family) == ("mp6", "aligned")
+                else learned,
                 "NRE": f"{round_trip.nre_of(each, layer, family).value:.3f}",
                 "at the layer": f"{round_trip.feature_error_of(each, layer, family).value:.2f}",
             }
@@ -354,7 +359,7 @@ text = (
     else ""
 )
 for source, each in studied.items():
-    cost = round_trip.cost_of(each, "fc8", "aligned", round_trip.INPUT)
+    cost = round_trip.cost_of(each, "fc8", "aligned", INPUT)
     entry, blind = each["layers"]["fc8"]["aligned"], each["blind"]
     shares = {
         judge: round_trip.kept_of(entry, judge) for judge in entry["judges"]
