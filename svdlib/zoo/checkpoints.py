@@ -30,7 +30,7 @@ DERIVED = ("general",)
 PACKAGED = Path(__file__).parent / "weights"
 TRAININGS = ("input", "conv5")
 """Other trainings of deep aligned inverters, to see what the feature loss does: `input` is without one, of MP6, FC7 and
-FC8; `conv5` compares at Conv5 alone, of FC7 and FC8. Those of the family compare at their own layer as well."""
+FC8; `conv5` compares at Conv5 alone, of FC7 and FC8, whose inverters otherwise compare at their own layer as well."""
 
 
 def save_weights(
