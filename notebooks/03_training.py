@@ -317,24 +317,25 @@ display(
 
 # %%
 torch.manual_seed(seed)
-learner = svdlib.build_inverter(layer).to(device)
+learner = svdlib.build_inverter(learned, family).to(device)
 optimiser = torch.optim.Adam(learner.parameters(), lr=1e-3)
 losses = []
-for _ in range(5):
+for _ in range(20):
     batch = torch.randint(len(train), (8,)).to(device)  # draw eight excerpts,
     x = train.gather(batch)  # cut them out: (8, 1, 115, 80),
-    features = detector.features(x, (layer, "conv5"))  # run the detector,
-    phi, theta = features[layer], features["conv5"]
+    features = detector.features(x, (learned, "conv5"))  # run the detector,
+    phi, theta = features[learned], features["conv5"]
     x_hat = learner(phi)  # invert,
     compared = objectives.reconstruction_losses(
-        x, theta, {layer: x_hat}, compare
+        x, theta, {learned: x_hat}, compare
     )
-    loss = compared[layer]  # compare,
+    loss = compared[learned]  # compare,
     optimiser.zero_grad()
     loss.backward()  # ask each weight which way is down,
     optimiser.step()  # and go a small step.
     losses.append(loss.item())
-print(" -> ".join(f"{loss:.2f}" for loss in losses))
+print(f"steps 1 to 5: {sum(losses[:5]) / 5:.2f}")
+print(f"steps 16 to 20: {sum(losses[-5:]) / 5:.2f}")
 
 # %% [markdown]
 # `fit_inverters` does the same and adds what a real training needs:
