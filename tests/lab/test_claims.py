@@ -150,7 +150,7 @@ def test_the_second_corpus_is_compared_layer_group_by_layer_group():
         "reconstruction_error": {
             "corpora": {
                 "synthetic": measured(RISING, spread=0.001),
-                "synthetic-b:songs=9": measured(worse, songs=9, spread=0.001),
+                "synthetic-c:songs=9": measured(worse, songs=9, spread=0.001),
             }
         }
     }
@@ -229,11 +229,11 @@ def test_what_the_explanations_say_of_both_families_is_so():
     assert of("conv5-fc7", "aligned").value < 2 * of("conv5-fc7", "published").value < 0
     assert of("fc7-onsets", "aligned").value > of("fc7-onsets", "published").value
     assert of("order", "aligned, interior").lies_above(0) and of("order", "aligned").lies_below(0)
-    own = value["second-corpus", "synthetic-b", "published"]
+    own = value["second-corpus", "synthetic-c", "published"]
     assert 0 < own.low and own.value < 0.1, "by little"
-    for reading in (("synthetic-b", "aligned"), ("real songs", "published"), ("real songs", "aligned")):
+    for reading in (("synthetic-c", "aligned"), ("real songs", "published"), ("real songs", "aligned")):
         assert value[("second-corpus", *reading)].low < 0 < value[("second-corpus", *reading)].high
-    assert value["second-corpus-shallow", "synthetic-b", "published"].lies_above(0)
+    assert value["second-corpus-shallow", "synthetic-c", "published"].lies_above(0)
     assert of("bijective", "optimised").value < of("bijective", "aligned").value < of("bijective", "published").value
     kept = next(iter(load_results("kept_structure")["corpora"].values()))["layers"]["fc8"]["published"]
     assert kept["harmonic_match"]["mean"] - kept["harmonic_match"]["chance"] < 0.05

@@ -142,7 +142,7 @@ def test_the_program_measures_the_packaged_families(tmp_path, capsys):
 
 def test_the_stored_study_agrees_with_itself():
     stored = load_results("reconstruction_error")
-    assert [name.partition(":")[0] for name in stored["corpora"]] == ["synthetic", "synthetic-b", "folder"]
+    assert [name.partition(":")[0] for name in stored["corpora"]] == ["synthetic", "synthetic-c", "folder"]
     for measured in stored["corpora"].values():
         families = [entry for by_family in measured["layers"].values() for entry in by_family.values()]
         assert len(families) == 16
