@@ -25,7 +25,7 @@
 #
 # **Prerequisites:** {doc}`04_quantitative_nre`; {doc}`03_training` for the feature loss.
 #
-# **Minutes:** 10 to read, 25 for the exercises, about one to run.
+# **Minutes:** 14 to read, 25 for the exercises, about one to run.
 # :::
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}

@@ -333,7 +333,7 @@ print(tuple(random_changes.shape), torch.allclose(unchanged, original))
 # ## Does the label survive?
 #
 # You have listened: is there singing in all of them? You are the best judge. A second judge is the detector of this book. We draw excerpts from test songs, change them in one way at a time, and ask it. It learned with other changes: with
-# filters of this strength, stronger changes of loudness and of the balance of low and high, but in place of a change of pitch the mel axis was scaled by up to 12 %, and there was no noise, no dropout and no change of tempo. So a change that moves its answers is either one that harms the singing, or one that it has not learned to bear.
+# filters of this strength and stronger changes of loudness, but in place of a change of pitch the mel axis was scaled by up to 12 %, and there was no noise, no dropout and no change of tempo. So a change that moves its answers is either one that harms the singing, or one that it has not learned to bear.
 
 # %% tags=["hide-input"]
 draws, windows, sung_labels = np.random.default_rng(seed), [], []
