@@ -43,7 +43,7 @@ from svdlib.compute.devices import choose_device
 from svdlib.lab.figures import structure as figures
 from svdlib.lab.figures.spectrograms import figure_inversions
 from svdlib.lab.figures.style import layer_title
-from svdlib.lab.studies import load_results
+from svdlib.lab.studies import INPUT, load_results
 from svdlib.lab.studies.kept_structure import draw_excerpts
 from svdlib.pages.exercises import self_check
 from svdlib.pages.quiz import Answer, Question, Quiz
@@ -273,12 +273,13 @@ for name, measured in corpora.items():
             "FC8": stored_area(by_layer["originals"]["high_minus_low"]),
         }
     )
-    for family in ("aligned", "published"):
+    for family in ("aligned", INPUT, "published"):
         cells = {
             layer_title(layer): stored_area(
                 by_layer[layer][family]["high_minus_low"]
             )
             for layer in ("fc7", "fc8")
+            if family in by_layer[layer]
         }
         rows.append({"corpus": "", "inverters": family} | cells)
 pd.DataFrame(rows).style.hide(axis="index")
@@ -332,6 +333,22 @@ lower = [
 ]
 if lower:
     close += f" There is a tendency, though: compared with the originals, the inversions of what is called sung surely lie *lower* on {', '.join(lower)}."
+of_fc8 = {
+    name: measured["class_dependence"]["decision"]["fc8"]
+    for name, measured in corpora.items()
+}
+alone = {
+    name: each[INPUT]["high_minus_low"]["auc"]
+    for name, each in of_fc8.items()
+    if INPUT in each
+}
+if alone:
+    close += " Is it a matter of what the inverter was asked for (*The round trip*)? FC8's aligned inversions have an AUC of "
+    close += ", ".join(
+        f"{alone[name]:.2f} by the input loss alone and {of_fc8[name]['aligned']['high_minus_low']['auc']:.2f} with the feature loss on *{name}*"
+        for name in alone
+    )
+    close += "."
 display(Markdown(close))
 
 # %% [markdown]

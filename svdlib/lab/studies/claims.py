@@ -223,12 +223,11 @@ BECAUSE: dict[tuple[str, str], str] = {
         "FC8's feature is the smallest: 64 numbers for an excerpt of 9200. Nearly any inverter must find it the "
         "hardest."
     ),
-    ("order", NOT_REPRODUCED): (
-        "A deeper layer is computed from a shallower one and cannot know more. So where the error falls, the "
-        "inverters differ, not the layers. Published ones fail to see parts of the excerpt from MP3 on, each layer in"
-        " its own way. The aligned one of Conv1 errs at the border, where features have seen the zeros around the "
-        "excerpt and it cannot know: without the two outermost cells of each side, the error of the aligned inverters "
-        "grows with every layer."
+    ("order", UNDECIDED): (
+        "A deeper layer is computed from a shallower one and cannot know more. So where the error does not grow, the "
+        "inverters differ, not the layers. Published ones fail to see parts of the excerpt from MP3 on, each layer in "
+        "its own way: Conv4 comes out no worse than MP3. With aligned inverters the error grows at every step, on our "
+        "songs and on the real ones."
     ),
     ("conv2-mp3", REPRODUCED): (
         "Pooling keeps one value of nine. But much of this step is the published inverter's own: with inverters that "
@@ -242,14 +241,14 @@ BECAUSE: dict[tuple[str, str], str] = {
         "The size agrees. It is a property of the published inverters, though: with aligned ones, which invert Conv5 "
         "far better, the gap is more than twice as large."
     ),
-    ("second-corpus", REPRODUCED): (
-        "With published inverters, and by little; the songs of both corpora are made by one program. With aligned "
-        "inverters and on real songs these few songs cannot tell. The paper gives no intervals, and has 16 and 20 "
-        "songs as well."
+    ("second-corpus", UNDECIDED): (
+        "With published inverters, these songs cannot tell. With aligned ones the error is surely larger on the other "
+        "synthetic songs, while on real songs it is not. The paper gives no intervals, and has 16 and 20 songs as "
+        "well."
     ),
     ("second-corpus-shallow", UNDECIDED): (
-        "Published inverters do worse there, too, but by how much hangs on a few songs. Of the aligned ones, nothing "
-        "can be said."
+        "With published inverters, nothing can be said. The aligned ones, which err less, do worse on the other "
+        "synthetic songs at these layers, too."
     ),
     ("objectives", REPRODUCED): (
         "There is hardly a difference to find. Both losses are means, as in the released code, and then the gradient "
@@ -263,7 +262,8 @@ BECAUSE: dict[tuple[str, str], str] = {
     ),
     ("fc8-class", UNDECIDED): (
         "On our songs the inversions of both answers do not differ surely in this number. FC8 does carry the answer, "
-        "one linear step away from it; our inverters do not paint it as high against low frequencies."
+        "one linear step away from it; our inverters do not paint it as high against low frequencies. Those that are "
+        "asked for it paint it as fine texture: see the chapter on the round trip."
     ),
     ("fc7-harmonics", DIFFERS): (
         "There is a trace, surely above chance, but so small that it is hardly what the authors saw. Our measure "
