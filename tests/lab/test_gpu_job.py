@@ -29,7 +29,7 @@ TRAINED = {"published": ("fc8",), "aligned": ("conv1", "mp6", "fc8")}  # here; t
 
 
 def few(variant, layers):
-    return [layer for layer in TRAINED[variant] if layer in layers]
+    return [layer for layer in TRAINED[variant] if layer in layers] or list(layers[:1])
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,8 @@ def test_an_interrupted_job_goes_on_and_is_collected(data, tmp_path, tiny_profil
         assert (found["variant"], found["objective"]) == (run.variant, run.objective)
         assert list(found["nre"]) == few(run.variant, run.layers)
         assert all(each["nre"] > 0 for each in found["nre"].values())
-    assert len(list((tmp_path / "weights").iterdir())) == 1 + 4 + 1
+    shipped = sum(len(few(run.variant, run.layers)) for run in gpu_job.RUNS if run.shipped)
+    assert len(list((tmp_path / "weights").iterdir())) == 1 + shipped + 1
 
 
 def test_every_layer_of_both_families_is_shipped_once():
