@@ -157,7 +157,7 @@ def test_feature_errors_fall_below_those_of_both_trained_inverters():
     detector = svdlib.pretrained("detector")
     bank = svdlib.ExcerptBank(svdlib.load_songs(corpus.split("test")[:1]), standardizer=detector.standardizer)
     x = bank.gather(bank.spread(1))
-    plans = {"conv1": OptimisationPlan(8), "mp6": OptimisationPlan(16), "fc8": OptimisationPlan(8)}
+    plans = {"conv1": OptimisationPlan(16), "mp6": OptimisationPlan(100), "fc8": OptimisationPlan(32)}
     for layer, found in optimise_layers(detector, x, plans).items():
         encoder = layer_encoder(detector, layer)
         with torch.no_grad():
