@@ -275,8 +275,8 @@ BECAUSE: dict[tuple[str, str], str] = {
     ),
     ("bijective", UNDECIDED): (
         "No network is needed to undo Conv1: started from noise, the excerpt itself is found. From Conv2 it is found "
-        "up to a tenth of the distance between two excerpts, about where we had drawn the line, and the feature does not "
-        "agree wholly yet. Trained inverters come less close, so their errors are not the layers'."
+        "up to a tenth of the distance between two excerpts, about where we had drawn the line, and the feature does "
+        "not agree wholly yet. Trained inverters come less close, so their errors are not the layers'."
     ),
 }
 """Why, by claim and verdict. Where it compares families, a test holds it to the numbers."""
