@@ -728,7 +728,7 @@ own_chance = {
 lines, rises = [], {}
 for name in measures:
     parts = [
-        f"{layer_title(layer)} {found[name, layer][0]:.2f} against {found[name, layer][3]:.2f} and {own_chance[name, layer]:.2f}"
+        f"{layer_title(layer)} {found[name, layer][0]:z.2f} against {found[name, layer][3]:z.2f} and {own_chance[name, layer]:z.2f}"
         for layer in deep
     ]
     rises[name] = np.mean(

@@ -129,11 +129,12 @@ def amount(found):
     return f"{found['songs']} songs, {each} random excerpt{'s' if each > 1 else ''} of each"
 
 
+longest = [plan["passes"] for plan in study["plans"].values()]
 display(
     Markdown(
         f"Synthetic test songs: {amount(own)}. "
         + " ".join(f"Real songs: {amount(found)}." for found in real)
-        + f" Every optimisation had {study['plans']['fc8']['passes']} passes, and {study['plans']['conv1']['passes']} at Conv1. The two figures show the synthetic songs, the folded table shows all."
+        + f" An optimisation had {min(longest)} to {max(longest)} passes: more where more of the excerpt can be found. The two figures show the synthetic songs, the folded table shows all."
     )
 )
 
@@ -239,7 +240,7 @@ lines = [
 count = len(own["patient"]["conv1"]["nre"])
 display(
     Markdown(
-        f"The study gives this descent more time: {own['patient_passes']} passes without regularisers, for {count} excerpts of different songs, from two different noises each. The largest values, distances in mean distances between excerpts:\n\n- "
+        f"The study makes this descent twice, from two different noises, for {count} excerpts of different songs, with {own['patient_passes']} passes and without regularisers. The largest values, distances in mean distances between excerpts:\n\n- "
         + "\n- ".join(lines)
         + "."
     )
