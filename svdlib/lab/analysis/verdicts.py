@@ -73,6 +73,32 @@ def judge(interval: Interval, agrees: Bounds, direction: Bounds) -> str:
 
 
 @dataclass(frozen=True)
+class Expectation:
+    """A statement of ours, written down before anything was measured, and the number that decides it.
+
+    Attributes:
+        about: what it would belong to, such as "task".
+        says: the statement.
+        number: from what a study has measured on a corpus.
+        wanted: where the number's interval lies if the statement holds.
+        unit: the format in which the number is written.
+    """
+
+    about: str
+    says: str
+    number: Callable[[Mapping[str, Any]], Interval]
+    wanted: Bounds
+    unit: str = "+.3f"
+
+    def outcome(self, measured: Mapping[str, Any]) -> str:
+        """Whether it "holds", "fails", or is "open": the interval crosses a bound, or there is none."""
+        found = self.number(measured)
+        if not found.is_known:
+            return "open"
+        return "holds" if self.wanted.hold(found) else "fails" if self.wanted.exclude(found) else "open"
+
+
+@dataclass(frozen=True)
 class Claim:
     """A statement of the paper, and how it is tested.
 

@@ -53,7 +53,7 @@ from svdlib.lab.analysis.round_trip import (
     correlation_of_moments,
     decisions_kept,
 )
-from svdlib.lab.analysis.verdicts import Bounds
+from svdlib.lab.analysis.verdicts import Bounds, Expectation
 from svdlib.lab.studies import as_json, measure_corpora, run_program
 from svdlib.zoo.checkpoints import load_inverters, pretrained
 from svdlib.zoo.listeners import Opened, open_listener
@@ -306,32 +306,6 @@ def _key(judge: str, what: str, *, chance: bool) -> str:
 
 
 # --- what was expected ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Expectation:
-    """A statement, and the number that decides it.
-
-    Attributes:
-        about: what it would belong to: "geometry", "task" or "architecture".
-        says: the statement.
-        number: from what was measured on a corpus.
-        wanted: where the number's interval lies, if the statement holds.
-        unit: how the number is written.
-    """
-
-    about: str
-    says: str
-    number: Callable[[Mapping[str, Any]], Interval]
-    wanted: Bounds
-    unit: str = "+.3f"
-
-    def outcome(self, measured: Mapping[str, Any]) -> str:
-        """Whether it "holds", "fails", or is "open": the interval crosses a bound, or there is none."""
-        found = self.number(measured)
-        if not found.is_known:
-            return "open"
-        return "holds" if self.wanted.hold(found) else "fails" if self.wanted.exclude(found) else "open"
 
 
 OWN, RECURRENT, UNTRAINED = COMPARED
