@@ -37,3 +37,11 @@ def test_three_judges_have_room_on_a_phone():
     rows = [f"untrained, FC{number}" for number in range(15)]
     panels = {"Decisions kept": np.full((15, 3), 0.87)}
     ears.figure_matrix(panels, panels, rows, judges, percent=True)
+
+
+def test_bands_that_are_read_and_others_are_told_apart():
+    figure = ears.figure_bands({"pool1": [1, 2, 1, 2], "pool2": [3, 3, 3, 4]}, [True, False, True, False], "error")
+    first, second = figure.axes
+    _, read, unread = first.lines
+    assert list(read.get_ydata()) == [1, 1] and list(unread.get_ydata()) == [2, 2]
+    assert second.get_title(loc="left") == "POOL2"

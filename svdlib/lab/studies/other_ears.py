@@ -266,6 +266,11 @@ def nre_of(measured: Mapping[str, Any], listener: str, layer: str) -> Interval:
     return nre_interval(_entry(measured, listener, layer)["error"], np.array(measured["between"]))
 
 
+def share_of_blind(measured: Mapping[str, Any], listener: str, layer: str) -> Interval:
+    """The error of a layer as a share of the mean excerpt's, whatever the scale of the input is, paired over songs."""
+    return paired_interval(np.divide, *(_entry(measured, *each)["error"] for each in ((listener, layer), (BLIND, ""))))
+
+
 def nre_difference(measured: Mapping[str, Any], one: tuple[str, str], other: tuple[str, str]) -> Interval:
     """By how much the error of one listener's layer is larger than that of another's, paired over songs."""
     return difference_interval(*(_entry(measured, *each)["error"] for each in (one, other)))
