@@ -24,7 +24,7 @@
 #
 # **Prerequisites:** {doc}`04_quantitative_nre` and {doc}`04d_round_trip`.
 #
-# **Minutes:** 12 to read, 25 for the exercises, about one to run.
+# **Minutes:** 13 to read, 25 for the exercises, about one to run.
 # :::
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}
@@ -105,7 +105,9 @@ def how_long(name):
 display(
     Markdown(
         "The recurrent detector and all new inverters are small and were trained on two cores: "
-        + "; ".join(f"*{name}*, {how_long(name)}" for name in stored["training"])
+        + "; ".join(
+            f"*{name}*, {how_long(name)}" for name in stored["training"]
+        )
         + ". The inverters of random weights learned by the input loss alone, since there is no answer to keep. To be fair, the study below also has inverters of the trained detector that learned in just this way and for as long. Longer training would lower some errors here; it would not turn the order of a factor of two."
         if stored
         else "This copy of the library holds no stored result for these listeners; the page shows what it computes itself."
@@ -265,7 +267,10 @@ def matrix(number, **settings):
     """A number for each painter and judge."""
     return np.array(
         [
-            [number(first, *painter, judge, **settings).value for judge in names]
+            [
+                number(first, *painter, judge, **settings).value
+                for judge in names
+            ]
             for painter in painters
         ]
     )
@@ -318,14 +323,18 @@ rows = []
 for each in other_ears.EXPECTATIONS:
     row = {"about": each.about, "expected": each.says}
     for name, of_corpus in studied.items():
-        row[name] = f"{each.number(of_corpus).value:{each.unit}}, {each.outcome(of_corpus)}"
+        row[name] = (
+            f"{each.number(of_corpus).value:{each.unit}}, {each.outcome(of_corpus)}"
+        )
     rows.append(row)
 display(pd.DataFrame(rows).style.hide(axis="index"))
 
 # %% tags=["remove-input"]
 lines = []
 for about in ("geometry", "task", "architecture"):
-    of_kind = [each for each in other_ears.EXPECTATIONS if each.about == about]
+    of_kind = [
+        each for each in other_ears.EXPECTATIONS if each.about == about
+    ]
     held = [each for each in of_kind if each.outcome(first) == "holds"]
     failed = [each for each in of_kind if each.outcome(first) == "fails"]
     lines.append(
@@ -423,7 +432,9 @@ def check_chance(chance):
     assert not np.isclose(got, np.mean(before == np.roll(after, -1))), (
         "This is the next excerpt, which is mostly of the same song. Move on by a whole song."
     )
-    right = np.mean(before == np.array([False, False, False, False, True, True]))
+    right = np.mean(
+        before == np.array([False, False, False, False, True, True])
+    )
     assert np.isclose(got, right), (
         f"For two excerpts of each of three songs it is {right:.2f}, not {got:.2f}."
     )
@@ -509,9 +520,9 @@ display(check_handed_over(handed_over))
 other = ears["recurrent detector"].network
 x = test.gather(test.spread(64))
 right = handed_over(x, scale, other.standardizer)
-changed = 1 - decisions_kept(
-    other, answers(other, right), answers(other, x)
-).mean()
+changed = (
+    1 - decisions_kept(other, answers(other, right), answers(other, x)).mean()
+)
 display(
     Markdown(
         f"Forgetting it changes {changed:.0%} of the recurrent detector's decisions on {len(x)} originals. Both have learned from songs of one kind, so their scales are near each other."

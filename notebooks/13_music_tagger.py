@@ -24,7 +24,7 @@
 #
 # **Prerequisites:** {doc}`12_other_detectors`.
 #
-# **Minutes:** 9 to read, 25 for the exercises, about one to run.
+# **Minutes:** 10 to read, 25 for the exercises, about one to run.
 # :::
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}
@@ -43,7 +43,12 @@ from torch import nn
 import svdlib
 from svdlib.errors import WeightsError
 from svdlib.lab.figures.ears import figure_bands, figure_sizes, title_of
-from svdlib.lab.studies import label_of, load_results, other_ears, tagger_inverters
+from svdlib.lab.studies import (
+    label_of,
+    load_results,
+    other_ears,
+    tagger_inverters,
+)
 from svdlib.pages.exercises import self_check
 from svdlib.pages.quiz import Answer, Question, Quiz
 from svdlib.tagger.model import (
@@ -85,7 +90,9 @@ display(
     )
 )
 first_measured = next(iter(studied.values()))
-cells = {layer: each["cells"] for layer, each in first_measured["layers"].items()}
+cells = {
+    layer: each["cells"] for layer, each in first_measured["layers"].items()
+}
 whole = PATCH_FRAMES * 96
 display(
     pd.DataFrame(
@@ -114,7 +121,9 @@ curves = {
     layer: np.mean(real["layers"][layer]["bands"], axis=0)
     for layer in ("pool1", "pool2")
 }
-figure_bands(curves, np.arange(96) % 2 == 0, "squared error, of the band's variance")
+figure_bands(
+    curves, np.arange(96) % 2 == 0, "squared error, of the band's variance"
+)
 
 # %% tags=["remove-input"]
 excess = {
@@ -154,7 +163,9 @@ if ears:
             feature = ears.listener.features(patches, layer)[layer]
             again = voice_contrast(ears.network(inverter(feature)))
             r = torch.stack([said, again]).corrcoef()[0, 1]
-            print(f"{layer}: r = {r:.2f} over {len(patches)} patches of one song")
+            print(
+                f"{layer}: r = {r:.2f} over {len(patches)} patches of one song"
+            )
 
 # %% tags=["hide-input"] figure="voice-tags-explained" mystnb={"image": {"alt": "Correlation of what the tagger says of voices in patches and in their inversions, over the size of the layer from POOL1 on the left to POOL5 on the right, with 95 percent intervals, a line per corpus. A dotted line marks 0.5."}}
 figure_sizes(
@@ -238,7 +249,10 @@ figure_sizes(
 
 # %% tags=["remove-input"]
 if same:
-    pool4, pool5 = compared["music tagger"]["pool4"], compared["music tagger"]["pool5"]
+    pool4, pool5 = (
+        compared["music tagger"]["pool4"],
+        compared["music tagger"]["pool5"],
+    )
     plain = compared[other_ears.trained_twin(same)]
     text = f"On *{source}*: POOL4, of {pool4[0]:.0%} of a patch's numbers, leaves {pool4[1].value:.0%} of the mean's error, MP6 of the detector, of {plain['mp6'][0]:.0%}, leaves {plain['mp6'][1].value:.0%}. POOL5, of {pool5[0]:.1%}, leaves {pool5[1].value:.0%}; FC7, of {plain['fc7'][0]:.1%}, leaves {plain['fc7'][1].value:.0%}, and FC8, of {plain['fc8'][0]:.1%}, {plain['fc8'][1].value:.0%}. "
     if pool4[1].high < plain["mp6"][1].low:
@@ -266,7 +280,9 @@ rows = []
 for each in tagger_inverters.EXPECTATIONS:
     row = {"about": each.about, "expected": each.says}
     for name, of_corpus in studied.items():
-        row[name] = f"{each.number(of_corpus).value:{each.unit}}, {each.outcome(of_corpus)}"
+        row[name] = (
+            f"{each.number(of_corpus).value:{each.unit}}, {each.outcome(of_corpus)}"
+        )
     rows.append(row)
 display(pd.DataFrame(rows).style.hide(axis="index"))
 
@@ -423,7 +439,9 @@ def check_columns(columns_that_matter):
         f"Windows of one column with steps of two read columns 0, 2 and 4, not {np.flatnonzero(got).tolist()}."
     )
     got = np.asarray(columns_that_matter(nn.MaxPool2d(2), x))
-    assert got.all(), "Windows of two columns with steps of two read all of them."
+    assert got.all(), (
+        "Windows of two columns with steps of two read all of them."
+    )
     return "Where there is a gradient, the network looks."
 
 

@@ -21,8 +21,7 @@ def test_a_patch_that_was_made_audible_has_nearly_the_same_log_mel(log_mel):
 
 
 def test_values_that_no_sound_has_are_silence_and_loud_ones_stay_finite(log_mel):
-    torch.testing.assert_close(sound_of_patch(np.full((187, 96), -2.0)), np.zeros(186 * 256, dtype=np.float32), atol=1e-4,
-                               rtol=0)  # fmt: skip
+    assert np.abs(sound_of_patch(np.full((187, 96), -2.0))).max() < 1e-4
     assert np.isfinite(sound_of_patch(log_mel + 100)).all()
 
 
