@@ -187,8 +187,8 @@ def measure(
         "songs"; "patches", how many each has; "clear_patches", how many are sung or unsung throughout, or nearly;
         "auc" of the tagger's voice tags against its tags of no voice on them; "between", the distance of any two songs'
         patches as a share of that between all (songs, songs); "blind", the error of the mean patch, song by song. And
-        "layers", for each "nre", its "ci95" and "mean_predictor"; "auc", of what the tagger says of the inversions;
-        "cells", the numbers of a feature; and song by song "error", "bands", the squared error of each band as a share
+        "layers", for each "nre", its "ci95" and "mean_predictor"; "auc", of what the tagger says of the inversions,
+        and "correlation" with what it says of the patches themselves, over all of them; "cells", the numbers of a feature; and song by song "error", "bands", the squared error of each band as a share
         of its variance (songs, 96), and "moments" and "chance moments", of which the correlation of the voice tags for
         patches and inversions is made (5, songs); chance takes a patch of the next song.
     """
@@ -209,6 +209,7 @@ def measure(
             "ci95": list(score.ci95),
             "mean_predictor": score.mean_predictor,
             "auc": _auc(again, sung),
+            "correlation": float(torch.corrcoef(torch.stack([said, again]))[0, 1]),
             "cells": int(np.prod(encoder.shapes[layer])),
             "error": list(score.per_group),
             "bands": _per_song(squares.T.cpu().numpy(), groups, count).T.tolist(),
