@@ -211,7 +211,7 @@ def nre(name, layer):
 
 
 control = other_ears.UNTRAINED
-text = f"On *{source}*: with inverters that learned alike, random weights have an NRE of {nre(control, 'mp6')} at MP6, {nre(control, 'fc7')} at FC7 and {nre(control, 'fc8')} at FC8. The trained detector has {nre(twin, 'mp6')}, {nre(twin, 'fc7')} and {nre(twin, 'fc8')}. "
+text = f"On *{source}*: with inverters that learned alike, random weights have an NRE of {nre(control, 'mp6')} at MP6 and {nre(control, 'fc8')} at FC8. The trained detector has {nre(twin, 'mp6')} and {nre(twin, 'fc8')}. "
 gap = other_ears.nre_difference(first, (control, "fc8"), (twin, "fc8"))
 if gap.lies_below(0):
     text += "At FC8 random weights can be inverted *better*. So what FC8 has lost was not lost to the geometry: the training has thrown it away. "

@@ -34,8 +34,8 @@ from svdlib.zoo.listeners import UNTRAINED_SEED, recurrent_listener
 from svdlib.zoo.objectives import OBJECTIVES
 from svdlib.zoo.profiles import PROFILES, fit_to_corpus
 
-CONTROL_LAYERS = ("mp6", "fc7", "fc8")
-"""The layers of the untrained detector that are inverted: those behind which a trained one has thrown away most."""
+CONTROL_LAYERS = ("mp6", "fc8")
+"""The layers of the untrained detector that are inverted: the last one with positions, and the deepest one."""
 
 CONTROL_FAMILY = "aligned"
 
