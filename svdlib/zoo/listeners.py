@@ -27,7 +27,14 @@ from svdlib.tagger import model as tagger
 from svdlib.tagger.front_end import tagger_front_end
 from svdlib.tagger.loading import load_tagger
 from svdlib.zoo.architectures import untrained_like
-from svdlib.zoo.checkpoints import DETECTOR_FILE, PACKAGED, load_detector, load_inverters, pretrained
+from svdlib.zoo.checkpoints import (
+    DETECTOR_FILE,
+    PACKAGED,
+    load_detector,
+    load_inverters,
+    pretrained,
+    pretrained_inverters,
+)
 
 UNTRAINED_SEED = 0
 """Of the weights of the detector that has learned nothing."""
@@ -87,8 +94,7 @@ def tagger_listener(network: tagger.MusicTagger) -> Encoder:
 
 def _detector() -> Opened:
     network = pretrained("detector")
-    found = load_inverters(PACKAGED, "aligned")
-    return Opened("detector", network, network, found, front_end_of(network))
+    return Opened("detector", network, network, pretrained_inverters("aligned"), front_end_of(network))
 
 
 def _recurrent() -> Opened:
