@@ -124,6 +124,9 @@ def test_expectations_hold_fail_or_stay_open():
     }
     found = [each.outcome({"listeners": layers}) for each in study.EXPECTATIONS]
     assert found == ["holds", "holds", "holds", "fails", "holds", "open"]
+    # No difference at all is not more.
+    layers["recurrent detector"]["centre"] = of(much)
+    assert study.EXPECTATIONS[3].outcome({"listeners": layers}) == "fails"
     # Where the trained one has inverters that learned alike, these are compared with.
     layers[study.PLAIN] = {"mp6": of([0.9, 0.9, 0.9]), "fc8": of([0.6, 0.5, 0.5])}
     found = [each.outcome({"listeners": layers}) for each in study.EXPECTATIONS[:2]]

@@ -91,11 +91,16 @@ class Expectation:
     unit: str = "+.3f"
 
     def outcome(self, measured: Mapping[str, Any]) -> str:
-        """Whether it "holds", "fails", or is "open": the interval crosses a bound, or there is none."""
-        found = self.number(measured)
+        """Whether it "holds", "fails", or is "open": the interval crosses a bound, or there is none.
+
+        What lies on a bound is not beyond it: no difference at all is not "more".
+        """
+        found, low, high = self.number(measured), self.wanted.low, self.wanted.high
         if not found.is_known:
             return "open"
-        return "holds" if self.wanted.hold(found) else "fails" if self.wanted.exclude(found) else "open"
+        if low < found.low and found.high < high:
+            return "holds"
+        return "fails" if found.high <= low or high <= found.low else "open"
 
 
 @dataclass(frozen=True)
