@@ -108,7 +108,7 @@ display(
         + "; ".join(
             f"*{name}*, {how_long(name)}" for name in stored["training"]
         )
-        + ". The inverters of random weights learned by the input loss alone, since there is no answer to keep. To be fair, the study below also has inverters of the trained detector that learned in just this way and for as long. Longer training would lower some errors here; it would not turn the order of a factor of two."
+        + ". Longer training would lower some errors. The inverters of random weights learned by the input loss alone, since there is no answer to keep. To be fair, the study below also has inverters of the trained detector that learned in just this way."
         if stored
         else "This copy of the library holds no stored result for these listeners; the page shows what it computes itself."
     )

@@ -23,6 +23,9 @@ from svdlib.lab.figures.style import (
 )
 
 LOOKS = ((BLUE, "o", "-"), (ORANGE, "s", "--"), (GREEN, "^", "-."), (PURPLE, "D", ":"), (GREY, "v", "-"))
+PLACES = ((0, 7, "center"), (0, -15, "center"), (-7, 3, "right"), (7, -10, "left"), (7, 3, "left"))
+"""Where the names of a listener's layers stand, in points from their marks: several may have layers of one size."""
+
 DARK = 0.55
 """A cell whose shade lies below has white letters."""
 
@@ -51,8 +54,8 @@ def figure_sizes(
     with rc_context(STYLE):
         figure = Drawing(figsize=(figure_width(), 4.0), layout="constrained")
         axes = figure.subplots()
-        for (name, by_layer), look in zip(listeners.items(), LOOKS, strict=False):
-            _draw_sizes(axes, name, by_layer, look)
+        for (name, by_layer), look, place in zip(listeners.items(), LOOKS, PLACES, strict=False):
+            _draw_sizes(axes, name, by_layer, look, place)
         if line is not None:
             axes.axhline(line, color="black", lw=1, ls=(0, (1, 1)), label=line_name)
         axes.set(xscale="log", xlabel="numbers of the feature, of the input's", ylabel=unit, ylim=(0, None))
@@ -65,7 +68,11 @@ def figure_sizes(
 
 
 def _draw_sizes(
-    axes: Axes, name: str, by_layer: Mapping[str, tuple[float, Interval]], look: tuple[str, str, str]
+    axes: Axes,
+    name: str,
+    by_layer: Mapping[str, tuple[float, Interval]],
+    look: tuple[str, str, str],
+    place: tuple[float, float, str],
 ) -> None:
     colour, marker, dashes = look
     sizes = [size for size, _ in by_layer.values()]
@@ -76,7 +83,7 @@ def _draw_sizes(
     values = [each.value for each in found]
     axes.errorbar(sizes, values, reach, marker=marker, ls=dashes, color=colour, ms=5, lw=1.3, capsize=3, label=name)
     for layer, size, value in zip(by_layer, sizes, values, strict=True):
-        axes.annotate(title_of(layer), (size, value), (0, 7), textcoords="offset points", color=colour, ha="center")
+        axes.annotate(title_of(layer), (size, value), place[:2], textcoords="offset points", color=colour, ha=place[2])
 
 
 @two_layouts
