@@ -113,16 +113,16 @@ display(
 #
 # Look at the first pooling. Its windows are four frames long and *one* band wide, and it steps on by two frames and *two* bands. So of the first convolution's 96 columns it reads number 0, 2, 4 and so on. The other 48 are computed and thrown away, in every patch, whatever is in it. The authors may have meant windows of another shape; the network learned to live with it.
 #
-# It is not deaf to the odd bands: a filter three bands wide looks at both neighbours of its column. But these bands are seen from the side only. If that matters, inversions must be worse there. Nothing in the inverter knows of odd and even.
+# It is not deaf to the odd bands: a filter three bands wide looks at both neighbours of its column. But these bands are seen from the side only. If that matters, inversions must be worse there. Some bands are harder to paint than others, whatever the network: so the error of each is taken as a share of the error of the mean patch.
 
-# %% tags=["hide-input"] figure="bands-never-read" mystnb={"image": {"alt": "Squared error of inversions over the 96 mel bands, as a share of each band's variance, for the layers POOL1 and POOL2. Bands whose column of the first convolution is read have one mark, those whose column is never read another. The text below says by how much the second kind is worse."}}
+# %% tags=["hide-input"] figure="bands-never-read" mystnb={"image": {"alt": "Squared error of inversions over the 96 mel bands, as a share of what the mean patch makes, for the layers POOL1 and POOL2. Bands whose column of the first convolution is read have one mark, those whose column is never read another. The text below says by how much the second kind is worse."}}
 source, real = list(studied.items())[-1]
 curves = {
     layer: np.mean(real["layers"][layer]["bands"], axis=0)
     for layer in ("pool1", "pool2")
 }
 figure_bands(
-    curves, np.arange(96) % 2 == 0, "squared error, of the band's variance"
+    curves, np.arange(96) % 2 == 0, "squared error, of the mean patch's"
 )
 
 # %% tags=["remove-input"]

@@ -71,7 +71,7 @@ def test_bands_that_are_never_read_are_told_from_the_others():
 
 
 @torch.no_grad()
-def test_errors_of_bands_are_shares_of_their_variance():
+def test_errors_of_bands_are_shares_of_the_mean_patchs():
     """A painter that always paints the mean of the patches makes an error of 1 in every band."""
 
     class Mean(torch.nn.Module):

@@ -115,8 +115,8 @@ def figure_matrix(
         for axes, (title, numbers) in zip(stack, panels.items(), strict=True):
             axes.imshow(numbers, vmin=0, vmax=1, cmap="cividis", aspect="auto")
             for (row, column), number in np.ndenumerate(numbers):
-                level = chance[title][row, column]
-                text = "" if np.isnan(number) else written(number)
+                level = float(chance[title][row, column])
+                text = "" if np.isnan(number) else written(float(number))
                 text += f" ({written(level)})" if np.isfinite(level) and text else ""
                 colour = "black" if number > DARK else "white"
                 axes.text(column, row, text, ha="center", va="center", color=colour)

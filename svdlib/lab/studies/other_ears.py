@@ -119,7 +119,7 @@ def judges_of(listeners: Sequence[Opened], place: torch.device | str = "cpu") ->
     """The detectors that have learned, by name: those of the listeners, and the package's second one."""
     found = {each.name: each.network for each in listeners if each.name in COMPARED[:2]}
     judges = {name: network for name, network in found.items() if isinstance(network, Detector)}
-    return judges | {SECOND: pretrained(SECOND).to(place)}
+    return judges | {SECOND: pretrained("second detector").to(place)}
 
 
 def training_of(opened: Opened) -> dict[str, Any]:

@@ -189,8 +189,8 @@ def measure(
         patches as a share of that between all (songs, songs); "blind", the error of the mean patch, song by song. And
         "layers", for each "nre", its "ci95" and "mean_predictor"; "auc", of what the tagger says of the inversions,
         and "correlation" with what it says of the patches themselves, over all of them; "cells", the numbers of a
-        feature; and song by song "error", "bands", the squared error of each band as a share of its variance
-        (songs, 96), and "moments" and "chance moments", of which the correlation of the voice tags for patches and
+        feature; and song by song "error", "bands", the squared error of each band as a share of the mean
+        patch's (songs, 96), and "moments" and "chance moments", of which the correlation of the voice tags for patches and
         inversions is made (5, songs); chance takes a patch of the next song.
     """
     plan = EvaluationPlan()
@@ -199,12 +199,12 @@ def measure(
     painted = (bank.x.mean(0, keepdim=True) if mean is None else mean).to(bank.device)
     groups, count = bank.groups, len(bank.group_names)
     other = torch.as_tensor(partners(groups), device=bank.device)
-    variance = bank.x[:, 0].var(0, correction=0).mean(0).clamp(min=1e-6)
+    of_mean = (bank.x - painted)[:, 0].square().mean((0, 1)).clamp(min=1e-6)
     layers: dict[str, dict[str, Any]] = {}
     for layer, score in scores.items():
         pieces = [reconstruct(encoder, {layer: inverters[layer]}, x)[layer] for x in bank.x.split(AT_ONCE)]
         again = torch.cat([voice_contrast(tagger(x_hat)) for x_hat in pieces])
-        squares = (torch.cat(pieces) - bank.x)[:, 0].square().mean(1) / variance
+        squares = (torch.cat(pieces) - bank.x)[:, 0].square().mean(1) / of_mean
         layers[layer] = {
             "nre": score.nre,
             "ci95": list(score.ci95),
@@ -258,7 +258,11 @@ def share_of_blind(measured: Mapping[str, Any], layer: str) -> Interval:
 
 
 def unread_excess(measured: Mapping[str, Any], layer: str) -> Interval:
-    """How much larger the error is on bands whose column of the first convolution is never read: 0.5 is a half more."""
+    """How much larger the error is on bands whose column of the first convolution is never read: 0.5 is a half more.
+
+    Errors are shares of the mean patch's, for some bands are harder to paint whatever the network is: the lowest ones
+    are narrower than the lines of the spectrum, and empty or full.
+    """
     bands = np.array(measured["layers"][layer]["bands"])
     return change_interval(bands[:, ::2].mean(1), bands[:, 1::2].mean(1))
 
