@@ -189,8 +189,8 @@ def measure(
         patches as a share of that between all (songs, songs); "blind", the error of the mean patch, song by song. And
         "layers", for each "nre", its "ci95" and "mean_predictor"; "auc", of what the tagger says of the inversions,
         and "correlation" with what it says of the patches themselves, over all of them; "cells", the numbers of a
-        feature; and song by song "error", "bands", the squared error of each band as a share of the mean
-        patch's (songs, 96), and "moments" and "chance moments", of which the correlation of the voice tags for patches and
+        feature; and song by song "error", "bands", the squared error of each band as a share of the mean patch's
+        (songs, 96), and "moments" and "chance moments", of which the correlation of the voice tags for patches and
         inversions is made (5, songs); chance takes a patch of the next song.
     """
     plan = EvaluationPlan()
