@@ -113,13 +113,13 @@ display(
 #
 # Look at the first pooling. Its windows are four frames long and *one* band wide, and it steps on by two frames and *two* bands. So of the first convolution's 96 columns it reads number 0, 2, 4 and so on. The other 48 are computed and thrown away, in every patch, whatever is in it. The authors may have meant windows of another shape; the network learned to live with it.
 #
-# It is not deaf to the odd bands: a filter three bands wide looks at both neighbours of its column. But these bands are seen from the side only. If that matters, inversions must be worse there. Some bands are harder to paint than others, whatever the network: so the error of each is taken as a share of the error of the mean patch.
+# It is not deaf to the odd bands: a filter three bands wide looks at both neighbours of its column. But these bands are seen from the side only. If that matters, inversions must be worse there. Some bands are harder to paint than others, whatever the network: so the error of each is taken as a share of the error of the mean patch. And an *aligned* inverter mirrors the pooling, steps of two bands included: a comb in its pictures may be its own. We saw one before it had learned anything. So the second picture is by an inverter of the *general* family, which resizes and convolves and knows of no steps.
 
-# %% tags=["hide-input"] figure="bands-never-read" mystnb={"image": {"alt": "Squared error of inversions over the 96 mel bands, as a share of what the mean patch makes, for the layers POOL1 and POOL2. Bands whose column of the first convolution is read have one mark, those whose column is never read another. The text below says by how much the second kind is worse."}}
+# %% tags=["hide-input"] figure="bands-never-read" mystnb={"image": {"alt": "Squared error of inversions over the 96 mel bands, as a share of what the mean patch makes, from POOL1 by an aligned inverter and by one of the general family. Bands whose column of the first convolution is read have one mark, those whose column is never read another. The text below says by how much the second kind is worse."}}
 source, real = list(studied.items())[-1]
 curves = {
-    layer: np.mean(real["layers"][layer]["bands"], axis=0)
-    for layer in ("pool1", "pool2")
+    f"POOL1, {name} inverter": np.mean(real[family]["pool1"]["bands"], axis=0)
+    for name, family in (("aligned", "layers"), ("general", "general"))
 }
 figure_bands(
     curves, np.arange(96) % 2 == 0, "squared error, of the mean patch's"
@@ -127,19 +127,20 @@ figure_bands(
 
 # %% tags=["remove-input"]
 excess = {
-    layer: tagger_inverters.unread_excess(real, layer) for layer in LAYERS
+    family: tagger_inverters.unread_excess(real, "pool1", family)
+    for family in ("layers", "general")
 }
-text = f"On *{source}*, inversions from POOL1 have an error that is {excess['pool1'].value:+.0%} on the bands whose columns are never read"
+plain = excess["general"]
+text = f"On *{source}*, the error on the bands whose columns are never read is {excess['layers'].value:+.0%} by the aligned inverter and {plain.value:+.0%} by the general one"
 text += (
-    f" (95 % interval {excess['pool1'].low:+.0%} to {excess['pool1'].high:+.0%})"
-    if excess["pool1"].is_known
-    else ""
+    f" (95 % interval {plain.low:+.0%} to {plain.high:+.0%}). "
+    if plain.is_known
+    else ". "
 )
-text += f"; from POOL2 {excess['pool2'].value:+.0%}, from POOL5 {excess['pool5'].value:+.0%}. "
 text += (
-    "The comb is there: a slip in one line of a network's definition, found from what its inversions look like."
-    if excess["pool1"].lies_above(0)
-    else "The comb is not surely there: what the neighbours' filters see of these bands is enough for these inverters."
+    "The comb is there, whoever paints: a slip in one line of a network's definition, found from what its inversions look like."
+    if plain.lies_above(0)
+    else "By an inverter that knows of no steps the comb is not surely there: what the neighbours' filters see of these bands is enough for it."
 )
 display(Markdown(text))
 

@@ -40,7 +40,7 @@ def test_three_judges_have_room_on_a_phone():
 
 
 def test_bands_that_are_read_and_others_are_told_apart():
-    figure = ears.figure_bands({"pool1": [1, 2, 1, 2], "pool2": [3, 3, 3, 4]}, [True, False, True, False], "error")
+    figure = ears.figure_bands({"POOL1": [1, 2, 1, 2], "POOL2": [3, 3, 3, 4]}, [True, False, True, False], "error")
     first, second = figure.axes
     _, read, unread = first.lines
     assert list(read.get_ydata()) == [1, 1] and list(unread.get_ydata()) == [2, 2]

@@ -68,6 +68,8 @@ def test_bands_that_are_never_read_are_told_from_the_others():
     measured = {"layers": {"pool1": {"bands": bands.tolist()}}}
     found = tagger_inverters.unread_excess(measured, "pool1")
     assert [found.value, *found.ends] == pytest.approx([0.5] * 3)
+    measured["general"] = {"pool1": {"bands": np.ones((4, 96)).tolist()}}
+    assert tagger_inverters.EXPECTATIONS[0].outcome(measured) == "fails", "a comb of the aligned inverter alone"
 
 
 @torch.no_grad()
@@ -102,3 +104,4 @@ def test_the_study_trains_resumes_and_measures(tagger, tmp_path, capsys):
     assert result["finished"] and result["updates"] > 0 and list(measured["layers"]) == list(LAYERS)
     assert measured["layers"]["pool1"]["nre"] < measured["layers"]["pool1"]["mean_predictor"]
     assert list(svdlib.load_inverters(tmp_path)) == list(LAYERS)
+    assert list(measured["general"]) == list(svdlib.load_inverters(tmp_path / "general")) == ["pool1"]

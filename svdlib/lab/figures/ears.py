@@ -130,10 +130,10 @@ def figure_matrix(
 
 @two_layouts
 def figure_bands(curves: Mapping[str, Sequence[float]], read: Sequence[bool], unit: str) -> Drawing:
-    """Draw a number of each band, a panel per layer; bands of two kinds have marks of two colours.
+    """Draw a number of each band, a panel per title; bands of two kinds have marks of two colours.
 
     Args:
-        curves: per layer, a number per band.
+        curves: per title, a number per band.
         read: of which kind each band is.
         unit: for the vertical axis.
     """
@@ -141,13 +141,13 @@ def figure_bands(curves: Mapping[str, Sequence[float]], read: Sequence[bool], un
         figure = Drawing(figsize=(figure_width(), 1.9 * len(curves) + 0.8), layout="constrained")
         column = figure.subplots(len(curves), 1, sharex=True, squeeze=False)[:, 0]
         which, bands = np.array(read), np.arange(len(read))
-        for axes, (layer, curve) in zip(column, curves.items(), strict=True):
+        for axes, (title, curve) in zip(column, curves.items(), strict=True):
             values = np.array(curve, dtype=float)
             axes.plot(bands, values, color=GREY, lw=0.6)
             for kind, colour, marker, name in ((True, BLUE, "o", "read"), (False, ORANGE, "s", "never read")):
                 axes.plot(bands[which == kind], values[which == kind], marker, color=colour, ms=3, label=name)
             axes.set(ylim=(0, None))
-            axes.set_title(title_of(layer), loc="left")
+            axes.set_title(title, loc="left")
         column[-1].set_xlabel("mel band")
         figure.supylabel(unit, size=10)
         handles, names = column[0].get_legend_handles_labels()
