@@ -100,8 +100,8 @@ def study(
 
     Returns:
         The study's name, date and versions, how the inverters are made, how often they were updated, whether the
-        training is "finished", and "corpora": per corpus what `measure` returns, and as "general" the entry of POOL1 for an
-        inverter of the general family; ready for JSON.
+        training is "finished", and "corpora": per corpus what `measure` returns, and as "general" the entry of POOL1
+        for an inverter of the general family; ready for JSON.
 
     Raises:
         WeightsError: if the tagger's package is not there.
