@@ -24,7 +24,7 @@
 #
 # **Prerequisites:** {doc}`12_other_detectors`.
 #
-# **Minutes:** 10 to read, 25 for the exercises, about one to run.
+# **Minutes:** 13 to read, 25 for the exercises, about one to run.
 # :::
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}
@@ -42,11 +42,17 @@ from torch import nn
 
 import svdlib
 from svdlib.errors import WeightsError
-from svdlib.lab.figures.ears import figure_bands, figure_sizes, title_of
+from svdlib.lab.figures.ears import (
+    figure_bands,
+    figure_matrix,
+    figure_sizes,
+    title_of,
+)
 from svdlib.lab.studies import (
     label_of,
     load_results,
     other_ears,
+    tagger_ears,
     tagger_inverters,
 )
 from svdlib.pages.exercises import self_check
@@ -270,6 +276,67 @@ else:
             "This copy of the library holds no results of the detectors on these songs."
         )
     )
+
+# %% [markdown]
+# (ears-across-tasks)=
+# ## Ears across tasks
+#
+# {doc}`12_other_detectors` hands inversions from one detector to another. The tagger cannot take a detector's spectrogram: its bands are others, and it hears twice as long. But it can hear *sound*. Two neighbouring excerpts are inverted, joined and made audible; and of the sound of the tagger's inversions detectors hear the middle. What each says is compared with what it says of the original after the same loss of phases; chance is the next song's inversion.
+
+# %% tags=["hide-input"] figure="ears-across-tasks" mystnb={"image": {"alt": "A table with a row for each layer of the detectors and of the tagger, and a column for each listener that hears their inversions as sound. Each cell is shaded by the correlation of what it says of originals and of inversions, and holds it as a number, with chance in brackets; detectors' layers are heard by the tagger, the tagger's layers by the detectors. The text below sums it up."}}
+handed = load_results("tagger_ears")
+place, exchanged = list(handed["corpora"].items())[-1]
+who = list(exchanged["recorded"])
+painters = [
+    (name, layer)
+    for name, layers in exchanged["listeners"].items()
+    for layer in layers
+]
+
+
+def heard(chance):
+    """The correlations of all painters and judges, nan where there is none."""
+    return np.array(
+        [
+            [
+                tagger_ears.correlation_of(
+                    exchanged, *painter, judge, chance=chance
+                ).value
+                if judge in exchanged["listeners"][painter[0]][painter[1]]
+                else np.nan
+                for judge in who
+            ]
+            for painter in painters
+        ]
+    )
+
+
+title = f"Correlation on {label_of(place)}"
+figure_matrix(
+    {title: heard(False)},
+    {title: heard(True)},
+    [
+        f"{name.removesuffix(' detector')}, {title_of(layer)}"
+        for name, layer in painters
+    ],
+    who,
+)
+
+# %% tags=["remove-input"]
+
+
+def across(listener, layer, judge):
+    """A correlation with its interval, as text."""
+    return (
+        f"{tagger_ears.correlation_of(exchanged, listener, layer, judge):.2f}"
+    )
+
+
+display(
+    Markdown(
+        f"What guessed phases alone cost: the tagger says of a sound without its phases what it says of the recording with r = {tagger_ears.recorded_of(exchanged, 'music tagger').value:.2f}, the detector with {tagger_ears.recorded_of(exchanged, 'detector').value:.2f}. In the detector's inversions from MP6 the tagger hears voices with r = {across('detector', 'mp6', 'music tagger')}, in those from FC8 with {across('detector', 'fc8', 'music tagger')}. In the tagger's from POOL4 the detector hears singing with {across('music tagger', 'pool4', 'detector')}."
+    )
+)
 
 # %% [markdown]
 # ## What we expected
