@@ -10,6 +10,7 @@ architecture with random weights; and another task by others, whose weights thei
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -18,7 +19,7 @@ from svdlib.audio.mel_axis import EXCERPT_FRAMES, N_BANDS
 from svdlib.detector import recurrent
 from svdlib.detector.architecture import Detector
 from svdlib.detector.front_end import front_end_of
-from svdlib.errors import InputError
+from svdlib.errors import InputError, WeightsError
 from svdlib.inversion.encoder import Encoder
 from svdlib.inversion.front_end import FrontEnd
 from svdlib.inversion.inverters import FeatureInverter
@@ -92,13 +93,28 @@ def tagger_listener(network: tagger.MusicTagger) -> Encoder:
     return Encoder(network, tagger.LAYERS, example=torch.zeros(2, 1, tagger.PATCH_FRAMES, tagger.PATCH_BANDS))
 
 
+def _folder(name: str) -> Path:
+    """Where the weights of a listener lie.
+
+    Raises:
+        WeightsError: if the package has none.
+    """
+    folder = PACKAGED / name
+    if not folder.is_dir():
+        raise WeightsError(
+            f"This copy of svdlib holds no weights of the {name} listener: there is no folder {folder}. "
+            "The file runs/next/README.md in the sources says how they are made."
+        )
+    return folder
+
+
 def _detector() -> Opened:
     network = pretrained("detector")
     return Opened("detector", network, network, pretrained_inverters("aligned"), front_end_of(network))
 
 
 def _recurrent() -> Opened:
-    folder = PACKAGED / "recurrent"
+    folder = _folder("recurrent")
     network = load_detector(folder / DETECTOR_FILE)
     listener = recurrent_listener(network)
     return Opened("recurrent detector", network, listener, load_inverters(folder), front_end_of(network))
@@ -106,12 +122,12 @@ def _recurrent() -> Opened:
 
 def _untrained() -> Opened:
     network = untrained_like(pretrained("detector"), UNTRAINED_SEED)
-    return Opened("untrained detector", network, network, load_inverters(PACKAGED / "untrained"), front_end_of(network))
+    return Opened("untrained detector", network, network, load_inverters(_folder("untrained")), front_end_of(network))
 
 
 def _tagger() -> Opened:
     network = load_tagger()
-    found = load_inverters(PACKAGED / "tagger")
+    found = load_inverters(_folder("tagger"))
     return Opened("music tagger", network, tagger_listener(network), found, tagger_front_end())
 
 
