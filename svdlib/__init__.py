@@ -34,6 +34,7 @@ _HOMES = {
     "load_songs": "songs.loading",
     "nre": "inversion.nre",
     "open_corpus": "songs.corpora",
+    "open_listener": "zoo.listeners",
     "plot_inversions": "lab.figures.inversions",
     "pretrained": "zoo.checkpoints",
     "pretrained_inverters": "zoo.checkpoints",
@@ -74,6 +75,7 @@ if TYPE_CHECKING:  # written twice, a name is one that users may take from here
     from svdlib.zoo.checkpoints import pretrained_inverters as pretrained_inverters
     from svdlib.zoo.families import build_inverter as build_inverter
     from svdlib.zoo.fitting import fit_inverters as fit_inverters
+    from svdlib.zoo.listeners import open_listener as open_listener
 else:  # unseen by type checkers, for which any name would exist then
 
     def __getattr__(name: str) -> Any:

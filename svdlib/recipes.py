@@ -22,6 +22,7 @@ from svdlib.compute.devices import choose_device, device_name
 from svdlib.compute.distributed import leader_first, leads, team
 from svdlib.compute.run_state import RunOptions
 from svdlib.compute.version import __version__
+from svdlib.detector.architecture import Detector
 from svdlib.detector.excerpts import ExcerptBank
 from svdlib.detector.model import LAYERS, SVDNet
 from svdlib.detector.prediction import average_over_blocks, predict
@@ -407,7 +408,7 @@ def tracks_of(corpus: Corpus, split: str) -> tuple[Track, ...]:
 
 
 def bank_of(
-    songs: Songs, detector: SVDNet, device: torch.device | str = "cpu", standardise: str = "training"
+    songs: Songs, detector: Detector, device: torch.device | str = "cpu", standardise: str = "training"
 ) -> ExcerptBank:
     """The excerpts of songs, standardised.
 

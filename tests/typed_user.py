@@ -32,6 +32,8 @@ bank = svdlib.TensorBank(x, groups=[index // 4 for index in range(40)])
 own = svdlib.fit_inverters(encoder, bank, bank, inverter="auto", compare="2", plan="demo", folder="own", resume=True)
 paths: dict[str, Path] = own.save("own")
 found = svdlib.evaluate_inverters(encoder, svdlib.load_inverters("own"), bank)
+heard = svdlib.open_listener("recurrent detector")
+figure = svdlib.plot_inversions(x[:2], heard.listener, heard.inverters, heard.front)
 line: float = found["2"].mean_predictor
 pictures = svdlib.invert_by_optimisation(encoder["2"], encoder.features(x)["2"], x.shape).pictures
 again = svdlib.load_detector("runs/mine/detector.safetensors")

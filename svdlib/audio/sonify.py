@@ -40,7 +40,7 @@ def sonify(log_mel: np.ndarray | torch.Tensor, *, iterations: int = 32, seed: in
     mel = np.pad(mel, ((margin, margin), (0, 0)), mode="edge")
     # The matrices are so small that threads wait for each other longer than they work, ten times so on a busy machine.
     with threadpool_limits(1):
-        magnitude = _undo_mel_filters(mel.T)
+        magnitude = undo_filters(mel.T, mel_filterbank())
         samples = import_librosa().griffinlim(
             magnitude, n_iter=iterations, random_state=seed, n_fft=FRAME_LENGTH, hop_length=HOP_LENGTH, center=False
         )
@@ -61,14 +61,20 @@ def _mel_magnitudes(log_mel: np.ndarray | torch.Tensor) -> np.ndarray:
     return np.exp(log_mel - max(0.0, float(log_mel.max()) - LOUDEST))
 
 
-def _undo_mel_filters(mel: np.ndarray) -> np.ndarray:
-    """Find magnitudes (513, frames) >= 0 whose mel magnitudes come close to `mel` (80, frames).
+def undo_filters(bands: np.ndarray, filters: np.ndarray) -> np.ndarray:
+    """Find a spectrum without negative values whose filtered bands come close to given ones.
 
     The pseudo-inverse without its negative values is improved by multiplicative updates (Lee & Seung, 2001):
     as close as exact non-negative least squares, in a twentieth of the time.
+
+    Args:
+        bands: what the filters gave (bands, frames), >= 0.
+        filters: what each of them takes of every bin (bins, bands), >= 0.
+
+    Returns:
+        (bins, frames).
     """
-    filters = mel_filterbank()
-    magnitude = np.maximum(np.linalg.pinv(filters.T) @ mel, SMALLEST_MAGNITUDE / 10)
+    spectrum = np.maximum(np.linalg.pinv(filters.T) @ bands, SMALLEST_MAGNITUDE / 10)
     for _ in range(INVERSION_STEPS):
-        magnitude *= (filters @ mel) / (filters @ (filters.T @ magnitude) + 1e-12)  # no division by zero
-    return magnitude
+        spectrum *= (filters @ bands) / (filters @ (filters.T @ spectrum) + 1e-12)  # no division by zero
+    return spectrum

@@ -5,14 +5,14 @@ from torch import Tensor
 
 from svdlib.audio.mel_axis import FRAME_RATE, SAMPLE_RATE, band_frequencies
 from svdlib.audio.sonify import sonify
-from svdlib.detector.model import SVDNet
+from svdlib.detector.architecture import Detector
 from svdlib.inversion.front_end import FrontEnd
 
 FRONT_END = FrontEnd(FRAME_RATE, band_frequencies())
 """How its spectrograms are drawn; silent, since their scale of loudness belongs to each trained detector."""
 
 
-def front_end_of(detector: SVDNet) -> FrontEnd:
+def front_end_of(detector: Detector) -> FrontEnd:
     """The front end of a trained detector, which makes its standardised excerpts (1, frames, 80) audible."""
 
     def to_sound(x: Tensor) -> tuple[np.ndarray, int]:

@@ -28,8 +28,14 @@ def weights_name(layer: str, variant: str) -> str:
     return f"{variant}-{layer}.safetensors"
 
 
-def save_inverter(path: Path, inverter: FeatureInverter, provenance: Mapping[str, Any]) -> None:
-    """Write an inverter exactly: its plan, its weights and its provenance.
+def save_inverter(path: Path, inverter: FeatureInverter, provenance: Mapping[str, Any], *, exact: bool = True) -> None:
+    """Write an inverter: its plan, its weights and its provenance.
+
+    Args:
+        path: the file to write.
+        inverter: of any network.
+        provenance: whatever JSON can hold.
+        exact: store the weights in single precision; in half, the file is half as large.
 
     Raises:
         WeightsError: if JSON cannot hold the provenance.
@@ -37,7 +43,7 @@ def save_inverter(path: Path, inverter: FeatureInverter, provenance: Mapping[str
     """
     plan = {SPECIFICATION: json.dumps(asdict(inverter.spec))}
     name = f"{inverter.variant} inverter of {inverter.layer}"
-    write_weights(path, inverter.state_dict(), name, provenance, exact=True, more=plan)
+    write_weights(path, inverter.state_dict(), name, provenance, exact=exact, more=plan)
 
 
 def load_inverter(path: Path) -> FeatureInverter:

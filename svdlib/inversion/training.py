@@ -90,13 +90,14 @@ class FittedInverters:
         done = "" if self.finished else " so far, to be resumed"
         return f"FittedInverters of {', '.join(self.inverters)}, {len(self.history)} epochs{done}"
 
-    def save(self, folder: str | PathLike[str]) -> dict[str, Path]:
+    def save(self, folder: str | PathLike[str], *, exact: bool = True) -> dict[str, Path]:
         """Write the inverters with their plans and provenance, a file per layer; `svdlib.load_inverters` reads them.
 
         Of several processes the leader writes.
 
         Args:
             folder: where to write; it is made if it is missing.
+            exact: store the weights in single precision; in half, the files are half as large.
 
         Returns:
             The file of each layer.
@@ -106,7 +107,7 @@ class FittedInverters:
         """
         names = {layer: weights_name(layer, inverter.variant) for layer, inverter in self.inverters.items()}
         for layer, inverter in self.inverters.items() if leads() else ():
-            save_inverter(Path(folder) / names[layer], inverter, self.provenance(layer))
+            save_inverter(Path(folder) / names[layer], inverter, self.provenance(layer), exact=exact)
         return {layer: Path(folder) / name for layer, name in names.items()}
 
     def provenance(self, layer: str) -> dict[str, Any]:

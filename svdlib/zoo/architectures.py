@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import torch
 
+from svdlib.compute.storage import digest
 from svdlib.detector.architecture import Detector
 from svdlib.detector.model import SVDNet
 from svdlib.detector.recurrent import RecurrentDetector
@@ -42,7 +43,8 @@ def untrained_like(detector: Kind, seed: int = 0) -> Kind:
         control = type(detector)()
     control.standardizer.load_state_dict(detector.standardizer.state_dict())
     control.threshold = detector.threshold
-    control.provenance = {"untrained": True, "seed": seed}
+    scale = digest(torch.cat([detector.standardizer.mean.cpu(), detector.standardizer.std.cpu()]))
+    control.provenance = {"untrained": True, "seed": seed, "standardisation": scale}
     return control.eval()
 
 

@@ -57,17 +57,51 @@ def test_an_inverter_that_makes_no_error_is_told_from_the_mean_predictor():
     row = found["layers"]["pool4"]
     assert row["nre"] == pytest.approx(0, abs=1e-5) and row["mean_predictor"] > 0.3
     assert found["auc"] == row["auc"] == 1 and row["correlation"] == pytest.approx(1, abs=1e-4)
-    assert found["clear_patches"] == 6
+    assert found["clear_patches"] == 6 and found["patches"] == [3, 3]
+    assert tagger_inverters.correlation_of(found, "pool4").value == pytest.approx(1, abs=1e-3)
+    assert np.mean(row["error"]) == pytest.approx(row["nre"]) and np.mean(found["blind"]) > 0.3
+
+
+def test_bands_that_are_never_read_are_told_from_the_others():
+    bands = np.tile([1.0, 1.5], (4, 48))
+    bands[0] *= 2
+    measured = {"layers": {"pool1": {"bands": bands.tolist()}}}
+    found = tagger_inverters.unread_excess(measured, "pool1")
+    assert [found.value, *found.ends] == pytest.approx([0.5] * 3)
+    measured["general"] = {"pool1": {"bands": np.ones((4, 96)).tolist()}}
+    assert tagger_inverters.EXPECTATIONS[0].outcome(measured) == "fails", "a comb of the aligned inverter alone"
+
+
+@torch.no_grad()
+def test_errors_of_bands_are_shares_of_the_mean_patchs():
+    """A painter that always paints the mean of the patches makes an error of 1 in every band."""
+
+    class Mean(torch.nn.Module):
+        def forward(self, feature):
+            return x.mean(0, keepdim=True).expand(len(feature), -1, -1, -1)
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        tagger = MusicTagger().eval()
+        x = torch.rand(6, 1, 187, 96) * torch.arange(1, 97)
+    bank = TensorBank(x, [0, 0, 0, 1, 1, 1])
+    encoder = Encoder(tagger, layers=("pool4",), example=x[:2])
+    found = tagger_inverters.measure(encoder, tagger, {"pool4": Mean()}, bank, np.array([0.0, 1] * 3))
+    np.testing.assert_allclose(np.mean(found["layers"]["pool4"]["bands"], axis=0), 1, rtol=1e-4)
+    np.testing.assert_allclose(found["layers"]["pool4"]["error"], found["blind"], rtol=1e-5)
+    assert tagger_inverters.share_of_blind(found, "pool4").value == pytest.approx(1)
 
 
 @pytest.mark.slow
 def test_the_study_trains_resumes_and_measures(tagger, tmp_path, capsys):
     corpus = "synthetic:songs=6,seconds=7"
-    asked = ["--corpus", corpus, "--real", corpus, "--folder", str(tmp_path), "--json"]
+    asked = ["--corpus", corpus, "--real", corpus, "--folder", str(tmp_path), "--objective", "input", "--json"]
     assert tagger_inverters.main([*asked, "--minutes", "0"]) == 0
     assert not json.loads(capsys.readouterr().out)["finished"]
     assert tagger_inverters.main([*asked, "--resume"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert result["finished"] and list(result["layers"]) == list(LAYERS)
-    assert result["layers"]["pool1"]["nre"] < result["layers"]["pool1"]["mean_predictor"]
+    (measured,) = result["corpora"].values()
+    assert result["finished"] and result["updates"] > 0 and list(measured["layers"]) == list(LAYERS)
+    assert measured["layers"]["pool1"]["nre"] < measured["layers"]["pool1"]["mean_predictor"]
     assert list(svdlib.load_inverters(tmp_path)) == list(LAYERS)
+    assert list(measured["general"]) == list(svdlib.load_inverters(tmp_path / "general")) == ["pool1"]

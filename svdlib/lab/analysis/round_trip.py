@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from svdlib.audio.standardizer import Standardizer
+from svdlib.detector.architecture import Detector
 from svdlib.detector.model import SVDNet
 from svdlib.errors import InputError
 from svdlib.inversion.nre import mean_pairwise_distance, reconstruction_distances
@@ -27,7 +28,7 @@ differently they were trained on."""
 
 
 @torch.no_grad()
-def answers(detector: SVDNet, x: Tensor, standardizer: Standardizer | None = None) -> Tensor:
+def answers(detector: Detector, x: Tensor, standardizer: Standardizer | None = None) -> Tensor:
     """A detector's logits for excerpts.
 
     Args:
@@ -42,7 +43,7 @@ def answers(detector: SVDNet, x: Tensor, standardizer: Standardizer | None = Non
     return torch.cat([detector(piece)[:, 0] for piece in heard.split(BATCH)])
 
 
-def decisions_kept(detector: SVDNet, before: Tensor, after: Tensor) -> np.ndarray:
+def decisions_kept(detector: Detector, before: Tensor, after: Tensor) -> np.ndarray:
     """Whether a detector decides on inversions as on their originals.
 
     Args:
@@ -144,13 +145,13 @@ def check_judges(detector: SVDNet, judges: Mapping[str, SVDNet]) -> None:
             )
 
 
-def heard(judges: Mapping[str, SVDNet], x: Tensor, standardizer: Standardizer) -> dict[str, Tensor]:
+def heard(judges: Mapping[str, Detector], x: Tensor, standardizer: Standardizer) -> dict[str, Tensor]:
     """The logits of several detectors for excerpts (n, 1, 115, 80) by another's standardizer: (n,) each."""
     return {name: answers(judge, x, standardizer) for name, judge in judges.items()}
 
 
 def compared(
-    judges: Mapping[str, SVDNet], before: Mapping[str, Tensor], after: Mapping[str, Tensor]
+    judges: Mapping[str, Detector], before: Mapping[str, Tensor], after: Mapping[str, Tensor]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """What several detectors say of inversions, beside what they say of the originals.
 
@@ -169,7 +170,7 @@ def compared(
 
 
 def judged(
-    judges: Mapping[str, SVDNet], x: Tensor, x_hat: Tensor, standardizer: Standardizer
+    judges: Mapping[str, Detector], x: Tensor, x_hat: Tensor, standardizer: Standardizer
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """The same from the excerpts and their inversions (n, 1, 115, 80), both standardised by `standardizer`."""
     return compared(judges, heard(judges, x, standardizer), heard(judges, x_hat, standardizer))

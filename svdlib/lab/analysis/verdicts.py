@@ -73,6 +73,37 @@ def judge(interval: Interval, agrees: Bounds, direction: Bounds) -> str:
 
 
 @dataclass(frozen=True)
+class Expectation:
+    """A statement of ours, written down before anything was measured, and the number that decides it.
+
+    Attributes:
+        about: what it would belong to, such as "task".
+        says: the statement.
+        number: from what a study has measured on a corpus.
+        wanted: where the number's interval lies if the statement holds.
+        unit: the format in which the number is written.
+    """
+
+    about: str
+    says: str
+    number: Callable[[Mapping[str, Any]], Interval]
+    wanted: Bounds
+    unit: str = "+.3f"
+
+    def outcome(self, measured: Mapping[str, Any]) -> str:
+        """Whether it "holds", "fails", or is "open": the interval crosses a bound, or there is none.
+
+        What lies on a bound is not beyond it: no difference at all is not "more".
+        """
+        found, low, high = self.number(measured), self.wanted.low, self.wanted.high
+        if not found.is_known:
+            return "open"
+        if low < found.low and found.high < high:
+            return "holds"
+        return "fails" if found.high <= low or high <= found.low else "open"
+
+
+@dataclass(frozen=True)
 class Claim:
     """A statement of the paper, and how it is tested.
 

@@ -9,7 +9,10 @@
     python -m svdlib.lab.studies.kept_structure --corpus synthetic folder:PATH --out results.json
     python -m svdlib.lab.studies.inversion_by_optimisation --help
     python -m svdlib.lab.studies.what_it_uses --help
+    python -m svdlib.lab.studies.listener_inverters --help
+    python -m svdlib.lab.studies.other_ears --others folder:PATH --out results.json
     python -m svdlib.lab.studies.tagger_inverters --help
+    python -m svdlib.lab.studies.tagger_ears --corpus synthetic folder:PATH --out results.json
     python -m svdlib.lab.studies.claims
     python -m svdlib.lab.studies.reproduce --corpus jamendo --second rwc --folder runs/reproduce
 
