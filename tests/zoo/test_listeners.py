@@ -14,9 +14,9 @@ from svdlib.recipes import bank_of
 from svdlib.tagger import loading
 from svdlib.zoo import listeners
 from svdlib.zoo.architectures import untrained_like
-from svdlib.zoo.checkpoints import PACKAGED, pretrained
+from svdlib.zoo.checkpoints import PACKAGED, TRAININGS, pretrained
 
-SHIPPED = [path.name for path in sorted(PACKAGED.iterdir()) if path.is_dir()]
+SHIPPED = [path.name for path in sorted(PACKAGED.iterdir()) if path.is_dir() and path.name not in TRAININGS]
 NAMES = {"recurrent": "recurrent detector", "untrained": "untrained detector", "tagger": "music tagger"}
 
 
