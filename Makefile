@@ -156,7 +156,7 @@ claims: $(STAMP)  ## Measure anew what the ledger of claims rests on, and print 
 	$(BIN)/python -m svdlib.lab.studies.reconstruction_error --others $(call quoted,SECOND_SONGS) $(OWN_SONGS) --out runs/claims/reconstruction_error.json
 	$(BIN)/python -m svdlib.lab.studies.round_trip --others $(call quoted,SECOND_SONGS) $(OWN_SONGS) --judges $(JUDGES) --out runs/claims/round_trip.json
 	$(BIN)/python -m svdlib.lab.studies.kept_structure --corpus synthetic $(call quoted,SECOND_SONGS) $(OWN_SONGS) --out runs/claims/kept_structure.json
-	$(BIN)/python -m svdlib.lab.studies.inversion_by_optimisation --corpus synthetic $(OWN_SONGS) --out runs/claims/inversion_by_optimisation.json
+	$(BIN)/python -m svdlib.lab.studies.inversion_by_optimisation --corpus synthetic $(OWN_SONGS) --per-song 1 --out runs/claims/inversion_by_optimisation.json
 	$(if $(REAL),$(BIN)/python -m svdlib.lab.studies.inverter_ablation --real $(OWN_SONGS) --resume --folder runs/claims/trainings \
 		--out runs/claims/inverter_ablation.json,@echo "Without REAL=folder:PATH the trainings are left out.")
 	$(BIN)/python -m svdlib.lab.studies.claims --results runs/claims
