@@ -369,6 +369,12 @@ for source, each in studied.items():
     )
     text += f"On *{source}* {' and '.join(f'{share:.0%}' for share in shares.values())} of the decisions are kept (the mean excerpt keeps {round_trip.kept_of(blind).value:.0%}), for {cost:+.1%} of NRE: "
     text += "this is reached. " if reached else "this is **not** reached. "
+if studied:
+    spent = [
+        sum(stored["training"][family]["fc8"]["updates"])
+        for family in LEARNED
+    ]
+    text += f"Take care: each training of a layer went on from the one above it in the table, all from one seed. FC8's have {', '.join(f'{each:,}' for each in spent)} updates in all, so that a part of what the last one gains may be the longer training."
 display(Markdown(text))
 
 # %% [markdown]

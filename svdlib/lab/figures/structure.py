@@ -168,11 +168,12 @@ def figure_shifts(panels: Mapping[str, Mapping[str, Sequence[float]]], frames: S
             axes.axhline(0, color="black", lw=0.7)
             axes.set_title(heading(title, columns), loc="left", fontsize="medium")
             axes.set_xticks(list(frames))
+            axes.set_xlabel("shift (frames)", size="small")
+            axes.tick_params(labelbottom=True)
             for (key, name), (colour, marker, dashes) in zip(looks.items(), LINES, strict=False):
                 axes.plot(frames, values[key], marker, ls=dashes, color=colour, label=name)
         for axes in grid[len(panels) :]:
             axes.set_visible(False)
-        figure.supxlabel("shift (frames)", size=10)
         figure.supylabel("agreement", size=10)
         names = list(looks.values())
         figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=legend_columns(names, 2))
