@@ -52,6 +52,7 @@ MINUTES = re.compile(
     re.MULTILINE,
 )
 ROLE = re.compile(r"\{[a-z][a-z:]*\}`[^`]+`")
+FORMULA = re.compile(r"\$[^$\s](?:[^$\n]*[^$\s])?\$")
 CHAPTER = re.compile(r"\d\d[a-z]?_\w+")
 FOLDED = {"hide-cell", "hide-input", "remove-cell", "remove-input"}
 NOT_READ = {"hide-cell", "remove-cell", "parameters"}
@@ -295,16 +296,17 @@ def check_verdicts(name: str, notebook: NotebookNode) -> None:
 
 
 def check_computed_text(name: str, notebook: NotebookNode) -> None:
-    """Check that text which a notebook computes holds no roles of MyST: only cells of text are read as MyST.
+    """Check that text which a notebook computes holds no roles and no formulas: only cells of text are read as MyST.
 
     Raises:
-        ChapterError: names the cell and the role.
+        ChapterError: names the cell and the role or the formula.
     """
     for place, cell in enumerate(notebook.cells, 1):
         for output in cell.get("outputs", []):
-            if role := ROLE.search(output.get("data", {}).get("text/markdown", "")):
+            text = output.get("data", {}).get("text/markdown", "")
+            if found := ROLE.search(text) or FORMULA.search(text):
                 raise ChapterError(
-                    f"{name}, cell {place}: its computed text holds {role[0]!r}, which a page would show as it is; "
+                    f"{name}, cell {place}: its computed text holds {found[0]!r}, which a page would show as it is; "
                     "say it in a cell of text, or name the chapter."
                 )
 

@@ -101,24 +101,22 @@ train = bank_of(
 )
 
 # %% [markdown]
-# Below is the excerpt of the test songs that the detector calls sung most surely, and what its deepest layers have kept of it. Each layer was inverted more than once: by an inverter that learned to make the error of the picture small (*input*), and by others that were also to give back features of the detector: those of Conv5, or of Conv5 and the layer itself (*own*).
+# Below is the excerpt of the test songs that the detector calls sung most surely, and what its two deepest layers have kept of it. Each was inverted three times: by an inverter that learned to make the error of the picture small (*input*), and by two that were also to give back features of the detector: those of Conv5, or of Conv5 and the layer itself (*own*).
 # Choose FC8, look, listen, and read what the detector answers to *that picture*.
 
 # %% tags=["hide-input"]
 candidates = test.gather(test.spread(128))
 surest = candidates[answers(detector, candidates).argmax()][None]
-deep = ("mp6", "fc7", "fc8")
-aligned = families["aligned"]
+deep = ("fc7", "fc8")
 sets = {
     "input": trainings["input"],
-    "Conv5": trainings["conv5"] | {"mp6": aligned["mp6"]},
-    "own": {layer: aligned[layer] for layer in ("fc7", "fc8")},
+    "Conv5": trainings["conv5"],
+    "own": families["aligned"],
 }
 painted = {
     f"{layer_title(layer)}, {name}": (layer, inverters[layer])
     for layer in deep
     for name, inverters in sets.items()
-    if layer in inverters
 }
 pictures = {
     name: reconstruct(detector, {layer: inverter}, surest)[layer]
@@ -311,7 +309,7 @@ if studied:
     first = next(iter(studied.values()))
     display(
         Markdown(
-            f"The stored study (`python -m svdlib.lab.studies.round_trip`, {stored['date']}) has {first['sets']} sets of {first['per_song']} excerpts per song; a number in brackets is that of the songs. Nothing was trained on these songs. The real ones guided the making of the synthetic ones (*Does it hear real singing?*). *kept* are decisions, by the detector and by the second one; $r$ is the correlation of logits; the NRE at the layer itself is that of its feature."
+            f"The stored study (`python -m svdlib.lab.studies.round_trip`, {stored['date']}) has {first['sets']} sets of {first['per_song']} excerpts per song; a number in brackets is that of the songs. Nothing was trained on these songs. The real ones guided the making of the synthetic ones (*Does it hear real singing?*). *kept* are decisions, by the detector and by the second one; *r* is the correlation of logits; the NRE at the layer itself is that of its feature."
         )
     )
 else:
@@ -331,15 +329,11 @@ rows = []
 for source, each in studied.items():
     for layer in deep:
         for family, learned in LEARNED.items():
-            if family not in each["layers"][layer]:
-                continue
             entry = each["layers"][layer][family]
             row = {
-                "songs": source,
-                "layer": layer_title(layer),
-                "asked for": LEARNED[AT_CONV5]
-                if (layer, family) == ("mp6", "aligned")
-                else learned,
+                "songs": source if (layer, family) == ("fc7", INPUT) else "",
+                "layer": layer_title(layer) if family == INPUT else "",
+                "asked for": learned,
                 "NRE": f"{round_trip.nre_of(each, layer, family).value:.3f}",
                 "at the layer": f"{round_trip.feature_error_of(each, layer, family).value:.2f}",
             }
@@ -391,7 +385,7 @@ shifts = range(1, max(SHIFTS) + 1)
 starts, _ = draw_with_room(test, 48, seed)
 painters = {
     layer_title(layer): (layer, families["aligned"][layer])
-    for layer in ("conv5", *deep)
+    for layer in ("conv5", "mp6", *deep)
 }
 
 
@@ -585,7 +579,7 @@ display(check_kept_by_chance(kept_by_chance))
 p = float(sung.float().mean())
 display(
     Markdown(
-        f"Of the {len(x)} excerpts above, {p:.0%} are called sung. It is linear in $q$, so the best that one can do without looking is to always give the more frequent answer: it keeps {max(p, 1 - p):.0%}. FC8's inversions, {still_sung.float().mean():.0%} of which are called sung, would keep {kept_by_chance(p, float(still_sung.float().mean())):.0%} by chance; they keep {(sung == still_sung).float().mean():.0%}."
+        f"Of the {len(x)} excerpts above, {p:.0%} are called sung. It is linear in *q*, so the best that one can do without looking is to always give the more frequent answer: it keeps {max(p, 1 - p):.0%}. FC8's inversions, {still_sung.float().mean():.0%} of which are called sung, would keep {kept_by_chance(p, float(still_sung.float().mean())):.0%} by chance; they keep {(sung == still_sung).float().mean():.0%}."
     )
 )
 

@@ -358,10 +358,12 @@ def test_the_chapters_show_code_that_teaches_and_fold_the_rest():
     [
         ("As {cite:t}`mishra2018` do.", False),
         ("See {doc}`01_model`.", False),
+        ("Here $r$ is the correlation.", False),
         ("The sets {a} and `b`, *The round trip*.", True),
+        ("It costs $5, or 7 $ in all.", True),
     ],
 )
-def test_roles_that_a_page_would_show_as_they_are_do_not_stand_in_computed_text(text, fine):
+def test_roles_and_formulas_that_a_page_would_show_as_they_are_do_not_stand_in_computed_text(text, fine):
     cell = nbformat.v4.new_code_cell("show()")
     cell.outputs = [nbformat.v4.new_output("display_data", data={"text/markdown": text})]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("{doc}`01_model`"), cell])
