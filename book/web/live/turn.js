@@ -76,9 +76,10 @@ export class Turn {
 
   /** Show what belongs to the way that is chosen, with the slider in its middle. */
   #arrange() {
-    const reach = this.#alone ? 2 * Math.max(...this.feature.map(Math.abs)) : LOGITS;
+    // In tenths, so that both ends are whole steps from each other.
+    const reach = this.#alone ? Math.ceil(20 * Math.max(...this.feature.map(Math.abs))) / 10 : LOGITS;
     this.unit.hidden = !this.#alone;
-    Object.assign(this.slider, { min: -reach, max: reach, step: this.#alone ? reach / 40 : 0.5 });
+    Object.assign(this.slider, { min: -reach, max: reach, step: this.#alone ? Number((reach / 40).toFixed(4)) : 0.5 });
     this.slider.value = 0;
     this.slider.setAttribute("aria-label", this.#alone ? "The number, less or more" : "Less voice, more voice");
     const [low, high] = this.#alone ? ["less", "more"] : ["less voice", "more voice"];
