@@ -97,7 +97,7 @@ stored = load_results("other_ears")
 def how_long(name):
     """How the inverters of a listener have learned, in words."""
     of_layers = stored["training"][name].values()
-    updates = sorted({each["updates"] for each in of_layers})
+    updates = sorted({sum(each["updates"]) for each in of_layers})
     objectives = sorted({each["objective"] for each in of_layers})
     return f"{' to '.join(f'{count:,}' for count in (updates if len(updates) < 2 else (updates[0], updates[-1])))} updates of 16 excerpts ({' and '.join(objectives)} loss)"
 

@@ -426,6 +426,12 @@ def test_the_runs_that_led_to_an_inverter_are_counted():
     }
 
 
+def test_a_run_without_a_corpus_counts_by_its_inputs():
+    plan = {"epochs": 2, "steps_per_epoch": None, "batch_size": 16}
+    fitted = SimpleNamespace(provenance={"plan": plan, "training_inputs": {"count": 50}})
+    assert training_of({"fc8": fitted})["fc8"]["updates"] == [6]
+
+
 def test_songs_that_inverters_learned_from_are_left_out():
     inverters = {"fc8": SimpleNamespace(provenance={"corpus": "synthetic"}), "fc7": SimpleNamespace()}
     names = ("synthetic", "synthetic:songs=3", "folder:songs")

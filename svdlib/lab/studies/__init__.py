@@ -135,13 +135,17 @@ def _training(provenance: Mapping[str, Any]) -> dict[str, Any]:
     runs: list[Mapping[str, Any]] = [provenance]
     while start := runs[-1].get("start"):
         runs.append(start)
-    found["updates"] = [_updates(run["plan"], run.get("training_excerpts", 0)) for run in runs]
+    found["updates"] = [_updates(run) for run in runs]
     return found | {"batch_size": provenance["plan"]["batch_size"]}
 
 
-def _updates(plan: Mapping[str, Any], excerpts: int) -> int:
-    per_epoch = plan["steps_per_epoch"] or excerpts // plan["batch_size"]
-    return int(plan["epochs"] * per_epoch)
+def _updates(run: Mapping[str, Any]) -> int:
+    plan = run["plan"]
+    if plan["steps_per_epoch"]:
+        return int(plan["epochs"] * plan["steps_per_epoch"])
+    # A run by `svdlib train` states the first, one by `fit_inverters` the second.
+    inputs = run["training_excerpts"] if "training_excerpts" in run else run["training_inputs"]["count"]
+    return int(plan["epochs"] * (inputs // plan["batch_size"]))
 
 
 def unheard_split(corpus: str, inverters: Mapping[str, nn.Module]) -> str:

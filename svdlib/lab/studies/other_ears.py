@@ -54,7 +54,7 @@ from svdlib.lab.analysis.round_trip import (
     decisions_kept,
 )
 from svdlib.lab.analysis.verdicts import Bounds, Expectation
-from svdlib.lab.studies import as_json, measure_corpora, run_program
+from svdlib.lab.studies import as_json, measure_corpora, run_program, training_of
 from svdlib.zoo.checkpoints import load_inverters, pretrained
 from svdlib.zoo.listeners import Opened, open_listener
 
@@ -107,7 +107,7 @@ def study(
         place,
         lambda bank, mean: measure(listeners, judges, bank, mean, plan),
     )
-    training = {each.name: training_of(each) for each in listeners}
+    training = {each.name: training_of(each.inverters) for each in listeners}
     return as_json({"study": "other_ears"} | made | {"training": training, "corpora": measured})
 
 
@@ -120,21 +120,6 @@ def judges_of(listeners: Sequence[Opened], place: torch.device | str = "cpu") ->
     found = {each.name: each.network for each in listeners if each.name in COMPARED[:2]}
     judges = {name: network for name, network in found.items() if isinstance(network, Detector)}
     return judges | {SECOND: pretrained("second detector").to(place)}
-
-
-def training_of(opened: Opened) -> dict[str, Any]:
-    """Per layer, how its inverter learned: the objective, how often, and from what it went on."""
-    return {layer: _training(each.provenance) for layer, each in opened.inverters.items()}
-
-
-def _training(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    plan, start = provenance["plan"], provenance.get("start")
-    updates = plan["epochs"] * (plan["steps_per_epoch"] or 0)
-    return {
-        "objective": provenance["objective"],
-        "lambda_feature": provenance.get("lambda_feature"),
-        "updates": updates + (_training(start)["updates"] if start else 0),
-    }
 
 
 @dataclass(frozen=True)
