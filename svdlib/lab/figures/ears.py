@@ -7,6 +7,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 
 from svdlib.lab.analysis.intervals import Interval
+from svdlib.lab.figures.nre import error_bars
 from svdlib.lab.figures.style import (
     BLUE,
     GREEN,
@@ -77,9 +78,7 @@ def _draw_sizes(
     colour, marker, dashes = look
     sizes = [size for size, _ in by_layer.values()]
     found = [each for _, each in by_layer.values()]
-    reach = None
-    if all(each.is_known for each in found):
-        reach = np.maximum(np.transpose([(each.value - each.low, each.high - each.value) for each in found]), 0)
+    reach = error_bars(found)
     values = [each.value for each in found]
     axes.errorbar(sizes, values, reach, marker=marker, ls=dashes, color=colour, ms=5, lw=1.3, capsize=3, label=name)
     for layer, size, value in zip(by_layer, sizes, values, strict=True):

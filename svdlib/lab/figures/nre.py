@@ -45,7 +45,7 @@ def figure_nre(scores: Mapping[str, Mapping[str, Interval]], mean_predictor: Map
             axes.errorbar(
                 position,
                 [score.value for score in by_layer.values()],
-                _reach(list(by_layer.values())),
+                error_bars(list(by_layer.values())),
                 fmt=f"{marker}-",
                 color=colour,
                 capsize=4,
@@ -141,10 +141,10 @@ def _draw_intervals(axes: Axes, intervals: Sequence[Interval], number: int, of: 
     colour, marker = LINES[number % len(LINES)]
     places = np.arange(len(intervals)) + 0.18 * (number - (of - 1) / 2)
     values = [each.value for each in intervals]
-    axes.errorbar(places, values, _reach(intervals), fmt=marker, color=colour, capsize=3, ms=5, label=label)
+    axes.errorbar(places, values, error_bars(intervals), fmt=marker, color=colour, capsize=3, ms=5, label=label)
 
 
-def _reach(intervals: Sequence[Interval]) -> np.ndarray | None:
+def error_bars(intervals: Sequence[Interval]) -> np.ndarray | None:
     """How far error bars reach down and up (2, n); None where not all are known."""
     if not all(each.is_known for each in intervals):
         return None
