@@ -172,7 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "seed",
             "resume",
         )
-        settings = {name: getattr(options, name) for name in ("network", *names, "device")}
+        settings = {name: getattr(options, name) for name in (*names, "device")}
         return train(options.listener, options.folder, **settings)
 
     return run_program(parser, arguments, act, describe, resumable=True)
