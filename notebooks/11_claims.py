@@ -78,7 +78,7 @@ entries = claims.ledger()
 figure_claims(entries)
 
 # %% [markdown]
-# Each row is a claim, and its light is the verdict. For a green one, the whole interval of the filled mark lies in the grey area. Each row has a scale of its own; the numbers below it are the bounds of the area. Nothing was trained on `synthetic-b` and on the real songs. Among many verdicts some may be luck. How many stand if all are judged together is computed as {cite:t}`benjamini1995` do.
+# Each row is a claim, and its light is the verdict. For a green one, the whole interval of the filled mark lies in the grey area. Each row has a scale of its own; the numbers below it are the bounds of the area. Nothing was trained on `synthetic-c` and on the real songs. Among many verdicts some may be luck. How many stand if all are judged together is computed as {cite:t}`benjamini1995` do.
 
 # %% tags=["remove-input"]
 verdicts = [entry.verdict for entry in entries]

@@ -1,6 +1,6 @@
 """How far are inversions from their originals? NRE of both families of inverters on several corpora, song by song.
 
-    python -m svdlib.lab.studies.reconstruction_error --others synthetic-b:songs=20 folder:my_songs --out results.json
+    python -m svdlib.lab.studies.reconstruction_error --others synthetic-c:songs=20 folder:my_songs --out results.json
 
 Of the corpus that the inverters were trained on, the test songs are measured, of others all songs. On each corpus both
 families invert the same random excerpts. Whatever is said of the errors later, with an interval, follows from what is
