@@ -30,6 +30,7 @@ from svdlib.detector.scores import area_under_curve, detector_scores, smooth
 from svdlib.detector.segments import Plan
 from svdlib.detector.training import FittedDetector, fit_detector
 from svdlib.errors import InputError, PlanError
+from svdlib.inversion.comparison import Comparison, Jitter
 from svdlib.inversion.nre import EvaluationPlan, evaluate_inverters
 from svdlib.inversion.plans import TrainingPlan
 from svdlib.inversion.training import FittedInverters
@@ -142,6 +143,7 @@ def train_inverters(
     objective: str = "joint",
     lambda_feature: float | None = None,
     compare: Sequence[str] | None = None,
+    jitter: Jitter | None = None,
     detector: str | PathLike[str] | None = None,
     start: str | PathLike[str] | None = None,
     options: RunOptions = INVERTER_OPTIONS,
@@ -158,6 +160,7 @@ def train_inverters(
         objective: "joint", "balanced", "input", "released" or "adversarial", see `svdlib.zoo.objectives`.
         lambda_feature: weight of the feature loss; None leaves it at 1.
         compare: the layers at which the feature loss compares; None takes Conv5, as in the paper.
+        jitter: a small random change of originals and reconstructions before they are compared; None leaves it out.
         detector: weights of the detector to invert; None takes the packaged one.
         start: a folder with trained inverters of this family to go on from; None starts from chance.
         options: seed, device, precision and time limit, and the folder where state and weights go.
@@ -180,7 +183,7 @@ def train_inverters(
             variant=variant,
             objective=objective,
             lambda_feature=lambda_feature,
-            compare=compare,
+            compare=Comparison(tuple(compare or (network.comparator,)), jitter=jitter),
             plan=plan,
             start=trained,
             options=options,
@@ -194,6 +197,8 @@ def train_inverters(
         }
         if compare is not None:
             origin["compare"] = list(compare)
+        if jitter is not None:
+            origin["jitter"] = asdict(jitter)
         return save_inverters(folder, fitted, plan, origin, network.provenance, resumed=options.resume)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from svdlib.compute.run_state import RunOptions
+    from svdlib.inversion.comparison import Jitter
 
 
 def build_corpus(options: Namespace) -> None:
@@ -168,7 +169,7 @@ def train_inverters(options: Namespace) -> None:
     _check_device(options)
     _check_inverters(options)
     make_folder(options.folder)
-    names = ("profile", "layers", "variant", "objective", "lambda_feature", "compare", "detector", "start")
+    names = ("profile", "layers", "variant", "objective", "lambda_feature", "compare", "jitter", "detector", "start")
     chosen = {name: getattr(options, name) for name in names}
     with team(options.device) as device:
         paths = train_inverters(options.corpus, **chosen, options=_run_options(options))
@@ -336,8 +337,19 @@ def _check_inverters(options: Namespace) -> None:
         objective = find_objective(options.objective, options.lambda_feature)
         if options.compare is not None:
             options.compare = _checked_layers(options.compare)
-            if not objective.compares(learning=True):
-                raise PlanError(f"The objective {options.objective!r} has no feature loss, so leave out --compare.")
+        named = [name for name in ("compare", "jitter") if getattr(options, name) is not None]
+        if named and not objective.compares(learning=True):
+            raise PlanError(f"The objective {options.objective!r} has no feature loss, so leave out --{named[0]}.")
+        if options.jitter is not None:
+            options.jitter = _jitter(*options.jitter)
+
+
+def _jitter(frames: float, bands: float, noise: float) -> "Jitter":
+    from svdlib.inversion.comparison import Jitter
+
+    if not (frames.is_integer() and bands.is_integer()):
+        raise PlanError(f"--jitter moves by whole frames and bands, not by {frames:g} and {bands:g}.")
+    return Jitter((int(frames), int(bands)), noise)
 
 
 def _checked_layers(words: Sequence[str]) -> list[str]:

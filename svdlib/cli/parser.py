@@ -132,6 +132,14 @@ def _add_train(verbs: Verbs) -> None:
         help="layers of the detector at which the feature loss compares (default conv5, as in the paper)",
     )
     part.add_argument(
+        "--jitter",
+        nargs=3,
+        type=number_type(float, 0),
+        metavar=("FRAMES", "BANDS", "NOISE"),
+        help="before they are compared, move originals and inversions by up to so many frames and bands, alike and at "
+        "random, and add noise of this deviation: what shall please must survive it (default: none)",
+    )
+    part.add_argument(
         "--start", type=Path, metavar="DIR", help="a folder of inverters to go on from (default: from chance)"
     )
     _add_detector(part)
@@ -486,7 +494,7 @@ TRAIN_EXAMPLES = """examples:
   svdlib train detector --corpus synthetic+folder:my_songs --valid synthetic-b --start my_detector.safetensors
   svdlib train inverters --variant aligned --resume
   svdlib train inverters --layers fc7 fc8 --detector runs/detector/detector.safetensors
-  svdlib train inverters --layers fc8 --variant aligned --objective balanced --compare conv5 fc8
+  svdlib train inverters --layers fc8 --variant aligned --objective balanced --compare conv5 fc8 --jitter 4 1 0.3
   svdlib train inverters --profile full --minutes 9 --resume
   svdlib train inverters --profile published --objective released --folder runs/released
   torchrun --nproc_per_node=4 -m svdlib train inverters --profile full      (on four GPUs at once)

@@ -2,17 +2,21 @@
 
 The paper compares them at Conv5 of the network that is inverted (section 3.3). What another space asks for tells what
 belongs to the features that are inverted, and what to the ears that judge the inversion.
+
+An inverter can please a network by patterns that lie just so on the grid of its steps. Jitter takes them away: what
+shall count must survive a small shift and a little noise, alike for the original and its reconstruction.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from svdlib.compute.storage import weights_digest
-from svdlib.errors import LayerError, TrainingError
+from svdlib.errors import LayerError, PlanError, TrainingError
 from svdlib.inversion.bank import Bank
 from svdlib.inversion.listener import Listener
 
@@ -24,6 +28,57 @@ PIECE = 64
 
 
 @dataclass(frozen=True)
+class Jitter:
+    """A small random change of originals and reconstructions alike, drawn anew for each batch.
+
+    Attributes:
+        shift: the most steps to move along each axis behind the channels, such as frames and bands, to either side;
+            what is moved in is a copy of the edge.
+        noise: deviation of white noise that is added, in units of the inputs.
+
+    Raises:
+        PlanError: if one of them is below 0 or no number, or all are 0.
+    """
+
+    shift: tuple[int, ...] = ()
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.noise < math.inf and all(steps >= 0 for steps in self.shift)):
+            raise PlanError(f"Jitter takes steps and noise of 0 or more, not {self.shift} and {self.noise}.")
+        if not (self.noise or any(self.shift)):
+            raise PlanError("Jitter without shift and noise would do nothing. Leave it out, or name one of them.")
+
+    def drawn(self, x: Tensor, chance: torch.Generator) -> Callable[[Tensor], Tensor]:
+        """Draw one change for inputs (batch, channels, ...).
+
+        Args:
+            x: the inputs; only their shape and place matter.
+            chance: a source of chance on the processor.
+
+        Returns:
+            A function of one or more batches in a row, (k * batch, channels, ...): every batch is changed alike.
+
+        Raises:
+            PlanError: if there are more shifts than axes.
+        """
+        if len(self.shift) > x.ndim - 2:
+            raise PlanError(f"Jitter shifts {len(self.shift)} axes, but inputs {tuple(x.shape[1:])} have {x.ndim - 2}.")
+        steps = [int(torch.randint(-most, most + 1, (), generator=chance)) for most in self.shift]
+        noise = self.noise * torch.randn(x.shape, generator=chance).to(x.device) if self.noise else None
+
+        def change(batches: Tensor) -> Tensor:
+            for axis, step in enumerate(steps, start=2):
+                places = torch.arange(batches.shape[axis], device=batches.device) - step
+                batches = batches.index_select(axis, places.clamp(0, batches.shape[axis] - 1)) if step else batches
+            if noise is None:
+                return batches
+            return batches + noise.repeat(len(batches) // len(noise), *[1] * (batches.ndim - 1))
+
+        return change
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Which features of which network reconstructions are compared by.
 
@@ -31,10 +86,12 @@ class Comparison:
         layers: one or more. Where there are several, the features of each are divided by their deviation over the
             training inputs, and count alike.
         network: whose layers they are; None for the network that is inverted.
+        jitter: how both are changed before they are compared; None leaves them as they are.
     """
 
     layers: tuple[str, ...]
     network: Listener | None = None
+    jitter: Jitter | None = None
 
 
 Compare = str | Sequence[str] | Comparison | None
@@ -60,7 +117,8 @@ class ComparisonSpace:
 
     Attributes:
         comparison: which features of which network.
-        is_own: whether the network is the one that is inverted, so that one pass gives the features for both.
+        is_own: whether one pass gives the features for both: the network is the one that is inverted, and hears the
+            inputs as they are.
         variance: mean over the cells of the space of their variance over the training inputs.
         input_variance: likewise of the inputs.
     """
@@ -77,7 +135,8 @@ class ComparisonSpace:
         Raises:
             TrainingError: if all inputs, or all their features at a layer, are alike, where that matters.
         """
-        self.comparison, self.is_own, self._network = comparison, comparison.network is None, network
+        self.comparison, self._network = comparison, network
+        self.is_own = comparison.network is None and comparison.jitter is None
         self._scales = dict.fromkeys(comparison.layers, 1.0)
         several = len(comparison.layers) > 1
         self.input_variance = self.variance = 1.0
@@ -94,6 +153,13 @@ class ComparisonSpace:
         """The features of inputs (batch, ...), of one layer in its own shape, of several in a row (batch, cells)."""
         return self.of(self._network.features(x, self.comparison.layers))
 
+    def drawn(self, x: Tensor, seed: int) -> Callable[[Tensor], Tensor]:
+        """The same for one batch of inputs and its reconstructions, changed by the jitter that belongs to a seed."""
+        if self.comparison.jitter is None:
+            return self
+        change = self.comparison.jitter.drawn(x, torch.Generator().manual_seed(seed))
+        return lambda batches: self(change(batches))
+
     def of(self, features: Mapping[str, Tensor]) -> Tensor:
         """The same from features that are there already."""
         if len(self._scales) == 1:
@@ -103,10 +169,11 @@ class ComparisonSpace:
     @property
     def identity(self) -> Any:
         """What tells it from others, for JSON: the name of a layer of the network itself, or all there is to say."""
-        layers, network = self.comparison.layers, self.comparison.network
-        if network is None and len(layers) == 1:
+        layers, network, jitter = self.comparison.layers, self.comparison.network, self.comparison.jitter
+        if network is None and jitter is None and len(layers) == 1:
             return layers[0]
-        return {"layers": list(layers)} | ({} if network is None else {"network": weights_digest(network)})
+        other = {} if network is None else {"network": weights_digest(network)}
+        return {"layers": list(layers)} | other | ({} if jitter is None else {"jitter": asdict(jitter)})
 
     @torch.no_grad()
     def _variances(self, train: Bank) -> list[float]:

@@ -253,24 +253,26 @@ class _Run:
     def _advance(self, batch: Tensor) -> None:
         """One update on the inputs of a batch of indices; nothing in it may wait for the device."""
         self.optimiser.zero_grad(set_to_none=True)
-        losses = self._losses(self.train.gather(batch[self.share]), learning=True)
+        chance = mix_seeds(self.seed, self.epoch, self.step, rank())
+        losses = self._losses(self.train.gather(batch[self.share]), chance, learning=True)
         average([losses, *(value.grad for group in self.optimiser.param_groups for value in group["params"])])
         losses = self.objective.reported(losses, self.inverters.values())
         self.optimiser.step()
         self.loss_sums += losses
 
-    def _losses(self, x: Tensor, *, learning: bool) -> Tensor:
-        """Loss per layer (layers,) on inputs (batch, ...); `learning` adds up gradients too."""
+    def _losses(self, x: Tensor, chance: int, *, learning: bool) -> Tensor:
+        """Loss per layer (layers,) on inputs (batch, ...), with a seed for jitter; `learning` adds up gradients too."""
         compares = self.objective.compares(learning=learning)
         shared = self.space.comparison.layers if compares and self.space.is_own else ()
+        comparator = self.space.drawn(x, chance)
         losses = []
         with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=self.precision != torch.float32):
             with torch.no_grad():
                 features = self.encoder.features(x, {*self.layers, *shared})
-                theta_x = (self.space.of(features) if shared else self.space(x)) if compares else None
+                theta_x = (self.space.of(features) if shared else comparator(x)) if compares else None
             for group in self.groups:
                 reconstructions = {layer: self.inverters[layer](features[layer]) for layer in group}
-                found = self.objective.losses(x, theta_x, reconstructions, self.space)
+                found = self.objective.losses(x, theta_x, reconstructions, comparator)
                 of_group = torch.stack(list(found.values()))
                 if learning:
                     self.companion.learn(x, features, reconstructions)
@@ -301,8 +303,10 @@ class _Run:
         chosen = self.valid.spread(self.plan.validation_excerpts or len(self.valid))
         total = torch.zeros(len(self.layers), device=self.device)
         # Each process measures some of the batches for all.
-        for batch in chosen.split(VALIDATION_BATCH)[rank() :: processes()]:
-            total += self._losses(self.valid.gather(batch), learning=False) * len(batch)
+        batches = list(enumerate(chosen.split(VALIDATION_BATCH)))
+        for number, batch in batches[rank() :: processes()]:
+            # Jitter of the same chance in every epoch, so that epochs can be compared.
+            total += self._losses(self.valid.gather(batch), mix_seeds(self.seed, number), learning=False) * len(batch)
         add_up(total)
         for inverter in self.inverters.values():
             inverter.train()
@@ -396,11 +400,11 @@ class _Run:
 
     def _captures(self, wanted: bool | None) -> bool:
         """Whether to record the update; an explicit wish that would give wrong results is refused."""
-        possible = self.objective.can_be_recorded and processes() == 1
+        possible = self.objective.can_be_recorded and processes() == 1 and self.space.comparison.jitter is None
         if wanted and not possible:
             raise TrainingError(
-                f"An update of several processes, or of the objective {self.objective.name!r}, cannot be recorded. "
-                "Leave out capture, or use one process and the objective 'joint' or 'input'."
+                f"An update of several processes, of the objective {self.objective.name!r}, or with jitter cannot be "
+                "recorded. Leave out capture, or use one process and the objective 'joint' or 'input' without jitter."
             )
         return possible and self.device.type == "cuda" if wanted is None else wanted
 

@@ -323,6 +323,10 @@ def test_an_unwritable_folder_for_training(refused, tmp_path, monkeypatch, verb,
     [
         (["--objective", "input", "--compare", "fc8"], ["'input'", "no feature loss", "leave out --compare"]),
         (["--compare", "fc9"], ["'fc9'", "conv1"]),
+        (["--objective", "input", "--jitter", "4", "1", "0"], ["no feature loss", "leave out --jitter"]),
+        (["--jitter", "4", "0.5", "0"], ["whole frames and bands", "0.5"]),
+        (["--jitter", "0", "0", "0"], ["would do nothing"]),
+        (["--jitter", "4", "1"], ["--jitter"]),
     ],
 )
 def test_layers_to_compare_at_that_make_no_sense(refused, tmp_path, monkeypatch, words, parts):

@@ -243,7 +243,8 @@ def test_options_reach_the_recipe(capsys, monkeypatch, tmp_path):
         "train inverters --profile full --corpus folder:x --seed 3 --device cpu --resume --minutes 9 --layers fc7 fc8"
     )
     more = ["--variant", "published", "--objective", "balanced", "--lambda-feature", "0.5", "--start", "s"]
-    more += ["--compare", "conv5", "fc8", "--detector", "d", "--folder", tmp_path / "a" / "b"]
+    more += ["--compare", "conv5", "fc8", "--jitter", "4", "1", "0.3"]
+    more += ["--detector", "d", "--folder", tmp_path / "a" / "b"]
     status, out, _ = run(capsys, *words.split(), *more)
     assert (status, out) == (0, f"{tmp_path / 'w'}\n")
     options = RunOptions(seed=3, device="cpu", precision="auto", folder=tmp_path / "a" / "b", resume=True, minutes=9.0)
@@ -251,6 +252,7 @@ def test_options_reach_the_recipe(capsys, monkeypatch, tmp_path):
     assert {key: str(value) for key, value in seen.items()} == {
         "profile": "full", "corpus": "folder:x", "layers": "['fc7', 'fc8']", "variant": "published",
         "objective": "balanced", "lambda_feature": "0.5", "compare": "['conv5', 'fc8']", "detector": "d", "start": "s",
+        "jitter": "Jitter(shift=(4, 1), noise=0.3)",
     }  # fmt: skip
 
 

@@ -130,7 +130,7 @@ def training_of(inverters: Mapping[str, FeatureInverter]) -> dict[str, dict[str,
 
 
 def _training(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    stated = ("corpus", "objective", "lambda_feature", "compare", "seed", "commit")
+    stated = ("corpus", "objective", "lambda_feature", "compare", "jitter", "seed", "commit")
     found = {key: provenance[key] for key in stated if key in provenance}
     runs: list[Mapping[str, Any]] = [provenance]
     while start := runs[-1].get("start"):
