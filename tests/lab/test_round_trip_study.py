@@ -24,7 +24,7 @@ class Painter(nn.Module):
     """Paints noise, the same for the same feature."""
 
     def forward(self, feature):
-        return torch.sin(1000 * feature.flatten(1)[:, :1, None, None] * torch.arange(9200.0).view(1, 1, 115, 80))
+        return torch.sin(1000 * feature.flatten(1)[:, :1, None, None] + torch.arange(9200.0).view(1, 1, 115, 80))
 
 
 @pytest.fixture(scope="module")

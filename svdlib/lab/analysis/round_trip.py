@@ -109,6 +109,14 @@ def features_at(detector: SVDNet, x: Tensor, layer: str) -> Tensor:
     return torch.cat([detector.features(piece, (layer,))[layer].flatten(1) for piece in x.split(BATCH)])
 
 
+@torch.no_grad()
+def features_and_answers(detector: SVDNet, x: Tensor, layer: str) -> tuple[Tensor, Tensor]:
+    """Both in one pass: features of excerpts (n, 1, 115, 80) at a layer, (n, values), and the logits (n,)."""
+    found = [detector.features(piece, {layer, "fc8"}) for piece in x.split(BATCH)]
+    logits = [detector.out(each["fc8"])[:, 0] for each in found]
+    return torch.cat([each[layer].flatten(1) for each in found]), torch.cat(logits)
+
+
 def feature_scale(features: Tensor, layer: str) -> float:
     """Mean distance between two of these features (n, values) of originals, n >= 2.
 

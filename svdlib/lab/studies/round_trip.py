@@ -27,11 +27,11 @@ from svdlib.compute.command_line import Parser
 from svdlib.compute.devices import choose_device
 from svdlib.detector.excerpts import ExcerptBank
 from svdlib.detector.model import SVDNet
+from svdlib.inversion.inverters import check_belongs
 from svdlib.inversion.nre import (
     EvaluationPlan,
     distances_between,
     evaluation_sets,
-    reconstruct,
     reconstruction_distances,
 )
 from svdlib.lab.analysis.intervals import (
@@ -43,9 +43,11 @@ from svdlib.lab.analysis.intervals import (
     paired_interval,
 )
 from svdlib.lab.analysis.round_trip import (
+    BATCH,
     compared,
     correlation_of_moments,
     feature_scale,
+    features_and_answers,
     features_at,
     heard,
 )
@@ -122,7 +124,8 @@ def measure(
         "input" and "feature", song by song: the distance of the inversion, and of the layer's own feature of it, from
         that of the original, as a share of that between two originals.
     """
-    detector = next(iter(judges.values()))
+    own, detector = next(iter(judges.items()))
+    others = {name: judge for name, judge in judges.items() if name != own}
     songs = len(bank.draw(1, np.random.default_rng(0)))
     names = [layer for layer in detector.shapes if any(layer in inverters for inverters in families.values())]
     blind = _Tally(songs)
@@ -140,12 +143,16 @@ def measure(
             scale = feature_scale(feature, layer)
             between[layer].append(distances_between(feature, songs) / scale)
             for family, tally in layers[layer].items():
-                x_hat = reconstruct(detector, {layer: families[family][layer]}, x)[layer]
+                check_belongs(layer, families[family][layer], detector)
+                pieces = feature.view(-1, *detector.shapes[layer]).split(BATCH)
+                x_hat = torch.cat([families[family][layer](piece) for piece in pieces])
+                again, answered = features_and_answers(detector, x_hat, layer)
                 apart = {
                     "input": reconstruction_distances(x, x_hat) / size,
-                    "feature": reconstruction_distances(feature, features_at(detector, x_hat, layer)) / scale,
+                    "feature": reconstruction_distances(feature, again) / scale,
                 }
-                tally.add(compared(judges, before, heard(judges, x_hat, detector.standardizer)), apart)
+                after = {own: answered} | heard(others, x_hat, detector.standardizer)
+                tally.add(compared(judges, before, after), apart)
     return {
         "songs": songs,
         "sets": plan.sets,
