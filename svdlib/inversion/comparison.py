@@ -35,15 +35,20 @@ class Jitter:
         shift: the most steps to move along each axis behind the channels, such as frames and bands, to either side;
             what is moved in is a copy of the edge.
         noise: deviation of white noise that is added, in units of the inputs.
+        share: of the batches that are changed; the others are compared as they are.
 
     Raises:
-        PlanError: if one of them is below 0 or no number, or all are 0.
+        PlanError: if one of them is below 0 or no number, shift and noise are all 0, or the share is not above 0 and up
+            to 1.
     """
 
     shift: tuple[int, ...] = ()
     noise: float = 0.0
+    share: float = 1.0
 
     def __post_init__(self) -> None:
+        if not 0 < self.share <= 1:
+            raise PlanError(f"The share of batches with jitter is above 0 and at most 1, not {self.share}.")
         if not (0 <= self.noise < math.inf and all(steps >= 0 for steps in self.shift)):
             raise PlanError(f"Jitter takes steps and noise of 0 or more, not {self.shift} and {self.noise}.")
         if not (self.noise or any(self.shift)):
@@ -64,6 +69,8 @@ class Jitter:
         """
         if len(self.shift) > x.ndim - 2:
             raise PlanError(f"Jitter shifts {len(self.shift)} axes, but inputs {tuple(x.shape[1:])} have {x.ndim - 2}.")
+        if float(torch.rand((), generator=chance)) >= self.share:
+            return lambda batches: batches
         steps = [int(torch.randint(-most, most + 1, (), generator=chance)) for most in self.shift]
         noise = self.noise * torch.randn(x.shape, generator=chance).to(x.device) if self.noise else None
 

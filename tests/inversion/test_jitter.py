@@ -33,6 +33,7 @@ def test_a_shift_moves_whole_pictures_and_repeats_the_edge(seed, most):
     x = torch.arange(2 * 9 * 7.0).view(2, 1, 9, 7)
     moved = Jitter(most).drawn(x, chance(seed))(x)
     generator = chance(seed)
+    torch.rand((), generator=generator)
     down, right = (int(torch.randint(-steps, steps + 1, (), generator=generator)) for steps in most)
     assert abs(down) <= most[0] and abs(right) <= most[1]
     for row in range(9):
@@ -63,10 +64,18 @@ def test_noise_is_white_and_of_the_deviation_asked_for():
     assert abs(float((noise[:, :, 1:] * noise[:, :, :-1]).mean())) < 0.002
 
 
-@pytest.mark.parametrize("steps, noise", [((), 0.0), ((0, 0), 0.0), ((-1, 0), 0.1), ((1,), float("nan"))])
-def test_jitter_that_makes_no_sense(steps, noise):
-    with pytest.raises(PlanError, match="Jitter"):
-        Jitter(steps, noise)
+def test_a_share_of_the_batches_stays_as_it_is():
+    x = torch.randn(2, 1, 9, 7)
+    same = sum(torch.equal(Jitter((0, 0), 0.1, share=0.3).drawn(x, chance(seed))(x), x) for seed in range(400))
+    assert 0.6 < same / 400 < 0.8
+
+
+@pytest.mark.parametrize(
+    "jitter", [((), 0.0), ((0, 0), 0.0), ((-1, 0), 0.1), ((1,), float("nan")), ((1,), 0.1, 0.0), ((1,), 0.1, 1.1)]
+)
+def test_jitter_that_makes_no_sense(jitter):
+    with pytest.raises(PlanError, match="[Jj]itter"):
+        Jitter(*jitter)
 
 
 def test_more_shifts_than_axes():
@@ -116,7 +125,7 @@ def test_it_learns_the_same_again_and_after_a_stop(tmp_path):
 
 def test_it_tells_runs_apart_and_stands_in_the_record(tmp_path):
     first = fit(AT_FC8, folder=tmp_path)
-    assert first.origin["compare"] == {"layers": ["fc8"], "jitter": {"shift": (4, 1), "noise": 0.3}}
+    assert first.origin["compare"] == {"layers": ["fc8"], "jitter": {"shift": (4, 1), "noise": 0.3, "share": 1.0}}
     with pytest.raises(TrainingError, match="compare"):
         fit("fc8", folder=tmp_path, resume=True)
 
