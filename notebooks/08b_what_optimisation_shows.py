@@ -20,7 +20,8 @@
 # **What you will learn**
 # - why the lower feature error is not the better picture, over many songs;
 # - what this says about Conv1 and Conv2, where no trained inverter stands in the way;
-# - how to make noise that the detector takes for a song.
+# - how to make noise that the detector takes for a song;
+# - what ten pictures have in common that a layer cannot tell apart.
 #
 # **Prerequisites:** {doc}`08_optimisation`; singular values.
 #
@@ -51,6 +52,7 @@ from svdlib.inversion.optimisation import (
     noise,
     optimise_layers,
 )
+from svdlib.lab.analysis.preimages import preimages
 from svdlib.lab.analysis.realism import times_as_rough
 from svdlib.lab.analysis.shortcomings import one_class
 from svdlib.lab.figures.optimisation import figure_pictures, figure_ways
@@ -489,6 +491,110 @@ display(
 )
 
 # %% [markdown]
+# (ten-pictures)=
+# ## Ten pictures, one feature
+#
+# A descent that begins in noise ends in noise. So begin in songs. We take the excerpt that the detector is surest of, and ten other excerpts, sung and unsung. Each is changed until its feature is that of the first. What the feature says must then be the same in all ten; **what still varies between them is what the layer has dropped.**
+
+# %%
+everything = bank.gather(bank.spread(128))
+with torch.no_grad():
+    surest = everything[detector(everything)[:, 0].argmax()][None]
+others = torch.cat([draw(True, 5), draw(False, 5)])
+same_feature = {
+    layer: preimages(detector, surest, others, layer, passes)
+    for layer in ("fc7", "fc8")
+}
+
+# %% tags=["hide-input"] figure="ten-pictures" mystnb={"image": {"alt": "Eight spectrograms in pairs. The first pair is the excerpt whose FC8 feature is wanted, and what a trained inverter paints of that feature. The others are three excerpts of the test songs, each before and after it was given that feature: they look nearly alike, but for faint specks. The table below holds what the detectors answer."}}
+second = svdlib.pretrained("second detector").to(device)
+
+
+def says(judge, pictures):
+    """The probabilities of singing that a detector gives excerpts on the scale of the first one."""
+    if judge is not detector:
+        log_mels = detector.standardizer.inverse(pictures[:, 0])
+        pictures = judge.standardizer(log_mels)[:, None]
+    with torch.no_grad():
+        return torch.sigmoid(judge(pictures))[:, 0].cpu()
+
+
+given = same_feature["fc8"].pictures
+before, after = says(detector, others), says(detector, given)
+chosen = before.argsort()[:3].tolist()
+by_inverter = reconstruct(
+    detector,
+    {
+        "fc8": svdlib.pretrained(
+            "inverter", layer="fc8", variant="aligned"
+        ).to(device)
+    },
+    surest,
+)["fc8"]
+panels = {
+    f"its feature is wanted: {float(says(detector, surest)):.2f}": surest,
+    f"as an inverter paints it: {float(says(detector, by_inverter)):.2f}": by_inverter,
+}
+for number, place in enumerate(chosen, start=1):
+    panels |= {
+        f"excerpt {number}: singing {before[place]:.2f}": others[place][None],
+        f"with that feature: {after[place]:.2f}{' ' * number}": given[place][
+            None
+        ],
+    }
+figure_pictures({title: picture[0, 0] for title, picture in panels.items()})
+
+# %% tags=["hide-input"]
+pd.DataFrame(
+    [
+        {
+            "layer": layer_title(layer),
+            "error of the feature": float(found.feature_errors.mean()),
+            "moved, of the distance to the excerpt": float(
+                found.moved.mean()
+            ),
+            "still apart, of the distance before": found.apart,
+            "detector: mean probability": float(
+                says(detector, found.pictures).mean()
+            ),
+            "second detector": float(says(second, found.pictures).mean()),
+        }
+        for layer, found in same_feature.items()
+    ]
+    + [
+        {
+            "layer": "before",
+            "detector: mean probability": float(before.mean()),
+            "second detector": float(says(second, others).mean()),
+        }
+    ]
+).style.format(precision=2, na_rep="").hide(axis="index")
+
+# %% tags=["remove-input"]
+deep = same_feature["fc8"]
+text = f"To have another excerpt's FC8 feature (to within {deep.feature_errors.mean():.0%}), a picture moves {deep.moved.mean():.0%} of the way to it, and the ten lie as far apart as {deep.apart:.0%} of before. "
+text += (
+    "So they keep their melodies, their rhythms, their instruments: FC8 allows for all of these. "
+    if deep.apart > 0.8
+    else "So FC8 binds a part of what we see. "
+)
+heard_too = (
+    (says(second, given) > second.threshold)
+    == (says(second, surest) > second.threshold)
+).float()
+already = (
+    (says(second, others) > second.threshold)
+    == (says(second, surest) > second.threshold)
+).float()
+text += f"The second detector, which had no part in the search, gives {heard_too.mean():.0%} of the ten the answer of the wanted excerpt, and gave it to {already.mean():.0%} of them before: "
+text += (
+    "the faint specks that were added are no private code of one network. They say something to both, and nearly nothing to us."
+    if heard_too.mean() > already.mean() + 0.2
+    else "what was changed says much to the first network, and little to another."
+)
+display(Markdown(text))
+
+# %% [markdown]
 # ## Check yourself
 #
 # Choose an answer, and a comment appears.
@@ -539,6 +645,7 @@ Quiz(
 # - A search reaches a lower feature error than a trained inverter, at every layer, and needs many times the time.
 # - Without an inverter in between, one can ask a layer itself. Conv1 is provably invertible; for Conv2, a descent from noise gives evidence.
 # - The same search makes noise that the detector takes for singing.
+# - Pictures with one feature show what a layer has dropped: all that varies between them.
 #
 # ## Exercises
 #
