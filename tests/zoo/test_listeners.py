@@ -89,7 +89,7 @@ def test_without_its_package_the_tagger_says_how_to_get_it(monkeypatch):
 def test_weights_that_are_not_there_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr(listeners, "PACKAGED", tmp_path)
     for name in ("recurrent", "untrained"):
-        with pytest.raises(WeightsError, match=f"no weights of the {name} listener.*runs/next/README.md"):
+        with pytest.raises(WeightsError, match=f"no weights of the {name} listener.*CONTRIBUTING.md"):
             svdlib.open_listener(f"{name} detector")
 
 
@@ -103,7 +103,7 @@ def test_another_name_is_refused():
 
 def test_every_folder_of_weights_is_that_of_a_listener():
     assert set(SHIPPED) <= set(NAMES)
-    assert sum(path.stat().st_size for path in PACKAGED.glob("*/*.safetensors")) < 3e6
+    assert sum(path.stat().st_size for path in PACKAGED.rglob("*.safetensors")) < 15e6
 
 
 @pytest.mark.parametrize("folder", [name for name in SHIPPED if name != "tagger"])

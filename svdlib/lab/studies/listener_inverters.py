@@ -48,8 +48,10 @@ def train(
     corpus: str = "synthetic",
     profile: str = "demo",
     epochs: int | None = None,
+    layers: Sequence[str] | None = None,
     objective: str = "balanced",
     lambda_feature: float | None = None,
+    compare: Sequence[str] | None = None,
     start: str | PathLike[str] | None = None,
     minutes: float = float("inf"),
     seed: int = 0,
@@ -66,8 +68,10 @@ def train(
         corpus: whose training songs they learn from, and whose validation songs choose the epoch to keep.
         profile: how long to train, see `svdlib.zoo.profiles`.
         epochs: another number of epochs than the profile has.
+        layers: which are inverted; None takes all, of the untrained detector `CONTROL_LAYERS`.
         objective: what is made small, see `svdlib.zoo.objectives`.
         lambda_feature: weight of the feature loss; None leaves it at 1.
+        compare: the layers at which it compares; None takes the listener's comparator.
         start: a folder with inverters of these layers to go on from; None starts from chance.
         minutes: stop in good order after so many.
         seed: of the run.
@@ -87,10 +91,11 @@ def train(
     fitted = fit_inverters(
         encoder,
         *banks,
-        layers=CONTROL_LAYERS if family else None,
+        layers=layers or (CONTROL_LAYERS if family else None),
         variant=family,
         objective=objective,
         lambda_feature=lambda_feature,
+        compare=compare,
         plan=plan,
         start=learned,
         options=RunOptions(
@@ -149,6 +154,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--corpus", default="synthetic", metavar="NAME", help="whose songs the inverters learn from")
     parser.add_argument("--profile", choices=tuple(PROFILES), default="demo", help="how long to train (default demo)")
     parser.add_argument("--epochs", type=number_type(int, 1), metavar="N", help="another number than the profile's")
+    parser.add_argument("--layers", nargs="+", metavar="LAYER", help="which are inverted (default: all, see above)")
+    parser.add_argument("--compare", nargs="+", metavar="LAYER", help="where the feature loss compares (default: one)")
     parser.add_argument("--objective", choices=tuple(OBJECTIVES), default="balanced", help="default: balanced")
     parser.add_argument("--lambda-feature", type=number_type(float, 0), metavar="W", help="weight of the feature loss")
     parser.add_argument("--start", type=Path, metavar="FOLDER", help="inverters to go on from (default: from chance)")
@@ -165,8 +172,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "corpus",
             "profile",
             "epochs",
+            "layers",
             "objective",
             "lambda_feature",
+            "compare",
             "start",
             "minutes",
             "seed",
