@@ -285,19 +285,6 @@ def test_a_chapter_that_draws_excerpts_by_their_class_says_when_there_are_none(s
     assert says or not asks
 
 
-WAITING = sorted((chapters.ROOT / "notebooks" / "waiting").glob("*.py"))
-"""Chapters that are written, and wait for the weights and results that they show; see runs/next/README.md."""
-
-
-@pytest.mark.parametrize("source", WAITING, ids=lambda path: path.stem)
-def test_a_chapter_that_waits_has_the_form_too(source):
-    chapter = chapters.read_chapter(source.stem, jupytext.read(source))
-    assert abs(chapter.reading - chapter.counted) <= 2, f"counted {chapter.counted:.0f} minutes to read"
-    # Its names will be free when it moves into the book.
-    there = [chapters.read_chapter(path.stem, jupytext.read(path)) for path in chapters.chapter_sources()]
-    chapters.check_names([*there, chapter])
-
-
 def test_names_are_unique_in_the_book():
     chapters.check_names([chapters.read_chapter(path.stem, jupytext.read(path)) for path in chapters.chapter_sources()])
 

@@ -36,6 +36,7 @@ from svdlib.detector.excerpts import ExcerptBank
 from svdlib.detector.model import LAYERS, SVDNet
 from svdlib.detector.training import FittedDetector, fit_detector
 from svdlib.errors import CorpusError, TrainingError
+from svdlib.inversion.comparison import Comparison, Jitter
 from svdlib.inversion.nre import EvaluationPlan, LayerScore, evaluate_inverters
 from svdlib.inversion.training import Epoch, FittedInverters
 from svdlib.songs.loading import Songs
@@ -64,6 +65,7 @@ class Run:
         layers: which are trained.
         weight: of the feature loss; None leaves it at 1.
         compare: the layers at which it compares; None for Conv5 alone.
+        jitter: how pictures are moved before; None for not at all.
         shipped: whether the weights go into the package; of the others, the numbers do.
     """
 
@@ -72,6 +74,7 @@ class Run:
     layers: tuple[str, ...] = LAYERS
     weight: float | None = None
     compare: tuple[str, ...] | None = None
+    jitter: Jitter | None = None
     shipped: bool = False
 
     @property
@@ -81,8 +84,11 @@ class Run:
         return "-".join(parts)
 
 
+SHIFT = Jitter((4, 1))
+"""Frames and bands: enough to leave the grid of the detector's steps of three frames."""
+
 RUNS = (
-    Run("aligned", "balanced", ("fc8",), 6.0, ("conv5", "fc8"), shipped=True),
+    Run("aligned", "balanced", ("fc8",), 6.0, ("conv5", "fc8"), SHIFT, shipped=True),
     Run("aligned", "balanced", ("fc7",), 6.0, ("conv5", "fc7"), shipped=True),
     Run("published", "joint", shipped=True),
     Run("aligned", "balanced", ("mp6",), 0.12, shipped=True),
@@ -93,7 +99,7 @@ RUNS = (
     Run("published", "released"),
 )
 """In the order in which they are trained. The feature loss weighs most where little of the input can be painted anyway,
-and least where a picture has more to lose. The deepest layers are compared at themselves too."""
+and least where a picture has more to lose. The deepest layers are compared at themselves too, FC8 after a small shift."""
 
 KEPT_FILE = "kept.npz"
 TABLE_FILE = "runs.json"
@@ -236,7 +242,8 @@ def train(
         where = options.with_settings(folder=_run_folder(folder, run), minutes=left)
         fitted_inverters = fit_inverters(
             network, train_bank, valid_bank, layers=run.layers, variant=run.variant, objective=run.objective,
-            lambda_feature=run.weight, compare=run.compare, plan=PROFILES[profile], options=where,
+            lambda_feature=run.weight, compare=Comparison(run.compare or (network.comparator,), jitter=run.jitter),
+            plan=PROFILES[profile], options=where,
         )  # fmt: skip
         if not fitted_inverters.finished:
             return False
@@ -300,6 +307,7 @@ def collect(
         objective = find_objective(run.objective, run.weight)
         named: dict[str, Any] = {"objective": run.objective, "precision": fitted.precision} | extra
         named |= {} if run.compare is None else {"compare": list(run.compare)}
+        named |= {} if run.jitter is None else {"jitter": asdict(run.jitter)}
         plan = objective.plan(PROFILES[profile])
         if run.shipped:
             paths += save_inverters(out, fitted, plan, origin | named, of_detector).values()

@@ -103,7 +103,7 @@ def _folder(name: str) -> Path:
     if not folder.is_dir():
         raise WeightsError(
             f"This copy of svdlib holds no weights of the {name} listener: there is no folder {folder}. "
-            "The file runs/next/README.md in the sources says how they are made."
+            "Install svdlib again; CONTRIBUTING.md in its sources says, under Weights, how they are made."
         )
     return folder
 

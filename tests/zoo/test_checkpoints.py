@@ -288,7 +288,9 @@ def test_the_second_detector_can_judge_the_first():
         ("published", None, LAYERS),
         ("aligned", None, LAYERS),
         ("aligned", "input", ("mp6", "fc7", "fc8")),
+        ("aligned", "longer", ("fc8",)),
         ("aligned", "conv5", ("fc7", "fc8")),
+        ("aligned", "own", ("fc8",)),
     ],
 )
 def test_shipped_inverters_were_trained_on_the_shipped_detector(variant, training, layers):
@@ -303,18 +305,29 @@ def test_trainings_differ_in_their_objective():
     assert {each: origin["objective"] for each, origin in told.items()} == {
         None: "balanced",
         "input": "input",
+        "longer": "input",
         "conv5": "balanced",
+        "own": "balanced",
     }
     assert {each: origin.get("compare") for each, origin in told.items()} == {
         None: ["conv5", "fc8"],
         "input": None,
+        "longer": None,
         "conv5": None,
+        "own": ["conv5", "fc8"],
+    }
+    assert {each: origin.get("jitter") for each, origin in told.items()} == {
+        None: {"shift": [4, 1], "noise": 0.0, "share": 1.0},
+        "input": None,
+        "longer": None,
+        "conv5": None,
+        "own": None,
     }
 
 
 @pytest.mark.parametrize(
     ("variant", "training", "message"),
-    [("aligned", "none", "no training 'none'.*input, conv5"), ("published", "input", "no published ones")],
+    [("aligned", "none", "no training 'none'.*input, longer, conv5, own"), ("published", "input", "no published ones")],
 )
 def test_a_training_that_does_not_exist(variant, training, message):
     with pytest.raises(WeightsError, match=message):

@@ -48,7 +48,12 @@ from svdlib.zoo.checkpoints import TRAININGS, folder_of, open_detector, open_inv
 FAMILIES = ("published", "aligned")
 """The families of inverters whose weights come with the package."""
 
-INPUT, AT_CONV5 = "aligned, input loss alone", "aligned, compared at Conv5 alone"
+INPUT, LONGER, AT_CONV5, UNMOVED = (
+    "aligned, input loss alone",
+    "aligned, input loss for longer",
+    "aligned, compared at Conv5 alone",
+    "aligned, compared unmoved",
+)
 """The names among the families of other trainings of the aligned one, see `svdlib.zoo.checkpoints.TRAININGS`."""
 
 RESULTS = Path(__file__).parent / "results"
@@ -111,7 +116,7 @@ def open_families(
     """
     families = {name: open_inverters(weights, detector, LAYERS, name) for name in FAMILIES}
     if trainings and weights is None:
-        for name, training in zip((INPUT, AT_CONV5), TRAININGS, strict=True):
+        for name, training in zip((INPUT, LONGER, AT_CONV5, UNMOVED), TRAININGS, strict=True):
             families[name] = open_inverters(folder_of(training), detector, None, "aligned")
     return families
 
