@@ -335,7 +335,11 @@ def describe(result: Mapping[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the study; the return value is the exit status."""
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(
+        prog="python -m svdlib.lab.studies.tagger_inverters",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--corpus", default="synthetic", metavar="NAME", help="whose songs the inverters learn from")
     parser.add_argument("--real", required=True, nargs="+", metavar="NAME", help="corpora to measure on")
     parser.add_argument("--folder", type=Path, required=True, help="where state and inverters are kept")
