@@ -24,6 +24,7 @@ from benchmarks.measuring import Options, Spread, Table, as_json, as_page, measu
 from svdlib.audio.files import encode_mp3, load_audio
 from svdlib.audio.log_mel import LogMel
 from svdlib.audio.mel_axis import EXCERPT_FRAMES
+from svdlib.compute.command_line import in_short
 from svdlib.detector.scores import smooth
 from svdlib.zoo.checkpoints import pretrained, pretrained_inverters
 
@@ -121,7 +122,7 @@ def tables(book: Path, length: float, options: Options) -> list[Table]:
 
 def main() -> None:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(description=in_short(__doc__))
     parser.add_argument("--book", type=Path, default=Path("_build/html"), help="folder of the built book")
     parser.add_argument("--seconds", type=float, default=180.0, help="length of the song")
     parser.add_argument("--rounds", type=int, default=3, help="how often everything is measured")

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from svdlib.compute.command_line import in_short
 from svdlib.compute.devices import choose_device, computes_bfloat16, device_name, units_for_bfloat16
 from svdlib.compute.storage import write_atomically
 
@@ -190,7 +191,7 @@ def matrix_rate(device: str, precision: str, quick: bool) -> float:
     return 2 * size**3 / statistics.median(seconds[2:])
 
 
-def script(name: str, document: str, tables: Callable[[Options], list[Table]]) -> None:
+def script(name: str, document: str | None, tables: Callable[[Options], list[Table]]) -> None:
     """Run one benchmark from the command line."""
     parser = parser_for(document)
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
@@ -202,9 +203,9 @@ def script(name: str, document: str, tables: Callable[[Options], list[Table]]) -
     print(json.dumps(as_json(report), indent=1) if arguments.json else as_page(report))
 
 
-def parser_for(document: str) -> argparse.ArgumentParser:
+def parser_for(document: str | None) -> argparse.ArgumentParser:
     """The options that the benchmarks have in common."""
-    parser = argparse.ArgumentParser(description=document.split("\n\n")[0])
+    parser = argparse.ArgumentParser(description=in_short(document))
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--quick", action="store_true", help="smallest sizes: shows that it works, not how fast it is")
     parser.add_argument("--rounds", type=int, default=3, help="how often everything is measured")

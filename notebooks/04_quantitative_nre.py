@@ -81,7 +81,25 @@ train, test = (
     )
 )
 
+# %% tags=["hide-input"]
+x = test.gather(test.spread(4)[1:3])  # two excerpts, (2, 1, 115, 80)
+inversions = reconstruct(
+    detector, {layer: inverters[layer] for layer in ("conv2", "fc8")}, x
+)
+panels = [
+    inversion_panels(
+        detector.standardizer,
+        x[k, 0],
+        {layer: x_hat[k, 0] for layer, x_hat in inversions.items()},
+        name,
+    )
+    for k, name in enumerate(("Excerpt 1", "Excerpt 2"))
+]
+Gallery([panel for row in panels for panel in row])
+
 # %% [markdown]
+# Two excerpts of the test songs, each with its inversions from a shallow layer and from the deepest one. Which inversion is farther from its original, and how far?
+#
 # ## A distance needs a yardstick
 #
 # How far is an inversion $\hat{\mathbf{x}}$ from its original $\mathbf{x}$? Both are lists of $115 \cdot 80 = 9200$ numbers. The plain answer is the Euclidean distance,
@@ -105,25 +123,7 @@ train, test = (
 #
 # ## By hand
 #
-# We take two excerpts from the test songs and invert them from a shallow and from the deepest layer. With two excerpts there is only one distance to compare with.
-
-# %%
-x = test.gather(test.spread(4)[1:3])  # two excerpts, (2, 1, 115, 80)
-inversions = reconstruct(
-    detector, {layer: inverters[layer] for layer in ("conv2", "fc8")}, x
-)
-
-# %% tags=["hide-input"]
-panels = [
-    inversion_panels(
-        detector.standardizer,
-        x[k, 0],
-        {layer: x_hat[k, 0] for layer, x_hat in inversions.items()},
-        name,
-    )
-    for k, name in enumerate(("Excerpt 1", "Excerpt 2"))
-]
-Gallery([panel for row in panels for panel in row])
+# `x` holds the two excerpts above, and `inversions` their pictures from Conv2 and from FC8. With two excerpts there is only one distance to compare with.
 
 # %%
 yardstick = (x[0] - x[1]).norm()
@@ -146,7 +146,7 @@ print(
 )
 
 # %% [markdown]
-# Compare the pictures with the numbers: does the order of the distances agree with your eyes and ears? And note what the number does not say: *where* in the picture the error lies, and whether it can be heard.
+# Compare the pictures above with the numbers: does the order of the distances agree with your eyes and ears? And note what the number does not say: *where* in the picture the error lies, and whether it can be heard.
 #
 # ## The score of knowing nothing
 #

@@ -43,6 +43,7 @@ import svdlib
 from svdlib.compute.devices import choose_device
 from svdlib.inversion.nre import reconstruct
 from svdlib.lab.figures import structure as figures
+from svdlib.lab.figures.gallery import Gallery, inversion_panels
 from svdlib.lab.figures.style import layer_title
 from svdlib.lab.studies import load_results
 from svdlib.pages.exercises import self_check
@@ -65,7 +66,23 @@ bank = svdlib.ExcerptBank(
 )
 generator = np.random.default_rng(seed)
 
+# %% tags=["hide-input"]
+chosen = int(np.random.default_rng(seed).integers(len(bank)))
+one = bank.gather(torch.tensor([chosen], device=device))
+deep = {layer: inverters[layer] for layer in ("conv5", "fc7", "fc8")}
+kept = reconstruct(detector, deep, one)
+Gallery(
+    inversion_panels(
+        detector.standardizer,
+        one[0, 0],
+        {layer: x_hat[0, 0] for layer, x_hat in kept.items()},
+        "An excerpt",
+    )
+)
+
 # %% [markdown]
+# Chance chose the excerpt. Tap along with it and hum its pitch, and then with each of its inversions. From which layer on can you not?
+#
 # ## Three questions to a picture
 #
 # The paper's authors look at the inversions and report {cite}`mishra2018`: Conv1 and Conv2 are very close to the input; Conv5 keeps harmonic structure and approximate onsets; FC7 keeps some of both; FC8 keeps neither onset times nor harmonics.

@@ -70,14 +70,7 @@ generator = np.random.default_rng(seed)
 # (claim-class)=
 # ## Does FC8 show the class?
 #
-# The paper's most striking observation is about the deepest layer. In many inversions from FC8, energy appears at *high* frequencies for vocal excerpts and at *low* frequencies for non-vocal ones. The authors conclude that this layer has learned a class decision.
-#
-# To test this we need a number for "high or low", many excerpts, and a comparison. We use two numbers.
-#
-# - **High minus low**: the mean of the upper 40 bands minus that of the lower 40, in the standardised picture. It is what the eye sees in the figure.
-# - **Spectral centroid**: the frequency around which the magnitudes balance, in hertz. It is nearer to what the ear hears as brightness.
-#
-# And the comparison: the *originals* themselves. Voices bring energy at certain frequencies. If vocal originals are already brighter, then an inversion that is brighter for them tells us nothing new about FC8.
+# Each point is an excerpt. The farther to the right, the more its picture has above than below.
 
 # %% tags=["hide-input"]
 from svdlib.detector.scores import roc_points
@@ -128,6 +121,15 @@ figures.figure_class_dependence(
 )
 
 # %% [markdown]
+# The paper's most striking observation is about the deepest layer. In many inversions from FC8, energy appears at *high* frequencies for vocal excerpts and at *low* frequencies for non-vocal ones. The authors conclude that this layer has learned a class decision.
+#
+# To test this we need a number for "high or low", many excerpts, and a comparison. We use two numbers.
+#
+# - **High minus low**: the mean of the upper 40 bands minus that of the lower 40, in the standardised picture. It is what the eye sees in a picture, and what the points above show.
+# - **Spectral centroid**: the frequency around which the magnitudes balance, in hertz. It is nearer to what the ear hears as brightness.
+#
+# And the comparison: the *originals* themselves. Voices bring energy at certain frequencies. If vocal originals are already brighter, then an inversion that is brighter for them tells us nothing new about FC8.
+#
 # In the figure, mind the scales: the two panels have their own. A narrow cloud on the right means that the inverter paints nearly the same balance for all excerpts.
 #
 # How well does such a number tell two groups apart? Call an excerpt "sung" if the number lies above a threshold. Each threshold gives a share of vocal excerpts above it, and a share of the others. All thresholds together draw a curve (the ROC), and the area under it, the **AUC**, is the probability that a random vocal excerpt has a larger

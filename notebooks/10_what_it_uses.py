@@ -47,6 +47,7 @@ from svdlib.lab.analysis import local_explanations as local
 from svdlib.lab.analysis import masking
 from svdlib.lab.analysis.local_explanations import MAP_TITLES
 from svdlib.lab.figures import explanations as figures
+from svdlib.lab.figures.gallery import Gallery, inversion_panels
 from svdlib.lab.studies import what_it_uses as uses
 from svdlib.pages.exercises import self_check
 from svdlib.pages.quiz import Answer, Question, Quiz
@@ -64,7 +65,20 @@ inverters = {
     for layer in local.INVERTED_LAYERS
 }  # fmt: skip
 
+# %% tags=["hide-input"]
+chosen = uses.choose_excerpts(detector, songs, per_answer, seed)
+first = int(chosen.sung.int().argmax())  # the first that it takes for sung
+x, sung = chosen.x[first : first + 1], chosen.sung[first : first + 1]
+inversion = reconstruct(detector, inverters, x)["fc8"][:, 0]
+Gallery(
+    inversion_panels(
+        detector.standardizer, x[0, 0], {"fc8": inversion[0]}, "An excerpt"
+    )
+)
+
 # %% [markdown]
+# The second picture is what FC8 has kept of the first. Where it is bright, is there what the answer rests on?
+#
 # ## Kept is not used
 #
 # An inversion shows what a layer has kept of an excerpt. It says nothing about what the rest of the network does with it. A layer may keep the drums in detail, and the answer may not care about drums at all. To know what the answer depends on, we have to change the input and watch the answer.
@@ -89,14 +103,9 @@ inverters = {
 #
 # ## One excerpt
 #
-# Let a random generator choose excerpts, so that we do not choose nice ones: the same number that the detector takes for sung and for not sung, if there are so many. We explain *the detector's* answer, right or wrong.
+# A random generator chose excerpts, so that we do not choose nice ones: the same number that the detector takes for sung and for not sung, if there are so many. The first one is that above: `x`, with its `inversion`. We explain *the detector's* answer, right or wrong.
 
 # %%
-chosen = uses.choose_excerpts(detector, songs, per_answer, seed)
-first = int(chosen.sung.int().argmax())  # the first that it takes for sung
-x, sung = chosen.x[first : first + 1], chosen.sung[first : first + 1]
-
-inversion = reconstruct(detector, inverters, x)["fc8"][:, 0]
 mask = masking.top_cells(inversion, share=0.1)
 mean = masking.fill_like(x, detector.standardizer, "mean")
 generator = torch.Generator().manual_seed(seed)

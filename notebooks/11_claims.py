@@ -51,27 +51,6 @@ from svdlib.pages.quiz import Answer, Question, Quiz
 entries = claims.ledger()
 
 # %% [markdown]
-# ## From a sentence to a test
-#
-# Whoever repeats a study is in danger of finding what they look for. "The error is about 15 % larger": is 8 % about 15 %? One can answer after seeing the number, and will be generous or strict as one likes. So for every claim we wrote down three things before the studies below were run. (We were not quite innocent: the NRE of the shipped inverters on the test songs was known to us from earlier measurements.)
-#
-# - **A number** that the claim is about, computed from values of single songs, so that it has a 95 % interval: we draw songs anew, with repetition, and look at the middle 95 % of the results ({doc}`04_quantitative_nre`).
-# - **Where it must lie** for the claim to be reproduced. A percentage of the paper, for example, is reproduced if ours lies within half of it on either side.
-# - **Where it must lie** for the claim to hold at least in its direction.
-#
-# Then the verdict follows from the interval, and nobody has to decide anything:
-#
-# | verdict | the interval lies |
-# |---|---|
-# | reproduced | where the claim wants it, all of it |
-# | differs | where the direction of the claim holds, but its size does not |
-# | not reproduced | where not even the direction holds |
-# | undecided | across a bound: other songs could have decided otherwise |
-#
-# The first number of each claim decides. It is measured as the paper did, with inverters of the published architecture, on the test songs of the corpus that they were trained on. The other numbers are there for comparison: our own aligned inverters ({doc}`02b_aligned_inverters`), and real songs.
-#
-# What differs from the paper in every line: our detector and inverters learned from synthetic songs, and the inverters learned for an hour on two processor cores. The five real songs guided the making of those ({doc}`06_real_singing`); they are few, and their intervals are wide, and a little too narrow even so.
-#
 # ## The ledger
 
 # %% tags=["hide-input"] figure="claims" mystnb={"image": {"alt": "One row for each claim of the paper, with a light: a green circle for reproduced, a yellow diamond for differs, a red cross for not reproduced, a grey square for undecided. Beside it the measured numbers with their 95 percent intervals, before a grey area: where the claim wants its number. All values and verdicts are in the tables below."}}
@@ -116,6 +95,28 @@ pd.DataFrame(
         for entry in entries
     ]
 ).style.hide(axis="index")
+
+# %% [markdown]
+# ## From a sentence to a test
+#
+# Whoever repeats a study is in danger of finding what they look for. "The error is about 15 % larger": is 8 % about 15 %? One can answer after seeing the number, and will be generous or strict as one likes. So for every claim we wrote down three things before the studies were run. (We were not quite innocent: the NRE of the shipped inverters on the test songs was known to us from earlier measurements.)
+#
+# - **A number** that the claim is about, computed from values of single songs, so that it has a 95 % interval: we draw songs anew, with repetition, and look at the middle 95 % of the results ({doc}`04_quantitative_nre`).
+# - **Where it must lie** for the claim to be reproduced. A percentage of the paper, for example, is reproduced if ours lies within half of it on either side.
+# - **Where it must lie** for the claim to hold at least in its direction.
+#
+# Then the verdict follows from the interval, and nobody has to decide anything:
+#
+# | verdict | the interval lies |
+# |---|---|
+# | reproduced | where the claim wants it, all of it |
+# | differs | where the direction of the claim holds, but its size does not |
+# | not reproduced | where not even the direction holds |
+# | undecided | across a bound: other songs could have decided otherwise |
+#
+# The first number of each claim decides. It is measured as the paper did, with inverters of the published architecture, on the test songs of the corpus that they were trained on. The other numbers are there for comparison: our own aligned inverters ({doc}`02b_aligned_inverters`), and real songs.
+#
+# What differs from the paper in every line: our detector and inverters learned from synthetic songs, and the inverters learned for an hour on two processor cores. The five real songs guided the making of those ({doc}`06_real_singing`); they are few, and their intervals are wide, and a little too narrow even so.
 
 # %% [markdown]
 # ## Claim by claim

@@ -2,9 +2,9 @@
 
 - WAV and AIFF: the sound chunk must lie within the file. A streamed WAV may leave its length open; then a cut
   cannot be known.
-- FLAC: every frame has a checksum, and the decoder finds what is wrong or missing; only where whole frames are missing
-  between two others it puts silence, as long as they were. Where the header doesn't know the length, or states too
-  little, the last frame knows.
+- FLAC: every frame has a checksum, by which the decoder finds any byte that was changed. Only where whole frames are
+  missing between two others it puts silence, as long as they were. Where the header doesn't know the length, or states
+  too little, the last frame knows. The sampling rate is taken from the header, which no checksum guards.
 - Ogg: every page must have its right checksum, those of a stream must follow each other by their numbers, and the last
   one must carry the end-of-stream flag. Only behind the headers numbers may jump, as where a radio was recorded.
 - MP3: the last frame must be whole, and there must be as many frames as a Xing or Info header promises.

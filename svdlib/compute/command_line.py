@@ -195,6 +195,11 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}. See: {self.prog} --help")
 
 
+def in_short(document: str | None) -> str | None:
+    """The first paragraph of a module's docstring, for its program's help; None if `python -OO` took the docstring."""
+    return document and document.split("\n\n")[0]
+
+
 def _named_path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("the name is empty; a point, '.', names the working folder")

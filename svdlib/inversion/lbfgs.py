@@ -140,10 +140,23 @@ def _evaluate(objective: Losses, x: Tensor) -> _Point:
     return _Point(x.detach(), {name: term.detach() for name, term in terms.items()}, gradient)
 
 
+def first_not_finite(losses: Tensor, gradients: Tensor) -> int | None:
+    """Find the first picture that a search cannot go on with.
+
+    Args:
+        losses: of each picture (n,).
+        gradients: of each loss (n, ...).
+
+    Returns:
+        Its number; None if all losses and gradients are finite.
+    """
+    sound = torch.isfinite(losses) & torch.isfinite(gradients).flatten(1).all(dim=1)
+    return None if sound.all() else int((~sound).nonzero()[0])
+
+
 def _check_finite(point: _Point) -> None:
-    sound = torch.isfinite(point.loss) & torch.isfinite(point.gradient).flatten(1).all(dim=1)
-    if not sound.all():
-        first = int((~sound).nonzero()[0])
+    first = first_not_finite(point.loss, point.gradient)
+    if first is not None:
         raise OptimisationError(
             f"The loss of picture {first} is {float(point.loss[first])}, or its gradient is not finite. "
             "Look for such values in the encoder's weights, in the feature and in the start."

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from svdlib.compute.progress import progress
 from svdlib.errors import OptimisationError
+from svdlib.inversion.lbfgs import first_not_finite
 from svdlib.inversion.optimisation import OptimisationPlan, alpha_norm, total_variation
 
 Activation = Callable[[Tensor], Tensor]
@@ -171,22 +172,18 @@ def _descend(
         found = terms(x)
         total = torch.stack(list(found.values())).sum(dim=0)
         (x.grad,) = torch.autograd.grad(total.sum(), x)
-        _check_finite(total, x.grad)
+        first = first_not_finite(total, x.grad)
+        if first is not None:
+            raise OptimisationError(
+                f"The activation of picture {first} or its gradient is not finite. Look for such values in the weights "
+                "and in the start, or take a lower rate."
+            )
         history.append(found["activation"].detach())
         adam.step()
         falling.step()
     with torch.no_grad():
         history.append(terms(x)["activation"])
     return x.detach(), torch.stack(history)
-
-
-def _check_finite(totals: Tensor, gradient: Tensor) -> None:
-    sound = torch.isfinite(totals) & torch.isfinite(gradient).flatten(1).all(dim=1)
-    if not sound.all():
-        raise OptimisationError(
-            f"The activation of picture {int((~sound).nonzero()[0])} or its gradient is not finite. Look for such "
-            "values in the weights and in the start, or take a lower rate."
-        )
 
 
 def _check_scale(scale: float) -> None:

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from svdlib.compute.command_line import Parser, run_safely
+from svdlib.compute.command_line import Parser, in_short, run_safely
 from svdlib.compute.devices import choose_device, device_name
 from svdlib.compute.npz import DAMAGE
 from svdlib.compute.run_state import STATE_FILE, RunOptions, RunState
@@ -423,7 +423,7 @@ def bench(folder: Path, *, device: str, minutes: float, quick: bool = False) -> 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one step; 0 when done, 3 when `train` or `bench` has to be called again."""
-    parser = Parser(prog="python -m svdlib.lab.gpu_job", description=__doc__.split("\n\n")[0])
+    parser = Parser(prog="python -m svdlib.lab.gpu_job", description=in_short(__doc__))
     parser.add_argument("step", choices=("prepare", "train", "collect", "bench"))
     parser.add_argument("--corpus", default="synthetic", help="what to prepare, and what the data must come from")
     parser.add_argument("--data", type=Path, default=Path("runs/gpu/log-mels.npz"), help="the prepared spectrograms")

@@ -449,6 +449,7 @@ def _key(step: str, number: int) -> str:
 
 
 def _panel_data(panel: Shown, limits: tuple[float, float], measures: Measures | None) -> dict[str, Any]:
+    """What the page shows of a panel. The page rounds numbers; one that came rounded would be rounded twice."""
     words = panel.description
     if measures and measures.error and measures.onsets is not None and measures.harmonics is not None:
         words += (
@@ -459,12 +460,12 @@ def _panel_data(panel: Shown, limits: tuple[float, float], measures: Measures | 
         "title": panel.title,
         "picture": _base64(_picture(_as_array(panel.values), limits)),
         "sound": _base64(panel.sound),
-        "seconds": round(panel.seconds, 3 if panel.seconds > 0.5 else 6),
+        "seconds": panel.seconds,
         "words": words,
         # Where measurements are shown, a note would say the same again.
         "note": "" if measures else panel.note,
-        "probability": None if measures is None or measures.probability is None else round(measures.probability, 4),
-        "error": round(measures.error, 4) if measures else None,
+        "probability": measures.probability if measures else None,
+        "error": measures.error if measures else None,
     }
 
 

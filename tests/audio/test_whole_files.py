@@ -315,6 +315,22 @@ def test_a_flac_whose_header_states_too_much_is_refused(tmp_path):
     assert "cut short" in refusal(tmp_path, counted_flac(encoded("flac", tone(1)), 50_000))
 
 
+@pytest.mark.parametrize("pipe", [False, True])
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
+def test_a_changed_byte_of_a_flac_is_told(tmp_path, subtype, channels, pipe):
+    rng = np.random.default_rng(0)
+    noisy = tone(1, channels=channels) + rng.normal(0, 0.02, (44100, channels))
+    buffer = io.BytesIO()
+    soundfile.write(buffer, noisy, 44100, format="FLAC", subtype=subtype)
+    data = piped_flac(buffer.getvalue()) if pipe else buffer.getvalue()
+    first_frame = data.index(b"\xff\xf8")
+    for _ in range(15):
+        changed = bytearray(data)
+        changed[rng.integers(first_frame, len(data))] ^= rng.integers(1, 256)
+        assert "damaged" in refusal(tmp_path, bytes(changed))
+
+
 def test_flac_from_a_pipe(tmp_path):
     data = piped_flac(encoded("flac", tone(3, channels=2)))
     assert seconds_in(tmp_path, data) == 3

@@ -1,6 +1,7 @@
 """The explorer, driven by mouse, keyboard, touch and address, on a page of its own."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -256,6 +257,39 @@ def test_with_a_finger_on_a_phone(show, new_page):
         "all => all.filter(each => each.getBoundingClientRect().height < 40).map(each => each.textContent)"
     )
     assert not small
+
+
+NAMES = {
+    "the detector's": ["original", "Conv1", "Conv2", "MP3", "Conv4", "Conv5", "MP6", "FC7", "FC8"],
+    "trainings": ["original", "Conv5", "FC7, input", "FC7, own", "FC8, input", "FC8, balanced", "FC8, own"],
+    "of another network": ["original", "features.denseblock1.conv", "layer4.1.conv2", "head", "a" * 45, "b", "c"],
+}
+
+
+@pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
+def test_names_of_steps_leave_each_other_room_on_a_phone(tmp_path, serve, new_page, names):
+    errors = np.linspace(0, 0.65, len(names)).tolist()
+    measures = [[Measures(0.5, error, 0.5, 0.5) for error in errors]]
+    panels = {"A": [panel("one", 1, True)] * len(names)}
+    explorer = layer_explorer(panels, names, comparison=Comparison(measures, errors, 0.71, 32))
+    explorer.save(tmp_path / "names.html")
+    page = new_page(is_mobile=True, viewport={"width": 390, "height": 844})
+    page.goto(f"{serve(tmp_path)}/names.html")
+    tabs = page.get_by_role("tab")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for index, name in enumerate(names):
+        tabs.nth(index).click()
+        places = page.locator(".curve svg").evaluate(
+            """svg => [svg, ...svg.querySelectorAll(":scope > text")].map((each) => {
+              const { left, right } = each.getBoundingClientRect();
+              return [left, right, each.textContent, each.getAttribute("class")];
+            })"""
+        )
+        (first, last, *_), *texts = places
+        assert [text for *_, text, kind in texts if kind == "on"] == [name]
+        assert all(left - one >= 4 for (_, one, *_), (left, *_) in pairwise(texts))
+        if len(name) < 45:  # no screen of this width has room for the longest
+            assert all(first <= left and right <= last for left, right, *_ in texts)
 
 
 def test_the_playhead_keeps_its_place(show, page):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from svdlib.errors import OptimisationError
-from svdlib.inversion.lbfgs import _Curvature, minimise
+from svdlib.inversion.lbfgs import _Curvature, first_not_finite, minimise
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -81,6 +81,15 @@ def test_a_start_without_a_loss_is_refused_by_its_number():
         minimise(lambda x: {"log": x.log().sum(1)}, torch.tensor([[1.0], [-1.0]]), 5)
 
 
+def test_the_first_picture_that_is_not_finite_is_found_by_its_loss_or_its_gradient():
+    losses, gradients = torch.zeros(4), torch.zeros(4, 2, 3)
+    assert first_not_finite(losses, gradients) is None
+    losses[3] = torch.inf
+    assert first_not_finite(losses, gradients) == 3
+    gradients[2, 1, 0] = torch.nan
+    assert first_not_finite(losses, gradients) == 2
+
+
 def test_a_gradient_that_is_not_finite_is_refused():
-    with pytest.raises(OptimisationError, match="gradient is not finite"):
+    with pytest.raises(OptimisationError, match=r"picture 0 is 0\.0, or its gradient is not finite\. .*the feature"):
         minimise(lambda x: {"root": x.clamp(min=0).sqrt().sum(1)}, torch.zeros(1, 1), 5)

@@ -1,18 +1,23 @@
 """What detectors answer to inversions, against NumPy and by hand."""
 
 import copy
+import json
 
 import numpy as np
 import pytest
 import tiny
 import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from svdlib.audio.standardizer import Standardizer
 from svdlib.detector.model import SVDNet
 from svdlib.errors import InputError
 from svdlib.lab.analysis.round_trip import (
+    STORED_STEP,
     answers,
     check_judges,
+    correlation_interval,
     correlation_moments,
     correlation_of_moments,
     decisions_kept,
@@ -20,6 +25,7 @@ from svdlib.lab.analysis.round_trip import (
     judged,
     kinship,
 )
+from svdlib.lab.studies import as_json
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +47,38 @@ def test_the_correlation_is_that_of_numpy():
     assert found == pytest.approx(np.corrcoef(a, b + a)[0, 1], rel=1e-6)
     for constant in (torch.zeros(40), torch.full((40,), -1.7) + 1e-7 * b):
         assert np.isnan(correlation_of_moments(*correlation_moments(a, constant).mean(1)))
+
+
+SIZES = st.floats(-5, 2).map(lambda power: 10.0**power)
+
+
+@given(st.tuples(SIZES, SIZES), st.tuples(SIZES, SIZES), st.floats(-1, 1), st.integers(0, 2**20))
+@settings(max_examples=400, deadline=None)
+@example((1e-3, 1e-3), (0.0, 0.0), 1.0, 0)
+@example((0.03, 0.03), (9.0, -9.0), -1.0, 0)
+@example((0.003, 100.0), (0.0, 1000.0), 0.5, 0)
+def test_a_stored_correlation_is_right_or_not_known(spreads, middles, share, seed):
+    one, other = np.random.default_rng(seed).normal(size=(2, 30))
+    a, b = spreads[0] * one + middles[0], spreads[1] * (share * one + (1 - abs(share)) * other) + middles[1]
+    moments = correlation_moments(torch.from_numpy(a), torch.from_numpy(b)).mean(1)
+    right = np.corrcoef(a, b)[0, 1]
+    stored = correlation_of_moments(*np.array(as_json(moments.tolist())), step=STORED_STEP)
+    assert np.isnan(stored) or (abs(stored) <= 1 and stored == pytest.approx(right, abs=0.012))
+    # As computed, they lack no digits.
+    computed = correlation_of_moments(*moments)
+    assert np.isnan(computed) or (abs(computed) <= 1 and computed == pytest.approx(right, abs=1e-6))
+
+
+def test_tiny_logits_have_a_correlation_until_they_are_stored():
+    a, b = 0.1 * torch.randn(2, 40, generator=torch.Generator().manual_seed(0), dtype=torch.float64) - 3
+    right = np.corrcoef(a, b)[0, 1]
+    for size, known in ((1.0, True), (1e-3, False)):
+        songs = correlation_moments(size * a, size * b).reshape(5, 8, 5).mean(2).tolist()
+        assert correlation_interval(songs).value == pytest.approx(right, abs=1e-6)
+        stored = correlation_interval(json.loads(json.dumps(as_json(songs))))
+        assert stored.value == pytest.approx(right, abs=1e-3) if known else np.isnan(stored.value)
+    lacking = [[*row, None] for row in as_json(songs)]
+    assert np.isnan(correlation_interval(lacking).value), "a song without numbers is no sign of many digits"
 
 
 def test_a_decision_is_kept_on_the_same_side_of_the_threshold():

@@ -149,6 +149,25 @@ def test_words_and_numbers_come_from_measurements(standardised):
     assert data["keys"] == ["original", "conv1", "fc8"] and data["compare"]
 
 
+@pytest.mark.parametrize("value", [0.97504, 0.015004, 0.064996])
+def test_a_number_is_rounded_once(standardised, value):
+    comparison = Comparison([[Measures(value, value)]], [value], value, 2, kept=[value])
+    data = json.loads(json.dumps(explorer_data({"A": [standardised]}, ["one"], comparison=comparison)))
+    (shown,) = data["panels"][0]
+    numbers = (shown["probability"], shown["error"], *data["curve"]["nre"], *data["curve"]["kept"])
+    # Four digits first, and 0.97504 would be 0.975, whose nearest binary number lies under the middle.
+    assert {f"{each:.2f}" for each in (*numbers, data["curve"]["meanPredictor"])} == {f"{value:.2f}"}
+    assert f"{round(value, 4):.2f}" != f"{value:.2f}", "a number that rounding twice does not hurt tests nothing"
+
+
+def test_a_length_is_rounded_once(standardised):
+    class Long(Panel):
+        seconds = 1.04996
+
+    data = explorer_data({"A": [Long("long", standardised.log_mel, samples=standardised.samples)]}, ["one"])
+    assert f"{data['panels'][0][0]['seconds']:.1f}" == "1.0"
+
+
 def test_without_measurements_there_is_nothing_to_compare(panel):
     data = explorer_data({"pitch": [panel, panel]}, ["−30 %", "%"], "Change", "Strength")
     assert (data["compare"], data["curve"], data["panels"][0][0]["error"]) == (False, None, None)

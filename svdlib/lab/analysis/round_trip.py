@@ -5,7 +5,8 @@ away and mean the same. Both are measured here: by the answer, and by the featur
 had no part in the training of an inverter, tells what is in the picture from what only the first one sees in it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,11 +17,18 @@ from svdlib.detector.architecture import Detector
 from svdlib.detector.model import SVDNet
 from svdlib.errors import InputError
 from svdlib.inversion.nre import mean_pairwise_distance, reconstruction_distances
+from svdlib.lab.analysis.intervals import Interval, Values, paired_interval
 
 BATCH = 16
 
 ROUNDING = 1e-5
-"""A variance that is a smaller share of the mean square may come from adding up, and from results of six digits."""
+"""A variance that is a smaller share of the mean square may come from adding up."""
+
+STORED_STEP = 1e-6
+"""Results of studies are stored with six decimals, see `svdlib.lab.studies.as_json`."""
+
+SURE_TO = 0.01
+"""A correlation that rounding may have moved further is not known."""
 
 SAME_BEGINNING = 0.3
 """Detectors from different seeds have a `kinship` of less than 0.1, those from the same one of 0.7 and more, however
@@ -72,11 +80,47 @@ def correlation_moments(before: Tensor, after: Tensor) -> np.ndarray:
     return np.stack([a, b, a * a, b * b, a * b])
 
 
-def correlation_of_moments(a: np.ndarray, b: np.ndarray, aa: np.ndarray, bb: np.ndarray, ab: np.ndarray) -> np.ndarray:
-    """Pearson's correlation from the means of `correlation_moments`; nan where a number does not vary."""
-    varies = (aa - a * a > ROUNDING * aa) & (bb - b * b > ROUNDING * bb)
-    spread = np.sqrt(np.maximum(aa - a * a, 0) * np.maximum(bb - b * b, 0))
-    return np.divide(ab - a * b, spread, out=np.full_like(spread, np.nan), where=varies)
+def correlation_of_moments(
+    a: np.ndarray, b: np.ndarray, aa: np.ndarray, bb: np.ndarray, ab: np.ndarray, step: float = 0.0
+) -> np.ndarray:
+    """Pearson's correlation from the means of `correlation_moments`.
+
+    Args:
+        a: means of the first number (n,).
+        b: of the second.
+        aa: of the first one's square.
+        bb: of the second one's.
+        ab: of their product.
+        step: to which the moments were rounded; 0 if they are as they were computed.
+
+    Returns:
+        (n,), from -1 to 1; nan where a number does not vary, or by so little that `step` may have moved the
+        correlation by more than `SURE_TO`.
+    """
+    va, vb = np.maximum(aa - a * a, 0), np.maximum(bb - b * b, 0)
+    spread = np.sqrt(va * vb)
+    varies = (va > ROUNDING * aa) & (vb > ROUNDING * bb)
+    # A mean is off by up to half a step, and a product of two by as much times each of them.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        in_spread = (1 + 2 * abs(a)) / va / 2 + (1 + 2 * abs(b)) / vb / 2
+        known = step / 2 * ((1 + abs(a) + abs(b)) / spread + in_spread) <= SURE_TO
+    found = np.divide(ab - a * b, spread, out=np.full_like(spread, np.nan), where=varies & known)
+    return np.clip(found, -1, 1)
+
+
+def correlation_interval(moments: Sequence[Values]) -> Interval:
+    """Pearson's correlation over songs, from their means of `correlation_moments`; songs are drawn anew.
+
+    Args:
+        moments: (5, songs), as they were computed, or as they were stored; which of both, the numbers tell.
+
+    Returns:
+        The interval; nan where a number does not vary, or by too little for what is stored.
+    """
+    songs = np.asarray(moments, dtype=float)
+    steps = songs[np.isfinite(songs)] / STORED_STEP
+    step = STORED_STEP if np.abs(steps - steps.round()).max(initial=0) < 1e-3 else 0.0
+    return paired_interval(partial(correlation_of_moments, step=step), *songs)
 
 
 @torch.no_grad()

@@ -49,8 +49,8 @@ from svdlib.lab.analysis.intervals import Interval, difference_interval, mean_in
 from svdlib.lab.analysis.onsets import onset_match
 from svdlib.lab.analysis.round_trip import (
     answers,
+    correlation_interval,
     correlation_moments,
-    correlation_of_moments,
     decisions_kept,
 )
 from svdlib.lab.analysis.verdicts import Bounds, Expectation
@@ -277,7 +277,7 @@ def correlation_of(
 ) -> Interval:
     """The correlation of a judge's logits for originals and inversions."""
     moments = _entry(measured, listener, layer)[_key(judge, "moments", chance=chance)]
-    return paired_interval(correlation_of_moments, *moments)
+    return correlation_interval(moments)
 
 
 def match_above_chance(measured: Mapping[str, Any], listener: str, layer: str, kind: str) -> Interval:

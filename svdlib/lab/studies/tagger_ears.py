@@ -27,8 +27,8 @@ from svdlib.compute.progress import progress
 from svdlib.detector.architecture import Detector
 from svdlib.errors import CorpusError
 from svdlib.inversion.nre import reconstruct
-from svdlib.lab.analysis.intervals import Interval, paired_interval
-from svdlib.lab.analysis.round_trip import correlation_moments, correlation_of_moments
+from svdlib.lab.analysis.intervals import Interval
+from svdlib.lab.analysis.round_trip import correlation_interval, correlation_moments
 from svdlib.lab.studies import as_json, origin_of, run_program
 from svdlib.lab.studies.other_ears import COMPARED, judges_of, next_song
 from svdlib.recipes import tracks_of
@@ -166,12 +166,12 @@ def correlation_of(
 ) -> Interval:
     """The correlation of what a judge says of originals and of inversions, songs drawn anew."""
     moments = measured["listeners"][listener][layer][judge]["chance moments" if chance else "moments"]
-    return paired_interval(correlation_of_moments, *moments)
+    return correlation_interval(moments)
 
 
 def recorded_of(measured: Mapping[str, Any], judge: str) -> Interval:
     """The same of originals without their phases and of the recordings: what guessed phases alone cost."""
-    return paired_interval(correlation_of_moments, *measured["recorded"][judge])
+    return correlation_interval(measured["recorded"][judge])
 
 
 def describe(result: Mapping[str, Any]) -> str:

@@ -45,7 +45,7 @@ from svdlib.inversion.nre import (
     reconstruction_distances,
 )
 from svdlib.lab.analysis.intervals import Interval, change_interval, nre_interval, paired_interval, song_means
-from svdlib.lab.analysis.round_trip import correlation_moments, correlation_of_moments
+from svdlib.lab.analysis.round_trip import correlation_interval, correlation_moments
 from svdlib.lab.analysis.verdicts import Bounds, Expectation
 from svdlib.lab.studies import as_json, origin_of, run_program
 from svdlib.lab.studies.kept_structure import partners
@@ -246,7 +246,7 @@ def correlation_of(measured: Mapping[str, Any], layer: str, *, chance: bool = Fa
     Songs are drawn anew; each counts alike, however many patches it has.
     """
     moments = measured["layers"][layer]["chance moments" if chance else "moments"]
-    return paired_interval(correlation_of_moments, *moments)
+    return correlation_interval(moments)
 
 
 def nre_of(measured: Mapping[str, Any], layer: str) -> Interval:
@@ -335,7 +335,11 @@ def describe(result: Mapping[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the study; the return value is the exit status."""
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(
+        prog="python -m svdlib.lab.studies.tagger_inverters",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--corpus", default="synthetic", metavar="NAME", help="whose songs the inverters learn from")
     parser.add_argument("--real", required=True, nargs="+", metavar="NAME", help="corpora to measure on")
     parser.add_argument("--folder", type=Path, required=True, help="where state and inverters are kept")

@@ -31,6 +31,7 @@ input[type="radio"], input[type="checkbox"] { width: 1.15rem; height: 1.15rem; a
 input[type="range"] { flex: 1 1 8rem; min-width: 6rem; height: 2rem; margin: 0; accent-color: var(--accent); }
 .tabs { display: flex; flex-wrap: wrap; gap: 0.3rem; }
 .tabs button { flex: 1 1 auto; padding: 0.3rem 0.5rem; }
+.tabs button, .answers span, figcaption, p { overflow-wrap: anywhere; }
 .tabs button[aria-selected="true"] { background: var(--accent); border-color: var(--accent); color: var(--on-accent);
   font-weight: 600; }
 .panel { display: grid; gap: 0.9rem; border-radius: 6px; }
@@ -65,12 +66,12 @@ figcaption { font-weight: 600; margin-bottom: 0.25rem; }
 .curtain::after { content: "◂ ▸"; position: absolute; top: 50%; left: 50%; transform: translate(-50%, -50%);
   font-size: 0.75rem; line-height: 1.6rem; padding: 0 0.35rem; border-radius: 0.8rem; white-space: nowrap;
   background: #fff; color: #000; box-shadow: 0 0 0 1px #000; }
-.tag { position: absolute; top: 0.3rem; padding: 0 0.35rem; font-size: 0.75rem; border-radius: 3px; pointer-events: none;
+.tag { position: absolute; top: 0.3rem; max-width: 60%; overflow-wrap: anywhere; padding: 0 0.35rem; font-size: 0.75rem; border-radius: 3px; pointer-events: none;
   background: rgb(0 0 0 / 0.75); color: #fff; }
 .scale { font-size: 0.8rem; color: var(--soft); display: flex; flex-wrap: wrap; gap: 0.2rem 0.5rem; }
 .scale span { display: inline-flex; gap: 0.4rem; align-items: center; }
 .scale i { width: 9rem; height: 0.7rem; border: 1px solid var(--line); }
-.answers { display: grid; gap: 0.3rem 0.8rem; grid-template-columns: auto 1fr auto; align-items: center; }
+.answers { display: grid; gap: 0.3rem 0.8rem; grid-template-columns: auto minmax(4rem, 1fr) auto; align-items: center; }
 .answers h4, .answers p { grid-column: 1 / -1; margin: 0; }
 h4 { margin: 0; font: inherit; font-weight: 600; }
 .bar { height: 0.8rem; background: var(--raised); border: 1px solid var(--line); border-radius: 3px; overflow: hidden; }
@@ -657,25 +658,38 @@ th:first-child { text-align: left; }
       const marks = [0, 0.25, 0.5, 0.75].map((value) => shape("g", {},
         shape("line", { x1: 34, x2: this.width - 14, y1: y(value), y2: y(value), stroke: "var(--line)", "stroke-width": 0.5 }),
         shape("text", { x: 30, y: y(value) + 4, "text-anchor": "end" }, number(value))));
-      // Where names are many or long, or the screen is narrow, only some, and always the chosen one.
-      const longest = Math.max(...this.#data.steps.map((title) => title.length)) * 6;
-      const slot = this.xOf(1) - this.xOf(0);
-      const every = Math.max(this.width < 520 && slot < 60 ? 2 : 1, Math.ceil(longest / slot));
-      const names = this.#data.steps.map((title, index) => {
-        const shown = every === 1 || index === this.step || (index % every === 0 && Math.abs(index - this.step) >= every);
-        return shown ? shape("text", { x: this.xOf(index), y: 188, "text-anchor": "middle",
-          class: index === this.step ? "on" : "" }, title) : "";
-      });
       svg.replaceChildren(
         ...marks,
         shape("line", { x1: this.xOf(this.step), x2: this.xOf(this.step), y1: top, y2: bottom, stroke: "var(--line)", "stroke-width": 2 }),
         shape("line", { x1: 34, x2: this.width - 14, y1: y(meanPredictor), y2: y(meanPredictor), stroke: "var(--ink)",
           "stroke-width": 1.5, "stroke-dasharray": "6 4" }),
-        line(nre, "--accent"), line(errors, "--chosen"), ...dots(nre, "--accent"), ...dots(errors, "--chosen"), ...names.filter(Boolean),
+        line(nre, "--accent"), line(errors, "--chosen"), ...dots(nre, "--accent"), ...dots(errors, "--chosen"),
       );
+      this.nameSteps();
       svg.setAttribute("aria-valuenow", this.step + 1);
       svg.setAttribute("aria-valuetext",
         `${this.#data.steps[this.step]}: NRE ${number(nre[this.step])}, this ${this.noun} ${number(errors[this.step])}`);
+    }
+
+    // Names below the curve, none beyond its ends or over another: every one, every second and so on, and always the chosen one.
+    nameSteps() {
+      const names = this.#data.steps.map((title, index) => element("svg:text", {
+        y: 188, "text-anchor": "middle", class: index === this.step ? "on" : "",
+      }, title));
+      this.parts.svg.append(...names);
+      const spans = names.map((name, index) => {
+        const half = name.getComputedTextLength() / 2;
+        const middle = Math.max(half, Math.min(this.xOf(index), this.width - half));
+        name.setAttribute("x", middle);
+        return [middle - half, middle + half];
+      });
+      const apart = (one, other) => spans[one][1] + 8 < spans[other][0] || spans[other][1] + 8 < spans[one][0];
+      const spaced = (every) => spans.every((_, index) => index % every || index < every || apart(index - every, index));
+      let every = 1;
+      while (!spaced(every)) every += 1;
+      names.forEach((name, index) => {
+        if (index !== this.step && (index % every || !apart(index, this.step))) name.remove();
+      });
     }
 
     // --- showing ---
