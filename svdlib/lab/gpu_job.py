@@ -99,7 +99,7 @@ RUNS = (
     Run("published", "released"),
 )
 """In the order in which they are trained. The feature loss weighs most where little of the input can be painted anyway,
-and least where a picture has more to lose. The deepest layers are compared at themselves too, FC8 after a small shift."""
+and least where a picture has more to lose. The deepest layers are compared at themselves too, FC8 after a shift."""
 
 KEPT_FILE = "kept.npz"
 TABLE_FILE = "runs.json"

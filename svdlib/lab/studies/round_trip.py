@@ -40,12 +40,11 @@ from svdlib.lab.analysis.intervals import (
     difference_interval,
     mean_interval,
     nre_interval,
-    paired_interval,
 )
 from svdlib.lab.analysis.round_trip import (
     BATCH,
     compared,
-    correlation_of_moments,
+    correlation_interval,
     feature_scale,
     features_and_answers,
     features_at,
@@ -215,7 +214,7 @@ def advantage_of(measured: Mapping[str, Any], layer: str, family: str, judge: st
 
 def correlation_of(entry: Mapping[str, Any], judge: str = OWN) -> Interval:
     """Correlation of a judge's logits for originals and inversions, songs drawn anew; nan where one never varies."""
-    return paired_interval(correlation_of_moments, *entry["judges"][judge]["moments"])
+    return correlation_interval(entry["judges"][judge]["moments"])
 
 
 def feature_error_of(measured: Mapping[str, Any], layer: str, family: str) -> Interval:
