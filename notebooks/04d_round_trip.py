@@ -391,13 +391,23 @@ if studied:
         round_trip.kept_of(each["layers"]["fc8"][LONGER]).value
         for each in studied.values()
     ]
-    text += f"The second row is the control: as many updates as the last one, by the input loss alone. It keeps {', '.join(f'{share:.0%}' for share in longer)} of the decisions on the three corpora, so "
+    text += f"The second row is the control: as many updates as the fourth, by the input loss alone. It keeps {', '.join(f'{share:.0%}' for share in longer)} of the decisions on the three corpora, so "
     text += (
         "the longer training is not the reason. "
         if max(longer) < 0.6
         else "a part of the gain is the longer training. "
     )
-    text += "And the third training says what the shift brings: unmoved, FC8 pleases the detector more and the second one less."
+    still, moved = (
+        [
+            round_trip.kept_of(each["layers"]["fc8"][family], judge).value
+            for each in studied.values()
+            for judge in each["blind"]["judges"]
+            if judge != round_trip.OWN
+        ]
+        for family in (UNMOVED, "aligned")
+    )
+    if still:
+        text += f"And what does the shift bring? The second detector keeps {', '.join(f'{share:.0%}' for share in still)} without it and {', '.join(f'{share:.0%}' for share in moved)} with it."
 display(Markdown(text))
 
 # %% [markdown]
