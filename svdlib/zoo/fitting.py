@@ -59,8 +59,8 @@ def fit_inverters(
         inverter: "aligned", "general", or "auto", which takes the aligned one where there is one, see
             `svdlib.inversion.derivation`. None takes "auto", but for the detector a family of its own.
         variant: of the detector, which family, see `svdlib.zoo.families`; None takes "published".
-        parameters: how many weights each inverter that is derived may have. It is made as wide as they allow, up to 128
-            channels: one that mirrors a short path has far fewer, and none is narrower than two channels.
+        parameters: how many weights each inverter that is derived may have. It is made as wide as they allow, between 2
+            and 128 channels; one that mirrors a single step has no width to choose.
         compare: the layer in whose feature space reconstructions are compared, several, or those of another network
             (`svdlib.inversion.comparison.Comparison`); None takes the network's comparator, for the detector Conv5, for
             an `svdlib.Encoder` its deepest layer that has positions.

@@ -131,7 +131,8 @@ def names_in(bank: TensorBank) -> list[str]:
     sizes, seen, names = np.bincount(bank.groups), [0] * len(bank.group_names), []
     for group in bank.groups:
         seen[group] += 1
-        called = str(bank.group_names[group])
+        name = bank.group_names[group]
+        called = name if isinstance(name, str) else f"group {name}"
         names.append(f"{called} ({seen[group]})" if sizes[group] > 1 else called)
     return names
 
