@@ -14,9 +14,11 @@ import torch
 from listeners import PlainCNN, ResidualGRU, WaveNet, spectrograms, waveforms
 from PIL import Image
 from places import CHILDREN_PATH
+from torch import nn
 
 import svdlib
-from svdlib.errors import LayerError, PlanError, TrainingError, WeightsError
+from svdlib.compute.run_state import RunOptions
+from svdlib.errors import DeviceError, InputError, LayerError, PlanError, TrainingError, WeightsError
 from svdlib.inversion.optimisation import OptimisationPlan
 
 SONGS, EACH = 90, 10
@@ -99,6 +101,7 @@ def test_a_residual_network_with_a_recurrent_layer(tmp_path):
 
 # --- what else a run promises ---
 
+BANKS = ("train", "valid")
 PLAN = svdlib.TrainingPlan(epochs=2, batch_size=4, steps_per_epoch=3, validation_excerpts=8)
 
 
@@ -186,9 +189,93 @@ def test_wrong_requests_are_told(small):
         fit(small, compare="conv9")
     with pytest.raises(PlanError, match="no profile 'quick'"):
         fit(small, plan="quick")
-    enc, train, _ = small
+    excerpts = svdlib.TensorBank(torch.zeros(4, 1, 115, 80))
     with pytest.raises(PlanError, match="inverter='auto' and variant='aligned' name a family"):
-        svdlib.fit_inverters(svdlib.SVDNet(), train, train, inverter="auto", variant="aligned")
+        svdlib.fit_inverters(svdlib.SVDNet(), excerpts, excerpts, inverter="auto", variant="aligned")
+
+
+class Blind(nn.Module):
+    """A network that computes without gradients from its second layer on."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv1d(1, 4, 5), nn.Conv1d(4, 4, 5)
+
+    def forward(self, x):
+        x = torch.relu(self.first(x))
+        with torch.no_grad():
+            return self.second(x)
+
+
+def test_reconstructions_are_compared_only_where_there_is_a_gradient(small):
+    _, *banks = small
+    blind = svdlib.Encoder(Blind(), layers=["first", "second"], example=banks[0].x[:2])
+    for compare in (None, "second", ["first", "second"]):
+        with pytest.raises(LayerError, match="feature of second has no gradient.*objective='input'"):
+            fit((blind, *banks), compare=compare)
+    for allowed in ({"compare": "first"}, {"objective": "input"}, {"objective": "released"}):
+        assert fit((blind, *banks), layers="first", **allowed).finished
+
+
+@pytest.mark.parametrize(
+    ("train", "valid", "words"),
+    [
+        ([1, 2], [3, 4], None),
+        (None, None, None),
+        (["a", "b"], ["b", "c"], "share groups: 'b'[.] .*Split by groups"),
+        (list("abcdef"), list("abcde"), "share groups: 'a', 'b', 'c' and 2 more[.]"),
+    ],
+)
+def test_groups_in_training_and_validation_are_told(small, capsys, train, valid, words):
+    def bank(given, groups):
+        return svdlib.TensorBank(given.x, groups and [groups[index % len(groups)] for index in range(len(given))])
+
+    fit((small[0], bank(small[1], train), bank(small[2], valid)))
+    told = [line for line in capsys.readouterr().err.splitlines() if "share groups" in line]
+    assert len(told) == bool(words) and (not words or re.search(words, told[0]))
+
+
+def test_a_device_that_is_not_the_banks_is_refused(small):
+    for wrong in ({"device": "cuda"}, {"device": "cuda:1"}, {"options": RunOptions(device="cuda")}):
+        with pytest.raises(DeviceError, match="device is 'cuda.*lie on 'cpu', and the bank's device counts"):
+            fit(small, **wrong)
+    for right in ({"device": "auto"}, {"device": "cpu"}, {"device": torch.device("cpu", 0)}, {"options": RunOptions()}):
+        assert fit(small, minutes=0, **right).inverters
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"train": lambda x: x}, InputError, "training inputs are Tensor, not a bank. Wrap them: svdlib.TensorBank"),
+        ({"valid": lambda x: x.numpy()}, InputError, "validation inputs are ndarray, not a bank"),
+        ({"train": lambda x: svdlib.TensorBank(x[..., :400])}, InputError, r"\(1, 512\), .*training.* have \(1, 400\)"),
+        ({"valid": lambda x: svdlib.TensorBank(x.transpose(1, 2))}, InputError, "validation.* Turn the last two axes"),
+        ({"train": lambda x: svdlib.TensorBank(x[:, 0])}, InputError, "Add the axis of channels"),
+        ({"train": lambda x: svdlib.TensorBank(x[:, None])}, InputError, "Take the axis of channels away"),
+        ({"plan": {"epochs": 2}}, PlanError, "plan is {'epochs': 2}, a dict. Give svdlib.TrainingPlan"),
+        ({"compare": 3}, LayerError, "3 names no layer"),
+        ({"compare": "conv3"}, LayerError, "network has a module 'conv3': name it in the Encoder's layers too"),
+        (
+            {"plan": svdlib.TrainingPlan(batch_size=64)},
+            TrainingError,
+            "40 training inputs do not fill a batch of 64[.]",
+        ),
+    ],
+)
+def test_what_cannot_be_trained_on_is_told(small, change, error, words):
+    enc, *banks = small
+    given = [change.get(name, lambda x, bank=bank: bank)(bank.x) for name, bank in zip(BANKS, banks, strict=True)]
+    with pytest.raises(error, match=words):
+        fit((enc, *given), **{name: value for name, value in change.items() if name not in BANKS})
+
+
+def test_a_state_of_another_network_is_not_called_a_detectors(small, tmp_path):
+    fit(small, folder=tmp_path)
+    other = svdlib.Encoder(WaveNet(), layers=["conv2", "out"], example=small[1].x[:2])
+    with pytest.raises(TrainingError, match="another run: network differs"):
+        fit((other, *small[1:]), folder=tmp_path, resume=True)
+    with pytest.raises(TrainingError, match="another run: training inputs differ"):
+        fit((small[0], small[2], small[2]), folder=tmp_path, resume=True)
 
 
 SCRIPT = """

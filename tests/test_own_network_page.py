@@ -7,6 +7,8 @@ import torch
 from places import ROOT
 
 import svdlib
+from svdlib.inversion.derivation import NARROWEST, WIDEST
+from svdlib.zoo.profiles import PROFILES
 
 PAGE = ROOT / "book" / "your_own_network.md"
 
@@ -25,6 +27,16 @@ def test_the_readme_shows_the_six_lines():
 def test_every_name_on_the_page_is_public():
     names = set(re.findall(r"svdlib\.([A-Za-z_]+)\b", "".join(blocks())))
     assert names - {"inversion"} <= set(svdlib.__all__)
+
+
+def test_the_plans_are_as_long_as_the_page_says():
+    text, plans = " ".join(PAGE.read_text().split()), {name: PROFILES[name] for name in ("demo", "laptop", "full")}
+    demo, laptop, full = plans.values()
+    size = f"{demo.epochs} epochs of {demo.steps_per_epoch} batches of {demo.batch_size} inputs"
+    assert f'`plan="demo"`, {size}' in text and laptop.batch_size == demo.batch_size
+    assert f'`"laptop"`, {laptop.epochs} epochs of {laptop.steps_per_epoch} such batches' in text
+    assert f'`"full"`, {full.epochs} epochs of all inputs' in text and full.steps_per_epoch is None
+    assert f"at least two channels and at most {WIDEST}" in text and NARROWEST == 2
 
 
 def test_no_code_needs_scrolling_sideways():

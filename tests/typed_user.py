@@ -40,3 +40,6 @@ again = svdlib.load_detector("runs/mine/detector.safetensors")
 front = svdlib.FrontEnd(frame_rate=100, band_hz=[100.0 * 2**number for number in range(16)])
 svdlib.plot_inversions(x[:3], encoder, own.inverters, front).savefig("inversions.png")
 page: Path = svdlib.explore(x, encoder, own.inverters, front).save("page.html")
+whole: Path = svdlib.explore(bank, encoder, own, front).save("page.html")
+svdlib.plot_inversions(bank, encoder, own, front).savefig("inversions.png")
+gain: tuple[float, float] = svdlib.evaluate_inverters(encoder, own, bank)["2"].above_mean_ci95

@@ -93,22 +93,26 @@ class RunOptions:
         return Path(self.folder) / STATE_FILE if self.folder is not None else None
 
 
-def check_same_run(place: Path, stored: Any, identity: Mapping[str, Any]) -> None:
+def check_same_run(
+    place: Path, stored: Any, identity: Mapping[str, Any], called: Mapping[str, str] | None = None
+) -> None:
     """Make sure that what an earlier run has left belongs to this one.
 
     Args:
         place: the file or folder, for the message.
         stored: what identifies the earlier run.
         identity: what identifies this one, fit for JSON.
+        called: what the message calls parts of it, by their keys, where that is something else.
 
     Raises:
         TrainingError: if they differ.
     """
     stored = stored if isinstance(stored, Mapping) else {}
-    different = [key for key, value in identity.items() if stored.get(key) != value]
+    different = [(called or {}).get(key, key) for key, value in identity.items() if stored.get(key) != value]
     if different:
+        several = len(different) > 1 or different[0].endswith("s")
         raise TrainingError(
-            f"{place} belongs to another run: {', '.join(different)} differ. "
+            f"{place} belongs to another run: {', '.join(different)} {'differ' if several else 'differs'}. "
             "Use the same settings and data, or choose another folder."
         )
 
@@ -121,15 +125,22 @@ class RunState:
         identity: settings and data of the run, as JSON reads them back.
     """
 
-    def __init__(self, path: Path | None, identity: Mapping[str, Any], newer: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        identity: Mapping[str, Any],
+        newer: Mapping[str, Any] | None = None,
+        called: Mapping[str, str] | None = None,
+    ) -> None:
         """Name a run's state.
 
         Args:
             path: the state file; None keeps nothing.
             identity: settings and data of the run, fit for JSON.
             newer: more of them, which states of older versions lack: those that have them must have the same.
+            called: what messages call them, see `check_same_run`.
         """
-        self.path = path
+        self.path, self._called = path, called
         self.identity: dict[str, Any] = json.loads(json.dumps({**identity, **(newer or {})}))  # tuples become lists
         self._newer = frozenset(newer or ())
 
@@ -153,7 +164,8 @@ class RunState:
         arrays, meta = load_state(self.path)
         stored = meta.get("identity")
         missing = self._newer.difference(stored if isinstance(stored, Mapping) else ())
-        check_same_run(self.path, stored, {key: self.identity[key] for key in self.identity if key not in missing})
+        asked = {key: value for key, value in self.identity.items() if key not in missing}
+        check_same_run(self.path, stored, asked, self._called)
         return nested(arrays), meta
 
 

@@ -1,5 +1,6 @@
 """The inputs that a network is inverted on: many tensors on one device, in groups such as songs."""
 
+import math
 from collections.abc import Hashable, Sequence
 from typing import Any, Protocol
 
@@ -7,8 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from svdlib.compute.devices import choose_device
 from svdlib.compute.storage import digest
-from svdlib.errors import InputError
+from svdlib.errors import InputError, quoted
+from svdlib.inversion.listener import Listener, as_numbers, check_listener
 
 STRETCHES = 16
 """How many groups there are where none are named."""
@@ -45,6 +48,7 @@ class TensorBank:
         x: all inputs, float32 (inputs, ...).
         groups: number of the group of each input (inputs,), from 0.
         group_names: what each group is called.
+        has_names: whether these names were given; without, they are numbers of stretches.
     """
 
     def __init__(
@@ -63,16 +67,18 @@ class TensorBank:
             device: where they are to lie; None leaves them where they are.
 
         Raises:
-            InputError: if there is no input, a value is not finite, or the groups are not one per input.
+            InputError: if there is no input, a value is no finite number, or the groups are not one name per input.
+            DeviceError: if the device is not there.
         """
-        self.x = torch.as_tensor(x, device=device)
+        self.x = as_numbers(x)
         if self.x.ndim < 2 or not self.x.numel():
             raise InputError(f"A bank takes inputs of shape (inputs, ...), not {tuple(self.x.shape)}.")
-        self.x = self.x.float()
+        self.x = self.x.float() if device is None else self.x.to(choose_device(str(device))).float()
         if not torch.isfinite(self.x).all():
             bad = int((~torch.isfinite(self.x.flatten(1)).all(1)).nonzero()[0])
             raise InputError(f"Input {bad} holds values that are not finite numbers. Leave it out, or mend it.")
         self.device = self.x.device
+        self.has_names = groups is not None
         named = _stretches(len(self.x)) if groups is None else _plain(groups)
         if len(named) != len(self.x):
             raise InputError(f"There are {len(self.x)} inputs, but {len(named)} names of groups. Give one per input.")
@@ -122,6 +128,42 @@ class TensorBank:
         return torch.as_tensor(np.concatenate(drawn), device=self.device)
 
 
+def check_bank(bank: Bank, encoder: Listener, role: str = "") -> None:
+    """Make sure that a bank holds inputs of a network.
+
+    Args:
+        bank: what was given as one.
+        encoder: the network.
+        role: what its inputs are for, for the message, such as "training".
+
+    Raises:
+        InputError: if it is no bank, the network has no named layers, or takes inputs of another shape.
+    """
+    check_listener(encoder)
+    named = f"{role} inputs" if role else "inputs"
+    if not hasattr(bank, "spread"):
+        raise InputError(
+            f"The {named} are {type(bank).__name__}, not a bank. Wrap them: svdlib.TensorBank(x, groups), where groups "
+            "names the song of each input."
+        )
+    found, expected = tuple(bank.gather(bank.spread(1)).shape[1:]), tuple(encoder.input_shape)
+    if found == expected:
+        return
+    remedy = _remedy(found, expected)
+    raise InputError(f"The network takes inputs of shape {expected}, but the {named} have {found}. {remedy}")
+
+
+def _remedy(found: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    """What would bring inputs into another shape, in a sentence."""
+    if (1, *found) == expected:
+        return "Add the axis of channels: x[:, None]."
+    if found == (1, *expected):
+        return "Take the axis of channels away: x[:, 0]."
+    if len(found) == len(expected) > 1 and found == (*expected[:-2], expected[-1], expected[-2]):
+        return "Turn the last two axes: x.transpose(-2, -1)."
+    return "Cut them as the example of the network was."
+
+
 def _stretches(count: int) -> list[int]:
     """The number of the stretch that each of so many inputs lies in; two inputs or more are in each, if there are."""
     stretches = min(STRETCHES, max(1, count // 2))
@@ -129,5 +171,25 @@ def _stretches(count: int) -> list[int]:
 
 
 def _plain(names: Any) -> list[Hashable]:
-    """Names as Python's own values, which can be compared whatever they were kept in."""
-    return names.tolist() if isinstance(names, Tensor | np.ndarray) else list(names)
+    """Names as Python's own values, which can be compared whatever they were kept in.
+
+    Raises:
+        InputError: if they are no series, or one of them is missing or no name.
+    """
+    if isinstance(names, str | bytes) or not hasattr(names, "__iter__"):
+        raise InputError(f"The groups are {quoted(names)}. Give a name for each input, such as {[names] * 2!r}.")
+    if isinstance(names, Tensor | np.ndarray) and names.ndim != 1:
+        raise InputError(f"The groups have the shape {tuple(names.shape)}, not (inputs,). Take groups.flatten().")
+    found = names.tolist() if isinstance(names, Tensor | np.ndarray) else list(names)
+    return [_checked(number, name) for number, name in enumerate(found)]
+
+
+def _checked(number: int, name: Any) -> Hashable:
+    """The name of the group of an input, so numbered; tensors of one value would all be different."""
+    if isinstance(name, Tensor | np.ndarray | np.generic) and name.ndim == 0:
+        name = name.item()
+    if name is None or (isinstance(name, float) and math.isnan(name)):
+        raise InputError(f"Input {number} has no group: {name}. Name one, or leave the input out.")
+    if not isinstance(name, Hashable) or isinstance(name, Tensor):
+        raise InputError(f"Input {number} is in the group {quoted(name)}, which is no name. Give a word or a number.")
+    return name

@@ -18,7 +18,7 @@ from torch import Tensor
 from svdlib.compute.storage import weights_digest
 from svdlib.errors import LayerError, PlanError, TrainingError
 from svdlib.inversion.bank import Bank
-from svdlib.inversion.listener import Listener
+from svdlib.inversion.listener import Listener, named_layers, without_gradient
 
 MEASURED = 1024
 """How many training inputs variances are measured on."""
@@ -112,8 +112,7 @@ def as_comparison(compare: Compare, encoder: Listener) -> Comparison:
         LayerError: if there is no layer, or no such layer.
     """
     if not isinstance(compare, Comparison):
-        names = compare or encoder.comparator
-        compare = Comparison((names,) if isinstance(names, str) else tuple(names))
+        compare = Comparison(tuple(named_layers(encoder.comparator if compare is None else compare)))
     if not compare.layers:
         raise LayerError("Reconstructions are compared at a layer. Name one, or leave `compare` out.")
     return replace(compare, layers=(compare.network or encoder).check_layers(compare.layers))
@@ -155,6 +154,18 @@ class ComparisonSpace:
                 self.variance = 1.0
                 for layer, size, variance in zip(comparison.layers, sizes, of_layers, strict=True):
                     self._scales[layer] = (sum(sizes) / len(sizes) / size / variance) ** 0.5
+
+    def check_gradient(self, train: Bank) -> None:
+        """Make sure that a reconstruction can learn from how its features differ.
+
+        Raises:
+            LayerError: if no gradient leads from a layer's feature to the input.
+        """
+        with torch.inference_mode(False), torch.enable_grad():
+            x = train.gather(train.spread(1)).clone().requires_grad_()
+            for layer, feature in self._network.features(x, self.comparison.layers).items():
+                if not feature.requires_grad:
+                    raise LayerError(f"{without_gradient(layer)} Compare at another layer, or take objective='input'.")
 
     def __call__(self, x: Tensor) -> Tensor:
         """The features of inputs (batch, ...), of one layer in its own shape, of several in a row (batch, cells)."""

@@ -68,7 +68,8 @@ def derive_inverters(
         listener: the network.
         layers: which layers; None takes all.
         inverter: "aligned", "general", or "auto", which takes the aligned one where there is one.
-        parameters: how many weights each may have; it is made as wide as they allow.
+        parameters: how many weights each may have; it is made as wide as they allow, between 2 and 128 channels. One
+            that mirrors a single step has no width to choose.
 
     Returns:
         A choice per layer, shallow to deep.

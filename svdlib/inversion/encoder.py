@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from svdlib.compute.storage import digest
-from svdlib.errors import InputError, LayerError
+from svdlib.errors import InputError, LayerError, quoted
 from svdlib.inversion.listener import Listener, as_input, frozen, named_layers
 
 MOST_NAMES = 30
@@ -46,21 +46,30 @@ class Encoder(Listener):
         Raises:
             LayerError: if a layer does not exist, is not run or is run twice in a pass, or gives no tensor with one
                 entry for each input.
-            InputError: if the network fails on the example.
+            InputError: if the network is no module, the example is no batch of finite numbers, or the network fails on
+                it.
         """
         super().__init__()
         if isinstance(net, Listener):
             raise LayerError(f"{type(net).__name__} names its layers itself: use it in place of an Encoder.")
-        names = list(dict.fromkeys(named_layers(layers)))
+        if not isinstance(net, nn.Module):
+            raise InputError(
+                f"{quoted(net)} is no torch.nn.Module, and layers are its modules. Give the network itself, not its "
+                "forward() or its weights."
+            )
+        names = list(dict.fromkeys(_names(net, layers)))
         _check_names(net, names)
         self.net = net
         self._copied: frozenset[str] = frozenset()
         x = as_input(example, self._place())
         if x.ndim < 2 or not len(x):
             raise InputError(f"An example is a batch of inputs (batch, ...), not {tuple(x.shape)}. Take x[:2].")
+        if not torch.isfinite(x).all():
+            raise InputError("The example holds values that are not finite numbers. Take other inputs, or mend them.")
         self.input_shape = tuple(x.shape[1:])
-        self.example = (x if len(x) > 1 else torch.cat([x, x]))[:2].detach().cpu()
-        together, alone = (self._look(names, part) for part in (x[:2] if len(x) > 1 else torch.cat([x, x]), x[:1]))
+        given, two = tuple(x.shape), (x if len(x) > 1 else torch.cat([x, x]))[:2]
+        self.example = two.detach().cpu()
+        together, alone = (self._look(names, part, given) for part in (two, x[:1]))
         for layer, feature in together.items():
             _check_batch(layer, feature, alone[layer])
         self.shapes: dict[str, tuple[int, ...]] = {layer: tuple(each.shape[1:]) for layer, each in alone.items()}
@@ -115,6 +124,10 @@ class Encoder(Listener):
             raise LayerError(f"{missing[0]} is not run on these inputs, though it was on the example.")
         return {layer: found[layer] for layer in wanted}
 
+    def _remedy(self, layer: str) -> str:
+        known = dict(self.net.named_modules())
+        return f" The network has a module {layer!r}: name it in the Encoder's layers too." if layer in known else ""
+
     def _place(self) -> Tensor:
         """A tensor in the type and place that the network computes with."""
         for value in (*self.net.parameters(), *self.net.buffers()):
@@ -124,8 +137,14 @@ class Encoder(Listener):
 
     @torch.inference_mode(False)
     @torch.no_grad()
-    def _look(self, names: Sequence[str], x: Tensor) -> dict[str, Tensor]:
-        """One whole pass: the features in the order in which they come; notes which are changed in place later on."""
+    def _look(self, names: Sequence[str], x: Tensor, given: tuple[int, ...]) -> dict[str, Tensor]:
+        """One whole pass: the features in the order in which they come; notes which are changed in place later on.
+
+        Args:
+            names: of the layers.
+            x: inputs (batch, ...).
+            given: the shape of the example that they were taken from.
+        """
         calls = dict.fromkeys(names, 0)
         found: dict[str, tuple[Tensor, Tensor, int]] = {}
 
@@ -141,7 +160,8 @@ class Encoder(Listener):
                 raise
             except Exception as error:
                 raise InputError(
-                    f"{type(self.net).__name__} fails on the example of shape {tuple(x.shape)}: {error}"
+                    f"{type(self.net).__name__} fails on the example of shape {given}: {error}. Give a batch of "
+                    "inputs, x[:2] and not x[0]."
                 ) from error
         for layer, count in calls.items():
             if count != 1:
@@ -180,6 +200,16 @@ def _tensor_of(layer: str, output: Any) -> Tensor:
     if not isinstance(first, Tensor) or not first.is_floating_point():
         raise LayerError(f"{layer} gives {type(first).__name__}, no tensor of numbers. Name a module that gives one.")
     return first
+
+
+def _names(net: nn.Module, layers: str | Iterable[str]) -> list[str]:
+    """The names of layers; a module in place of its name is told what it is called."""
+    given = [layers] if isinstance(layers, nn.Module) else layers
+    for layer in given if isinstance(given, list | tuple) else ():
+        called = [name for name, module in net.named_modules() if module is layer and name]
+        if called:
+            raise LayerError(f"Layers are named by words: say {called[0]!r} for this {type(layer).__name__}.")
+    return named_layers(layers)
 
 
 def _check_names(net: nn.Module, names: Sequence[str]) -> None:

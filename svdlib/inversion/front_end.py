@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from svdlib.errors import InputError
+from svdlib.errors import InputError, quoted
+from svdlib.inversion.listener import as_numbers
 
 ToSound: TypeAlias = Callable[[Tensor], tuple[Any, float]]
 """Turns one input, as `x[0]` is, into its samples (samples,) and how many of them make a second."""
@@ -151,12 +152,13 @@ class FrontEnd:
         if self.to_sound is None:
             return (picture, round(self.frame_rate)) if picture.ndim == 1 else None
         given = self.to_sound(x.detach().cpu())
-        if not isinstance(given, tuple) or len(given) != 2 or not float(given[1]) > 0:
+        if not isinstance(given, tuple) or len(given) != 2 or not _is_rate(given[1]):
+            named = ", ".join(map(_kind, given)) if isinstance(given, tuple) else type(given).__name__
             raise InputError(
-                f"to_sound gave {type(given).__name__}; it must return the samples and how many of them make a second, "
+                f"to_sound gave {named}; it must return the samples and then how many of them make a second, "
                 "such as `return samples, 16000`."
             )
-        samples, rate = torch.as_tensor(given[0]).detach().cpu().float().numpy(), round(float(given[1]))
+        samples, rate = as_numbers(given[0]).detach().cpu().float().numpy(), round(float(given[1]))
         if samples.ndim != 1 or not len(samples) or not np.isfinite(samples).all():
             raise InputError(f"to_sound gave samples of shape {samples.shape}; they must be finite and in one row.")
         heard, seen = len(samples) / rate, self.seconds(len(picture))
@@ -183,6 +185,19 @@ class FrontEnd:
             remedy = "Say which is time, by time_axis." if fit else "Give the frequencies of the network's own bands."
             raise InputError(f"Of the axes {shape} of an input, {len(fit)} have {len(self.band_hz)} bands. {remedy}")
         return ([axis for axis in axes if axis != fit[0]][-1] if named is None else named), fit[0]
+
+
+def _is_rate(value: Any) -> bool:
+    """Whether something is one positive number."""
+    try:
+        return 0 < float(value) < math.inf
+    except (TypeError, ValueError, RuntimeError):  # NumPy and PyTorch say differently that several are not one
+        return False
+
+
+def _kind(value: Any) -> str:
+    shape = tuple(getattr(value, "shape", ()))
+    return f"{type(value).__name__} {shape}" if shape else quoted(value)
 
 
 def _mel(hertz: Any) -> Any:

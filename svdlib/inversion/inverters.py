@@ -14,15 +14,15 @@ linear. *General*: each stage resizes the map and convolves it (`svdlib.inversio
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from svdlib.errors import LayerError, WeightsError
+from svdlib.errors import InputError, LayerError, WeightsError
 from svdlib.inversion.listener import as_input, frozen
 from svdlib.inversion.mirror import Dense, Mirrored, Window, encoder_steps
 from svdlib.inversion.resize import Grow, Spread
@@ -286,6 +286,33 @@ class FeatureInverter(nn.Module):
         x = fit_to_excerpt(x if x.ndim == 4 else x.view(-1, *self.spec.seed_shape), self.spec.excerpt_shape)
         outputs["output"] = from_map(x + self.mean if self.spec.from_mean else x, self.spec.input_axes)
         return outputs
+
+
+class HasInverters(Protocol):
+    """What holds an inverter per layer, as the result of a training run does."""
+
+    @property
+    def inverters(self) -> Mapping[str, nn.Module]:
+        """An inverter per layer."""
+
+
+Inverters: TypeAlias = Mapping[str, nn.Module] | HasInverters
+"""An inverter per layer, or the run that made them."""
+
+
+def inverters_of(given: Inverters) -> Mapping[str, nn.Module]:
+    """The inverter per layer of what was given as such.
+
+    Raises:
+        InputError: if there is none.
+    """
+    found = given if isinstance(given, Mapping) else getattr(given, "inverters", None)
+    if not isinstance(found, Mapping) or not found:
+        raise InputError(
+            f"inverters is {type(given).__name__}, not an inverter per layer. Give the result of svdlib.fit_inverters, "
+            "or svdlib.load_inverters(folder)."
+        )
+    return found
 
 
 def check_belongs(layer: str, inverter: nn.Module, encoder: nn.Module) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from svdlib.errors import LayerError, quoted
+from svdlib.errors import InputError, LayerError, quoted
 
 
 class Listener(nn.Module):
@@ -62,10 +62,28 @@ class Listener(nn.Module):
         named = named_layers(layers)
         unknown = [layer for layer in named if layer not in self.shapes]
         if unknown:
-            raise LayerError(f"There is no layer {unknown[0]!r}. The layers are: {', '.join(self.shapes)}.")
+            raise LayerError(
+                f"There is no layer {unknown[0]!r}. The layers are: {', '.join(self.shapes)}.{self._remedy(unknown[0])}"
+            )
         if not named:
             raise LayerError(f"No layer to invert was named. The layers are: {', '.join(self.shapes)}.")
         return tuple(layer for layer in self.shapes if layer in named)
+
+    def _remedy(self, layer: str) -> str:
+        """A sentence for somebody who names a layer that is none, after a space; empty if there is nothing to say."""
+        return ""
+
+
+def check_listener(encoder: Any) -> None:
+    """Make sure that something is a network with named layers.
+
+    Raises:
+        InputError: if it is none.
+    """
+    if not isinstance(encoder, Listener):
+        raise InputError(
+            f"{type(encoder).__name__} has no named layers. Wrap it: svdlib.Encoder(net, layers=[...], example=x[:2])."
+        )
 
 
 class LayerMap:
@@ -116,17 +134,46 @@ def named_layers(layers: str | Iterable[str]) -> list[str]:
     """The names of layers as a list; a single one may stand alone, which is no series of letters.
 
     Raises:
-        LayerError: if it is neither a name nor a series.
+        LayerError: if it is neither a name nor a series of names.
     """
     if isinstance(layers, str):
         return [layers]
     if not isinstance(layers, Iterable):
         raise LayerError(f"{quoted(layers)} names no layer; give names, as in features(x, ['mp6']).")
-    return list(layers)
+    found = list(layers)
+    for each in found:
+        if not isinstance(each, str):
+            raise LayerError(f"{quoted(each)} is no name of a layer; give names, as in features(x, ['mp6']).")
+    return found
 
 
 def as_input(x: Tensor | Any, like: Tensor) -> Tensor:
-    """What is fed to a network, in the type and place of its parameters: NumPy's float64 among others."""
-    if isinstance(x, Tensor) and (x.dtype == like.dtype or not x.is_floating_point()):
+    """What is fed to a network, in the type and place of its parameters: NumPy's float64 among others.
+
+    Raises:
+        InputError: if it holds no real numbers.
+    """
+    if isinstance(x, Tensor) and (x.dtype == like.dtype or not (x.is_floating_point() or x.is_complex())):
         return x
-    return torch.as_tensor(x, dtype=like.dtype, device=like.device)
+    return as_numbers(x).to(like.device, like.dtype)
+
+
+def as_numbers(x: Any) -> Tensor:
+    """An array of real numbers as a tensor.
+
+    Raises:
+        InputError: if it is none.
+    """
+    try:
+        found = torch.as_tensor(x)
+    except (TypeError, ValueError, RuntimeError):
+        kind = f"an array of {x.dtype}" if hasattr(x, "dtype") else type(x).__name__
+        raise InputError(f"Inputs are an array of numbers, such as a tensor, not {kind} {quoted(x)}.") from None
+    if found.is_complex():
+        raise InputError(f"Inputs are complex, {found.dtype}. Take real numbers, such as their magnitude: x.abs().")
+    return found
+
+
+def without_gradient(layer: str) -> str:
+    """A sentence about a layer from whose feature no gradient leads to the input."""
+    return f"The feature of {layer} has no gradient: it is computed under torch.no_grad(), or from detached values."

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from svdlib.compute.bootstrap import DRAWS, bootstrap, middle, times_drawn
 from svdlib.errors import InputError
-from svdlib.inversion.bank import Bank
-from svdlib.inversion.inverters import check_belongs
+from svdlib.inversion.bank import Bank, check_bank
+from svdlib.inversion.inverters import Inverters, check_belongs, inverters_of
 from svdlib.inversion.listener import Listener
 
 
@@ -162,6 +162,7 @@ class LayerScore:
         per_group: the share of each song, or other group, in it; their mean is `nre`.
         between: mean distance between the inputs of any two groups (groups, groups), as a share of N_c.
         mean_predictor: NRE of painting one and the same mean input whatever the feature: the line to beat.
+        mean_per_group: the share of each group in that; empty in scores that were stored without.
     """
 
     nre: float
@@ -169,16 +170,42 @@ class LayerScore:
     per_group: tuple[float, ...]
     between: tuple[tuple[float, ...], ...]
     mean_predictor: float = math.nan
+    mean_per_group: tuple[float, ...] = ()
 
     def __repr__(self) -> str:
         low, high = self.ci95
-        return f"LayerScore: NRE {self.nre:.3f} ({low:.3f} to {high:.3f}), mean predictor {self.mean_predictor:.3f}"
+        groups = len(self.per_group)
+        few = f"no interval: {groups} group{'s' * (groups != 1)}, {FEWEST_GROUPS} or more are needed"
+        interval = few if groups < FEWEST_GROUPS else f"{low:.3f} to {high:.3f}"
+        return f"LayerScore: NRE {self.nre:.3f} ({interval}), mean predictor {self.mean_predictor:.3f}{self._verdict}"
 
     @cached_property
     def ci95(self) -> tuple[float, float]:
         """95 % interval, from drawing groups anew; nan if there are too few, see `drawn_nre`. Needs SciPy."""
-        low, high = middle(drawn_nre(np.array(self.per_group), np.array(self.between)))
+        return self._interval(np.array(self.per_group))
+
+    @cached_property
+    def above_mean_ci95(self) -> tuple[float, float]:
+        """95 % interval of the NRE minus the mean predictor's, both on the same groups; below 0 the inverter is better.
+
+        The two are paired: a group that is hard for one is hard for the other, so this interval is narrower than that
+        of the NRE alone. nan if there are too few groups, or the shares of the mean predictor were not stored.
+        """
+        if not self.mean_per_group:
+            return math.nan, math.nan
+        return self._interval(np.array(self.per_group) - np.array(self.mean_per_group))
+
+    def _interval(self, per_group: np.ndarray) -> tuple[float, float]:
+        low, high = middle(drawn_nre(per_group, np.array(self.between)))
         return float(low), float(high)
+
+    @property
+    def _verdict(self) -> str:
+        """Whether it beats the mean predictor, after a colon; empty if nobody can tell."""
+        low, high = self.above_mean_ci95
+        if math.isnan(low):
+            return ""
+        return ": beats the mean predictor" if high < 0 else ": does not surely beat it"
 
 
 @torch.no_grad()
@@ -209,7 +236,7 @@ def reconstruct(encoder: Listener, inverters: Mapping[str, nn.Module], x: Tensor
 
 def evaluate_inverters(
     encoder: Listener,
-    inverters: Mapping[str, nn.Module],
+    inverters: Inverters,
     bank: Bank,
     plan: EvaluationPlan = EvaluationPlan(),
     *,
@@ -219,21 +246,27 @@ def evaluate_inverters(
 
     Args:
         encoder: in eval mode, on the bank's device.
-        inverters: an inverter per layer, in eval mode, on the same device.
+        inverters: an inverter per layer, in eval mode, on the same device; or the run that made them.
         bank: the inputs to evaluate on.
         plan: how many sets and inputs.
         train: whose mean input the mean predictor paints; None takes the mean of `bank` itself, which is harder to
             beat: hardly any other picture is as near to all inputs of the bank.
 
     Raises:
-        InputError: if all inputs of a set are the same, or a set has fewer than two.
+        InputError: if all inputs of a set are the same, a set has fewer than two, or inputs are no bank or do not fit
+            the network.
+        LayerError: if the network does not name the layer of an inverter.
         WeightsError: if an inverter was trained for another network.
 
     Returns:
         A score per layer.
     """
+    inverters = inverters_of(inverters)
+    for each, role in ((bank, ""), *([] if train is None else [(train, "training")])):
+        check_bank(each, encoder, role)
+    encoder.check_layers(inverters)
     distances: dict[str, list[Tensor]] = {layer: [] for layer in inverters}
-    mean, of_mean = mean_excerpt(train or bank).to(bank.device), []
+    mean, of_mean = mean_excerpt(bank if train is None else train).to(bank.device), []
     groups = len(bank.draw(1, np.random.default_rng(0)))
     between = []
     for places in evaluation_sets(bank, plan):
@@ -242,10 +275,10 @@ def evaluate_inverters(
             raise InputError("NRE compares the distances within a set, and a set of one input has none. Take more.")
         normaliser = _normaliser(x)
         between.append(distances_between(x, groups) / normaliser)
-        of_mean.append(float(reconstruction_distances(x, mean.expand_as(x)).mean()) / normaliser)
+        of_mean.append(reconstruction_distances(x, mean.expand_as(x)).cpu() / normaliser)
         for layer, x_hat in reconstruct(encoder, inverters, x).items():
             distances[layer].append(reconstruction_distances(x, x_hat).cpu() / normaliser)
-    line, apart = float(np.mean(of_mean)), tuple(map(tuple, np.mean(between, axis=0).tolist()))
+    line, apart = torch.stack(of_mean).numpy(), tuple(map(tuple, np.mean(between, axis=0).tolist()))
     return {layer: _score(torch.stack(found).numpy(), groups, line, apart) for layer, found in distances.items()}
 
 
@@ -271,10 +304,11 @@ def mean_predictor_nre(train: Bank, bank: Bank, plan: EvaluationPlan = Evaluatio
 
 
 def _score(
-    normalised: np.ndarray, groups: int, mean_predictor: float, between: tuple[tuple[float, ...], ...]
+    normalised: np.ndarray, groups: int, of_mean: np.ndarray, between: tuple[tuple[float, ...], ...]
 ) -> LayerScore:
-    """Sum up distances (sets, groups * inputs of each), already divided by each set's normaliser."""
-    per_group = normalised.reshape(len(normalised), groups, -1).mean(axis=(0, 2))
-    per_set = normalised.mean(axis=1)
-    of_groups = tuple(per_group.tolist())
-    return LayerScore(float(normalised.mean()), tuple(per_set.tolist()), of_groups, between, mean_predictor)
+    """Sum up distances to inversions and the mean (sets, groups * inputs of each), divided by each set's normaliser."""
+    of_groups, mean_of_groups = (
+        tuple(each.reshape(len(each), groups, -1).mean(axis=(0, 2)).tolist()) for each in (normalised, of_mean)
+    )
+    per_set, line = tuple(normalised.mean(axis=1).tolist()), float(of_mean.mean(axis=1).mean())
+    return LayerScore(float(normalised.mean()), per_set, of_groups, between, line, mean_of_groups)

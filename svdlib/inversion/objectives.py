@@ -125,6 +125,7 @@ class Objective:
             plain memory layout, since on a CPU batch normalisation adds up less exactly in the fast one (errors of
             1e-4 in the output).
         needs_variances: whether it weighs losses by how much inputs and features vary.
+        needs_gradient: whether inverters learn from the feature loss, and do not only report it.
         lambda_feature: weight of the feature loss.
     """
 
@@ -132,6 +133,7 @@ class Objective:
     can_be_recorded: ClassVar[bool] = True
     is_exact: ClassVar[bool] = False
     needs_variances: ClassVar[bool] = False
+    needs_gradient: ClassVar[bool] = True
 
     lambda_feature: float = 1.0
 

@@ -13,12 +13,13 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from svdlib.errors import LayerError, OptimisationError
 from svdlib.inversion.lbfgs import minimise
-from svdlib.inversion.listener import LayerMap, Listener
+from svdlib.inversion.listener import LayerMap, Listener, as_numbers, without_gradient
 
 FeatureMap = Callable[[Tensor], Tensor]
 """Maps pictures (n, ...) to their features (n, ...), each on its own."""
@@ -70,6 +71,15 @@ class OptimisedInversion:
 
     pictures: Tensor
     losses: dict[str, Tensor]
+
+    def __repr__(self) -> str:
+        errors = self.feature_errors
+        shape = " x ".join(map(str, self.pictures.shape[1:]))
+        count, passes = len(self.pictures), len(self.losses["feature"]) - 1
+        return (
+            f"OptimisedInversion of {count} picture{'s' * (count != 1)} {shape} after {passes} "
+            f"pass{'es' * (passes != 1)}: feature errors {float(errors.min()):.3g} to {float(errors.max()):.3g}"
+        )
 
     @property
     def feature_errors(self) -> Tensor:
@@ -130,11 +140,11 @@ def feature_distances(feature: Tensor, other: Tensor) -> Tensor:
 
 def invert_by_optimisation(
     encoder: FeatureMap,
-    feature: Tensor,
+    feature: Tensor | np.ndarray,
     shape: Sequence[int],
     plan: OptimisationPlan = OptimisationPlan(),
     *,
-    start: Tensor | None = None,
+    start: Tensor | np.ndarray | None = None,
     description: str = "inverting",
 ) -> OptimisedInversion:
     """Find pictures that an encoder maps to given features.
@@ -143,7 +153,7 @@ def invert_by_optimisation(
 
     Args:
         encoder: any differentiable map, such as a network of yours in eval mode; it treats each picture on its own.
-        feature: what to invert (n, ...), on the encoder's device.
+        feature: what to invert (n, ...), on the encoder's device; an array is brought there.
         shape: of one picture, such as (1, 115, 80); for a layer of a listener, `listener["conv5"]`, that of all of them
             will do too, such as `x.shape`.
         plan: how long, with which regularisers, from which noise.
@@ -151,21 +161,29 @@ def invert_by_optimisation(
         description: what the progress bar says.
 
     Raises:
-        LayerError: the shapes of features or pictures do not fit.
+        LayerError: the shapes of features or pictures do not fit, or no gradient leads from the feature to a picture.
         OptimisationError: the encoder is in training mode, a feature is zero, or something is not finite.
     """
     _check_encoder(encoder)
-    feature, shape = feature.detach(), tuple(shape)
+    feature, shape = _as_feature(feature, encoder).detach(), tuple(shape)
     if isinstance(encoder, LayerMap) and shape == (len(feature), *encoder.input_shape):
         shape = encoder.input_shape
     if not len(feature) or not torch.isfinite(feature).all():
         raise OptimisationError(f"Of the features {tuple(feature.shape)} there must be one or more, and all finite.")
-    begin = noise(shape, plan.seed, feature).expand(len(feature), *shape) if start is None else start.to(feature)
+    begin = (
+        noise(shape, plan.seed, feature).expand(len(feature), *shape)
+        if start is None
+        else as_numbers(start).to(feature)
+    )
     if begin.shape != (len(feature), *shape):
         raise LayerError(f"{len(feature)} pictures {shape} cannot start from {tuple(begin.shape)}.")
 
     def terms(x: Tensor) -> dict[str, Tensor]:
-        found = {"feature": feature_distances(feature, encoder(x))}
+        given = encoder(x)
+        if not given.requires_grad:
+            layer = encoder.layer if isinstance(encoder, LayerMap) else "the encoder"
+            raise LayerError(f"{without_gradient(layer)} Invert another layer, or train an inverter for this one.")
+        found = {"feature": feature_distances(feature, given)}
         if plan.alpha_weight:
             found["alpha"] = plan.alpha_weight * alpha_norm(x)
         if plan.variation_weight:
@@ -198,8 +216,7 @@ def layer_encoder(network: Listener, layer: str) -> FeatureMap:
         LayerError: if there is no such layer.
     """
     network.check_layers([layer])
-    frozen = copy.deepcopy(network).eval().requires_grad_(False)
-    return lambda x: frozen.features(x, (layer,))[layer]
+    return LayerMap(copy.deepcopy(network).eval().requires_grad_(False), layer)
 
 
 def optimise_layers(
@@ -231,6 +248,14 @@ def optimise_layers(
         losses = {name: torch.cat([part.losses[name] for part in parts], dim=1) for name in parts[0].losses}
         found[layer] = OptimisedInversion(torch.cat([part.pictures for part in parts]), losses)
     return found
+
+
+def _as_feature(feature: Tensor | np.ndarray, encoder: FeatureMap) -> Tensor:
+    """A feature as a tensor; an array takes the type and place of the encoder's weights, if it has any."""
+    network = encoder.listener if isinstance(encoder, LayerMap) else encoder
+    weights = next(network.parameters(), None) if isinstance(network, nn.Module) else None
+    found = as_numbers(feature)
+    return found if isinstance(feature, Tensor) or weights is None else found.to(weights)
 
 
 def _check_encoder(encoder: FeatureMap) -> None:

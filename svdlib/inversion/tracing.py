@@ -8,16 +8,17 @@ seen all that the others have. Anything else ends the path, with a reason.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from svdlib.errors import LayerError
-from svdlib.inversion.encoder import example_of
+from svdlib.inversion.encoder import Encoder, example_of
 from svdlib.inversion.inverters import Axes
 from svdlib.inversion.listener import Listener, frozen
 from svdlib.inversion.mirror import Dense, Window
@@ -132,7 +133,7 @@ def trace(listener: Listener, layers: Sequence[str]) -> dict[str, Path]:
     weights = next(listener.parameters(), x)
     x = x.to(weights.device)
     recorder = _Recorder(x)
-    with torch.inference_mode(False), torch.no_grad(), frozen(listener), recorder:
+    with torch.inference_mode(False), torch.no_grad(), frozen(listener), _followed(listener, recorder), recorder:
         features = listener.features(x, layers)
     for layer in layers:
         found = tuple(features[layer].shape[1:]) if layer in features else None
@@ -144,6 +145,28 @@ def trace(listener: Listener, layers: Sequence[str]) -> dict[str, Path]:
     return {layer: recorder.path_of(features[layer]) for layer in layers}
 
 
+@contextmanager
+def _followed(listener: Listener, recorder: "_Recorder") -> Iterator[None]:
+    """Let the recorder know, inside the block, whose forward is running."""
+    network = listener.net if isinstance(listener, Encoder) else listener
+    handles = []
+
+    def enter(name: str) -> Callable[..., None]:
+        return lambda module, inputs: recorder.running.append(name)
+
+    def leave(module: nn.Module, inputs: Any, output: Any) -> None:
+        recorder.running.pop()
+
+    try:
+        for name, module in network.named_modules():
+            handles.append(module.register_forward_pre_hook(enter(name or type(network).__name__)))
+            handles.append(module.register_forward_hook(leave, always_call=True))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
 class _Recorder(TorchFunctionMode):
     """Notes the path of every tensor that comes from the input."""
 
@@ -151,6 +174,7 @@ class _Recorder(TorchFunctionMode):
         super().__init__()
         self.paths: dict[int, Path] = {id(x): _start(tuple(x.shape[1:]))}
         self.kept = [x]  # a tensor that is gone might leave its number to another one
+        self.running: list[str] = []  # the modules whose forward is running, the innermost last
 
     def __torch_function__(
         self, function: Callable[..., Any], types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
@@ -161,12 +185,17 @@ class _Recorder(TorchFunctionMode):
         result = function(*args, **kwargs)
         name = getattr(function, "__name__", "an operation")
         if parents and name == "__setitem__":
-            self.paths[id(args[0])] = _end(parents[0], "cells are written one by one")
+            self.paths[id(args[0])] = _end(parents[0], f"{self._place}cells are written one by one")
         elif parents and name != "__get__":
             for output in _tensors(result if isinstance(result, tuple | list) else (result,)):
                 self.kept.append(output)
-                self.paths[id(output)] = _follow(name, args, kwargs, parents, output)
+                self.paths[id(output)] = _follow(name, args, kwargs, parents, output, self._place)
         return result
+
+    @property
+    def _place(self) -> str:
+        """Whose forward is running, as the beginning of a reason."""
+        return f"in {self.running[-1]}: " if self.running else ""
 
     def path_of(self, feature: Tensor) -> Path:
         """The path to a tensor."""
@@ -211,8 +240,10 @@ def _end(path: Path, reason: str) -> Path:
     return replace(path, reason=path.reason or reason, input_axes=input_axes)
 
 
-def _follow(name: str, args: Any, kwargs: Mapping[str, Any], parents: list[Path], output: Tensor) -> Path:
-    """The path to what an operation puts out."""
+def _follow(
+    name: str, args: Any, kwargs: Mapping[str, Any], parents: list[Path], output: Tensor, place: str = ""
+) -> Path:
+    """The path to what an operation puts out; `place` says where in the network that is, as a reason begins."""
     broken = next((path for path in parents if path.reason), None)
     if broken:
         return broken
@@ -231,7 +262,7 @@ def _follow(name: str, args: Any, kwargs: Mapping[str, Any], parents: list[Path]
             return path
         raise _UnknownError(f"{name} is no convolution, pooling, dense layer or sum")
     except _UnknownError as error:
-        return _end(parents[0], str(error))
+        return _end(parents[0], f"{place}{error}")
 
 
 # --- operations ----------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from svdlib.compute.version import __version__
 from svdlib.errors import LayerError, TrainingError
 from svdlib.inversion.bank import Bank
 from svdlib.inversion.comparison import Compare, ComparisonSpace, as_comparison
+from svdlib.inversion.encoder import Encoder
 from svdlib.inversion.files import save_inverter, weights_name
 from svdlib.inversion.inverters import FeatureInverter, InverterSpec, as_map
 from svdlib.inversion.listener import Listener
@@ -37,6 +38,9 @@ from svdlib.inversion.objectives import WEIGHT_DECAY, Objective, decayed_paramet
 from svdlib.inversion.plans import TrainingPlan
 
 VALIDATION_BATCH = 64
+
+CALLED = {"detector": "network", "training_excerpts": "training inputs", "validation_excerpts": "validation inputs"}
+"""What messages call parts of a state where the network is no detector."""
 
 
 @dataclass
@@ -161,7 +165,8 @@ def fit_inverters(
         options: seed, precision, folder and time limit. The device is that of `train`.
 
     Raises:
-        LayerError: if a layer does not exist, or there is none.
+        LayerError: if a layer does not exist, or there is none, or reconstructions are compared at a layer without a
+            gradient.
         DeviceError: if there is no such precision.
         TrainingError: if the run cannot start, its state belongs to another run, a loss is no longer finite, or several
             processes cannot divide a batch evenly.
@@ -194,13 +199,15 @@ class _Run:
         self.specs, self.variant, self.seed = specs, variant, options.seed
         self.plan = plan = objective.plan(plan)
         self.train, self.valid, self.device = train, valid, train.device
-        self.is_exact = objective.is_exact
+        self.is_exact, self._hears_anything = objective.is_exact, isinstance(encoder, Encoder)
         self.precision = self._choose_precision(options.precision)
         self.steps = self._steps_per_epoch()
         self.share = share_of(plan.batch_size)
         self.encoder = self._placed(encoder)
         network = self.encoder if comparison.network is None else self._placed(comparison.network)
         self.space = ComparisonSpace(comparison, network, train, measured=objective.needs_variances)
+        if objective.needs_gradient and objective.compares(learning=True):
+            self.space.check_gradient(train)
         self.objective = objective = objective.tuned(self.space)
         self.origin = self._describe(encoder)
         self.inverters = self._new_inverters()
@@ -225,7 +232,8 @@ class _Run:
         self.loss_sums = torch.zeros(len(self.layers), device=self.device)
         self.epoch, self.step = 0, 0
         self.history: list[Epoch] = []
-        self.state = RunState(options.state_path, self._identify(), options.named)
+        called = CALLED if self._hears_anything else {}
+        self.state = RunState(options.state_path, self._identify(), options.named, called)
         self.advance: Callable[[Tensor], None] = self._advance
         if self._captures(options.capture):
             self.advance = CapturedUpdate(self._advance, self.device)
@@ -317,7 +325,7 @@ class _Run:
         if broken:
             raise TrainingError(
                 f"The {split} loss of {', '.join(broken)} is no longer a finite number in epoch {self.epoch + 1}. "
-                f"Lower the learning rate, and look for NaN in the {split} spectrograms."
+                f"Lower the learning rate, and look for NaN in the {split} inputs."
             )
 
     # --- learning rates ---
@@ -343,9 +351,11 @@ class _Run:
         excerpts, batch_size = len(self.train), self.plan.batch_size
         steps = self.plan.steps_per_epoch or excerpts // batch_size
         if not 0 < steps * batch_size <= excerpts:
+            what, more = ("inputs", "more of them") if self._hears_anything else ("excerpts", "more or longer songs")
+            batches = f"{steps} batches" if steps > 1 else "a batch"
             raise TrainingError(
-                f"{excerpts} training excerpts do not fill {max(steps, 1)} batches of {batch_size}. "
-                "Take more or longer songs, smaller batches, or fewer steps per epoch."
+                f"{excerpts} training {what} do not fill {batches} of {batch_size}. Take {more}, smaller batches, or "
+                "fewer steps per epoch."
             )
         return steps
 

@@ -1,17 +1,19 @@
 """The layer explorer of any network: its inputs, drawn and heard as a front end says, and what is kept of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from svdlib.compute.progress import progress
 from svdlib.errors import InputError
+from svdlib.inversion.bank import TensorBank
 from svdlib.inversion.encoder import Encoder
 from svdlib.inversion.front_end import FrontEnd
+from svdlib.inversion.inverters import Inverters
 from svdlib.inversion.listener import Listener
 from svdlib.inversion.nre import reconstruction_distances
 from svdlib.lab.analysis.listened import Listened, listen
@@ -78,9 +80,9 @@ class InputPanel:
 
 
 def explore_listener(
-    x: Tensor | np.ndarray,
+    x: Tensor | np.ndarray | TensorBank,
     encoder: Listener,
-    inverters: Mapping[str, nn.Module],
+    inverters: Inverters,
     front: FrontEnd | None = None,
     *,
     names: Sequence[str] = (),
@@ -89,9 +91,9 @@ def explore_listener(
 
     Args:
         x: two or more inputs `(inputs, *input_shape)`, as the network takes them. Up to eight of them, evenly spread,
-            are shown; the NRE is taken over all.
+            are shown; the NRE is taken over all. Inputs of a bank have the names of their groups.
         encoder: the network, an `svdlib.Encoder` or the detector.
-        inverters: an inverter per layer, shallow to deep.
+        inverters: an inverter per layer, shallow to deep, or the run that made them.
         front: how inputs are drawn and heard; only the detector has one of its own.
         names: what each input is called.
 

@@ -26,8 +26,9 @@ from svdlib.detector.architecture import CENTRE_FRAME
 from svdlib.detector.model import SVDNet
 from svdlib.detector.moments import HeardSong, measured
 from svdlib.errors import AudioError, InputError, PackageError, SvdlibError
+from svdlib.inversion.bank import TensorBank
 from svdlib.inversion.front_end import FrontEnd
-from svdlib.inversion.inverters import check_belongs
+from svdlib.inversion.inverters import Inverters, check_belongs, inverters_of
 from svdlib.inversion.listener import Listener
 from svdlib.lab.figures.gallery import Panel, inversion_panels
 from svdlib.lab.figures.style import layer_title
@@ -63,9 +64,9 @@ def explore(
 
 @overload
 def explore(
-    song: torch.Tensor | np.ndarray,
+    song: torch.Tensor | np.ndarray | TensorBank,
     encoder: Listener,
-    inverters: Mapping[str, nn.Module],
+    inverters: Inverters,
     front: FrontEnd | None = None,
     *,
     names: Sequence[str] = (),
@@ -73,9 +74,9 @@ def explore(
 
 
 def explore(
-    song: str | os.PathLike[str] | np.ndarray | torch.Tensor | None = None,
+    song: str | os.PathLike[str] | np.ndarray | torch.Tensor | TensorBank | None = None,
     encoder: Listener | None = None,
-    inverters: Mapping[str, nn.Module] | None = None,
+    inverters: Inverters | None = None,
     front: FrontEnd | None = None,
     *,
     names: Sequence[str] = (),
@@ -92,10 +93,11 @@ def explore(
 
     Args:
         song: a sound file, or its samples (samples,) at 22050 Hz; None takes a synthetic song. With an encoder, two or
-            more inputs `(inputs, *input_shape)`, as it takes them: up to eight, evenly spread, are shown, and the NRE
-            is taken over all.
+            more inputs `(inputs, *input_shape)`, as it takes them, or a bank of them: up to eight, evenly spread, are
+            shown, and the NRE is taken over all.
         encoder: the network whose inputs are given, such as an `svdlib.Encoder`.
-        inverters: an inverter per layer of that network or detector, shallow to deep; None takes the packaged ones.
+        inverters: an inverter per layer of that network or detector, shallow to deep, or the run that made them; None
+            takes the packaged ones.
         front: how inputs of the network are drawn and heard; None takes the detector's, for the detector.
         names: what each input is called.
         at: a time in seconds or several, one excerpt is taken around each; none given takes the moment that most
@@ -112,13 +114,12 @@ def explore(
         PackageError: `anywidget` is not installed.
         WeightsError: the inverters were trained for another detector.
     """
-    if encoder is not None or isinstance(song, torch.Tensor):
+    if encoder is not None or isinstance(song, torch.Tensor | TensorBank):
         return _explore_inputs(song, encoder, inverters, front, names)
     place = choose_device(device)
     network = (detector or pretrained("detector")).to(place).eval()
-    chosen = {
-        layer: inverter.to(place).eval() for layer, inverter in (inverters or pretrained_inverters(variant)).items()
-    }
+    taken = inverters_of(inverters or pretrained_inverters(variant))
+    chosen = {layer: inverter.to(place).eval() for layer, inverter in taken.items()}
     session = Session(network, chosen)
     session.open(*_samples_of(song), at=[at] if isinstance(at, int | float | str | np.number) else at)
     return _widget_class()(session)
@@ -127,11 +128,11 @@ def explore(
 def _explore_inputs(
     x: Any,
     encoder: Listener | None,
-    inverters: Mapping[str, nn.Module] | None,
+    inverters: Inverters | None,
     front: FrontEnd | None,
     names: Sequence[str],
 ) -> Explorer:
-    if encoder is None or not isinstance(x, torch.Tensor | np.ndarray):
+    if encoder is None or not isinstance(x, torch.Tensor | np.ndarray | TensorBank):
         raise InputError(
             "Inputs go with the network that hears them, and a network with a tensor of its inputs: "
             "svdlib.explore(x, enc, inverters, front). A song goes alone: svdlib.explore('song.mp3')."

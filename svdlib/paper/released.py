@@ -140,6 +140,7 @@ class Released(Objective):
     name: ClassVar[str] = "released"
     can_be_recorded: ClassVar[bool] = False  # Adam's epsilon is another number at each update
     is_exact: ClassVar[bool] = True  # it is there for comparison
+    needs_gradient: ClassVar[bool] = False
 
     def plan(self, plan: TrainingPlan) -> TrainingPlan:
         """The same plan under the rules of the released code."""

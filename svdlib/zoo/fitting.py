@@ -4,12 +4,14 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Unpack
 
+import torch
+
 from svdlib.compute.distributed import leads
 from svdlib.compute.run_state import RunOptions, RunSettings
 from svdlib.detector.model import LAYER_SHAPES
-from svdlib.errors import LayerError, PlanError
+from svdlib.errors import DeviceError, LayerError, PlanError, quoted
 from svdlib.inversion import training
-from svdlib.inversion.bank import Bank
+from svdlib.inversion.bank import Bank, check_bank
 from svdlib.inversion.comparison import Compare
 from svdlib.inversion.derivation import PARAMETERS, Choice, derive_inverters
 from svdlib.inversion.encoder import Encoder
@@ -20,6 +22,9 @@ from svdlib.inversion.training import FittedInverters
 from svdlib.zoo.families import inverter_spec
 from svdlib.zoo.objectives import find_objective
 from svdlib.zoo.profiles import PROFILES, find_profile, fit_to_corpus
+
+MOST_NAMED = 3
+"""How many groups a message names."""
 
 
 def fit_inverters(
@@ -48,12 +53,14 @@ def fit_inverters(
         encoder: the trained network, the detector or an `svdlib.Encoder`; it is only read.
         train: training inputs, on the device to train on.
         valid: validation inputs, on the same device; the epoch with the lowest loss on them is kept, per layer, if
-            the plan keeps the best.
+            the plan keeps the best. They should be from other recordings: groups of one name in both are told on
+            stderr.
         layers: which layers to invert; None takes all.
         inverter: "aligned", "general", or "auto", which takes the aligned one where there is one, see
             `svdlib.inversion.derivation`. None takes "auto", but for the detector a family of its own.
         variant: of the detector, which family, see `svdlib.zoo.families`; None takes "published".
-        parameters: how many weights each inverter that is derived may have.
+        parameters: how many weights each inverter that is derived may have. It is made as wide as they allow, between 2
+            and 128 channels; one that mirrors a single step has no width to choose.
         compare: the layer in whose feature space reconstructions are compared, several, or those of another network
             (`svdlib.inversion.comparison.Comparison`); None takes the network's comparator, for the detector Conv5, for
             an `svdlib.Encoder` its deepest layer that has positions.
@@ -62,20 +69,26 @@ def fit_inverters(
         plan: how long and how fast; by default that of the profile "full". The name of a profile, such as "demo", takes
             its plan, shortened where there are few inputs. "released" has rules of its own.
         start: trained inverters of this family to go on from, per layer; None starts from chance.
-        options: seed, precision, folder and time limit of the run.
+        options: seed, precision, folder and time limit of the run. The device is that of `train`.
         settings: options one by one, such as `seed=1`.
 
     Raises:
-        LayerError: if a layer or the variant does not exist, or a layer has no aligned inverter, and one is asked for.
-        DeviceError: if there is no such precision.
+        InputError: if inputs are no bank, or have another shape than the network takes.
+        LayerError: if a layer or the variant does not exist, a layer has no aligned inverter, and one is asked for, or
+            reconstructions are compared at a layer without a gradient.
+        DeviceError: if there is no such precision, or another device is named than that of `train`.
         TrainingError: if there is no such objective, the run cannot start, its state belongs to another run, a loss is
             no longer finite, or several processes cannot divide a batch evenly.
         OutputError: if the state cannot be written.
     """
+    check_bank(train, encoder, "training")
+    check_bank(valid, encoder, "validation")
     chosen = encoder.check_layers(encoder.shapes if layers is None else layers)
     run = options.with_settings(**settings)
+    _check_device(run.device if run.device != RunOptions.device else settings.get("device", "auto"), train)
     named = find_objective(objective, lambda_feature)
-    length = fit_to_corpus(find_profile(PROFILES, plan), len(train)) if isinstance(plan, str) else plan
+    length = fit_to_corpus(_plan_of(plan), len(train)) if isinstance(plan, str) else _plan_of(plan)
+    _warn_of_shared_groups(train, valid)
     specs: Mapping[str, InverterSpec]
     if inverter is None and _is_like_the_detector(encoder):
         family = variant or "published"
@@ -100,6 +113,52 @@ def fit_inverters(
     for layer, each in fitted.inverters.items() if choices else ():
         each.provenance = fitted.provenance(layer)
     return fitted
+
+
+def _plan_of(plan: TrainingPlan | str) -> TrainingPlan:
+    """The plan of that name, or the plan itself.
+
+    Raises:
+        PlanError: if there is none, or it is no plan.
+    """
+    if isinstance(plan, str):
+        return find_profile(PROFILES, plan)
+    if not isinstance(plan, TrainingPlan):
+        raise PlanError(
+            f"plan is {quoted(plan)}, a {type(plan).__name__}. Give svdlib.TrainingPlan(epochs=...), or a profile: "
+            f"{', '.join(PROFILES)}."
+        )
+    return plan
+
+
+def _check_device(named: torch.device | str, train: Bank) -> None:
+    """Make sure that a device that was named is the one where the inputs lie, since that counts.
+
+    Raises:
+        DeviceError: if it is another one.
+    """
+    if str(named) == "auto":
+        return
+    wanted, there = str(named), str(train.device)
+    alike = f"{there}:".startswith(f"{wanted}:") or f"{wanted}:".startswith(f"{there}:")  # "cuda" is any of them
+    if not alike:
+        raise DeviceError(
+            f"device is {wanted!r}, but the training inputs lie on {there!r}, and the bank's device counts. "
+            "Leave it out here, and put the inputs there: svdlib.TensorBank(x, groups, device=...)."
+        )
+
+
+def _warn_of_shared_groups(train: Bank, valid: Bank) -> None:
+    """Say that training and validation inputs are of the same groups, where groups have names."""
+    names = [getattr(bank, "group_names", ()) if getattr(bank, "has_names", False) else () for bank in (train, valid)]
+    shared = [quoted(name) for name in names[0] if name in set(names[1])]
+    if shared and leads():
+        more = f" and {len(shared) - MOST_NAMED} more" if len(shared) > MOST_NAMED else ""
+        print(
+            f"Training and validation inputs share groups: {', '.join(shared[:MOST_NAMED])}{more}. Inputs of one group "
+            "are alike, so the validation loss is too good. Split by groups.",
+            file=sys.stderr,
+        )
 
 
 def _derive(

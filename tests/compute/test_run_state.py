@@ -87,6 +87,22 @@ def test_a_state_of_another_run_or_of_nobody_is_refused(tmp_path, stored):
         RunState(tmp_path / "state.npz", {"seed": 3}).load()
 
 
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"detector": 2}, "another run: network differs"),
+        ({"layers": 2}, "another run: layers differ[.]"),
+        ({"detector": 2, "seed": 2}, "another run: network, seed differ[.]"),
+    ],
+)
+def test_parts_of_a_state_can_be_called_otherwise_and_are_read_by_the_same_keys(tmp_path, changed, words):
+    identity = {"detector": 1, "layers": 1, "seed": 1}
+    RunState(tmp_path / "state.npz", identity).save({}, {})
+    RunState(tmp_path / "state.npz", identity, called={"detector": "network"}).load()
+    with pytest.raises(TrainingError, match=words):
+        RunState(tmp_path / "state.npz", identity | changed, called={"detector": "network"}).load()
+
+
 def test_what_this_run_does_not_ask_about_makes_no_difference(tmp_path):
     check_same_run(tmp_path, {"seed": 3, "mood": "good"}, {"seed": 3})
 

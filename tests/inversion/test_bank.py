@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import svdlib
-from svdlib.errors import InputError
+from svdlib.errors import DeviceError, InputError
 from svdlib.inversion.nre import EvaluationPlan, evaluation_sets
 
 
@@ -62,3 +62,46 @@ def test_what_is_no_bank_is_refused():
         svdlib.TensorBank(torch.zeros(4, 2), groups=["a", "b", "c"])
     with pytest.raises(InputError, match=r"not \(4,\)"):
         svdlib.TensorBank(torch.zeros(4))
+
+
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [
+        (None, "not NoneType None"),
+        (np.array([["a"], ["b"]]), "not an array of <U1"),
+        ([[1.0, "b"], [2.0, "c"]], "not list"),
+        (torch.ones(4, 2, dtype=torch.complex64), r"complex, torch.complex64.*x\.abs\(\)"),
+    ],
+)
+def test_what_holds_no_real_numbers_is_refused(x, words):
+    with pytest.raises(InputError, match=words):
+        svdlib.TensorBank(x)
+
+
+@pytest.mark.parametrize(
+    ("groups", "words"),
+    [
+        ("song", r"groups are 'song'.*\['song', 'song'\]"),
+        (3, "groups are 3. Give a name for each input"),
+        (["a", "b", float("nan"), "c"] * 3, "Input 2 has no group: nan"),
+        (np.array([0, np.nan, 1, 2] * 3), "Input 1 has no group: nan"),
+        (["a", None, "b", "c"] * 3, "Input 1 has no group: None"),
+        (np.arange(12)[:, None], r"shape \(12, 1\), not \(inputs,\). Take groups.flatten\(\)"),
+        ([["a"]] * 12, r"group \['a'\], which is no name"),
+    ],
+)
+def test_what_names_no_groups_is_refused(groups, words):
+    with pytest.raises(InputError, match=words):
+        bank(groups=groups)
+
+
+def test_names_in_tensors_of_one_value_are_the_same_name():
+    """Each tensor is a key of its own in a dictionary."""
+    assert bank(groups=list(torch.tensor([5, 7, 5, 9] * 3))).groups.tolist() == [0, 1, 0, 2] * 3
+
+
+def test_a_device_that_is_not_there_is_told(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(DeviceError, match="'cuda' is not there"):
+        bank(device="cuda")
+    assert bank(device="cpu").device.type == bank(device=torch.device("cpu")).device.type == "cpu"

@@ -175,8 +175,8 @@ def after_a_convolution(*modules):
     [
         (Branches("sum", apart=True), "after", "branches meet that have seen several parts"),
         (Branches("cat", apart=True), "after", "branches meet that have seen several parts"),
-        (after_a_convolution(Squeezed()), "2", "branches meet in mul"),
-        (after_a_convolution(Written()), "2", "cells are written one by one"),
+        (after_a_convolution(Squeezed()), "2", "in 1: branches meet in mul"),
+        (after_a_convolution(Written()), "2", "in 1: cells are written one by one"),
         (after_a_convolution(Turned()), "2", "transpose is no convolution"),
         (after_a_convolution(Hidden()), "2", "where PyTorch does not let one look"),
         (after_a_convolution(nn.AdaptiveMaxPool2d(4)), "2", "windows of several sizes"),
@@ -190,6 +190,7 @@ def test_what_cannot_be_mirrored_gets_a_general_inverter_and_a_reason(net, layer
     x = torch.randn(2, 1, 12, 12)
     encoder = svdlib.Encoder(net, layers=[layer], example=x)
     (choice,) = derive_inverters(encoder).values()
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
     assert choice.spec.family == "general" and reason in choice.reason
     assert FeatureInverter(choice.spec).eval()(encoder.features(x)[layer]).shape == x.shape
     with pytest.raises(LayerError, match=f"no aligned inverter of {layer}: .*{reason}.*inverter='general'"):

@@ -140,6 +140,40 @@ def test_wrong_inputs_and_names_are_told():
         svdlib.Encoder(svdlib.SVDNet(), layers=["conv5"], example=torch.randn(2, 1, 115, 80))
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"net": torch.relu}, "relu.* is no torch.nn.Module.*the network itself"),
+        ({"example": None}, "Inputs are an array of numbers.*not NoneType"),
+        ({"example": torch.full((2, 1, 96, 64), torch.nan)}, "example holds values that are not finite"),
+        ({"example": torch.zeros(1, 96, 64)}, r"example of shape \(1, 96, 64\).*x\[:2\] and not x\[0\]"),
+        ({"layers": 3}, "3 names no layer"),
+        ({"layers": [3]}, "3 is no name of a layer"),
+    ],
+)
+def test_what_is_no_network_layer_or_example_is_refused(change, words):
+    right = {"net": PlainCNN(), "layers": ["conv3"], "example": torch.zeros(2, 1, 96, 64)}
+    with pytest.raises(InputError, match=words):
+        svdlib.Encoder(**right | change)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_module_in_place_of_its_name_is_told_its_name(several):
+    net = ResidualGRU()
+    with pytest.raises(LayerError, match="say 'res1' for this Residual"):
+        svdlib.Encoder(net, [net.res1] if several else net.res1, torch.zeros(2, 1, 96, 64))
+
+
+def test_a_module_that_the_encoder_was_not_given_is_pointed_at():
+    encoder = svdlib.Encoder(PlainCNN(), layers=["conv3"], example=torch.zeros(2, 1, 96, 64))
+    with pytest.raises(
+        LayerError, match="no layer 'fc'. The layers are: conv3. The network has a module 'fc': name it"
+    ):
+        encoder["fc"]
+    with pytest.raises(LayerError, match="no layer 'fd'. The layers are: conv3.$"):
+        encoder["fd"]
+
+
 class Wrong(nn.Module):
     """One network with several layers whose features mislead."""
 

@@ -201,6 +201,39 @@ def test_a_plan_that_makes_no_sense_is_refused(change):
         OptimisationPlan(**change)
 
 
+class Detached(nn.Module):
+    def forward(self, x):
+        with torch.no_grad():
+            return x + 1
+
+
+def test_a_feature_without_a_gradient_is_named():
+    listener = svdlib.Encoder(nn.Sequential(nn.Linear(5, 5), Detached()), ["0", "1"], random(2, 5).float())
+    x = random(2, 5).float()
+    with pytest.raises(LayerError, match=r"feature of 1 has no gradient.*Invert another layer"):
+        invert_by_optimisation(listener["1"], listener["1"](x), x.shape)
+    with pytest.raises(LayerError, match="feature of 1 has no gradient"):
+        optimise_layers(listener, x, {"1": OptimisationPlan(2)})
+    with pytest.raises(LayerError, match="feature of the encoder has no gradient"):
+        invert_by_optimisation(Detached().eval(), x, (5,))
+
+
+def test_arrays_do_as_well_as_tensors():
+    listener = svdlib.Encoder(nn.Sequential(nn.Linear(5, 5)), "0", random(2, 5).float())
+    feature, start, plan = random(2, 5), random(2, 5, seed=1), OptimisationPlan(3)
+    found = invert_by_optimisation(listener["0"], feature.numpy(), (5,), plan, start=start.numpy())
+    right = invert_by_optimisation(listener["0"], feature.float(), (5,), plan, start=start.float())
+    assert found.pictures.dtype == torch.float32 and torch.equal(found.pictures, right.pictures)
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(1, "1 picture 2 x 3 after 1 pass: "), (2, "2 pictures 2 x 3 after 1 pass: ")]
+)
+def test_a_result_prints_in_one_line(count, words):
+    found = invert_by_optimisation(nn.Identity().eval(), torch.ones(count, 2, 3), (2, 3), OptimisationPlan(1))
+    assert repr(found).startswith(f"OptimisedInversion of {words}feature errors ") and "\n" not in repr(found)
+
+
 def test_a_layer_or_excerpt_that_does_not_exist_is_refused():
     with pytest.raises(LayerError, match="conv9"):
         layer_encoder(tiny.detector(), "conv9")

@@ -182,3 +182,33 @@ def test_what_does_not_fit_is_told(spectrograms, change, reason):
         svdlib.explore(x, given.pop("encoder"), given.pop("inverters"), given.pop("front"), **given)
     with pytest.raises(InputError, match="shows one to 6 inputs, not 20"):
         plot_inversions(spectrograms[0], encoder, inverters, svdlib.FrontEnd(RATE, HZ))
+
+
+def test_inputs_of_a_bank_have_the_names_of_their_groups(spectrograms):
+    x, encoder, inverters = spectrograms
+    front = svdlib.FrontEnd(frame_rate=RATE, band_hz=HZ)
+    songs = ["high", "low", "high", *"abcdefghijklmnopq"]
+    shown = svdlib.explore(svdlib.TensorBank(x, songs), encoder, inverters, front).data["excerpts"]
+    assert shown == ["high (1)", *(songs[number] for number in (3, 5, 8, 11, 14, 16, 19))]
+    numbered = svdlib.explore(svdlib.TensorBank(x[:2], [7, 9]), encoder, inverters, front).data["excerpts"]
+    assert numbered == ["group 7", "group 9"]
+    unnamed = svdlib.explore(svdlib.TensorBank(x), encoder, inverters, front).data["excerpts"]
+    assert unnamed[0] == "input 1"
+    figure = plot_inversions(svdlib.TensorBank(x, songs), encoder, inverters, front)
+    titles = [axes.get_title() for axes in figure.axes[:6]]
+    assert titles == ["high (1)", songs[4], songs[8], songs[11], songs[15], "q"]
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        ((16000, np.zeros(16000)), r"to_sound gave 16000, ndarray \(16000,\); .*samples and then"),
+        ((torch.zeros(16000), torch.zeros(2)), r"gave Tensor \(16000,\), Tensor \(2,\)"),
+        (torch.zeros(16000), "gave Tensor; it must return"),
+        ((None, 16000), "array of numbers.*not NoneType"),
+    ],
+)
+def test_what_is_no_sound_and_its_rate_is_told(made, words):
+    front = svdlib.FrontEnd(frame_rate=RATE, band_hz=HZ, to_sound=lambda picture: made)
+    with pytest.raises(InputError, match=words):
+        front.sound(torch.zeros(1, BANDS, FRAMES))

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from svdlib.detector.front_end import front_end_of
 from svdlib.detector.model import LAYER_SHAPES, SVDNet
 from svdlib.errors import InputError
+from svdlib.inversion.bank import TensorBank
 from svdlib.inversion.front_end import FrontEnd
-from svdlib.inversion.inverters import FeatureInverter, from_map
-from svdlib.inversion.listener import Listener, as_input
+from svdlib.inversion.inverters import FeatureInverter, Inverters, from_map, inverters_of
+from svdlib.inversion.listener import Listener, as_input, check_listener
 from svdlib.inversion.nre import mean_pairwise_distance, reconstruct, reconstruction_distances
 
 ORIGINAL = "original"
@@ -77,20 +78,20 @@ class Listened:
 
 
 def listen(
-    x: Tensor | np.ndarray,
+    x: Tensor | np.ndarray | TensorBank,
     encoder: Listener,
-    inverters: Mapping[str, nn.Module],
+    inverters: Inverters,
     front: FrontEnd | None = None,
     names: Sequence[str] = (),
 ) -> Listened:
     """Invert inputs of a network, to be shown.
 
     Args:
-        x: inputs `(inputs, *input_shape)`, as the network takes them.
+        x: inputs `(inputs, *input_shape)`, as the network takes them, or a bank of them.
         encoder: the network, an `svdlib.Encoder` or the detector.
-        inverters: an inverter per layer, shallow to deep.
+        inverters: an inverter per layer, shallow to deep, or the run that made them.
         front: how inputs are drawn; None takes the detector's, for the detector.
-        names: what each input is called; none given numbers them.
+        names: what each input is called; none given takes the names of a bank's groups, or numbers the inputs.
 
     Raises:
         InputError: if something is no network with named layers, or no input, or the front end is missing or does not
@@ -98,7 +99,9 @@ def listen(
         LayerError: if a layer does not exist, or the inputs have another shape.
         WeightsError: if an inverter was trained for another network.
     """
-    _check(encoder, inverters)
+    inverters = _checked(encoder, inverters)
+    if isinstance(x, TensorBank):
+        names, x = names or names_in(x), x.x
     if front is None and not _is_the_detector(encoder):
         raise InputError(
             "How this network's inputs are drawn is not known. Say it, for example by "
@@ -121,17 +124,24 @@ def listen(
     return Listened(inputs, inversions, found, called, typical, _mean(inverters, inputs))
 
 
-def _check(encoder: Listener, inverters: Mapping[str, nn.Module]) -> None:
-    if not isinstance(encoder, Listener):
-        raise InputError(
-            f"{type(encoder).__name__} has no named layers. Wrap it: svdlib.Encoder(net, layers=[...], example=x[:2])."
-        )
-    if not isinstance(inverters, Mapping) or not inverters:
-        raise InputError(
-            f"inverters is {type(inverters).__name__}, not an inverter per layer. Give fit.inverters, or "
-            "svdlib.load_inverters(folder)."
-        )
-    encoder.check_layers(inverters)
+def names_in(bank: TensorBank) -> list[str]:
+    """What each input of a bank is called: its group, with a number where several are in it; none without names."""
+    if not bank.has_names:
+        return []
+    sizes, seen, names = np.bincount(bank.groups), [0] * len(bank.group_names), []
+    for group in bank.groups:
+        seen[group] += 1
+        name = bank.group_names[group]
+        called = name if isinstance(name, str) else f"group {name}"
+        names.append(f"{called} ({seen[group]})" if sizes[group] > 1 else called)
+    return names
+
+
+def _checked(encoder: Listener, inverters: Inverters) -> Mapping[str, nn.Module]:
+    check_listener(encoder)
+    found = inverters_of(inverters)
+    encoder.check_layers(found)
+    return found
 
 
 def _is_the_detector(encoder: Listener) -> bool:

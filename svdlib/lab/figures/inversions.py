@@ -1,6 +1,6 @@
 """Inputs of any network beside what its layers keep of them, drawn as a front end says."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -8,12 +8,14 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
-from torch import Tensor, nn
+from torch import Tensor
 
 from svdlib.errors import InputError
+from svdlib.inversion.bank import TensorBank
 from svdlib.inversion.front_end import FrontEnd
+from svdlib.inversion.inverters import Inverters
 from svdlib.inversion.listener import Listener
-from svdlib.lab.analysis.listened import Listened, listen
+from svdlib.lab.analysis.listened import Listened, listen, names_in
 from svdlib.lab.figures.spectrograms import draw_spectrogram
 from svdlib.lab.figures.style import BLUE, STYLE, Drawing
 
@@ -27,9 +29,9 @@ SHORT = 0.5
 
 
 def plot_inversions(
-    x: Tensor | np.ndarray,
+    x: Tensor | np.ndarray | TensorBank,
     encoder: Listener,
-    inverters: Mapping[str, nn.Module],
+    inverters: Inverters,
     front: FrontEnd | None = None,
     *,
     names: Sequence[str] = (),
@@ -39,9 +41,10 @@ def plot_inversions(
     Above each inversion stands its error: its distance to the input, divided by the mean distance between two inputs.
 
     Args:
-        x: one to six inputs `(inputs, *input_shape)`, as the network takes them.
+        x: one to six inputs `(inputs, *input_shape)`, as the network takes them; or a bank, of which up to six are
+            taken, evenly spread, under the names of their groups.
         encoder: the network, an `svdlib.Encoder` or the detector.
-        inverters: an inverter per layer, shallow to deep.
+        inverters: an inverter per layer, shallow to deep, or the run that made them.
         front: how inputs are drawn; only the detector has one of its own.
         names: what stands above each input.
 
@@ -52,6 +55,10 @@ def plot_inversions(
         InputError: if there is no front end, or it does not fit the inputs, or there are more inputs or names than fit.
         WeightsError: if an inverter was trained for another network.
     """
+    if isinstance(x, TensorBank):
+        chosen = x.spread(MOST_INPUTS)
+        called = names_in(x)
+        x, names = x.gather(chosen), names or [called[number] for number in chosen.tolist() if called]
     if not 1 <= len(x) <= MOST_INPUTS:
         raise InputError(f"A figure shows one to {MOST_INPUTS} inputs, not {len(x)}. Take x[:{MOST_INPUTS}].")
     listened = listen(x, encoder, inverters, front, names)
