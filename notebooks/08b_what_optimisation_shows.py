@@ -25,7 +25,7 @@
 #
 # **Prerequisites:** {doc}`08_optimisation`; singular values.
 #
-# **Minutes:** 16 to read, 35 for the exercises, less than one to run.
+# **Minutes:** 19 to read, 35 for the exercises, about one to run.
 # :::
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}
@@ -491,7 +491,7 @@ display(
 )
 
 # %% [markdown]
-# (ten-pictures)=
+# (one-feature)=
 # ## Ten pictures, one feature
 #
 # A descent that begins in noise ends in noise. So begin in songs. We take the excerpt that the detector is surest of, and ten other excerpts, sung and unsung. Each is changed until its feature is that of the first. What the feature says must then be the same in all ten; **what still varies between them is what the layer has dropped.**
