@@ -21,7 +21,7 @@
 # - why the lower feature error is not the better picture, over many songs;
 # - what this says about Conv1 and Conv2, where no trained inverter stands in the way;
 # - how to make noise that the detector takes for a song;
-# - what ten pictures have in common that a layer cannot tell apart.
+# - what songs keep that are given the feature of another one.
 #
 # **Prerequisites:** {doc}`08_optimisation`; singular values.
 #
@@ -492,9 +492,9 @@ display(
 
 # %% [markdown]
 # (one-feature)=
-# ## Ten pictures, one feature
+# ## The feature of another song
 #
-# A descent that begins in noise ends in noise. So begin in songs. We take the excerpt that the detector is surest of, and ten other excerpts, sung and unsung. Each is changed until its feature is that of the first. What the feature says must then be the same in all ten; **what still varies between them is what the layer has dropped.**
+# A descent that begins in noise ends in noise. So begin in songs. We take the excerpt that the detector is surest of, and ten other excerpts, sung and unsung. Each is changed until its feature is that of the first. What the feature says must then be the same in all ten; **what still varies between them is what the layer has dropped.** ({doc}`08c_most_like_to_hear` asks the same of ten descents from noise.)
 
 # %%
 everything = bank.gather(bank.spread(128))
@@ -506,7 +506,7 @@ same_feature = {
     for layer in ("fc7", "fc8")
 }
 
-# %% tags=["hide-input"] figure="ten-pictures" mystnb={"image": {"alt": "Eight spectrograms in pairs. The first pair is the excerpt whose FC8 feature is wanted, and what a trained inverter paints of that feature. The others are three excerpts of the test songs, each before and after it was given that feature: they look nearly alike, but for faint specks. The table below holds what the detectors answer."}}
+# %% tags=["hide-input"] figure="feature-of-another" mystnb={"image": {"alt": "Eight spectrograms in pairs. The first pair is the excerpt whose FC8 feature is wanted, and what a trained inverter paints of that feature. The others are three excerpts of the test songs, each before and after it was given that feature: they look nearly alike, but for faint specks. The table below holds what the detectors answer."}}
 second = svdlib.pretrained("second detector").to(device)
 
 
