@@ -99,6 +99,23 @@ def test_a_residual_network_with_a_recurrent_layer(tmp_path):
     assert [fit.inverters[layer].variant for layer in layers] == ["aligned", "aligned", "general"]
 
 
+@pytest.mark.slow
+def test_at_equal_parameters_aligned_is_better_where_the_path_is_long():
+    """What the book's page says of both families; behind the first pooling they are alike."""
+    torch.manual_seed(0)
+    layers, x = ["pool1", "pool2", "conv3"], spectrograms(SONGS * EACH)
+    enc = svdlib.Encoder(PlainCNN(), layers=layers, example=x[:2])
+    data, valid, test = split(x, SONGS * EACH)
+    plan = svdlib.TrainingPlan(epochs=3, batch_size=16, schedule="cosine", steps_per_epoch=40, validation_excerpts=64)
+    found = {}
+    for family in ("aligned", "general"):
+        fit = svdlib.fit_inverters(enc, data, valid, inverter=family, parameters=12_000, compare="conv3", plan=plan)
+        found[family] = svdlib.evaluate_inverters(enc, fit.inverters, test)
+    for layer in ("pool2", "conv3"):
+        assert found["aligned"][layer].nre < 0.95 * found["general"][layer].nre
+    assert found["aligned"]["pool1"].nre == pytest.approx(found["general"]["pool1"].nre, rel=0.1)
+
+
 # --- what else a run promises ---
 
 BANKS = ("train", "valid")
