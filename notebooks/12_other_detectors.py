@@ -423,20 +423,18 @@ Quiz(
 # %% tags=["check", "hide-input"] jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check"}
 @self_check
 def check_chance(chance):
-    before = np.array([True, True, False, False, True, False])
-    after = np.array([True, True, False, False, False, False])
-    got = chance(before, after, 3)
+    before = np.array([0, 1, 1, 0, 0, 0, 1, 1]) == 1
+    after = np.array([0, 0, 1, 0, 0, 0, 1, 1]) == 1
+    got = chance(before, after, 4)
     assert not np.isclose(got, np.mean(before == after)), (
         "These are the decisions kept by the right inversions. Chance takes those of the next song."
     )
     assert not np.isclose(got, np.mean(before == np.roll(after, -1))), (
         "This is the next excerpt, which is mostly of the same song. Move on by a whole song."
     )
-    right = np.mean(
-        before == np.array([False, False, False, False, True, True])
-    )
+    right = np.mean(before == (np.array([1, 0, 0, 0, 1, 1, 0, 0]) == 1))
     assert np.isclose(got, right), (
-        f"For two excerpts of each of three songs it is {right:.2f}, not {got:.2f}."
+        f"For two excerpts of each of four songs it is {right:.2f}, not {got:.2f}."
     )
     return "A whole song further, and round at the end."
 
