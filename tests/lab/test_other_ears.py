@@ -12,6 +12,7 @@ from torch import nn
 
 from svdlib.audio.standardizer import Standardizer
 from svdlib.detector.front_end import front_end_of
+from svdlib.inversion.listener import Listener
 from svdlib.inversion.nre import EvaluationPlan, evaluate_inverters, evaluation_sets, mean_excerpt
 from svdlib.lab.analysis.round_trip import answers, decisions_kept
 from svdlib.lab.studies import as_json, load_results
@@ -29,9 +30,10 @@ class Halved(nn.Module):
         return feature.view(-1, 1, 115, 80) / 2
 
 
-class Open(nn.Module):
+class Open(Listener):
     """A listener whose only layer is its input."""
 
+    input_shape = (1, 115, 80)
     shapes = {"input": (1, 115, 80)}
     provenance: dict = {}
 
