@@ -252,7 +252,7 @@ def test_options_reach_the_recipe(capsys, monkeypatch, tmp_path):
     assert {key: str(value) for key, value in seen.items()} == {
         "profile": "full", "corpus": "folder:x", "layers": "['fc7', 'fc8']", "variant": "published",
         "objective": "balanced", "lambda_feature": "0.5", "compare": "['conv5', 'fc8']", "detector": "d", "start": "s",
-        "jitter": "Jitter(shift=(4, 1), noise=0.3)",
+        "jitter": "Jitter(shift=(4, 1), noise=0.3, share=1.0)",
     }  # fmt: skip
 
 

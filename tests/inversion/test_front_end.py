@@ -87,7 +87,7 @@ def test_sound():
     samples, rate = FrontEnd(16000).sound(wave[None])
     assert rate == 16000 and (samples == wave.numpy()).all()
     for given, reason in (
-        (np.ones(8000), "it must return the samples and how many"),
+        (np.ones(8000), "it must return the samples and then how many"),
         ((np.ones((2, 8000)), 8000), r"shape \(2, 8000\)"),
         ((np.full(8000, np.nan), 8000), "must be finite"),
         ((np.ones(8000), 16000), "makes 0.50 s of sound from a picture of 10 frames, which last 1.00 s"),

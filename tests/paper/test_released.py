@@ -60,7 +60,9 @@ class GivenBank:
     def __len__(self):
         return self.excerpts.shape[1]
 
-    def gather(self, _):
+    def gather(self, wanted):
+        if len(wanted) == 1:  # a look at what an input is like, and no step
+            return self.excerpts[0][:1]
         self.asked += 1
         return self.excerpts[(self.asked - 1) % 3]
 
