@@ -299,7 +299,7 @@ display(Markdown(text))
 # (round-trip-study)=
 # ## More songs, and other ears
 #
-# Is it the picture, or is it this one detector? A network can be pleased by patterns that mean nothing to anybody else. So a second detector listens, trained from another seed on other songs, which had no part in the training of any inverter. What it still hears in an inversion is in the picture. What only the first one hears may be a private code between network and inverter.
+# Is it the picture, or is it this one detector? A network can be pleased by patterns that mean nothing to anybody else. So a second detector listens, trained from another seed on other songs, which had no part in the training of any inverter. What it still hears in an inversion is in the picture. What only the first one hears may be a private code between network and inverter. It had a part in one choice: among shifts with more and less noise we took the one whose inversions both detectors answered best, on validation songs, after a look at the real ones.
 
 # %% tags=["remove-input"]
 stored = load_results("round_trip")

@@ -494,7 +494,7 @@ TRAIN_EXAMPLES = """examples:
   svdlib train detector --corpus synthetic+folder:my_songs --valid synthetic-b --start my_detector.safetensors
   svdlib train inverters --variant aligned --resume
   svdlib train inverters --layers fc7 fc8 --detector runs/detector/detector.safetensors
-  svdlib train inverters --layers fc8 --variant aligned --objective balanced --compare conv5 fc8 --jitter 4 1 0.3
+  svdlib train inverters --layers fc8 --variant aligned --objective balanced --compare conv5 fc8 --jitter 4 1 0
   svdlib train inverters --profile full --minutes 9 --resume
   svdlib train inverters --profile published --objective released --folder runs/released
   torchrun --nproc_per_node=4 -m svdlib train inverters --profile full      (on four GPUs at once)
