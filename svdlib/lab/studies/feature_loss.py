@@ -34,15 +34,15 @@ from svdlib.inversion.comparison import Comparison
 from svdlib.inversion.nre import mean_pairwise_distance, reconstruction_distances
 from svdlib.inversion.plans import TrainingPlan
 from svdlib.lab.analysis.harmonics import harmonic_match
-from svdlib.lab.analysis.intervals import Interval, mean_interval, paired_interval, separation, song_means
+from svdlib.lab.analysis.intervals import Interval, mean_interval, separation, song_means
 from svdlib.lab.analysis.measures import high_minus_low
 from svdlib.lab.analysis.modulation import in_octaves, modulation_spectrum, octave_names
 from svdlib.lab.analysis.onsets import onset_match
 from svdlib.lab.analysis.realism import RealExcerpts
 from svdlib.lab.analysis.round_trip import (
     answers,
+    correlation_interval,
     correlation_moments,
-    correlation_of_moments,
     decisions_kept,
     feature_errors,
     judged,
@@ -340,8 +340,7 @@ def _over_songs(values: Tensor | np.ndarray, songs: np.ndarray, count: int) -> d
 
 def _correlation(moments: np.ndarray, songs: np.ndarray, count: int) -> Interval:
     """Of two numbers over all excerpts, from `correlation_moments` (5, n), by drawing songs."""
-    per_song = [song_means(row, songs, count) for row in moments]
-    return paired_interval(correlation_of_moments, *per_song)
+    return correlation_interval([song_means(row, songs, count) for row in moments])
 
 
 def _summary(found: Interval) -> dict[str, Any]:
