@@ -2,7 +2,8 @@
 
     python -m svdlib.lab.studies.detector_ablation --real folder:my_songs --folder runs/ablation --out results.json
 
-All learn from a synthetic corpus, with the same number of updates. The threshold comes from synthetic validation songs;
+All learn from a synthetic corpus, with the same number of updates, each from the same seeds, so that a part can be held
+against the base seed by seed. The threshold comes from synthetic validation songs;
 the real songs are only scored. Finished configurations are kept in the folder, and `--resume` goes on after them.
 """
 
@@ -34,6 +35,7 @@ from svdlib.songs.loading import Songs, load_songs
 
 BASE_PLAN = DetectorPlan(epochs=1, steps_per_epoch=300, batch_size=8)
 SCORES = ("mean_song_auc", "auc", "accuracy")
+SEEDS = (0, 1, 2)
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,12 @@ class Configuration:
     name: str
     changes: Mapping[str, Any] = field(default_factory=dict)
     songs: int | None = None
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[int, ...] = SEEDS
 
 
 FULL = BASE_PLAN.augmentation
 CONFIGURATIONS = (
-    Configuration("base", seeds=(0, 1, 2)),
+    Configuration("base"),
     Configuration("no augmentation", {"augmentation": Augmentation(loudness=0, filtering=0, warping=0)}),
     Configuration("without loudness", {"augmentation": replace(FULL, loudness=0)}),
     Configuration("without filtering", {"augmentation": replace(FULL, filtering=0)}),
@@ -63,10 +65,10 @@ CONFIGURATIONS = (
     Configuration("without remixing", {"remixing": Remixing(share=0)}),
     Configuration("remixing, no voice muted", {"remixing": Remixing(muted=0)}),
     Configuration("remixing, voices not louder", {"remixing": Remixing(gain=(-6, 6))}),
-    Configuration("voices at a set ratio", {"remixing": Remixing(ratio=(-2, 12))}, seeds=(0, 1, 2)),
-    Configuration("two bands at once", {"remixing": Remixing(doubled=0.3)}, seeds=(0, 1, 2)),
-    Configuration("tilt and dynamics", {"augmentation": replace(FULL, tilt=12, dynamics=0.3)}, seeds=(0, 1, 2)),
-    Configuration("averaged weights", {"averaging": 0.99}, seeds=(0, 1, 2)),
+    Configuration("voices at a set ratio", {"remixing": Remixing(ratio=(-2, 12))}),
+    Configuration("two bands at once", {"remixing": Remixing(doubled=0.3)}),
+    Configuration("tilt and dynamics", {"augmentation": replace(FULL, tilt=12, dynamics=0.3)}),
+    Configuration("averaged weights", {"averaging": 0.99}),
     Configuration("8 songs", songs=8),
     Configuration("30 songs", songs=30),
     Configuration("61 songs", songs=61),  # left out where the corpus has no more: that is the base
@@ -202,6 +204,30 @@ def table(result: Mapping[str, Any]) -> list[dict[str, Any]]:
             flat = {f"{corpus}_{key}": scores[corpus][key] for corpus in ("real", "synthetic") for key in SCORES}
             rows.append({"name": name, "songs": entry["songs"], "threshold": scores["threshold"]} | flat)
     return rows
+
+
+def against_base(result: Mapping[str, Any], score: str = "mean_song_auc") -> dict[str, list[float]]:
+    """What each part brings on the real songs: per configuration its score less that of the base, seed by seed.
+
+    Args:
+        result: of `study`.
+        score: one of `SCORES`.
+
+    Returns:
+        Without the base, and without what cannot be told: a score that one song lacks, a seed that the base lacks.
+    """
+    base, *others = result["configurations"]
+    of_base = dict(zip(base["seeds"], (each["real"][score] for each in base["detectors"]), strict=True))
+    found = {}
+    for entry in others:
+        pairs = [
+            (each["real"][score], of_base.get(seed))
+            for seed, each in zip(entry["seeds"], entry["detectors"], strict=True)
+        ]
+        differences = [one - other for one, other in pairs if one is not None and other is not None]
+        if differences:
+            found[entry["name"]] = differences
+    return found
 
 
 def describe(result: Mapping[str, Any]) -> str:
