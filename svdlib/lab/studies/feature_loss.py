@@ -286,7 +286,7 @@ def run_configuration(
     """Train one configuration and measure its inversions.
 
     Returns:
-        "configuration", "kind", "validation_losses" of the epochs, per corpus what `measure` returns, and "pictures":
+        "configuration", "kind", "validation_losses" of the epochs, the variances by which losses became shares, per corpus what `measure` returns, and "pictures":
         the inversions of the excerpts that are shown, packed.
     """
     layer, seed = configuration.layer, configuration.seed
@@ -299,14 +299,14 @@ def run_configuration(
         start={layer: material.start[layer]} if layer in material.start else None,
         folder=folder / _name(configuration), resume=resume,
     )  # fmt: skip
-    inverter = fitted.inverters[layer]
+    inverter, record = fitted.inverters[layer], fitted.record(layer)
     measured = {
         corpus: measure(layer, inverter, material, bank, excerpts) for corpus, bank in material.measured.items()
     }
     pictures = reconstruct(material.detector, {layer: inverter}, material.shown)[layer]
     return as_json(
         {"configuration": asdict(configuration), "kind": configuration.kind}
-        | {"validation_losses": fitted.record(layer)["validation_losses"]}
+        | {key: record[key] for key in ("validation_losses", "input_variance", "feature_variance") if key in record}
         | measured
         | {"pictures": [pack_picture(picture[0]) for picture in pictures]}
     )
@@ -362,11 +362,11 @@ def measure(layer: str, inverter: nn.Module, material: Material, bank: ExcerptBa
         features = (detector.features(piece, (layer,))[layer] for piece in x.split(16))
         return x, torch.cat([inverter(feature) for feature in features])
 
-    over_songs = partial(_over_songs, songs=songs, count=count)
+    over_songs, song_by_song = (partial(each, songs=songs, count=count) for each in (_over_songs, _song_by_song))
     x, x_hat = inverted(0)
     errors = feature_errors(detector, x, x_hat, MEASURED_AT)
     found: dict[str, Any] = {
-        "nre": over_songs((reconstruction_distances(x, x_hat) / mean_pairwise_distance(x)).cpu()),
+        "nre": song_by_song((reconstruction_distances(x, x_hat) / mean_pairwise_distance(x)).cpu()),
         "features": {at: over_songs(values) for at, values in errors.items()},
         "onset_match": over_songs(onset_match(x[:, 0], x_hat[:, 0]).cpu()),
         "harmonic_match": over_songs(harmonic_match(x[:, 0], x_hat[:, 0]).cpu()),
@@ -378,7 +378,7 @@ def measure(layer: str, inverter: nn.Module, material: Material, bank: ExcerptBa
     }
     verdicts = judged({"detector": detector, **material.judges}, x, x_hat, detector.standardizer)
     found["judges"] = {
-        name: {"kept": over_songs(kept), "correlation": _summary(_correlation(moments, songs, count))}
+        name: {"kept": song_by_song(kept), "correlation": _summary(_correlation(moments, songs, count))}
         for name, (kept, moments) in verdicts.items()
     }
     before = answers(detector, x)
@@ -440,6 +440,12 @@ def _texture(
 def _over_songs(values: Tensor | np.ndarray, songs: np.ndarray, count: int) -> dict[str, Any]:
     """Mean over songs of a number per excerpt (n,), with its interval."""
     return _summary(mean_interval(song_means(np.asarray(values, dtype=float), songs, count)))
+
+
+def _song_by_song(values: Tensor | np.ndarray, songs: np.ndarray, count: int) -> dict[str, Any]:
+    """The same, and the mean of each song (songs,), by which trainings can be held against each other."""
+    means = song_means(np.asarray(values, dtype=float), songs, count)
+    return _summary(mean_interval(means)) | {"songs": means}
 
 
 def _correlation(moments: np.ndarray, songs: np.ndarray, count: int) -> Interval:
