@@ -121,6 +121,10 @@ def test_results_are_written_as_they_come_and_gone_on_with(tmp_path, monkeypatch
     with pytest.raises(TrainingError, match="excerpts"):
         run(tmp_path / "two", out, excerpts=8, resume=True)
     both = run(tmp_path / "elsewhere", out, resume=True)
+    by_share = both["trainings"][1]
+    assert by_share["input_variance"] > 0 and len(by_share["pictures"]) == len(both["originals"]) == 2
+    nre = by_share["real songs"]["nre"]
+    assert np.nanmean(np.array(nre["songs"], dtype=float)) == pytest.approx(nre["value"], abs=1e-5)
     assert both["trainings"][0] == first["trainings"][0] and len(both["trainings"]) == 2
     monkeypatch.setattr(feature_loss, "fit_inverters", None)
     assert run(tmp_path / "elsewhere", out, resume=True)["trainings"] == both["trainings"]

@@ -286,8 +286,8 @@ def run_configuration(
     """Train one configuration and measure its inversions.
 
     Returns:
-        "configuration", "kind", "validation_losses" of the epochs, the variances by which losses became shares, per corpus what `measure` returns, and "pictures":
-        the inversions of the excerpts that are shown, packed.
+        "configuration", "kind", "validation_losses" of the epochs, the variances by which losses became shares, per
+        corpus what `measure` returns, and "pictures": the inversions of the excerpts that are shown, packed.
     """
     layer, seed = configuration.layer, configuration.seed
     compared = tuple(layer if each == OWN else each for each in configuration.compare)
@@ -445,7 +445,7 @@ def _over_songs(values: Tensor | np.ndarray, songs: np.ndarray, count: int) -> d
 def _song_by_song(values: Tensor | np.ndarray, songs: np.ndarray, count: int) -> dict[str, Any]:
     """The same, and the mean of each song (songs,), by which trainings can be held against each other."""
     means = song_means(np.asarray(values, dtype=float), songs, count)
-    return _summary(mean_interval(means)) | {"songs": means}
+    return _summary(mean_interval(means)) | {"songs": means.tolist()}
 
 
 def _correlation(moments: np.ndarray, songs: np.ndarray, count: int) -> Interval:
