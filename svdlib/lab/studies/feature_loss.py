@@ -14,8 +14,8 @@ import argparse
 import base64
 import sys
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -119,29 +119,25 @@ class Configuration:
 OBJECTIVE_NAMES = {"balanced": "", "joint": "as sums, ", "adversarial-balanced": "with an adversary, "}
 
 
-def configurations(seeds: Sequence[int] = SEEDS) -> Iterator[Configuration]:
-    """All trainings, in the order in which they are done: all of the first seed, then what matters most of others."""
+def configurations(seeds: Sequence[int] = SEEDS) -> tuple[Configuration, ...]:
+    """All trainings, the most telling first: of FC8, of FC7, of FC8 from other seeds, of MP6."""
+    first, *others = seeds
     own = ("conv5", OWN)
-    for seed in seeds:
-        for layer in ("fc8", "fc7", "mp6"):
-            deep = layer != "mp6"
-            yield Configuration(layer, 0.0, objective="input", seed=seed)
-            for weight in (1.0, 10.0):
-                yield Configuration(layer, weight, seed=seed)
-            if deep:
-                yield Configuration(layer, 6.0, own, seed=seed)
-            if seed != seeds[0]:
-                continue
-            yield Configuration(layer, 0.1, seed=seed)
-            yield Configuration(layer, 1.0, objective="adversarial-balanced", seed=seed)
-            if deep:
-                yield Configuration(layer, 1.0, own, seed=seed)
-                yield Configuration(layer, 6.0, own, moved=True, seed=seed)
-        if seed == seeds[0]:
-            yield Configuration("fc8", SUMS, objective="joint", seed=seed)
-            yield Configuration("fc8", 1.0, random=True, seed=seed)
-            yield Configuration("fc8", 1.0, ("mp3",), seed=seed)
-            yield Configuration("fc7", 6.0, ("conv5", "fc8"), seed=seed)
+    control, heavy, asked = (
+        Configuration("fc8", 0.0, objective="input", seed=first),
+        Configuration("fc8", 10.0, seed=first),
+        Configuration("fc8", 6.0, own, seed=first),
+    )
+    weak, even = (replace(heavy, weight=weight) for weight in (0.1, 1.0))
+    adversary = replace(even, objective="adversarial-balanced")
+    return (
+        *(control, even, heavy, asked, weak, adversary, replace(asked, moved=True)),
+        *(replace(even, weight=SUMS, objective="joint"), replace(even, random=True)),
+        *(replace(each, layer="fc7") for each in (control, even, heavy, asked)),
+        Configuration("fc7", 6.0, ("conv5", "fc8"), seed=first),
+        *(replace(each, seed=seed) for seed in others for each in (control, heavy, asked)),
+        *(replace(each, layer="mp6") for each in (control, even, heavy, adversary)),
+    )
 
 
 @dataclass(frozen=True)
@@ -185,7 +181,7 @@ def study(
     start: str | PathLike[str] | None = None,
     plan: TrainingPlan = PLAN,
     excerpts: int = EXCERPTS,
-    wanted: Sequence[Configuration] = tuple(configurations()),
+    wanted: Sequence[Configuration] = configurations(),
     device: str = "auto",
     precision: str = "auto",
     resume: bool = False,
