@@ -113,7 +113,7 @@ deep = ("fc7", "fc8")
 sets = {
     "input": trainings["input"],
     "Conv5": trainings["conv5"],
-    "own": {"fc7": families["aligned"]["fc7"], **trainings["own"]},
+    "own": trainings["own"],
     "moved": families["aligned"],
 }
 painted = {
@@ -292,9 +292,9 @@ display(Markdown(text))
 #
 # Why can a picture with a small error have a feature that is far off? An inverter that is trained for a small error paints the *mean* of all excerpts that share the feature. Where they disagree, as on the exact place of every harmonic, their mean is smooth. But smooth is what no excerpt is, and the filters of the network answer to edges and stripes, not to their mean.
 #
-# The feature loss of {doc}`03_training` is meant to prevent this. In the paper it compares the features of Conv5, and as a sum or a mean of squares it weighs little. Our aligned inverters take both losses as shares of what the mean predictor leaves, so that a weight $\lambda$ of 1 lets them count alike. Those of FC7 and FC8 compare at Conv5 *and at the layer that is inverted*. This is what inversion by search asks for {cite}`mahendran2015`: a picture that has the same feature.
+# The feature loss of {doc}`03_training` is meant to prevent this. In the paper it compares the features of Conv5, and as a sum or a mean of squares it weighs little. Our aligned inverters take both losses as shares of what the mean predictor leaves, so that a weight $\lambda$ of 1 lets them count alike. A third training of FC7 and FC8 compares at Conv5 *and at the layer that is inverted*. This is what inversion by search asks for {cite}`mahendran2015`: a picture that has the same feature. What the weight does, step by step, is in {doc}`04e_feature_loss`.
 #
-# But a picture may have the feature by patterns that lie just so on the grid of the detector's steps of three frames. So FC8 has a fourth training. Before they are compared, excerpt and inversion are moved alike, by up to four frames and one band, another way for each batch. What is to please must survive that. At FC7 this brought nothing, so there the third stays.
+# But a picture may have the feature by patterns that lie just so on the grid of the detector's steps of three frames. So there is a fourth training. Before they are compared, excerpt and inversion are moved alike, by up to four frames and one band, another way for each batch. What is to please must survive that. That of FC7 compares at Conv5 and FC8 too, not at FC7: of FC7's 256 numbers the answer needs few, and asked for all of them alike, the inverter left the answers too weak.
 #
 # (round-trip-study)=
 # ## More songs, and other ears
@@ -331,16 +331,8 @@ LEARNED = {
     LONGER: "the input, for longer",
     AT_CONV5: "Conv5 too",
     UNMOVED: "Conv5 and itself too",
-    "aligned": "the same, moved",
+    "aligned": "Conv5 and FC8, moved",
 }
-
-
-def learned_by(layer, family):
-    """What an inverter was asked for, in words."""
-    unmoved = (layer, family) == ("fc7", "aligned")
-    return LEARNED[UNMOVED if unmoved else family]
-
-
 rows = []
 for source, each in studied.items():
     for layer in deep:
@@ -351,7 +343,7 @@ for source, each in studied.items():
             row = {
                 "songs": source if (layer, family) == ("fc7", INPUT) else "",
                 "layer": layer_title(layer) if family == INPUT else "",
-                "asked for": learned_by(layer, family),
+                "asked for": LEARNED[family],
                 "NRE": f"{round_trip.nre_of(each, layer, family).value:.3f}",
                 "at the layer": f"{round_trip.feature_error_of(each, layer, family).value:.2f}",
             }

@@ -1,6 +1,7 @@
 """The study of the feature loss: which trainings there are, what it measures, and how it goes on."""
 
 import json
+from dataclasses import asdict, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -10,14 +11,19 @@ import torch
 
 from svdlib.errors import TrainingError
 from svdlib.inversion.plans import TrainingPlan
-from svdlib.lab.studies import feature_loss
+from svdlib.lab.studies import as_json, feature_loss
 from svdlib.lab.studies.feature_loss import (
     OWN,
     SUMS,
     Configuration,
     Material,
+    as_share,
     configurations,
+    control_of,
+    cost_of,
     draw_with_room,
+    find,
+    kept_of,
     measure,
     pack_picture,
     unpack_picture,
@@ -126,6 +132,29 @@ def test_results_are_written_as_they_come_and_gone_on_with(tmp_path, monkeypatch
     assert both["trainings"][0] == first["trainings"][0] and len(both["trainings"]) == 2
     monkeypatch.setattr(feature_loss, "fit_inverters", None)
     assert run(tmp_path / "elsewhere", out, resume=True)["trainings"] == both["trainings"]
+
+
+def stored(values, configuration, kept=(1.0, 0.5)):
+    measured = {"nre": {"songs": values}, "judges": {"detector": {"kept": {"songs": kept}}}}
+    return {"configuration": as_json(asdict(configuration)), "real songs": measured}
+
+
+def test_a_training_is_held_against_its_own_control():
+    asked = Configuration("fc8", 6.0, ("conv5", OWN), seed=2)
+    control, other = control_of(asked), control_of(replace(asked, seed=1))
+    result = {"trainings": [stored([0.1, 0.1], other), stored([0.5, 0.7], control), stored([0.6, 0.75], asked)]}
+    assert find(result, asked) is result["trainings"][2] and find(result, replace(asked, weight=1.0)) is None
+    assert cost_of(result, asked, "real songs").value == pytest.approx(1.35 / 1.2 - 1)
+    assert cost_of({"trainings": result["trainings"][2:]}, asked, "real songs") is None
+    assert kept_of(result["trainings"][2], "detector", "real songs").value == 0.75
+
+
+def test_weights_of_means_and_of_shares_make_the_same_loss():
+    training = {"input_variance": 0.8, "feature_variance": 0.02}
+    of_input, of_feature, weight = 0.3, 0.005, 40.0
+    as_means = of_input + weight * of_feature
+    as_shares = of_input / 0.8 + as_share(weight, training) * of_feature / 0.02
+    assert as_shares * 0.8 == pytest.approx(as_means)
 
 
 def test_the_program_prints_a_row_for_each_layer_and_kind(tmp_path, capsys):

@@ -38,7 +38,7 @@ from svdlib.inversion.inverters import FeatureInverter
 from svdlib.inversion.nre import mean_pairwise_distance, reconstruct, reconstruction_distances
 from svdlib.inversion.plans import TrainingPlan
 from svdlib.lab.analysis.harmonics import harmonic_match
-from svdlib.lab.analysis.intervals import Interval, mean_interval, separation, song_means
+from svdlib.lab.analysis.intervals import Interval, change_interval, mean_interval, separation, song_means
 from svdlib.lab.analysis.measures import high_minus_low
 from svdlib.lab.analysis.modulation import in_octaves, modulation_spectrum, octave_names
 from svdlib.lab.analysis.onsets import onset_match
@@ -238,7 +238,7 @@ def study(
         | {"start": training_of(material.start), "originals": [pack_picture(x[0]) for x in material.shown]}
     )
     for each in wanted:
-        if not _is_in(done, each):
+        if find({"trainings": done}, each) is None:
             done.append(run_configuration(each, material, plan, excerpts, Path(folder), resume, precision))
             if out is not None:
                 write_results(out, as_json(head | {"trainings": done}))
@@ -263,11 +263,6 @@ def _finished(out: Path | None, identity: Mapping[str, Any], *, resume: bool) ->
     record = read_record(out, ("identity", "trainings"), "Move it away and begin again.")
     check_same_run(out, record["identity"], identity)
     return list(record["trainings"])
-
-
-def _is_in(done: Sequence[Mapping[str, Any]], wanted: Configuration) -> bool:
-    asked = as_json(asdict(wanted))
-    return any(each["configuration"] == asked for each in done)
 
 
 def run_configuration(
@@ -474,6 +469,39 @@ def by_kind(trainings: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], lis
     for each in trainings:
         found.setdefault((each["configuration"]["layer"], each["kind"]), []).append(each)
     return found
+
+
+def find(result: Mapping[str, Any], wanted: Configuration) -> Mapping[str, Any] | None:
+    """The training of that configuration, or None if the results lack it."""
+    asked = as_json(asdict(wanted))
+    return next((each for each in result["trainings"] if each["configuration"] == asked), None)
+
+
+def control_of(wanted: Configuration) -> Configuration:
+    """The training that went on by the input loss alone, with the same layer and seed."""
+    return Configuration(wanted.layer, 0.0, objective="input", seed=wanted.seed)
+
+
+def cost_of(result: Mapping[str, Any], wanted: Configuration, corpus: str) -> Interval | None:
+    """How much more NRE a training has than its control, as a share; None if the results lack one of them."""
+    one, control = find(result, wanted), find(result, control_of(wanted))
+    if one is None or control is None:
+        return None
+    return change_interval(_songs_of(control[corpus]["nre"]), _songs_of(one[corpus]["nre"]))
+
+
+def kept_of(training: Mapping[str, Any], judge: str, corpus: str) -> Interval:
+    """The share of decisions that one of the judges keeps."""
+    return mean_interval(_songs_of(training[corpus]["judges"][judge]["kept"]))
+
+
+def _songs_of(entry: Mapping[str, Any]) -> np.ndarray:
+    return np.asarray(entry["songs"], dtype=float)
+
+
+def as_share(weight: float, training: Mapping[str, Any]) -> float:
+    """A weight of means of squares as one of shares, by the variances that a training with shares has measured."""
+    return float(weight * training["feature_variance"] / training["input_variance"])
 
 
 def mean_of(trainings: Sequence[Mapping[str, Any]], *keys: str) -> float:
