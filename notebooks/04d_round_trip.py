@@ -120,7 +120,7 @@ painted = {
     f"{layer_title(layer)}, {name}": (layer, inverters[layer])
     for layer in deep
     for name, inverters in sets.items()
-    if layer == "fc8" or name in ("input", "own")
+    if layer == "fc8" or name in ("input", "moved")
 }
 pictures = {
     name: reconstruct(detector, {layer: inverter}, surest)[layer]
@@ -299,7 +299,7 @@ display(Markdown(text))
 # (round-trip-study)=
 # ## More songs, and other ears
 #
-# Is it the picture, or is it this one detector? A network can be pleased by patterns that mean nothing to anybody else. So a second detector listens, trained from another seed on other songs, which had no part in the training of any inverter. What it still hears in an inversion is in the picture. What only the first one hears may be a private code between network and inverter. It had a part in one choice: among shifts with more and less noise we took the one whose inversions both detectors answered best, on validation songs, after a look at the real ones.
+# Is it the picture, or is it this one detector? A network can be pleased by patterns that mean nothing to anybody else. So a second detector listens, trained from another seed on other songs, which had no part in the training of any inverter. What it still hears in an inversion is in the picture. What only the first one hears may be a private code between network and inverter. It had a part in one choice: among shifts with more and less noise we took the one whose inversions both detectors answered best, on validation songs, after a look at the real ones. And for FC7 we tried several comparisons, and saw what each did on the real songs before we kept one. So its numbers on real songs are a little too good.
 
 # %% tags=["remove-input"]
 stored = load_results("round_trip")
@@ -357,22 +357,28 @@ for source, each in studied.items():
 pd.DataFrame(rows).replace("nan", "").style.hide(axis="index")
 
 # %% tags=["remove-input"]
+WANTED = {"fc8": 0.75, "fc7": 0.9}
 text = (
-    "We had fixed beforehand what we wanted of FC8: three of four decisions, for at most 5 % more NRE than the input loss alone, and by the second detector likewise. We hold it against the input loss that learned for longer (second row), which has the smaller error. "
+    "We had fixed beforehand what we wanted: of FC8 three of four decisions, by the second detector likewise, and of FC7 nine of ten, each for at most 5 % more NRE than the input loss alone. We hold them against the input loss that learned for longer (second row), which has the smaller error. "
     if studied
     else ""
 )
 for source, each in studied.items():
-    cost = round_trip.cost_of(each, "fc8", "aligned", LONGER)
-    entry, blind = each["layers"]["fc8"]["aligned"], each["blind"]
-    shares = {
-        judge: round_trip.kept_of(entry, judge) for judge in entry["judges"]
-    }
-    reached = cost.value <= 0.05 and all(
-        share.value >= 0.75 for share in shares.values()
-    )
-    text += f"On *{source}* {' and '.join(f'{share:.0%}' for share in shares.values())} of the decisions are kept (the mean excerpt keeps {round_trip.kept_of(blind).value:.0%}), for {cost:+.1%} of NRE: "
-    text += "this is reached. " if reached else "this is **not** reached. "
+    text += f"On *{source}*, where the mean excerpt keeps {round_trip.kept_of(each['blind']).value:.0%}, "
+    said = []
+    for layer, least in WANTED.items():
+        cost = round_trip.cost_of(each, layer, "aligned", LONGER)
+        entry = each["layers"][layer]["aligned"]
+        shares = [
+            round_trip.kept_of(entry, judge).value
+            for judge in entry["judges"]
+        ]
+        counted = shares if layer == "fc8" else shares[:1]
+        reached = cost.value <= 0.05 and min(counted) >= least
+        said.append(
+            f"{layer_title(layer)} keeps {' and '.join(f'{share:.0%}' for share in shares)} of the decisions for {cost:+.1%} of NRE: this is {'reached' if reached else '**not** reached'}"
+        )
+    text += "; ".join(said) + ". "
 if studied:
     spent = [
         sum(stored["training"][family]["fc8"]["updates"])
