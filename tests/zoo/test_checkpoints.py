@@ -288,7 +288,7 @@ def test_the_second_detector_can_judge_the_first():
         ("published", None, LAYERS),
         ("aligned", None, LAYERS),
         ("aligned", "input", ("mp6", "fc7", "fc8")),
-        ("aligned", "longer", ("fc8",)),
+        ("aligned", "longer", ("fc7", "fc8")),
         ("aligned", "conv5", ("fc7", "fc8")),
         ("aligned", "own", ("fc7", "fc8")),
     ],
