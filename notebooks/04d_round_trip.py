@@ -384,6 +384,14 @@ if studied:
         sum(stored["training"][family]["fc8"]["updates"])
         for family in LEARNED
     ]
+    own_errors = [
+        (
+            round_trip.feature_error_of(each, "fc7", UNMOVED).value,
+            round_trip.feature_error_of(each, "fc7", "aligned").value,
+        )
+        for each in studied.values()
+    ]
+    text += f"FC7 pays in its own feature, whose error is {', '.join(f'{asked:.2f}' for asked, _ in own_errors)} where the inverter was asked for it, and {', '.join(f'{shipped:.2f}' for _, shipped in own_errors)} where it was asked for FC8. "
     text += f"Each training of a layer went on from another one, all from one seed; FC8's have {', '.join(f'{each:,}' for each in spent)} updates in all, in the order of the table. Is it the longer training that helps? "
     longer = [
         round_trip.kept_of(each["layers"]["fc8"][LONGER]).value
