@@ -34,6 +34,8 @@ device = "cpu"
 seed = 0
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the set-up"}
+from textwrap import fill
+
 import numpy as np
 import pandas as pd
 import torch
@@ -159,8 +161,8 @@ display(Markdown(text))
 # %%
 voices = [TAGS.index(tag) for tag in VOICE_TAGS]
 none = [TAGS.index(tag) for tag in NO_VOICE_TAGS]
-lines = [f"a voice: {', '.join(VOICE_TAGS)}"]
-lines.append(f"none:    {', '.join(NO_VOICE_TAGS)}")
+lines = [fill(f"a voice:  {', '.join(VOICE_TAGS)}", 70)]
+lines.append(f"no voice: {', '.join(NO_VOICE_TAGS)}")
 
 if ears:
     samples = song.load()
