@@ -173,7 +173,7 @@ def test_one_click_leads_to_inversions_on_the_screen(address_of, new_page, site,
 
 
 def test_networks_are_on_their_way_together(page, serve, site):
-    """The engine's file comes only once the detector's has been asked for: who loads one after the other waits for ever."""
+    """The engine's file comes once the detector's is asked for: who loads one after the other waits for ever."""
     held = []
 
     def let_in(route):
