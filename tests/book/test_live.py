@@ -181,7 +181,7 @@ def test_networks_are_on_their_way_together(page, serve, site):
         while held:
             held.pop().continue_()
 
-    page.route("**/engine.js", held.append)
+    page.route("**/engine.js", lambda route: held.append(route))
     page.route("**/detector.js", let_in)
     live = Live(page, serve(site))
     page.get_by_role("button", name="Try an example").click()
