@@ -230,8 +230,10 @@ async def _run(notebook: "NotebookNode", seconds: float) -> None:
             extra_arguments=["--log-level=ERROR"],
             resources={"metadata": {"path": folder}},
         )
+        # Checks assert, which Python leaves out where PYTHONOPTIMIZE is set.
+        plain = {"TQDM_DISABLE": "1", "PYTHONOPTIMIZE": ""}
         try:
-            environment = os.environ | {"TQDM_DISABLE": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+            environment = os.environ | plain | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
             whole = client.async_execute(env=environment)
             await asyncio.wait_for(whole, CELLS_IN_ALL * max(1, seconds))
         except (TimeoutError, CellExecutionError, DeadKernelError):

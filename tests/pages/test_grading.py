@@ -71,6 +71,13 @@ def test_what_passes_its_check_earns_its_points_and_a_person_gives_the_rest(grad
 
 
 @pytest.mark.slow
+def test_checks_assert_also_where_a_variable_leaves_assertions_out(graded, monkeypatch):
+    monkeypatch.setenv("PYTHONOPTIMIZE", "1")
+    assert points(graded(sheet("def double(n):\n    return n + 2"))) == [2, 0, 0]
+    assert points(graded(sheet(RIGHT))) == [2, 3, 0]
+
+
+@pytest.mark.slow
 def test_checks_that_a_student_changed_are_those_of_the_key(graded):
     easy = CHECK.replace("double(2) == 4", "True").replace("double(3) == 6", "True")
     wrong = "def double(n):\n    return 0\n\ncheck_odd = check_even = lambda answer: 'Right.'"
