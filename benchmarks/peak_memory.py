@@ -5,7 +5,7 @@ log-mel alone. The songs are made in a temporary folder, block by block too: ste
 10 hours of digital silence, which must be refused. Each verb of the command line runs in a process of its own.
 
 It needs 4 GB on the disk, and most of an hour on one core. Each row is told, on standard error, as
-soon as it is measured.
+soon as it is measured. Minutes are of processor time, which other programs on the machine do not lengthen.
 
     python -m benchmarks.peak_memory [--quick] [--json] [--out FILE]
 """
@@ -107,7 +107,7 @@ def write_corpus(song: Song, folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Held:
-    """What a process has held at most, in bytes, how many minutes it took, its exit code, and what it said."""
+    """What a process has held at most, in bytes, its minutes of processor time, its exit code, and what it said."""
 
     bytes: int
     minutes: float
@@ -118,14 +118,14 @@ class Held:
 def hold(arguments: Sequence[str], cache: Path) -> Held:
     """Run the command line in this process; without arguments, do nothing but import torch."""
     os.environ |= {"SVDLIB_CACHE": str(cache), "SVDLIB_PROCESSES": "1", "TQDM_DISABLE": "1"}
-    begun, code, said = time.perf_counter(), 0, io.StringIO()
+    begun, code, said = time.process_time(), 0, io.StringIO()
     if arguments:
         from svdlib.cli import main
 
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             code = main(list(arguments))
     held = peak_memory(torch.device("cpu")).host
-    return Held(held or 0, (time.perf_counter() - begun) / 60, code, said.getvalue())
+    return Held(held or 0, (time.process_time() - begun) / 60, code, said.getvalue())
 
 
 def verbs(song: Song, folder: Path, path: Path) -> dict[str, list[str]]:

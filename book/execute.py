@@ -66,6 +66,7 @@ def use_own_kernel() -> None:
         "env": {
             "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT / "book"), os.environ.get("PYTHONPATH")])),
             PROCESSES_VARIABLE: "1",  # the cores are shared by the notebooks already
+            "PYTHONOPTIMIZE": "",  # checks of exercises assert
         },
         "display_name": "Python 3",
         "language": "python",

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from svdlib.audio.mp3 import after_id3, begin_mp3, mp3_frames, mp3_parts
-from svdlib.audio.parts import KEPT_BYTES, Bytes, FaultError, Memory, Part
+from svdlib.audio.parts import KEPT_BYTES, PADDING, TAGS, Bytes, FaultError, Memory, Part, unexplained_gap
 
 # A WAV writer that cannot go back to fill in the length leaves a number as high as this.
 OPEN_LENGTH = 0x7FFFF000
@@ -44,12 +44,9 @@ FOREIGN = {  # how files begin that people take for sound files, after so many b
     (0, b"FLV\x01"): "Flash video",
     (0, b"\x00\x00\x01\xba"): "MPEG video",
 }
-TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICSBE")  # how those behind a sound begin
 SOUND_TYPES = {1, 2, 3, 6, 7, 0x11, 0x31, 0x40, 0xFFFE}  # of WAV files: those that libsndfile reads
 TYPE_NAMES = {0x50: "MPEG layer II", 0x55: "MP3", 0xFF: "AAC", 0x161: "WMA", 0x162: "WMA", 0x2000: "AC-3"}
 CODEC_NAMES = {b"\x7fFLAC": "FLAC", b"Speex   ": "Speex", b"OggMIDI": "MIDI"}  # in Ogg, not read by libsndfile
-
-PADDING = 1 << 11  # bytes: so few that encoders leave behind the sound are not worth a word
 
 Reader = Callable[[Bytes, int], tuple[list[Part], int]]
 
@@ -238,17 +235,19 @@ def flac_parts(data: Bytes, start: int) -> tuple[list[Part], int]:
         if last is None:  # damaged, as the decoder will find
             parts.append(_piece(data, begin, limit))
             continue
-        end, left_out = limit, 0
+        end, left_out, between = _end_of_flac_frame(data, last[0], head), 0, 0
+        if limit == len(data) and end < limit:
+            limit = following = _next_sound(data, end)
         if limit == len(data):
-            end = _end_of_flac_frame(data, last[0], head)
-            following = _next_sound(data, end) if end < limit else limit
-            if following == limit:
-                end, left_out = limit, _unexplained(data, end)
+            left_out = _unexplained(data, end)
+        else:
+            between = unexplained_gap(data, end, limit)
         if stated:
-            parts.append(Part(((begin, end),), left_out=left_out))
+            parts.append(Part(((begin, limit),), b"", left_out, between=between))
         else:
             numbers = int.from_bytes(head[18:26], "big") & ~FLAC_LENGTH | last[1]
-            parts.append(Part(((mark + 26, end),), head[:18] + numbers.to_bytes(8, "big"), left_out))
+            head = head[:18] + numbers.to_bytes(8, "big")
+            parts.append(Part(((mark + 26, limit),), head, left_out, between=between))
     return parts, following
 
 
@@ -306,7 +305,10 @@ def _end_of_flac_frame(data: Bytes, start: int, head: bytes) -> int:
     if len(data) in ends:
         return len(data)
     known = (end for end in ends if _reader_at(data, end) is not None or not _unexplained(data, end))
-    return next(known, ends[0] if ends else len(data))
+    end = next(known, ends[0] if ends else len(data))
+    while end - 1 in ends:  # zeros leave a checksum of zero as it is
+        end -= 1
+    return end
 
 
 def _next_sound(data: Bytes, start: int) -> int:
@@ -394,13 +396,14 @@ FIRST_PAGE, LAST_PAGE = 2, 4  # flags of a page
 def ogg_parts(data: Bytes, start: int) -> tuple[list[Part], int]:
     """Find the chained streams of an Ogg file from a position on, and where they end."""
     begins, position, flags = [start], start, FIRST_PAGE
-    memory, following_numbers = Memory(data), dict[bytes, int]()
+    memory, following_numbers, between = Memory(data), dict[bytes, int](), 0
     while True:
         memory.at(position)
         if data[position : position + 4] != b"OggS" or position + 27 > len(data):
             following = _next_stream(data, position) if flags & LAST_PAGE else -1
             if following < 0:
                 break
+            between += unexplained_gap(data, position, following)
             position = following
         before, flags = flags, data[position + 5]
         if flags & FIRST_PAGE and not before & FIRST_PAGE:
@@ -414,7 +417,8 @@ def ogg_parts(data: Bytes, start: int) -> tuple[list[Part], int]:
         raise FaultError("cut short or damaged, the end of the stream is missing")
     for begin in begins:
         _check_codec(data, begin)
-    return [_piece(data, *ends) for ends in zip(begins, [*begins[1:], position], strict=True)], position
+    first, *others = (_piece(data, *ends) for ends in zip(begins, [*begins[1:], position], strict=True))
+    return [replace(first, between=between), *others], position
 
 
 def _next_stream(data: Bytes, position: int) -> int:

@@ -9,7 +9,7 @@ import mmap
 import os
 import stat
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from svdlib.audio.containers import sound_parts
 from svdlib.audio.mel_axis import SAMPLE_RATE
-from svdlib.audio.parts import FaultError, Part
+from svdlib.audio.parts import PADDING, FaultError, Part
 from svdlib.audio.quiet import quiet_decoder
 from svdlib.errors import AudioError
 
@@ -36,6 +36,7 @@ LOWEST_RATE, HIGHEST_RATE = 4000, 768000  # Hz; no music is stored at a rate bey
 MP3_FRAME_SAMPLES = 1152  # by so much a header that counts itself overstates the length
 CANCELLED = 0.01  # share of the channels' power in their mean: less than -20 dB only where one is the other upside down
 LOST = 0.1  # share of a sound's power in seconds whose channels cancel: from here on, one of them tells more
+LOUDEST = 1e15  # times full scale: powers of what is beyond leave the range of float32, and no file is scaled so
 AGAIN = "get or export the file again"
 
 
@@ -106,11 +107,8 @@ class Recording:
             raise AudioError(f"{self.path}: holds no samples; {AGAIN}")
         if len(self._alone) > known:
             raise _ChannelsCancel
-        parts = self._parts or ()
-        for place, count in (("before", sum(p.skipped for p in parts)), ("after", sum(p.left_out for p in parts))):
-            if count:
-                told = f"about {count} bytes {place} the sound are neither sound nor tags, and are left out"
-                warnings.warn(f"{self.path}: {told}", stacklevel=2)
+        for told in _left_out(self._parts or ()):
+            warnings.warn(f"{self.path}: {told}", stacklevel=2)
 
     def _averaged(self, number: int, sound: "soundfile.SoundFile") -> Iterator[np.ndarray]:
         """Yield the samples of a part, the mean of its channels or one taken alone; then check how many they were."""
@@ -118,7 +116,7 @@ class Recording:
         samples, cancellation = 0, _Cancellation(sound.samplerate, sound.channels)
         for block in _blocks(self.path, sound):
             mono = _mean(block) if alone is None else block[:, alone].copy()
-            _check_finite(self.path, mono, samples)
+            _check_levels(self.path, mono, samples)
             samples += len(block)
             if alone is None and sound.channels > 1:
                 cancellation.add(block, mono)
@@ -131,6 +129,18 @@ class Recording:
                 f"channel {self._alone[number] + 1} is taken alone",
                 stacklevel=2,
             )
+
+
+def _left_out(parts: Sequence[Part]) -> Iterator[str]:
+    """Say how much of a file does not come out, part by part of it."""
+    early = "; if they were sound once, it is missing there, and all behind it comes too early"
+    for place, count, least, more in (
+        ("before", sum(part.skipped for part in parts), 0, ""),
+        ("in the midst of", sum(part.between for part in parts), PADDING, early),
+        ("after", sum(part.left_out for part in parts), 0, ""),
+    ):
+        if count > least:
+            yield f"about {count} bytes {place} the sound are neither sound nor tags, and are left out{more}"
 
 
 class _Cancellation:
@@ -308,8 +318,10 @@ def _check_length(path: Path, samples: int, sound: "soundfile.SoundFile") -> Non
         )
 
 
-def _check_finite(path: Path, samples: np.ndarray, before: int) -> None:
-    """Make sure that samples are numbers, of which so many came before."""
-    if not np.isfinite(samples).all():
-        position = before + int(np.argmin(np.isfinite(samples)))
-        raise AudioError(f"{path}: sample {position} is NaN or infinite; export the file as 16-bit WAV")
+def _check_levels(path: Path, samples: np.ndarray, before: int) -> None:
+    """Make sure that samples are numbers and levels of sound; so many came before them."""
+    if len(samples) and not max(samples.max(), -samples.min()) <= LOUDEST:  # nor is it where there is a NaN
+        position = int(np.argmin(np.abs(samples) <= LOUDEST))
+        level = float(samples[position])
+        fault = f"{level:.3g}, where full scale is 1" if math.isfinite(level) else "NaN or infinite"
+        raise AudioError(f"{path}: sample {before + position} is {fault}; export the file as 16-bit WAV")

@@ -9,11 +9,11 @@ import functools
 import struct
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from svdlib.audio.parts import Bytes, FaultError, Memory, Part
+from svdlib.audio.parts import Bytes, FaultError, Memory, Part, unexplained_gap
 
 BIT_RATES_MPEG1 = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)  # kbit/s, layer III
 BIT_RATES_MPEG2 = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
@@ -189,9 +189,11 @@ def mp3_parts(data: Bytes, start: int = 0) -> tuple[list[Part], int]:
     end = len(data) - 128 if data[-128:-125] == b"TAG" else len(data)
     groups: list[_Group] = []
     last: Mp3Frame | None = None
+    between = 0
     for frame in mp3_frames(data, start):
         if last is not None and _foreign_sound(data, last, frame):
             break
+        between += unexplained_gap(data, last.end, frame.start) if last is not None else 0
         if last is None or _starts_part(data, groups[-1], frame):
             groups.append(_Group(frame))
         groups[-1].add(frame)
@@ -202,6 +204,7 @@ def mp3_parts(data: Bytes, start: int = 0) -> tuple[list[Part], int]:
     ends = [following.first.start for following in groups[1:]]
     for group, limit in zip(groups, [*ends, end], strict=True):
         parts += _parts_of(data, group, limit)
+    parts[0] = replace(parts[0], between=between)
     return parts, parts[-1].runs[-1][1]
 
 

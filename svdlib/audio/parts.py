@@ -15,6 +15,8 @@ Bytes = mmap.mmap | bytes
 
 KEPT_BYTES = 1 << 24  # of a mapped file that may stay in memory after they were looked at
 READ_AHEAD = 1 << 16  # bytes: decoders ask for a few at a time
+TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICSBE")  # how those behind a sound begin
+PADDING = 1 << 11  # bytes: so few that encoders leave behind the sound are not worth a word
 
 
 class FaultError(ValueError):
@@ -34,12 +36,14 @@ class Part:
         head: bytes to put in front: a header that tells the truth about the length.
         left_out: how many bytes after it are neither sound nor tags.
         skipped: how many bytes before it are neither.
+        between: how many bytes between its runs, or between it and another part, are neither.
     """
 
     runs: tuple[tuple[int, int], ...]
     head: bytes = b""
     left_out: int = 0
     skipped: int = 0
+    between: int = 0
 
     def source(self, file: BinaryIO) -> BinaryIO:
         """The part as a file of its own; `file` itself where that is the same."""
@@ -47,6 +51,11 @@ class Part:
             file.seek(0)
             return file
         return io.BufferedReader(_Spliced(file, self), READ_AHEAD)  # type: ignore[return-value]
+
+
+def unexplained_gap(data: Bytes, begin: int, end: int) -> int:
+    """How many bytes between two places where sound ends and begins are no tags."""
+    return 0 if data[begin : begin + 8].startswith(TAGS) else max(0, end - begin)
 
 
 class _Spliced(io.RawIOBase):

@@ -345,8 +345,12 @@ def _check_inverters(options: Namespace) -> None:
 
 
 def _jitter(frames: float, bands: float, noise: float) -> "Jitter":
+    from svdlib.audio.mel_axis import EXCERPT_FRAMES, N_BANDS
     from svdlib.inversion.comparison import Jitter
 
+    if frames >= EXCERPT_FRAMES or bands >= N_BANDS:
+        size = f"excerpts of {EXCERPT_FRAMES} frames and {N_BANDS} bands"
+        raise PlanError(f"--jitter moves {size} by less than that, not by {frames:g} and {bands:g}.")
     if not (frames.is_integer() and bands.is_integer()):
         raise PlanError(f"--jitter moves by whole frames and bands, not by {frames:g} and {bands:g}.")
     return Jitter((int(frames), int(bands)), noise)

@@ -52,6 +52,12 @@ class Verdict:
         return data, {VERDICT: {"check": self.check, "passed": self.passed}}
 
 
+NOTHING_CHECKED = (
+    "Nothing was checked: Python was started with -O or with the variable PYTHONOPTIMIZE, and leaves out all checks. "
+    "Start it without."
+)
+
+
 class _Unanswered(Exception):
     """A part of the answer is still as empty as it was given."""
 
@@ -61,11 +67,13 @@ def self_check(check: Callable[..., str | None]) -> Callable[..., Verdict]:
 
     The check gets the student's answer: functions, or values. Its assertions carry sentences for the student; it may
     return one more for who is right. An answer counts as not given yet if it, or what a function of it returns, is
-    None or an ellipsis.
+    None or an ellipsis. Where Python leaves assertions out, nothing passes.
     """
 
     @wraps(check)
     def checked(*answers: Any) -> Verdict:
+        if not __debug__:
+            return Verdict(check.__name__, False, NOTHING_CHECKED)
         try:
             parts = [f"Part {n} of your answer" for n, _ in enumerate(answers, start=1)]
             message = check(*map(_answered, answers, parts if len(parts) > 1 else ["Your answer"]))

@@ -9,7 +9,8 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +83,7 @@ def grade(
         raise InputError(f"{key or notebook}: no cell of this notebook has points. Is it from `make lab-kit`?")
     titles = _titles(source)
     to_run = student if key is None else with_checks_of(student, source)
-    asyncio.run(_run(to_run, seconds))
+    _run_aside(_run(to_run, seconds))
     done = {_marks(cell).get("grade_id"): cell for cell in to_run.cells}
     return [_mark(cell, done.get(_marks(cell)["grade_id"]), titles[_marks(cell)["grade_id"]]) for cell in wanted]
 
@@ -208,6 +209,47 @@ def _require_nbclient() -> None:
         ) from None
 
 
+def _run_aside(work: Coroutine[Any, Any, None]) -> None:
+    """Do something in a thread of its own: nbclient takes signals over in the main one, and ends there in a traceback.
+
+    Ctrl-C and SIGTERM cancel it, and it is waited for until it has ended its kernel.
+    """
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda loop, context: None)  # nbclient forgets some of its tasks, which then complain
+    failures: list[Exception] = []
+
+    async def whole() -> None:
+        try:
+            await work
+        finally:
+            forgotten = asyncio.all_tasks() - {asyncio.current_task()}
+            for left in forgotten:
+                left.cancel()
+            await asyncio.gather(*forgotten, return_exceptions=True)
+
+    def run() -> None:
+        try:
+            loop.run_until_complete(task)
+        except asyncio.CancelledError:
+            pass
+        except Exception as error:
+            failures.append(error)
+        finally:
+            loop.close()
+
+    task = loop.create_task(whole())
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        thread.join()
+    except BaseException:
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+        raise
+    if failures:
+        raise failures[0]
+
+
 async def _run(notebook: "NotebookNode", seconds: float) -> None:
     """Run a notebook, errors and all; its cells have their outputs afterwards, those in time."""
     from jupyter_client.kernelspec import KernelSpecManager
@@ -226,12 +268,15 @@ async def _run(notebook: "NotebookNode", seconds: float) -> None:
             km=AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs),
             timeout=max(1, round(seconds)),
             interrupt_on_timeout=True,
+            shutdown_kernel="immediate",
             allow_errors=True,
             extra_arguments=["--log-level=ERROR"],
             resources={"metadata": {"path": folder}},
         )
+        # Checks assert, which Python leaves out where PYTHONOPTIMIZE is set.
+        plain = {"TQDM_DISABLE": "1", "PYTHONOPTIMIZE": ""}
         try:
-            environment = os.environ | {"TQDM_DISABLE": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+            environment = os.environ | plain | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
             whole = client.async_execute(env=environment)
             await asyncio.wait_for(whole, CELLS_IN_ALL * max(1, seconds))
         except (TimeoutError, CellExecutionError, DeadKernelError):

@@ -329,6 +329,19 @@ def test_samples_that_are_not_finite(song_file, melody, bad):
     assert_refused(song_file(samples=samples, subtype="FLOAT"), "sample 1234")
 
 
+@pytest.mark.parametrize("level", [1e16, 3e38, -3e38])
+def test_samples_that_no_level_of_sound_has(song_file, melody, level):
+    """Resampling would make infinite ones of them, and of these NaN."""
+    samples = melody.copy()
+    samples[1234] = level
+    assert_refused(song_file(samples=samples, rate=44100, subtype="FLOAT"), f"sample 1234 is {level:.3g}, where full")
+
+
+def test_samples_scaled_as_whole_numbers_are_read(song_file, melody):
+    sound = load_audio(song_file(samples=melody * 2**31, rate=44100, subtype="FLOAT"))
+    assert np.isfinite(sound).all() and np.abs(sound).max() > 2**28
+
+
 def test_absurd_sample_rate(song_file):
     assert_refused(song_file(rate=10), "10 Hz")
 

@@ -181,6 +181,51 @@ def test_bytes_behind_any_sound_that_are_no_sound_are_told(tmp_path, suffix, tai
         assert len(decoded(path)[0]) / 44100 == pytest.approx(seconds, abs=0.06)
 
 
+@few
+@given(
+    st.sampled_from(
+        [("flac", "ogg"), ("flac", "mp3"), ("flac", "flac"), ("piped flac", "wav"), ("ogg", "ogg"), ("mp3", "mp3")]
+    ),
+    st.binary(min_size=2100, max_size=4000),
+    st.booleans(),
+    st.booleans(),
+)
+def test_bytes_in_the_midst_of_a_sound_that_are_no_sound_are_told(tmp_path, kinds, between, blank, counted):
+    first, second = kinds
+    data = encoded(first.split()[-1], tone(1))
+    data = piped_flac(data) if first == "piped flac" else data
+    data = without_count(data) if first == "mp3" and not counted else data
+    between = bytes(len(between)) if blank else b"\1" + between + b"\1"
+    with pytest.warns(UserWarning, match=r"about \d+ bytes in the midst of the sound are neither sound nor") as told:
+        found = seconds_in(tmp_path, data + between + encoded(second, tone(0.5)))
+    assert found == pytest.approx(1.5, abs=0.08)
+    assert int(str(told[0].message).split("about ")[1].split()[0]) == pytest.approx(len(between), abs=20_000)
+
+
+def test_frames_that_are_missing_from_an_mp3_without_a_count_are_told(tmp_path):
+    data = without_count(encoded("mp3", tone(10)))
+    third = len(data) // 3
+    for lost in (bytes(third), b"\1" * third):
+        with pytest.warns(UserWarning, match="in the midst of the sound .* all behind it comes too early"):
+            assert seconds_in(tmp_path, data[:third] + lost + data[2 * third :]) == pytest.approx(20 / 3, abs=0.2)
+
+
+@pytest.mark.parametrize("suffix", ["flac", "ogg", "mp3"])
+def test_a_file_among_joined_ones_that_is_damaged_beyond_recognition_is_told(tmp_path, suffix):
+    data = encoded(suffix, tone(1))
+    with pytest.warns(UserWarning, match="in the midst of the sound"):
+        seconds = seconds_in(tmp_path, data + bytes(len(data)) + data)
+    assert seconds == pytest.approx(2, abs=0.06)
+
+
+@pytest.mark.parametrize("tag", [TAG + b"ID3\x04\x00\x00\x00\x00\x20\x00" + bytes(4096), TAG, b""])
+@pytest.mark.parametrize("suffix", ["flac", "mp3"])
+def test_tags_between_joined_files_are_not_worth_a_word(tmp_path, recwarn, suffix, tag):
+    data = encoded(suffix, tone(1))
+    assert seconds_in(tmp_path, data + tag + data) == pytest.approx(2, abs=0.06)
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize("container", [("CAF", "PCM_16"), ("AU", "PCM_16"), ("W64", "PCM_16")])
 @pytest.mark.parametrize("suffix", ["aiff", "flac", "mp3", "ogg", "wav"])
 def test_a_sound_that_cannot_be_read_behind_another_is_told(tmp_path, suffix, container):

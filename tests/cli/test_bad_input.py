@@ -326,6 +326,8 @@ def test_an_unwritable_folder_for_training(refused, tmp_path, monkeypatch, verb,
         (["--objective", "input", "--jitter", "4", "1", "0"], ["no feature loss", "leave out --jitter"]),
         (["--jitter", "4", "0.5", "0"], ["whole frames and bands", "0.5"]),
         (["--jitter", "0", "0", "0"], ["would do nothing"]),
+        (["--jitter", "115", "0", "0"], ["excerpts of 115 frames and 80 bands", "115 and 0"]),
+        (["--jitter", "4", "1e400", "0"], ["excerpts of 115 frames and 80 bands", "4 and inf"]),
         (["--jitter", "4", "1"], ["--jitter"]),
     ],
 )

@@ -1,5 +1,6 @@
-"""`python -OO` strips docstrings; no program may need one."""
+"""`python -OO` strips docstrings and assertions; no program may need one."""
 
+import ast
 import json
 import os
 import subprocess
@@ -7,6 +8,8 @@ import sys
 
 import pytest
 from places import CHILDREN_PATH, ROOT
+
+import execute
 
 MAIN = 'if __name__ == "__main__":'
 PROGRAMS = sorted(
@@ -58,3 +61,34 @@ def test_the_programs_are_found():
     assert {"svdlib", "svdlib.lab.gpu_job", "svdlib.lab.studies.claims", "benchmarks", "benchmarks.log_mel"} < {
         *PROGRAMS
     }
+
+
+def narrows(test):
+    """Whether a condition only tells a type checker what something is: `x is not None`, `isinstance(x, ...)`."""
+    if isinstance(test, ast.BoolOp):
+        return all(map(narrows, test.values))
+    if isinstance(test, ast.Compare):
+        return isinstance(test.ops[0], ast.IsNot)
+    return isinstance(test, ast.Call) and getattr(test.func, "id", "") == "isinstance"
+
+
+def test_the_library_does_not_rely_on_assertions():
+    relied = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for folder in ("svdlib", "book", "benchmarks")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Assert) and not narrows(node.test)
+    ]
+    assert relied == []
+
+
+def test_notebooks_that_the_book_executes_run_their_assertions(tmp_path, monkeypatch):
+    monkeypatch.setattr(execute, "BUILD", tmp_path)
+    monkeypatch.setenv("JUPYTER_PATH", "")
+    monkeypatch.setenv("TQDM_DISABLE", "")
+    execute.use_own_kernel()
+    spec = json.loads((tmp_path / "jupyter/kernels/python3/kernel.json").read_text(encoding="utf-8"))
+    environment = os.environ | {"PYTHONOPTIMIZE": "2"} | spec["env"]
+    done = subprocess.run([sys.executable, "-c", "assert False"], capture_output=True, env=environment)
+    assert done.returncode == 1

@@ -1,8 +1,11 @@
 """Self-checks of exercises: whatever an answer does, the student reads a sentence and the notebook goes on."""
 
+import subprocess
+import sys
 from html.parser import HTMLParser
 
 import pytest
+from places import CHILDREN_PATH, ROOT
 
 from svdlib.pages.exercises import VERDICT, Verdict, self_check
 
@@ -81,6 +84,24 @@ def test_a_value_in_place_of_a_function_reads_what_is_wanted(answer, given):
 
 def test_a_number_that_the_answer_itself_calls_is_told_as_an_error_of_the_answer():
     assert "stopped with TypeError" in check_double(lambda number: number()).message
+
+
+WRONG_ANSWER = """from svdlib.pages.exercises import self_check
+
+@self_check
+def check_double(double):
+    assert double(2) == 4, "Twice 2 is 4."
+
+print(check_double(lambda number: 0))
+"""
+
+
+@pytest.mark.parametrize(("flag", "said"), [([], "Not yet. Twice 2 is 4."), (["-O"], "Not yet. Nothing was checked")])
+def test_nothing_passes_where_python_leaves_assertions_out(flag, said):
+    environment = {"PYTHONPATH": CHILDREN_PATH, "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, *flag, "-c", WRONG_ANSWER]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=ROOT)
+    assert done.stdout.startswith(said)
 
 
 def test_what_stops_a_program_is_not_swallowed():

@@ -1,9 +1,16 @@
 """Grading: points for what passes its check, none for the rest, whatever a notebook does."""
 
+import asyncio
 import os
+import re
+import signal
+import subprocess
+import sys
+import time
 
 import nbformat
 import pytest
+from places import ROOT
 
 from svdlib.cli import main
 from svdlib.errors import InputError
@@ -71,6 +78,13 @@ def test_what_passes_its_check_earns_its_points_and_a_person_gives_the_rest(grad
 
 
 @pytest.mark.slow
+def test_checks_assert_also_where_a_variable_leaves_assertions_out(graded, monkeypatch):
+    monkeypatch.setenv("PYTHONOPTIMIZE", "1")
+    assert points(graded(sheet("def double(n):\n    return n + 2"))) == [2, 0, 0]
+    assert points(graded(sheet(RIGHT))) == [2, 3, 0]
+
+
+@pytest.mark.slow
 def test_checks_that_a_student_changed_are_those_of_the_key(graded):
     easy = CHECK.replace("double(2) == 4", "True").replace("double(3) == 6", "True")
     wrong = "def double(n):\n    return 0\n\ncheck_odd = check_even = lambda answer: 'Right.'"
@@ -86,6 +100,36 @@ def test_an_endless_loop_costs_its_own_points_and_an_error_elsewhere_costs_none(
     marks = graded(sheet(endless, before=[broken]), seconds=3)
     assert points(marks) == [0, 3, 0]
     assert marks[0].said.startswith("Not yet.")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_grading_that_is_ended_says_so_and_leaves_no_kernel(tmp_path, signum, status):
+    waiting = "import os, pathlib, time\npathlib.Path({!r}).write_text(str(os.getpid()))\ntime.sleep(600)"
+    notebook, kernel = tmp_path / "student.ipynb", tmp_path / "kernel"
+    nbformat.write(sheet(waiting.format(str(kernel))), notebook)
+    command = [sys.executable, "-m", "svdlib", "grade", str(notebook)]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    deadline = time.monotonic() + 120
+    while not (kernel.exists() and kernel.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    child.send_signal(signum)
+    out, said = child.communicate(timeout=120)
+    assert (child.returncode, out) == (status, "")
+    assert re.fullmatch(r"svdlib: (Interrupted|Ended by SIGTERM); run the command again\.\n", said)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(kernel.read_text()), 0)
+
+
+@pytest.mark.slow
+def test_a_notebook_grades_notebooks(tmp_path):
+    """Where an event loop runs already."""
+
+    async def inside():
+        nbformat.write(sheet(RIGHT), tmp_path / "student.ipynb")
+        return grading.grade(tmp_path / "student.ipynb")
+
+    assert points(asyncio.run(inside())) == [2, 3, 0]
 
 
 @pytest.mark.slow
