@@ -112,6 +112,7 @@ def execute_notebook(source: Path, values: dict[str, object], timeout: int) -> N
             kernel_name="python3",
             cwd=NOTEBOOKS,
             execution_timeout=timeout,
+            iopub_timeout=timeout,  # pictures may come late on a busy machine
             progress_bar=False,
         )
     except PapermillExecutionError as error:

@@ -1,6 +1,7 @@
 """The files around the library: packaging, continuous integration, and the pages and scripts of the book."""
 
 import ast
+import asyncio
 import base64
 import importlib.util
 import json
@@ -324,6 +325,29 @@ def test_failing_cell_is_named(tmp_path, monkeypatch):
     with pytest.raises(execute.NotebookError, match=r"07_broken.py: cell 2 .*(?s:.*)ZeroDivisionError"):
         execute.execute_notebook(source, values, timeout=60)
     assert not (tmp_path / "07_broken.ipynb").exists()
+
+
+@pytest.mark.slow
+def test_outputs_that_come_late_on_a_busy_machine_are_waited_for(tmp_path, monkeypatch):
+    from nbclient import NotebookClient
+
+    poll = NotebookClient._async_poll_output_msg
+
+    async def late(self, *arguments):
+        await asyncio.sleep(6)
+        return await poll(self, *arguments)
+
+    monkeypatch.setattr(NotebookClient, "_async_poll_output_msg", late)
+    monkeypatch.setattr(execute, "check_verdicts", lambda name, notebook: None)  # there is no exercise
+    for name in ("BUILD", "NOTEBOOKS", "FIGURES"):
+        monkeypatch.setattr(execute, name, tmp_path)
+    values = {"profile": "demo", "corpus": "synthetic", "device": "cpu", "seed": 0}
+    lines = "\n".join(f"{name} = {value!r}" for name, value in values.items())
+    source = tmp_path / "07_late.py"
+    source.write_text(f'# %% tags=["parameters"]\n{lines}\n\n# %%\nprint("late")\n', encoding="utf-8")
+    execute.use_own_kernel()
+    execute.execute_notebook(source, values, timeout=60)
+    assert "late\\n" in (tmp_path / "07_late.ipynb").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from svdlib.compute.storage import read_plain_text
-from svdlib.errors import InputError, PackageError
+from svdlib.errors import InputError, PackageError, quoted
 from svdlib.pages.exercises import VERDICT
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 LONGEST_CELL = 300.0
 """Seconds that one cell may take."""
+
+MOST_POINTS = 1000
+"""For one cell."""
 
 CELLS_IN_ALL = 10
 """A whole notebook may take as long as so many cells."""
@@ -81,6 +84,8 @@ def grade(
     wanted = [cell for cell in source.cells if _marks(cell).get("grade")]
     if not wanted:
         raise InputError(f"{key or notebook}: no cell of this notebook has points. Is it from `make lab-kit`?")
+    for cell in wanted:
+        _check_marks(cell, key or notebook)
     titles = _titles(source)
     to_run = student if key is None else with_checks_of(student, source)
     _run_aside(_run(to_run, seconds))
@@ -156,7 +161,20 @@ def all_right(marks: Sequence[Mark]) -> bool:
 
 
 def _marks(cell: Mapping[str, Any]) -> dict[str, Any]:
-    return cell.get("metadata", {}).get("nbgrader", {})
+    """What a cell is marked with; nothing where the marks are none, or nobody could call the cell by its name."""
+    marks = cell.get("metadata", {}).get("nbgrader", {})
+    return marks if isinstance(marks, dict) and isinstance(marks.get("grade_id"), str) else {}
+
+
+def _check_marks(cell: Mapping[str, Any], notebook: str | os.PathLike[str]) -> None:
+    """Make sure that points can be counted; raise InputError otherwise."""
+    marks = _marks(cell)
+    points = marks.get("points")
+    if not isinstance(points, int | float) or not 0 <= points <= MOST_POINTS:
+        raise InputError(
+            f"{notebook}: the cell {quoted(marks['grade_id'])} has {quoted(str(points))} points, not a number "
+            f"from 0 to {MOST_POINTS}. Take a fresh worksheet, or name the teacher's with --key."
+        )
 
 
 def _exercise(grade_id: str) -> str:
@@ -268,6 +286,7 @@ async def _run(notebook: "NotebookNode", seconds: float) -> None:
             km=AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs),
             timeout=max(1, round(seconds)),
             interrupt_on_timeout=True,
+            iopub_timeout=max(1, round(seconds)),  # or verdicts that come late, on a busy machine, are lost
             shutdown_kernel="immediate",
             allow_errors=True,
             extra_arguments=["--log-level=ERROR"],

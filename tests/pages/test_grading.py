@@ -169,6 +169,37 @@ def test_what_is_no_worksheet_is_named(tmp_path, capsys, name, content, words):
     assert name in said and len(said.splitlines()) == 1
 
 
+@pytest.mark.parametrize("points", [None, "abc", float("nan"), -5, 1e308, [2], {}])
+def test_points_that_cannot_be_counted(tmp_path, capsys, points):
+    notebook = sheet(RIGHT)
+    notebook.cells[3].metadata["nbgrader"]["points"] = points
+    (tmp_path / "student.ipynb").write_text(nbformat.writes(notebook))
+    assert main(["grade", str(tmp_path / "student.ipynb")]) == 2
+    assert "student.ipynb: the cell 'exercise-double-1' has" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("marks", ["a text", ["a list"], {"grade": True}, {"grade": True, "grade_id": [1]}])
+def test_marks_that_are_none(tmp_path, capsys, marks):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1", metadata={"nbgrader": marks})])
+    (tmp_path / "student.ipynb").write_text(nbformat.writes(notebook))
+    assert main(["grade", str(tmp_path / "student.ipynb")]) == 2
+    assert "no cell of this notebook has points" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_verdicts_that_come_late_count(graded, monkeypatch):
+    from nbclient import NotebookClient
+
+    poll = NotebookClient._async_poll_output_msg
+
+    async def late(self, *arguments):
+        await asyncio.sleep(6)
+        return await poll(self, *arguments)
+
+    monkeypatch.setattr(NotebookClient, "_async_poll_output_msg", late)
+    assert points(graded(sheet(RIGHT))) == [2, 3, 0]
+
+
 def test_a_pipe_or_a_device_is_no_worksheet_and_nobody_waits(tmp_path, capsys):
     os.mkfifo(tmp_path / "pipe.ipynb")
     for path in (tmp_path / "pipe.ipynb", "/dev/zero"):
