@@ -424,7 +424,7 @@ if studied:
     ]
     if still:
         points.append(
-            f"**What does the shift bring?** The second detector keeps {in_turn(still, '.0%')} of FC8's decisions without it, and {in_turn(moved, '.0%')} with it."
+            f"**What does the shift bring?** The second detector keeps {in_turn(still, '.0%')} of FC8's decisions without it, and {in_turn(moved, '.0%')} with it. Both are from one seed, and a seed alone can move this number far: the next chapter (*What an inverter is asked for*) shows by how much."
         )
     points.append(
         f"**What does FC7 pay?** Its own feature. The error is {in_turn(errors[UNMOVED], '.2f')} where the inverter was asked for it, and {in_turn(errors['aligned'], '.2f')} where it was asked for FC8."

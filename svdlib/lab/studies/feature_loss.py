@@ -135,7 +135,7 @@ def configurations(seeds: Sequence[int] = SEEDS) -> tuple[Configuration, ...]:
         *(replace(even, weight=SUMS, objective="joint"), replace(even, random=True)),
         *(replace(each, layer="fc7") for each in (control, even, heavy, asked)),
         Configuration("fc7", 6.0, ("conv5", "fc8"), seed=first),
-        *(replace(each, seed=seed) for seed in others for each in (control, heavy, asked)),
+        *(replace(each, seed=seed) for seed in others for each in (control, asked, replace(asked, moved=True))),
         *(replace(each, layer="mp6") for each in (control, even, heavy, adversary)),
     )
 
