@@ -9,7 +9,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -143,7 +143,8 @@ def _show_warning(
 
 
 def _say(text: str) -> None:
-    print(f"svdlib: {text}", file=sys.stderr)
+    with suppress(OSError):  # a log on a full disk must change neither what is done nor the exit status
+        print(f"svdlib: {text}", file=sys.stderr)
 
 
 class Parser(argparse.ArgumentParser):

@@ -570,6 +570,16 @@ def test_closed_streams(closed, status, out, err):
     assert done.stdout.startswith(out) and bool(done.stdout) == bool(out)
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+@pytest.mark.parametrize(
+    ("words", "status"), [(["corpus", "info", "synthetic:songs=3"], 0), (["corpus", "info", "x"], 2)]
+)
+def test_messages_that_cannot_be_written_change_nothing(words, status):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "svdlib", *words], stdout=subprocess.PIPE, stderr=full, cwd=ROOT)
+    assert done.returncode == status and (b"test      1 songs" in done.stdout or status)
+
+
 def test_a_working_folder_that_is_gone(tmp_path):
     (tmp_path / "gone").mkdir()
     command = f'cd "{tmp_path}/gone" && rmdir ../gone && "{sys.executable}" -m svdlib train detector --corpus {TINY}'
