@@ -305,6 +305,8 @@ def render() -> None:
     config = with_buttons(yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8")))
     (SOURCE / "_config.yml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     shutil.copytree(ROOT / "book", SOURCE / "book", ignore=shutil.ignore_patterns("web", "*.py", "__pycache__"))
+    for extension, folder in config["sphinx"]["local_extensions"].items():
+        shutil.copy2(ROOT / folder / f"{extension}.py", SOURCE / folder)
     shutil.copytree(ROOT / "book" / "web", ASSETS, ignore=shutil.ignore_patterns("package*.json", "live"))
     shutil.copytree(FIGURES, ASSETS / "figures")
     write_generated(chapters, SOURCE / "book" / "generated")

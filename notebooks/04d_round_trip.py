@@ -25,7 +25,7 @@
 #
 # **Prerequisites:** {doc}`04_quantitative_nre`; {doc}`03_training` for the feature loss.
 #
-# **Minutes:** 14 to read, 25 for the exercises, about one to run.
+# **Minutes:** 17 to read, 25 for the exercises, about one to run.
 # :::
 
 # %% tags=["parameters", "hide-input"] mystnb={"code_prompt_show": "Show the values of a run"}
@@ -113,14 +113,14 @@ deep = ("fc7", "fc8")
 sets = {
     "input": trainings["input"],
     "Conv5": trainings["conv5"],
-    "own": {"fc7": families["aligned"]["fc7"], **trainings["own"]},
+    "own": trainings["own"],
     "moved": families["aligned"],
 }
 painted = {
     f"{layer_title(layer)}, {name}": (layer, inverters[layer])
     for layer in deep
     for name, inverters in sets.items()
-    if layer == "fc8" or name in ("input", "own")
+    if layer == "fc8" or name in ("input", "moved")
 }
 pictures = {
     name: reconstruct(detector, {layer: inverter}, surest)[layer]
@@ -292,14 +292,14 @@ display(Markdown(text))
 #
 # Why can a picture with a small error have a feature that is far off? An inverter that is trained for a small error paints the *mean* of all excerpts that share the feature. Where they disagree, as on the exact place of every harmonic, their mean is smooth. But smooth is what no excerpt is, and the filters of the network answer to edges and stripes, not to their mean.
 #
-# The feature loss of {doc}`03_training` is meant to prevent this. In the paper it compares the features of Conv5, and as a sum or a mean of squares it weighs little. Our aligned inverters take both losses as shares of what the mean predictor leaves, so that a weight $\lambda$ of 1 lets them count alike. Those of FC7 and FC8 compare at Conv5 *and at the layer that is inverted*. This is what inversion by search asks for {cite}`mahendran2015`: a picture that has the same feature.
+# The feature loss of {doc}`03_training` is meant to prevent this. In the paper it compares the features of Conv5, and as a sum or a mean of squares it weighs little. Our aligned inverters take both losses as shares of what the mean predictor leaves, so that a weight $\lambda$ of 1 lets them count alike. A third training of FC7 and FC8 compares at Conv5 *and at the layer that is inverted*. This is what inversion by search asks for {cite}`mahendran2015`: a picture that has the same feature. What the weight does, step by step, is in {doc}`04e_feature_loss`.
 #
-# But a picture may have the feature by patterns that lie just so on the grid of the detector's steps of three frames. So FC8 has a fourth training. Before they are compared, excerpt and inversion are moved alike, by up to four frames and one band, another way for each batch. What is to please must survive that. At FC7 this brought nothing, so there the third stays.
+# But a picture may have the feature by patterns that lie just so on the grid of the detector's steps of three frames. So there is a fourth training. Before they are compared, excerpt and inversion are moved alike, by up to four frames and one band, another way for each batch. What is to please must survive that. That of FC7 compares at Conv5 and FC8 too, not at FC7: of FC7's 256 numbers the answer needs few, and asked for all of them alike, the inverter left the answers too weak.
 #
 # (round-trip-study)=
 # ## More songs, and other ears
 #
-# Is it the picture, or is it this one detector? A network can be pleased by patterns that mean nothing to anybody else. So a second detector listens, trained from another seed on other songs, which had no part in the training of any inverter. What it still hears in an inversion is in the picture. What only the first one hears may be a private code between network and inverter. It had a part in one choice: among shifts with more and less noise we took the one whose inversions both detectors answered best, on validation songs, after a look at the real ones.
+# Is it the picture, or is it this one detector? A network can be pleased by patterns that mean nothing to anybody else. So a second detector listens, trained from another seed on other songs, which had no part in the training of any inverter. What it still hears in an inversion is in the picture. What only the first one hears may be a private code between network and inverter. It had a part in one choice: among shifts with more and less noise we took the one whose inversions both detectors answered best, on validation songs, after a look at the real ones. And for FC7 we tried several comparisons, and saw what each did on the real songs before we kept one. So its numbers on real songs are a little too good.
 
 # %% tags=["remove-input"]
 stored = load_results("round_trip")
@@ -331,16 +331,8 @@ LEARNED = {
     LONGER: "the input, for longer",
     AT_CONV5: "Conv5 too",
     UNMOVED: "Conv5 and itself too",
-    "aligned": "the same, moved",
+    "aligned": "Conv5 and FC8, moved",
 }
-
-
-def learned_by(layer, family):
-    """What an inverter was asked for, in words."""
-    unmoved = (layer, family) == ("fc7", "aligned")
-    return LEARNED[UNMOVED if unmoved else family]
-
-
 rows = []
 for source, each in studied.items():
     for layer in deep:
@@ -351,7 +343,7 @@ for source, each in studied.items():
             row = {
                 "songs": source if (layer, family) == ("fc7", INPUT) else "",
                 "layer": layer_title(layer) if family == INPUT else "",
-                "asked for": learned_by(layer, family),
+                "asked for": LEARNED[family],
                 "NRE": f"{round_trip.nre_of(each, layer, family).value:.3f}",
                 "at the layer": f"{round_trip.feature_error_of(each, layer, family).value:.2f}",
             }
@@ -364,39 +356,59 @@ for source, each in studied.items():
             rows.append(row)
 pd.DataFrame(rows).replace("nan", "").style.hide(axis="index")
 
-# %% tags=["remove-input"]
-text = (
-    "We had fixed beforehand what we wanted of FC8: three of four decisions, for at most 5 % more NRE than the input loss alone, and by the second detector likewise. We hold it against the input loss that learned for longer (second row), which has the smaller error. "
-    if studied
-    else ""
-)
+# %% [markdown]
+# We had fixed beforehand what we wanted: of FC8 three of four decisions, by the second detector likewise, and of FC7 nine of ten, each for at most 5 % more NRE than the input loss alone. We hold them against the input loss that learned for longer (second row), which has the smaller error.
+
+# %% tags=["hide-input"]
+WANTED = {"fc8": 0.75, "fc7": 0.9}
+verdicts = []
 for source, each in studied.items():
-    cost = round_trip.cost_of(each, "fc8", "aligned", LONGER)
-    entry, blind = each["layers"]["fc8"]["aligned"], each["blind"]
-    shares = {
-        judge: round_trip.kept_of(entry, judge) for judge in entry["judges"]
-    }
-    reached = cost.value <= 0.05 and all(
-        share.value >= 0.75 for share in shares.values()
-    )
-    text += f"On *{source}* {' and '.join(f'{share:.0%}' for share in shares.values())} of the decisions are kept (the mean excerpt keeps {round_trip.kept_of(blind).value:.0%}), for {cost:+.1%} of NRE: "
-    text += "this is reached. " if reached else "this is **not** reached. "
+    for layer, least in WANTED.items():
+        cost = round_trip.cost_of(each, layer, "aligned", LONGER)
+        entry = each["layers"][layer]["aligned"]
+        shares = [
+            round_trip.kept_of(entry, judge).value
+            for judge in entry["judges"]
+        ]
+        counted = shares if layer == "fc8" else shares[:1]
+        reached = cost.value <= 0.05 and min(counted) >= least
+        blind = round_trip.kept_of(each["blind"]).value
+        verdicts.append(
+            {
+                "songs": source if layer == "fc8" else "",
+                "layer": layer_title(layer),
+                "kept": f"{shares[0]:.0%}",
+                "kept, second": " ".join(f"{one:.0%}" for one in shares[1:]),
+                "kept by the mean excerpt": f"{blind:.0%}",
+                "more NRE": f"{cost:+.1%}",
+                "reached": "yes" if reached else "no",
+            }
+        )
+pd.DataFrame(verdicts).style.hide(axis="index")
+
+
+# %% tags=["remove-input"]
+def in_turn(values, form):
+    """Numbers of the corpora, in the order of the table."""
+    return ", ".join(format(value, form) for value in values)
+
+
 if studied:
     spent = [
         sum(stored["training"][family]["fc8"]["updates"])
         for family in LEARNED
     ]
-    text += f"Each training of a layer went on from another one, all from one seed; FC8's have {', '.join(f'{each:,}' for each in spent)} updates in all, in the order of the table. Is it the longer training that helps? "
+    errors = {
+        family: [
+            round_trip.feature_error_of(each, "fc7", family).value
+            for each in studied.values()
+        ]
+        for family in (UNMOVED, "aligned")
+    }
     longer = [
         round_trip.kept_of(each["layers"]["fc8"][LONGER]).value
         for each in studied.values()
     ]
-    text += f"The second row is the control: as many updates as the fourth, by the input loss alone. It keeps {', '.join(f'{share:.0%}' for share in longer)} of the decisions on the three corpora, so "
-    text += (
-        "the longer training is not the reason. "
-        if max(longer) < 0.6
-        else "a part of the gain is the longer training. "
-    )
     still, moved = (
         [
             round_trip.kept_of(each["layers"]["fc8"][family], judge).value
@@ -406,9 +418,18 @@ if studied:
         ]
         for family in (UNMOVED, "aligned")
     )
+    points = [
+        f"**Is it the longer training?** The trainings went on from one another, all from one seed; FC8's have {in_turn(spent, ',')} updates in all, in the order of the large table. The control in its second row, with as many as the fourth, keeps {in_turn(longer, '.0%')} of FC8's decisions on the three corpora: "
+        + ("no." if max(longer) < 0.6 else "a part of the gain is.")
+    ]
     if still:
-        text += f"And what does the shift bring? The second detector keeps {', '.join(f'{share:.0%}' for share in still)} without it and {', '.join(f'{share:.0%}' for share in moved)} with it."
-display(Markdown(text))
+        points.append(
+            f"**What does the shift bring?** The second detector keeps {in_turn(still, '.0%')} of FC8's decisions without it, and {in_turn(moved, '.0%')} with it. Both are from one seed, and a seed alone can move this number far: the next chapter (*What an inverter is asked for*) shows by how much."
+        )
+    points.append(
+        f"**What does FC7 pay?** Its own feature. The error is {in_turn(errors[UNMOVED], '.2f')} where the inverter was asked for it, and {in_turn(errors['aligned'], '.2f')} where it was asked for FC8."
+    )
+    display(Markdown("\n".join(f"- {point}" for point in points)))
 
 # %% [markdown]
 # So what a deep inversion lacks need not be what its layer lacks. *FC8 keeps little* mixes two things: what the 64 numbers say, and what an inverter that wants a small error dares to paint of it. The answer was always in these numbers, since the detector computes it from them. New is that it can be *painted*, at nearly no price in NRE, so that a detector reads it that knows nothing of the first.
@@ -419,7 +440,7 @@ display(Markdown(text))
 #
 # A blur of two cells takes fine structure away; what it takes is what we look at. Then we shift the excerpt by some frames. If the layer keeps *where* something fine is, the texture moves along with the sound. If the layer keeps only *how much* there is, the inverter has to choose a place, and the texture stays where it was. The detector pools in steps of 3 and of 9 frames, and so does an aligned inverter: after a shift by such a step, a texture that repeats with it cannot tell the two apart. The other shifts can.
 
-# %% tags=["hide-input"] figure="texture-shift" mystnb={"image": {"alt": "Agreement of the fine structure of inversions before and after a shift of the excerpt by 1 to 9 frames, with the same place of the sound and with the same place of the picture; a panel for Conv5, MP6, FC7, FC8 and FC8 by the inverter whose pictures were not moved. The text below gives the means over the shifts that are no multiples of 3."}}
+# %% tags=["hide-input"] figure="texture-shift" mystnb={"image": {"alt": "Agreement of the fine structure of inversions before and after a shift of the excerpt by 1 to 9 frames, with the same place of the sound and with the same place of the picture; a panel for Conv5, MP6, FC7, FC8 and FC8 by the inverter whose pictures were not moved. The text below gives the means of Conv5 and FC8 over the shifts that are no multiples of 3."}}
 shifts = range(1, max(SHIFTS) + 1)
 starts, _ = draw_with_room(test, 48, seed)
 painters = {
@@ -464,10 +485,10 @@ apart = {
     }
     for name, of in agreements.items()
 }
-text = "In the mean over the shifts that are no multiples of 3, the fine structure of "
-text += "; ".join(
-    f"{name} agrees by {of['moves']:.2f} with the same place of the sound and by {of['stays']:.2f} with the same place of the picture"
-    for name, of in apart.items()
+text = "In the mean over the shifts that are no multiples of 3, "
+text += " and ".join(
+    f"{name}'s fine structure agrees by {apart[name]['moves']:.2f} with the same place of the sound and by {apart[name]['stays']:.2f} with the same place of the picture"
+    for name in ("Conv5", "FC8")
 )
 excerpts = test.cut(starts)
 before = answers(detector, excerpts)

@@ -199,11 +199,13 @@ drawn = draw_excerpts(bank, n_measured, seed)
 originals = bank.gather(drawn)
 song = bank.songs[drawn].cpu().numpy()
 shuffled = originals[:, 0, torch.as_tensor(generator.permutation(115))]
+in_order = originals[:, 0]
 print(
-    f"shuffled in time: onset match {onset_match(originals[:, 0], shuffled).mean():.2f}, "
-    f"harmonic match {harmonic_match(originals[:, 0], shuffled).mean():.2f}, "
-    f"harmonic fit {harmonic_fit(shuffled).mean():.2f} "
-    f"(in order: {harmonic_fit(originals[:, 0]).mean():.2f})"
+    "shuffled in time:\n"
+    f"  onset match    {onset_match(in_order, shuffled).mean():z.2f}\n"
+    f"  harmonic match {harmonic_match(in_order, shuffled).mean():z.2f}\n"
+    f"  harmonic fit   {harmonic_fit(shuffled).mean():.2f}, "
+    f"in order {harmonic_fit(in_order).mean():.2f}"
 )
 
 # %% [markdown]

@@ -620,7 +620,7 @@ if both_classes:
                     if layer == "original"
                     else layer_title(layer),
                     "answer half-way": f"{middle[layer]:.2f}",
-                    "bend of the logit half-way": f"{bends[layer]:.2g}",
+                    "bend of the logit half-way": f"{bends[layer]:z.2f}",
                     "crosses the threshold more than once": f"{crossing[layer]} of {len(runs)}",
                 }
                 for layer, runs in replies_along.items()

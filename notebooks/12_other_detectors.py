@@ -44,6 +44,7 @@ from svdlib.audio.standardizer import Standardizer
 from svdlib.compute.devices import choose_device
 from svdlib.inversion.nre import EvaluationPlan, mean_excerpt, reconstruct
 from svdlib.lab.analysis.round_trip import answers, decisions_kept
+from svdlib.lab.analysis.verdicts import table_of
 from svdlib.lab.figures.ears import figure_matrix, figure_sizes, title_of
 from svdlib.lab.figures.gallery import Gallery, Panel
 from svdlib.lab.studies import label_of, load_results, other_ears
@@ -76,43 +77,6 @@ ears = {
 detector = ears["detector"].network
 test = bank_of(test_songs, detector, device)
 train = bank_of(train_songs, detector, device)
-
-# %% tags=["remove-input"]
-rows = [
-    {
-        "listener": name,
-        "layer": title_of(layer),
-        "numbers": f"{np.prod(opened.listener.shapes[layer]):,}",
-        "of an excerpt": f"{np.prod(opened.listener.shapes[layer]) / 9200:.1%}",
-    }
-    for name, opened in ears.items()
-    for layer in opened.inverters
-]
-display(pd.DataFrame(rows).style.hide(axis="index"))
-
-# %% tags=["remove-input"]
-stored = load_results("other_ears")
-
-
-def how_long(name):
-    """How the inverters of a listener have learned, in words."""
-    of_layers = stored["training"][name].values()
-    updates = sorted({sum(each["updates"]) for each in of_layers})
-    objectives = sorted({each["objective"] for each in of_layers})
-    return f"{' to '.join(f'{count:,}' for count in (updates if len(updates) < 2 else (updates[0], updates[-1])))} updates of 16 excerpts ({' and '.join(objectives)} loss)"
-
-
-display(
-    Markdown(
-        "The recurrent detector and all new inverters are small and were trained on two cores: "
-        + "; ".join(
-            f"*{name}*, {how_long(name)}" for name in stored["training"]
-        )
-        + ". Longer training would lower some errors. The inverters of random weights learned by the input loss alone, since there is no answer to keep. To be fair, the study below also has inverters of the trained detector that learned in just this way."
-        if stored
-        else "This copy of the library holds no stored result for these listeners; the page shows what it computes itself."
-    )
-)
 
 # %% [markdown]
 # ## One excerpt, three listeners
@@ -169,6 +133,43 @@ gallery
 # ## The same error, at the same size
 #
 # The networks have no layer in common, but each layer has a size: the numbers of its feature, as a share of the 9,200 of an excerpt. More numbers can say more. So we compare errors *at equal size*. A layer that lies below another one of its size has kept more of the sound, or keeps it where an inverter finds it.
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the size of every layer"}
+rows = [
+    {
+        "listener": name,
+        "layer": title_of(layer),
+        "numbers": f"{np.prod(opened.listener.shapes[layer]):,}",
+        "of an excerpt's": f"{np.prod(opened.listener.shapes[layer]) / 9200:.2g}",
+    }
+    for name, opened in ears.items()
+    for layer in opened.inverters
+]
+display(pd.DataFrame(rows).style.hide(axis="index"))
+
+# %% tags=["remove-input"]
+stored = load_results("other_ears")
+
+
+def how_long(name):
+    """How the inverters of a listener have learned, in words."""
+    of_layers = stored["training"][name].values()
+    updates = sorted({sum(each["updates"]) for each in of_layers})
+    objectives = sorted({each["objective"] for each in of_layers})
+    return f"{' to '.join(f'{count:,}' for count in (updates if len(updates) < 2 else (updates[0], updates[-1])))} updates of 16 excerpts ({' and '.join(objectives)} loss)"
+
+
+display(
+    Markdown(
+        "The recurrent detector and all new inverters are small and were trained on two cores: "
+        + "; ".join(
+            f"*{name}*, {how_long(name)}" for name in stored["training"]
+        )
+        + ". Longer training would lower some errors. The inverters of random weights learned by the input loss alone, since there is no answer to keep. To be fair, the study below also has inverters of the trained detector that learned in just this way."
+        if stored
+        else "This copy of the library holds no stored result for these listeners; the page shows what it computes itself."
+    )
+)
 
 # %% tags=["hide-input"]
 plan = EvaluationPlan(sets=1, per_song=4, seed=seed)
@@ -319,15 +320,8 @@ figure_matrix(
 # Before anything was measured we wrote six sentences into the study's program, each with the number that decides it. An expectation is *open* where the interval crosses its bound.
 
 # %% tags=["remove-input"]
-rows = []
-for each in other_ears.EXPECTATIONS:
-    row = {"about": each.about, "expected": each.says}
-    for name, of_corpus in studied.items():
-        row[name] = (
-            f"{each.number(of_corpus).value:{each.unit}}, {each.outcome(of_corpus)}"
-        )
-    rows.append(row)
-display(pd.DataFrame(rows).style.hide(axis="index"))
+outcomes = table_of(other_ears.EXPECTATIONS, studied)
+display(pd.DataFrame(outcomes).style.hide(axis="index"))
 
 # %% tags=["remove-input"]
 lines = []

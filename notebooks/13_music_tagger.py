@@ -34,6 +34,8 @@ device = "cpu"
 seed = 0
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the set-up"}
+from textwrap import fill
+
 import numpy as np
 import pandas as pd
 import torch
@@ -42,6 +44,7 @@ from torch import nn
 
 import svdlib
 from svdlib.errors import WeightsError
+from svdlib.lab.analysis.verdicts import table_of
 from svdlib.lab.figures.ears import (
     figure_bands,
     figure_matrix,
@@ -107,7 +110,7 @@ display(
                 "layer": title_of(layer),
                 "pooling, window and step": f"{window[0]} x {window[1]}, {step[0]} x {step[1]}",
                 "numbers": f"{cells[layer]:,}",
-                "of a patch": f"{cells[layer] / whole:.1%}",
+                "of a patch's": f"{cells[layer] / whole:.2g}",
             }
             for layer, (window, step) in zip(LAYERS, POOLS, strict=True)
         ]
@@ -158,11 +161,13 @@ display(Markdown(text))
 # %%
 voices = [TAGS.index(tag) for tag in VOICE_TAGS]
 none = [TAGS.index(tag) for tag in NO_VOICE_TAGS]
-print(", ".join(VOICE_TAGS), "| against |", ", ".join(NO_VOICE_TAGS))
+lines = [fill(f"a voice:  {', '.join(VOICE_TAGS)}", 70)]
+lines.append(f"no voice: {', '.join(NO_VOICE_TAGS)}")
 
 if ears:
     samples = song.load()
     patches = torch.from_numpy(cut_patches(tagger_log_mel(samples)))
+    lines.append(f"over {len(patches)} patches of one song:")
     with torch.no_grad():
         logits = ears.network(patches)
         said = logits[:, voices].mean(1) - logits[:, none].mean(1)
@@ -170,9 +175,8 @@ if ears:
             feature = ears.listener.features(patches, layer)[layer]
             again = voice_contrast(ears.network(inverter(feature)))
             r = torch.stack([said, again]).corrcoef()[0, 1]
-            print(
-                f"{layer}: r = {r:.2f} over {len(patches)} patches of one song"
-            )
+            lines.append(f"{layer}: r = {r:.2f}")
+print("\n".join(lines))
 
 # %% tags=["hide-input"] figure="voice-tags-explained" mystnb={"image": {"alt": "Correlation of what the tagger says of voices in patches and in their inversions, over the size of the layer from POOL1 on the left to POOL5 on the right, with 95 percent intervals, a line per corpus. A dotted line marks 0.5."}}
 figure_sizes(
@@ -344,15 +348,8 @@ display(
 # These sentences stood in the study's program before it was run.
 
 # %% tags=["remove-input"]
-rows = []
-for each in tagger_inverters.EXPECTATIONS:
-    row = {"about": each.about, "expected": each.says}
-    for name, of_corpus in studied.items():
-        row[name] = (
-            f"{each.number(of_corpus).value:{each.unit}}, {each.outcome(of_corpus)}"
-        )
-    rows.append(row)
-display(pd.DataFrame(rows).style.hide(axis="index"))
+outcomes = table_of(tagger_inverters.EXPECTATIONS, studied)
+display(pd.DataFrame(outcomes).style.hide(axis="index"))
 
 # %% [markdown]
 # ## Check yourself
@@ -380,7 +377,7 @@ Quiz(
         ],
     ),
     Question(
-        "The tagger's inversions keep more of the sound than the detector's, at equal size. What explains it?",
+        "Suppose the tagger's inversions kept more of the sound than the detector's, at equal size. What would explain it?",
         [
             Answer(
                 "Many things may: the task, the input, the architecture, the training of both networks and of their inverters.",

@@ -157,7 +157,7 @@ def train_inverters(
         profile: how long to train: "demo", "laptop", "full" or "published".
         layers: which layers to invert.
         variant: which family of inverters.
-        objective: "joint", "balanced", "input", "released" or "adversarial", see `svdlib.zoo.objectives`.
+        objective: "joint", "balanced", "input", "released" or another of `svdlib.zoo.objectives`.
         lambda_feature: weight of the feature loss; None leaves it at 1.
         compare: the layers at which the feature loss compares; None takes Conv5, as in the paper.
         jitter: a small random change of originals and reconstructions before they are compared; None leaves it out.

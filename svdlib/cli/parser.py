@@ -117,7 +117,8 @@ def _add_train(verbs: Verbs) -> None:
         metavar="NAME",
         help="joint: input and feature loss, as in the paper (default); input: input loss alone; released: the step of "
         "the released code, whose feature loss has no gradient; adversarial: joint, and a discriminator to deceive; "
-        "balanced: input and feature loss, each as a share of the mean predictor's",
+        "balanced: input and feature loss, each as a share of the mean predictor's; adversarial-balanced: these, and a "
+        "discriminator to deceive",
     )
     part.add_argument(
         "--lambda-feature",

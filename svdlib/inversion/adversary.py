@@ -20,6 +20,7 @@ from svdlib.compute.distributed import as_the_leader, average
 from svdlib.compute.run_state import mix_seeds, own_chance
 from svdlib.compute.storage import Tree, pack_adam, restore_adam
 from svdlib.errors import PlanError
+from svdlib.inversion.balance import Balanced
 from svdlib.inversion.listener import Listener
 from svdlib.inversion.objectives import Companion, Objective
 
@@ -239,3 +240,10 @@ class Adversarial(Objective):
                 f"{tuple(encoder.input_shape)}. Take the objective 'joint' or 'input'."
             )
         return Adversary(encoder, layers, device, seed)
+
+
+@dataclass(frozen=True)
+class AdversarialBalanced(Adversarial, Balanced):
+    """Both losses as shares of the mean predictor's, and the same term."""
+
+    name: ClassVar[str] = "adversarial-balanced"

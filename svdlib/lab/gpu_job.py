@@ -88,8 +88,7 @@ SHIFT = Jitter((4, 1))
 """Frames and bands: enough to leave the grid of the detector's steps of three frames."""
 
 RUNS = (
-    Run("aligned", "balanced", ("fc8",), 6.0, ("conv5", "fc8"), SHIFT, shipped=True),
-    Run("aligned", "balanced", ("fc7",), 6.0, ("conv5", "fc7"), shipped=True),
+    Run("aligned", "balanced", ("fc7", "fc8"), 6.0, ("conv5", "fc8"), SHIFT, shipped=True),
     Run("published", "joint", shipped=True),
     Run("aligned", "balanced", ("mp6",), 0.12, shipped=True),
     Run("aligned", "balanced", ("conv1", "conv2", "mp3", "conv4", "conv5"), 0.04, shipped=True),

@@ -156,6 +156,27 @@ def compare(detector: SVDNet, inverters: Mapping[str, nn.Module], x: Tensor, lar
     return Comparison(measures, [0.0, *nre], zeros, len(larger_set), kept=[1.0, *kept])
 
 
+@torch.no_grad()
+def compare_pictures(
+    detector: SVDNet, x: Tensor, pictures: Sequence[Tensor], scores: Sequence[tuple[float, float]], larger_set: Tensor
+) -> Comparison:
+    """The same from inversions that are there already, and from numbers that were measured before.
+
+    Args:
+        detector: in eval mode.
+        x: standardised excerpts to be explored (n, 1, 115, 80).
+        pictures: per step their inversions, of the same shape.
+        scores: per step the NRE and the share of decisions kept, over excerpts like those of the larger set.
+        larger_set: standardised excerpts (m, 1, 115, 80), m >= 2, whose distance from each other is the yardstick.
+    """
+    typical = mean_pairwise_distance(larger_set.cpu())
+    columns = [_measure(detector, x, each, typical) for each in (x, *pictures)]
+    nre, kept = zip((0.0, 1.0), *scores, strict=True)
+    zeros = float(reconstruction_distances(larger_set, torch.zeros_like(larger_set)).mean()) / typical
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    return Comparison(rows, list(nre), zeros, len(larger_set), kept=list(kept))
+
+
 def side_by_side(comparisons: Iterable[Comparison]) -> Comparison:
     """Several comparisons of the same excerpts as one, such as of inverters of one layer that were trained differently.
 

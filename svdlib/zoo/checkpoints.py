@@ -30,9 +30,8 @@ DERIVED = ("general",)
 PACKAGED = Path(__file__).parent / "weights"
 TRAININGS = ("input", "longer", "conv5", "own")
 """Other trainings of deep aligned inverters, to see what the feature loss does: `input` is without one, of MP6, FC7 and
-FC8; `longer` is the same of FC8 with as many updates as `own` has; `conv5` compares at Conv5 alone, of FC7 and
-FC8, where the usual ones compare at the layer itself as well; that of FC8 after a small random shift of both pictures,
-and `own` without one."""
+FC8; `longer` is the same of FC7 and FC8 with as many updates as `own` has; `conv5` compares at Conv5 alone; `own` at
+the layer itself as well. The usual ones compare at Conv5 and FC8, after a small random shift of both pictures."""
 
 
 def save_weights(

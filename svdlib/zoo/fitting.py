@@ -64,7 +64,7 @@ def fit_inverters(
         compare: the layer in whose feature space reconstructions are compared, several, or those of another network
             (`svdlib.inversion.comparison.Comparison`); None takes the network's comparator, for the detector Conv5, for
             an `svdlib.Encoder` its deepest layer that has positions.
-        objective: "joint", "balanced", "input", "released" or "adversarial", see `svdlib.zoo.objectives`.
+        objective: "joint", "balanced", "input", "released" or another of `svdlib.zoo.objectives`.
         lambda_feature: weight of the feature loss; None leaves it at 1.
         plan: how long and how fast; by default that of the profile "full". The name of a profile, such as "demo", takes
             its plan, shortened where there are few inputs. "released" has rules of its own.

@@ -3,18 +3,18 @@
 from dataclasses import replace
 
 from svdlib.errors import PlanError
-from svdlib.inversion.adversary import Adversarial
+from svdlib.inversion.adversary import Adversarial, AdversarialBalanced
 from svdlib.inversion.balance import Balanced
 from svdlib.inversion.objectives import InputOnly, Objective
 from svdlib.paper.released import Released
 
 OBJECTIVES: dict[str, Objective] = {
-    each.name: each for each in (Objective(), InputOnly(), Released(), Adversarial(), Balanced())
+    each.name: each for each in (Objective(), InputOnly(), Released(), Adversarial(), Balanced(), AdversarialBalanced())
 }
 """joint: input loss plus feature loss, the paper's method; input: input loss alone, the paper's baseline; released: the
 step of the released code, whose feature loss has no gradient; adversarial: joint, and a term that asks for
 reconstructions that a discriminator takes for originals; balanced: input loss and feature loss, each as a share of the
-mean predictor's."""
+mean predictor's; adversarial-balanced: the same shares, and that term."""
 
 
 def find_objective(name: str, lambda_feature: float | None = None) -> Objective:

@@ -172,6 +172,22 @@ def test_one_click_leads_to_inversions_on_the_screen(address_of, new_page, site,
     assert len(lines) == len(set(lines)), "each status is said once"
 
 
+def test_networks_are_on_their_way_together(page, serve, site):
+    """The engine's file comes once the detector's is asked for: who loads one after the other waits for ever."""
+    held = []
+
+    def let_in(route):
+        route.continue_()
+        while held:
+            held.pop().continue_()
+
+    page.route("**/engine.js", lambda route: held.append(route))
+    page.route("**/detector.js", let_in)
+    live = Live(page, serve(site))
+    page.get_by_role("button", name="Try an example").click()
+    live.wait(".live-panels")
+
+
 def test_a_new_place_brings_its_pictures_into_view(live_from_disk, song):
     live, page = live_from_disk, live_from_disk.page
     page.set_viewport_size({"width": 390, "height": 700})

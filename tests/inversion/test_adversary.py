@@ -15,7 +15,15 @@ from svdlib.compute.storage import load_state, save_state
 from svdlib.detector.model import LAYER_SHAPES
 from svdlib.detector.model import LAYERS as ALL_LAYERS
 from svdlib.errors import TrainingError
-from svdlib.inversion.adversary import Adversary, Discriminator, adversarial_loss, discriminator_loss, pauses
+from svdlib.inversion.adversary import (
+    AdversarialBalanced,
+    Adversary,
+    Discriminator,
+    adversarial_loss,
+    discriminator_loss,
+    pauses,
+)
+from svdlib.inversion.balance import Balanced
 from svdlib.inversion.plans import TrainingPlan
 from svdlib.inversion.training import Epoch, FittedInverters
 from svdlib.zoo.fitting import fit_inverters
@@ -280,6 +288,19 @@ def test_the_discriminators_loss_is_in_the_history_and_in_the_record(unbroken):
     assert (record["adversarial_weight"], record["discriminator_losses"]) == (adversary.ADVERSARIAL_WEIGHT, losses)
     plain = FittedInverters({}, [Epoch({"mp3": 1.0}, {"mp3": 1.0}, {"mp3": 0.1})], True)
     assert "discriminator_losses" not in plain.record("mp3")
+
+
+def test_shares_and_the_term_go_together(batch):
+    """The losses are those of "balanced", and a discriminator learns beside them."""
+    both = fit(objective="adversarial-balanced", lambda_feature=2.0, layers="fc8")
+    record = both.record("fc8")
+    assert record["adversarial_weight"] == adversary.ADVERSARIAL_WEIGHT and len(record["discriminator_losses"]) == 2
+    assert record["lambda_feature"] == 2.0 and record["input_variance"] != 1
+    x, features, reconstructions = batch
+    painted = {"fc8": reconstructions["fc8"]}
+    settings = {key: record[key] for key in ("lambda_feature", "input_variance", "feature_variance")}
+    losses = [kind(**settings).losses(x, x, painted, lambda y: y)["fc8"] for kind in (Balanced, AdversarialBalanced)]
+    assert losses[0] == losses[1]
 
 
 @pytest.mark.slow

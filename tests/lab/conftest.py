@@ -23,6 +23,8 @@ def letters_can_be_read_on_a_phone(monkeypatch):
     monkeypatch.setattr(Drawing, "__init__", remembered)
     yield
     for figure in [each for each in made if each.narrow]:
+        figure.draw_without_rendering()
+        assert not crowded(figure), figure_text(figure)
         narrow = figure.narrow()
         narrow.draw_without_rendering()
         assert smallest_letter(narrow) >= SMALLEST, figure_text(narrow)
@@ -46,14 +48,25 @@ def cut_off(figure):
 
 
 def crowded(figure):
-    """Neighbouring names that run into each other: at the lower edges of axes, and titles above them."""
-    rows = [axes.get_xticklabels() for axes in figure.axes if axes.xaxis.get_visible()]
-    rows.append([axes.title for axes in figure.axes])
+    """Neighbouring names that run into each other: at the edges of axes, and titles above them."""
+    seen = [axes for axes in figure.axes if axes.get_visible()]
+    rows = [
+        axis.get_ticklabels(which="both") for axes in seen for axis in (axes.xaxis, axes.yaxis) if axis.get_visible()
+    ]
+    rows.append([title for axes in seen for title in axes.findobj(Text) if title.get_text() in titles_of(axes)])
     found = []
     for names in rows:
-        shown = [each for each in names if each.get_visible() and each.get_text().strip()]
+        # Of names that are turned, the boxes meet and the letters don't.
+        shown = [
+            each for each in names if each.get_visible() and each.get_text().strip() and not each.get_rotation() % 90
+        ]
         boxes = sorted(((each.get_window_extent(), each.get_text()) for each in shown), key=lambda pair: pair[0].x0)
         for (one, name), (other, neighbour) in combinations(boxes, 2):
             if one.x1 > other.x0 and one.y1 > other.y0 and other.y1 > one.y0:
                 found.append((name, neighbour))
     return found
+
+
+def titles_of(axes):
+    """What stands above axes, at the left or in the middle."""
+    return [axes.get_title(loc=loc) for loc in ("left", "center")]

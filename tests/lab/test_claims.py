@@ -21,10 +21,12 @@ from svdlib.lab.analysis.verdicts import (
     Bounds,
     Claim,
     Entry,
+    Expectation,
     Reading,
     chance,
     judge,
     standing,
+    table_of,
 )
 from svdlib.lab.studies import claim_numbers as numbers
 from svdlib.lab.studies import claims, load_results
@@ -91,6 +93,32 @@ def test_of_many_verdicts_those_stand_that_the_rule_of_benjamini_and_hochberg_le
     most = max(rank for rank, each in enumerate(chances, start=1) if each <= 0.05 * rank / len(chances))
     assert most == 2  # all four are under 0.05, but not all under their share of it
     assert standing(entries) == [False, True, False, True, False]
+
+
+def test_the_table_of_expectations_has_a_row_for_each_and_a_column_for_each_corpus():
+    def number(measured):
+        return Interval(*measured["numbers"])
+
+    more = Expectation("task", "It is more.", number, Bounds(low=0))
+    share = Expectation("geometry", "It is less than a half.", number, Bounds(high=0.5), "+.0%")
+    corpora = {"ours": {"numbers": (0.25, 0.1, 0.4)}, "real songs": {"numbers": (0.6, 0.4, 0.8)}}
+    corpora["none"] = {"numbers": (np.nan, np.nan, np.nan)}
+    assert table_of((more, share), corpora) == [
+        {
+            "about": "task",
+            "expected": "It is more.",
+            "ours": "+0.250, holds",
+            "real songs": "+0.600, holds",
+            "none": "open",
+        },
+        {
+            "about": "geometry",
+            "expected": "It is less than a half.",
+            "ours": "+25%, holds",
+            "real songs": "+60%, open",
+            "none": "open",
+        },
+    ]
 
 
 def test_what_agrees_lies_in_the_direction():

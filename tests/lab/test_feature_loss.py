@@ -1,6 +1,8 @@
 """The study of the feature loss: which trainings there are, what it measures, and how it goes on."""
 
 import json
+from dataclasses import asdict, replace
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -9,21 +11,50 @@ import torch
 
 from svdlib.errors import TrainingError
 from svdlib.inversion.plans import TrainingPlan
-from svdlib.lab.studies import feature_loss
-from svdlib.lab.studies.feature_loss import SUMS, Configuration, Material, configurations, draw_with_room, measure
+from svdlib.lab.studies import as_json, feature_loss
+from svdlib.lab.studies.feature_loss import (
+    OWN,
+    SUMS,
+    Configuration,
+    Material,
+    as_share,
+    configurations,
+    control_of,
+    cost_of,
+    draw_with_room,
+    find,
+    kept_of,
+    measure,
+    pack_picture,
+    unpack_picture,
+)
 from svdlib.zoo.architectures import untrained_like
 from svdlib.zoo.families import build_inverter
 
 PLAN = TrainingPlan(epochs=1, batch_size=2, steps_per_epoch=1, validation_excerpts=2)
 CORPUS = "synthetic:songs=4,seconds=8,seed=3"
-WANTED = (Configuration(("fc8",), 0, 0.0), Configuration(("fc8",), 0, 1.0, "mp3", random=True, balanced=True))
+WANTED = (Configuration("fc8", 0.0, objective="input"), Configuration("fc8", 1.0, ("mp3", OWN), random=True))
 
 
-def test_every_training_stands_there_once_and_the_first_stage_comes_first():
-    wanted = list(configurations())
-    assert len(set(wanted)) == len(wanted) == 2 * 3 * (6 + 3 + 1)
-    assert {each.layers for each in wanted[:30]} == {("mp6", "fc8")}
-    assert {each.weight for each in wanted if not each.balanced} == {0, SUMS, 30, 100, 250, 2500}
+def test_every_training_stands_there_once_and_has_its_control():
+    wanted = configurations()
+    assert len(set(wanted)) == len(wanted)
+    controls = {(each.layer, each.seed) for each in wanted if each.objective == "input"}
+    assert {(each.layer, each.seed) for each in wanted} == controls
+    assert {each.weight for each in wanted if each.objective == "joint"} == {SUMS}
+
+
+def test_kinds_tell_apart_what_seeds_and_layers_do_not():
+    wanted = [each for each in configurations() if each.layer == "fc8" and each.seed == 0]
+    assert len({each.kind for each in wanted}) == len(wanted)
+    assert Configuration("fc7", 6.0, ("conv5", OWN), moved=True).kind == "Conv5 and itself, moved, 6"
+
+
+def test_a_picture_comes_back_to_within_half_a_step():
+    picture = 3 * torch.randn(115, 80, generator=torch.Generator().manual_seed(0))
+    low, high = feature_loss.PICTURE_RANGE
+    back = unpack_picture(pack_picture(picture))
+    assert back.shape == (115, 80) and (back - picture.clamp(low, high)).abs().max() <= (high - low) / 255 / 2 + 1e-6
 
 
 def test_the_weight_of_the_sums_is_the_ratio_of_their_cells():
@@ -40,6 +71,10 @@ def test_excerpts_have_room_for_the_largest_shift():
     assert all(bank.song_offsets[song] == start for start, song in zip(starts.tolist(), songs, strict=True))
 
 
+def of(bank, judges=MappingProxyType({})):
+    return Material(tiny.detector(), judges, {}, bank, bank, {"some": bank}, bank.gather(bank.spread(2)))
+
+
 def test_a_perfect_inverter_keeps_everything():
     """What it paints is the excerpt itself: it moves with the sound, and every detector answers to it."""
 
@@ -48,7 +83,7 @@ def test_a_perfect_inverter_keeps_everything():
             return originals.pop(0)
 
     bank = tiny.bank(3, count=3)
-    material = Material(tiny.detector(), {"detector 2": untrained_like(tiny.detector(), 1)}, bank, bank, {"some": bank})
+    material = of(bank, {"detector 2": untrained_like(tiny.detector(), 1)})
     starts, _ = draw_with_room(bank, 9)
     originals = [x for shift in (0, *feature_loss.SHIFTS) for x in bank.cut(starts + shift).split(16)]
     found = measure("fc8", Remembers(), material, bank, 9)
@@ -61,7 +96,7 @@ def test_a_perfect_inverter_keeps_everything():
 
 def test_numbers_of_the_same_inversions_by_another_way():
     bank = tiny.bank(4, count=2)
-    material = Material(tiny.detector(), {}, bank, bank, {"some": bank})
+    material = of(bank)
     inverter = build_inverter("fc8", "aligned").eval()
     found = measure("fc8", inverter, material, bank, 8)
     starts, _ = draw_with_room(bank, 8)
@@ -90,9 +125,36 @@ def test_results_are_written_as_they_come_and_gone_on_with(tmp_path, monkeypatch
     with pytest.raises(TrainingError, match="excerpts"):
         run(tmp_path / "two", out, excerpts=8, resume=True)
     both = run(tmp_path / "elsewhere", out, resume=True)
+    by_share = both["trainings"][1]
+    assert by_share["input_variance"] > 0 and len(by_share["pictures"]) == len(both["originals"]) == 2
+    nre = by_share["real songs"]["nre"]
+    assert np.nanmean(np.array(nre["songs"], dtype=float)) == pytest.approx(nre["value"], abs=1e-5)
     assert both["trainings"][0] == first["trainings"][0] and len(both["trainings"]) == 2
     monkeypatch.setattr(feature_loss, "fit_inverters", None)
     assert run(tmp_path / "elsewhere", out, resume=True)["trainings"] == both["trainings"]
+
+
+def stored(values, configuration, kept=(1.0, 0.5)):
+    measured = {"nre": {"songs": values}, "judges": {"detector": {"kept": {"songs": kept}}}}
+    return {"configuration": as_json(asdict(configuration)), "real songs": measured}
+
+
+def test_a_training_is_held_against_its_own_control():
+    asked = Configuration("fc8", 6.0, ("conv5", OWN), seed=2)
+    control, other = control_of(asked), control_of(replace(asked, seed=1))
+    result = {"trainings": [stored([0.1, 0.1], other), stored([0.5, 0.7], control), stored([0.6, 0.75], asked)]}
+    assert find(result, asked) is result["trainings"][2] and find(result, replace(asked, weight=1.0)) is None
+    assert cost_of(result, asked, "real songs").value == pytest.approx(1.35 / 1.2 - 1)
+    assert cost_of({"trainings": result["trainings"][2:]}, asked, "real songs") is None
+    assert kept_of(result["trainings"][2], "detector", "real songs").value == 0.75
+
+
+def test_weights_of_means_and_of_shares_make_the_same_loss():
+    training = {"input_variance": 0.8, "feature_variance": 0.02}
+    of_input, of_feature, weight = 0.3, 0.005, 40.0
+    as_means = of_input + weight * of_feature
+    as_shares = of_input / 0.8 + as_share(weight, training) * of_feature / 0.02
+    assert as_shares * 0.8 == pytest.approx(as_means)
 
 
 def test_the_program_prints_a_row_for_each_layer_and_kind(tmp_path, capsys):
@@ -102,4 +164,5 @@ def test_the_program_prints_a_row_for_each_layer_and_kind(tmp_path, capsys):
         options = ["--corpus", CORPUS, "--real", CORPUS, "--folder", str(tmp_path / "runs"), "--device", "cpu"]
         assert feature_loss.main([*options, "--out", str(tmp_path / "x.json")]) == 0
     table = capsys.readouterr().out
-    assert table.count("fc8") == 4 and "random mp3, 1" in table and "conv5, 0" in table and "(1 seeds)" in table
+    assert table.count("fc8") == 4 and "random MP3 and itself, 1" in table and "input loss alone" in table
+    assert "(1 seeds)" in table

@@ -210,6 +210,21 @@ def test_losses_are_drawn_per_layer():
     assert [list(line.get_ydata()) for line in axes.lines] == [[3, 2], [4, 3]]
 
 
+def test_the_numbers_at_a_loss_do_not_run_into_each_other():
+    """That they do not is looked at after every test; here are losses that fall to a fifteenth, and ones that stay."""
+    for last in (0.02, 0.2):
+        history = [SimpleNamespace(training={"conv1": loss}, validation={"conv1": loss}) for loss in (0.3, last)]
+        (axes,) = drawn(figure_training(history))
+        shown = [label.get_text() for label in axes.yaxis.get_ticklabels(which="both")]
+        assert "0.2" in shown
+
+
+def test_shares_in_percent_are_written_alike_whatever_their_reach():
+    panels = {name: {"songs": {"MP6": Interval(0, -high, high)}} for name, high in (("one", 0.2), ("two", 0.4))}
+    axes = drawn(figure_intervals(panels, "change", percent=True))
+    assert all("20%" in [label.get_text() for label in each.get_yticklabels()] for each in axes)
+
+
 def test_the_losses_of_the_detector_are_drawn_over_its_epochs():
     history = [{"training": 3.0 - n, "validation": 4.0 - n} for n in range(2)]
     (axes,) = drawn(figure_detector_training(history))

@@ -47,6 +47,11 @@ def test_comparisons_have_a_row_per_map_and_no_bar_without_an_interval():
     assert axes.get_yticks()[0] > axes.get_yticks()[1]
 
 
+def test_an_agreement_of_nearly_nothing_has_no_sign():
+    found = {"slime/voice": {"correlation": {"value": -0.001}, "chance_correlation": {"value": 0.2}}}
+    assert {text.get_text() for text in figure_agreement(found).axes[0].texts} == {"0.00", "0.20"}
+
+
 def test_agreement_has_chance_above_the_diagonal():
     found = {"slime/voice": {"correlation": {"value": 0.75}, "chance_correlation": {"value": None}}}
     table = figure_agreement(found).axes[0].images[0].get_array()

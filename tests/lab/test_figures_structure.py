@@ -51,6 +51,25 @@ def test_shifts_have_a_panel_for_each_painter():
     assert len(drawn(figure)) == len(drawn(figure.narrow())) == 3, "an empty fourth place is not drawn"
 
 
+def test_shifts_of_many_painters_keep_their_numbers_apart():
+    """Five painters and nine shifts, as in the chapter on the round trip."""
+    five = {f"FC8, unmoved {k}": {"moves": np.ones(9), "stays": np.ones(9)} for k in range(5)}
+    figure = figures_analysis.figure_shifts(five, range(1, 10))
+    assert len(drawn(figure)) == 5
+
+
+def test_titles_of_many_words_have_room_on_a_phone():
+    line = {"songs": {layer: (0.9, 0.8, 1.0, 0.1) for layer in LAYERS}}
+    panels = {f"Onset F-measure, {family}": line for family in ("aligned", "published")}
+    narrow = figures_analysis.figure_agreements(panels).narrow()
+    assert narrow.axes[1].get_title() == "Onset F-measure,\npublished"
+
+
+def test_what_is_nearly_nothing_has_no_sign():
+    (axes,) = drawn(figures_analysis.figure_octaves({"match": np.full((8, 1), -0.001)}, LAYERS, ["0.6 Hz"]))
+    assert {text.get_text() for text in axes.texts} == {"0.00"}
+
+
 def test_octaves_have_room_on_a_phone():
     names = ["0.6 Hz", "1.2 Hz", "2.4 to 4.3 Hz", "4.9 to 9.1 Hz", "9.7 to 18.9 Hz", "19.7 to 34.7 Hz"]
     (axes,) = drawn(figures_analysis.figure_octaves({"match": np.zeros((8, 6))}, LAYERS, names))

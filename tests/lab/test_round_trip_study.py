@@ -138,7 +138,7 @@ def test_the_stored_study_holds_every_painter():
     assert [name.partition(":")[0] for name in stored["corpora"]] == ["synthetic", "synthetic-c", "folder"]
     for measured in stored["corpora"].values():
         entries = [entry for by_family in measured["layers"].values() for entry in by_family.values()]
-        assert len(entries) == 16 + 3 + 1 + 2 + 1
+        assert len(entries) == 16 + 3 + 2 + 2 + 2
         for entry in (measured["blind"], *entries):
             for judge in entry["judges"].values():
                 assert len(judge["kept"]) == measured["songs"] and all(0 <= share <= 1 for share in judge["kept"])

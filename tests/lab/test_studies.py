@@ -295,7 +295,7 @@ def ablation(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ablation")
     table = (
         Configuration("base", seeds=(0, 1)),
-        Configuration("no augmentation", {"augmentation": Augmentation(0, 0, 0)}),
+        Configuration("no augmentation", {"augmentation": Augmentation(0, 0, 0)}, seeds=(0,)),
         Configuration("too many songs", songs=1),
     )
 
@@ -316,6 +316,15 @@ def test_configurations_are_trained_scored_and_kept(ablation):
     assert sorted(path.name for path in folder.glob("*.json")) == ["base.json", "no-augmentation.json"]
     assert all(name in detector_ablation.describe(result) for name in names)
     json.dumps(result, allow_nan=False)
+
+
+def test_a_part_is_held_against_the_base_of_its_own_seed(ablation):
+    base, other = ablation[2]["configurations"]
+    found = detector_ablation.against_base(ablation[2], "accuracy")
+    expected = other["detectors"][0]["real"]["accuracy"] - base["detectors"][0]["real"]["accuracy"]
+    assert found == {"no augmentation": [expected]}
+    unknown = {"seeds": [0, 5], "detectors": [{"real": {"auc": None}}, {"real": {"auc": 0.5}}], "name": "unknown"}
+    assert detector_ablation.against_base({"configurations": [base, unknown]}, "auc") == {}
 
 
 def test_a_finished_study_is_read_and_an_unfinished_one_goes_on(ablation, monkeypatch):

@@ -21,6 +21,7 @@ from svdlib.pages.explorer import (
     Comparison,
     Measures,
     compare,
+    compare_pictures,
     explorer_data,
     layer_explorer,
     move_data_out,
@@ -108,6 +109,13 @@ def test_comparisons_stand_side_by_side():
     assert side_by_side(one_by_one[:1]) == one_by_one[0]
     unknown = side_by_side([one_by_one[0], replace(one_by_one[1], kept=None)])
     assert unknown.kept is None and len(unknown.nre) == 3
+
+
+def test_pictures_that_are_there_already_are_compared_alike():
+    x = torch.randn(6, 1, EXCERPT_FRAMES, N_BANDS, generator=torch.manual_seed(0))
+    by_inverters = compare(Transparent(), {"conv1": Halve(), "fc8": torch.nn.Identity()}, x[:2], x)
+    scores = list(zip(by_inverters.nre, by_inverters.kept, strict=True))[1:]
+    assert compare_pictures(Transparent(), x[:2], [x[:2] / 2, x[:2]], scores, x) == by_inverters
 
 
 def test_a_set_without_distances_has_no_nre():

@@ -288,9 +288,9 @@ def test_the_second_detector_can_judge_the_first():
         ("published", None, LAYERS),
         ("aligned", None, LAYERS),
         ("aligned", "input", ("mp6", "fc7", "fc8")),
-        ("aligned", "longer", ("fc8",)),
+        ("aligned", "longer", ("fc7", "fc8")),
         ("aligned", "conv5", ("fc7", "fc8")),
-        ("aligned", "own", ("fc8",)),
+        ("aligned", "own", ("fc7", "fc8")),
     ],
 )
 def test_shipped_inverters_were_trained_on_the_shipped_detector(variant, training, layers):

@@ -18,14 +18,16 @@ export async function filesOf(name) {
   const holder = /** @type {{svdlibFiles?: Packed}} */ (globalThis);
   const script = document.createElement("script");
   script.src = new URL(name, HERE).href;
-  await new Promise((resolve, reject) => {
-    script.onload = resolve;
+  return new Promise((resolve, reject) => {
+    // Taken at once: several scripts may be on their way, and the next one that runs brings its own.
+    script.onload = () => {
+      const files = holder.svdlibFiles ?? {};
+      delete holder.svdlibFiles;
+      resolve(files);
+    };
     script.onerror = () => reject(new Error(`The file ${name} could not be loaded.`));
     document.head.append(script);
   }).finally(() => script.remove()); // megabytes of text
-  const files = holder.svdlibFiles ?? {};
-  delete holder.svdlibFiles;
-  return files;
 }
 
 /**

@@ -70,10 +70,12 @@ export class Helper {
 
   /** @param {Show} show */
   async #openDetector(show) {
+    // All at once, so that the line is never idle while something is unpacked.
+    const coming = ["engine.js", "detector.js", "constants.js"].map(loaded);
+    for (const each of coming) each.catch(() => {}); // told where it is waited for
     show(`Loading the engine, ${megabytes("engine.js")}`, 0);
-    const { "engine.js": engineCode, "worker.js": workerCode, ...engine } = await loaded("engine.js");
+    const { "engine.js": engineCode, "worker.js": workerCode, ...engine } = await coming[0];
     show(`Loading the detector, ${megabytes("detector.js", "constants.js")}`, 0);
-    const [detector, constants] = [await loaded("detector.js"), await loaded("constants.js")];
     const code = [await unpackText(engineCode), "\n", await unpackText(workerCode)];
     this.worker = new Worker(URL.createObjectURL(new Blob(code, { type: "text/javascript" })));
     this.worker.onmessage = ({ data }) => this.#hear(data);
@@ -82,6 +84,7 @@ export class Helper {
       for (const { reject } of this.waiting.values()) reject(failed);
       this.#stop();
     };
+    const [, detector, constants] = await Promise.all(coming);
     return this.ask("openDetector", { engine, detector, constants }, { show });
   }
 

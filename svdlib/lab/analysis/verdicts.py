@@ -103,6 +103,29 @@ class Expectation:
         return "fails" if found.high <= low or high <= found.low else "open"
 
 
+def table_of(expectations: Sequence[Expectation], corpora: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
+    """What became of expectations, as rows of a table: what each is about, what it says, and a column for each corpus.
+
+    Args:
+        expectations: a row for each.
+        corpora: by the name of a corpus, what a study has measured on it.
+
+    Returns:
+        In the column of a corpus the number and the outcome, such as "+0.120, holds"; only the outcome where the number
+        was not measured.
+    """
+    return [
+        {"about": each.about, "expected": each.says}
+        | {name: _number_and_outcome(each, measured) for name, measured in corpora.items()}
+        for each in expectations
+    ]
+
+
+def _number_and_outcome(expectation: Expectation, measured: Mapping[str, Any]) -> str:
+    value, outcome = expectation.number(measured).value, expectation.outcome(measured)
+    return f"{value:{expectation.unit}}, {outcome}" if math.isfinite(value) else outcome
+
+
 @dataclass(frozen=True)
 class Claim:
     """A statement of the paper, and how it is tested.

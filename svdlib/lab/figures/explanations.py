@@ -193,7 +193,7 @@ def figure_agreement(values: Mapping[str, Mapping[str, Any]]) -> Drawing:
         for (row, column), value in np.ndenumerate(table):
             if np.isfinite(value):
                 colour = "white" if abs(value) > 0.6 else "black"
-                axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=10)
+                axes.text(column, row, f"{value:z.2f}", ha="center", va="center", color=colour, fontsize=10)
         titles = [MAP_TITLES[name] for name in names]
         axes.set_xticks(range(len(names)), titles, rotation=40, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(len(names)), titles)

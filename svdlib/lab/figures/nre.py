@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
 
 from svdlib.audio.mel_axis import EXCERPT_FRAMES, N_BANDS, band_of_frequency
 from svdlib.lab.analysis.intervals import Interval
@@ -130,7 +129,7 @@ def figure_intervals(
                 axes.set_xticks(range(len(by_place)), names)
             axes.set_title(title, loc="left")
             if percent:
-                axes.yaxis.set_major_formatter(PercentFormatter(1))
+                axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
         figure.supylabel(unit, size=10)
         handles, names = column[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=legend_columns(names, 3))

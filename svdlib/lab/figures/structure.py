@@ -81,7 +81,7 @@ def figure_agreements(
                 axes.plot(levels[title], color="black", lw=1, ls=(0, (1, 1)), label=level_name)
             layers = list(next(iter(lines.values())))
             axes.set_xticks(range(len(layers)), [row_name(layer) for layer in layers], rotation=60)
-            axes.set_title(title)
+            axes.set_title(heading(title, columns) if is_for_phone() else title)
             axes.axhline(0, color="black", lw=0.5)
         for axes in grid.flat[len(panels) :]:
             axes.set_visible(False)
@@ -116,7 +116,7 @@ def figure_octaves(panels: Mapping[str, np.ndarray], rows: Sequence[str], octave
             axes.imshow(numbers, vmin=0, vmax=1, cmap="cividis", aspect="auto")
             for (row, column), number in np.ndenumerate(numbers):
                 axes.text(
-                    column, row, f"{number:.2f}", ha="center", va="center", color="black" if number > 0.5 else "white"
+                    column, row, f"{number:z.2f}", ha="center", va="center", color="black" if number > 0.5 else "white"
                 )
             dash = "–\n" if is_for_phone() else "–"
             names = [name.replace(" to ", dash).replace(" Hz", "") for name in octaves]
@@ -160,7 +160,7 @@ def figure_shifts(panels: Mapping[str, Mapping[str, Sequence[float]]], frames: S
     """
     looks = {"moves": "moves with the sound", "stays": "stays where it was"}
     with rc_context(STYLE):
-        columns = panel_columns(len(panels))
+        columns = panel_columns(min(3, len(panels)))
         rows = -(-len(panels) // columns)
         figure = Drawing(figsize=(figure_width(WIDTH), 2.2 * rows + 0.6), layout="constrained")
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()

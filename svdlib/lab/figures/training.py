@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from matplotlib import colormaps, rc_context
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from svdlib.inversion.training import Epoch
 from svdlib.lab.figures.style import (
@@ -50,6 +50,8 @@ def figure_training(history: Sequence[Epoch]) -> Drawing:
             )
         axes.set(yscale="log", xlabel="epoch", ylabel="loss (log scale)")
         axes.yaxis.set_major_formatter("{x:g}")
+        low, high = axes.get_ylim()
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5) if high > 4 * low else range(2, 10)))
         axes.yaxis.set_minor_formatter("{x:g}")  # not as powers of ten
         axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 2.5, 5, 10], integer=True))
         _, names = axes.get_legend_handles_labels()

@@ -2,7 +2,8 @@
 
     python -m svdlib.lab.studies.detector_ablation --real folder:my_songs --folder runs/ablation --out results.json
 
-All learn from a synthetic corpus, with the same number of updates. The threshold comes from synthetic validation songs;
+All learn from a synthetic corpus, with the same number of updates, each from the same seeds, so that a part can be held
+against the base seed by seed. The threshold comes from synthetic validation songs;
 the real songs are only scored. Finished configurations are kept in the folder, and `--resume` goes on after them.
 """
 
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 
 from svdlib.compute.command_line import Parser
-from svdlib.compute.devices import choose_device
+from svdlib.compute.devices import PRECISIONS, choose_device
 from svdlib.compute.run_state import RunOptions
 from svdlib.compute.storage import digest
 from svdlib.detector.augmentation import Augmentation
@@ -34,6 +35,7 @@ from svdlib.songs.loading import Songs, load_songs
 
 BASE_PLAN = DetectorPlan(epochs=1, steps_per_epoch=300, batch_size=8)
 SCORES = ("mean_song_auc", "auc", "accuracy")
+SEEDS = (0, 1, 2)
 
 
 @dataclass(frozen=True)
@@ -50,23 +52,18 @@ class Configuration:
     name: str
     changes: Mapping[str, Any] = field(default_factory=dict)
     songs: int | None = None
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[int, ...] = SEEDS
 
 
 FULL = BASE_PLAN.augmentation
 CONFIGURATIONS = (
-    Configuration("base", seeds=(0, 1, 2)),
+    Configuration("base"),
     Configuration("no augmentation", {"augmentation": Augmentation(loudness=0, filtering=0, warping=0)}),
-    Configuration("without loudness", {"augmentation": replace(FULL, loudness=0)}),
-    Configuration("without filtering", {"augmentation": replace(FULL, filtering=0)}),
-    Configuration("without warping", {"augmentation": replace(FULL, warping=0)}),
     Configuration("without remixing", {"remixing": Remixing(share=0)}),
-    Configuration("remixing, no voice muted", {"remixing": Remixing(muted=0)}),
-    Configuration("remixing, voices not louder", {"remixing": Remixing(gain=(-6, 6))}),
-    Configuration("voices at a set ratio", {"remixing": Remixing(ratio=(-2, 12))}, seeds=(0, 1, 2)),
-    Configuration("two bands at once", {"remixing": Remixing(doubled=0.3)}, seeds=(0, 1, 2)),
-    Configuration("tilt and dynamics", {"augmentation": replace(FULL, tilt=12, dynamics=0.3)}, seeds=(0, 1, 2)),
-    Configuration("averaged weights", {"averaging": 0.99}, seeds=(0, 1, 2)),
+    Configuration("voices at a set ratio", {"remixing": Remixing(ratio=(-2, 12))}),
+    Configuration("two bands at once", {"remixing": Remixing(doubled=0.3)}),
+    Configuration("tilt and dynamics", {"augmentation": replace(FULL, tilt=12, dynamics=0.3)}),
+    Configuration("averaged weights", {"averaging": 0.99}),
     Configuration("8 songs", songs=8),
     Configuration("30 songs", songs=30),
     Configuration("61 songs", songs=61),  # left out where the corpus has no more: that is the base
@@ -95,6 +92,7 @@ def study(
     plan: DetectorPlan = BASE_PLAN,
     configurations: Sequence[Configuration] = CONFIGURATIONS,
     device: str = "auto",
+    precision: str = "auto",
     resume: bool = False,
 ) -> dict[str, Any]:
     """Train and score all configurations.
@@ -106,6 +104,7 @@ def study(
         plan: of the base; the others change one thing in it.
         configurations: which; those that want as many songs as there are, or more, are left out.
         device: where to train.
+        precision: of activations.
         resume: go on with what the folder holds.
 
     Returns:
@@ -116,14 +115,14 @@ def study(
     train, valid = load_songs(opened.split("train"), stems=True), load_songs(opened.split("valid"))
     material = Material(train, valid, load_songs(open_corpus(real).tracks))
     chosen = [each for each in configurations if (each.songs or 0) < len(material.train.names)]
-    done = [run_configuration(each, material, plan, Path(folder), place, resume) for each in chosen]
+    done = [run_configuration(each, material, plan, Path(folder), place, resume, precision) for each in chosen]
     origin = origin_of(corpus, len(material.train.names))
     real_origin = {"corpus": origin_of(real, 0)["corpus"], "songs": list(material.real.names)}
     return as_json(
         {"study": "detector_ablation"}
         | origin
         | {"real": real_origin, "plan": asdict(plan), "updates": plan.epochs * plan.steps_per_epoch}
-        | {"configurations": done}
+        | {"precision": precision, "configurations": done}
     )
 
 
@@ -134,6 +133,7 @@ def run_configuration(
     folder: Path,
     device: torch.device,
     resume: bool,
+    precision: str = "auto",
 ) -> dict[str, Any]:
     """Train and score one configuration, or read what an earlier run of it has found.
 
@@ -147,7 +147,7 @@ def run_configuration(
     changed = replace(plan, **configuration.changes)
     train = _first(material.train, configuration.songs)
     identity = {"plan": asdict(changed), "songs": len(train.names), "seeds": list(configuration.seeds)}
-    identity |= {"material": material.digest()}
+    identity |= {"material": material.digest(), "precision": precision}
     place = folder / configuration.name.replace(" ", "-")
     finished = place.with_suffix(".json")
     earlier = read_finished(finished, as_json(identity), resume=resume)
@@ -155,7 +155,7 @@ def run_configuration(
         return earlier
     curves = []
     for seed in configuration.seeds:
-        options = RunOptions(seed=seed, device=device, folder=place / f"seed-{seed}", resume=resume)
+        options = RunOptions(seed, device, precision, place / f"seed-{seed}", resume)
         fitted = fit_detector(train, material.valid, plan=changed, options=options)
         curves.append({part: _curves(fitted.detector, getattr(material, part)) for part in ("valid", "real")})
     result = {"name": configuration.name, "songs": len(train.names), "seeds": list(configuration.seeds)}
@@ -204,6 +204,30 @@ def table(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
+def against_base(result: Mapping[str, Any], score: str = "mean_song_auc") -> dict[str, list[float]]:
+    """What each part brings on the real songs: per configuration its score less that of the base, seed by seed.
+
+    Args:
+        result: of `study`.
+        score: one of `SCORES`.
+
+    Returns:
+        Without the base, and without what cannot be told: a score that one song lacks, a seed that the base lacks.
+    """
+    base, *others = result["configurations"]
+    of_base = dict(zip(base["seeds"], (each["real"][score] for each in base["detectors"]), strict=True))
+    found = {}
+    for entry in others:
+        pairs = [
+            (each["real"][score], of_base.get(seed))
+            for seed, each in zip(entry["seeds"], entry["detectors"], strict=True)
+        ]
+        differences = [one - other for one, other in pairs if one is not None and other is not None]
+        if differences:
+            found[entry["name"]] = differences
+    return found
+
+
 def describe(result: Mapping[str, Any]) -> str:
     """The results as a table for people."""
     heads = ["mean AUC", "AUC", "accuracy"]
@@ -240,11 +264,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=Path("runs/ablation"), help="where runs are kept")
     parser.add_argument("--epochs", type=int, default=BASE_PLAN.epochs, metavar="N")
     parser.add_argument("--steps-per-epoch", type=int, default=BASE_PLAN.steps_per_epoch, metavar="N")
+    parser.add_argument("--precision", default="auto", choices=("auto", *PRECISIONS), help="of activations")
     parser.add_argument("--resume", action="store_true", help="go on with what the folder holds")
 
     def act(options: argparse.Namespace) -> dict[str, Any]:
         plan = replace(BASE_PLAN, epochs=options.epochs, steps_per_epoch=options.steps_per_epoch)
         where = {"folder": options.folder, "device": options.device, "resume": options.resume}
+        where |= {"precision": options.precision}
         return study(options.corpus, real=options.real, plan=plan, **where)
 
     return run_program(parser, arguments, act, describe, resumable=True)

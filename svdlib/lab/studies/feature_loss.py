@@ -2,17 +2,20 @@
 
     python -m svdlib.lab.studies.feature_loss --real folder:my_songs --judges other.safetensors --out results.json
 
-All learn the aligned family from chance, on the same excerpts in the same order for each seed. They differ in the
-weight of the feature loss, or in whose features are compared. Inversions of test songs and of real songs are measured
-by their distance from the original, by the features they have, by whether detectors answer as to the original, and by
-where their fine structure is. Trainings are done in the order of their stages, the most telling first. Each is written
-to the results as soon as it is measured, and `--resume` goes on with what the results lack, on any machine.
+All go on from the same aligned inverters, which learned by the input loss alone, for as many updates, on the same
+excerpts in the same order for each seed. They differ in the weight of the feature loss, or in whose features are
+compared; one goes on by the input loss alone and is what the others are held against. Inversions of test songs and of
+real songs are measured by their distance from the original, by the features they have, by whether detectors answer as
+to the original, and by where their fine structure is. The most telling trainings are done first. Each is written to the
+results as soon as it is measured, and `--resume` goes on with what the results lack, on any machine.
 """
 
 import argparse
+import base64
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -24,17 +27,18 @@ from torch import Tensor, nn
 
 from svdlib.audio.mel_axis import EXCERPT_FRAMES
 from svdlib.compute.command_line import Parser
-from svdlib.compute.devices import choose_device
+from svdlib.compute.devices import PRECISIONS, choose_device
 from svdlib.compute.run_state import check_same_run
 from svdlib.compute.storage import digest, weights_digest
 from svdlib.detector.excerpts import ExcerptBank
 from svdlib.detector.model import SVDNet
 from svdlib.errors import TrainingError
-from svdlib.inversion.comparison import Comparison
-from svdlib.inversion.nre import mean_pairwise_distance, reconstruction_distances
+from svdlib.inversion.comparison import Comparison, Jitter
+from svdlib.inversion.inverters import FeatureInverter
+from svdlib.inversion.nre import mean_pairwise_distance, reconstruct, reconstruction_distances
 from svdlib.inversion.plans import TrainingPlan
 from svdlib.lab.analysis.harmonics import harmonic_match
-from svdlib.lab.analysis.intervals import Interval, mean_interval, separation, song_means
+from svdlib.lab.analysis.intervals import Interval, change_interval, mean_interval, separation, song_means
 from svdlib.lab.analysis.measures import high_minus_low
 from svdlib.lab.analysis.modulation import in_octaves, modulation_spectrum, octave_names
 from svdlib.lab.analysis.onsets import onset_match
@@ -48,29 +52,36 @@ from svdlib.lab.analysis.round_trip import (
     judged,
 )
 from svdlib.lab.analysis.texture import after_a_shift, fine_structure, fixed_picture, without
-from svdlib.lab.studies import as_json, open_judges, origin_of, read_record, run_program, write_results
+from svdlib.lab.figures.style import layer_title
+from svdlib.lab.studies import as_json, open_judges, origin_of, read_record, run_program, training_of, write_results
 from svdlib.recipes import bank_of
 from svdlib.songs.corpora import open_corpus
 from svdlib.songs.loading import load_songs
 from svdlib.zoo.architectures import untrained_like
-from svdlib.zoo.checkpoints import open_detector
+from svdlib.zoo.checkpoints import folder_of, open_detector, open_inverters
 from svdlib.zoo.fitting import fit_inverters
 
-STAGES = (("mp6", "fc8"), ("conv5", "fc7"))
-"""Layers that are trained together; those of the first stage with all seeds come first."""
-
 SEEDS = (0, 1, 2)
-PLAN = TrainingPlan(epochs=4, batch_size=16, schedule="cosine", steps_per_epoch=400, validation_excerpts=256)
+PLAN = TrainingPlan(epochs=4, batch_size=16, schedule="cosine", steps_per_epoch=200, validation_excerpts=256)
 
 SUMS = 64 * 33 * 21 / (115 * 80)
 """The weight at which means of squares stand to each other as the sums of equation 3 do: cells of Conv5 per cell of an
 excerpt."""
 
+OWN = "own"
+"""Stands among the layers that are compared for the one that is inverted."""
+
+SHIFT = Jitter((4, 1))
 SHIFTS = (1, 3, 6, 9)
 """Frames by which excerpts are moved on."""
 
+TEST, REAL = "synthetic test songs", "real songs"
+CANDIDATES = 128
+PICTURE_RANGE = (-4.0, 4.0)
+"""Between which a standardised excerpt is kept as a picture."""
+
 MEASURED_AT = ("mp3", "conv5", "mp6", "fc7", "fc8")
-EXCERPTS = 256
+EXCERPTS = 128
 
 
 @dataclass(frozen=True)
@@ -78,31 +89,55 @@ class Configuration:
     """One training.
 
     Attributes:
-        layers: whose inverters learn.
-        seed: of the training.
+        layer: whose inverter learns.
         weight: of the feature loss.
-        compare: the layer whose features are compared.
-        random: whether they are those of a detector that nobody has trained.
-        balanced: whether both losses are shares of the mean predictor's; else they are means of squares.
+        compare: the layers whose features are compared; `OWN` is the one that is inverted.
+        objective: by which it learns; all but "joint" and "input" take losses as shares.
+        random: whether those who compare are a detector that nobody has trained.
+        moved: whether both are shifted alike before they are compared.
+        seed: of the training.
     """
 
-    layers: tuple[str, ...]
-    seed: int
+    layer: str
     weight: float
-    compare: str = "conv5"
+    compare: tuple[str, ...] = ("conv5",)
+    objective: str = "balanced"
     random: bool = False
-    balanced: bool = False
+    moved: bool = False
+    seed: int = 0
+
+    @property
+    def kind(self) -> str:
+        """What tells it from others, but layer and seed."""
+        if self.objective == "input":
+            return "input loss alone"
+        spaces = " and ".join("itself" if each == OWN else layer_title(each) for each in self.compare)
+        ears = "random " if self.random else ""
+        return f"{OBJECTIVE_NAMES[self.objective]}{ears}{spaces}{', moved' if self.moved else ''}, {self.weight:.3g}"
 
 
-def configurations(stages: Sequence[tuple[str, ...]] = STAGES, seeds: Sequence[int] = SEEDS) -> Iterator[Configuration]:
-    """All trainings, in the order in which they are done."""
-    for layers in stages:
-        for seed in seeds:
-            for weight in (0.0, 250.0, 30.0, SUMS, 100.0, 2500.0):
-                yield Configuration(layers, seed, weight)
-            for compare in ("conv5", "mp3", "fc7"):
-                yield Configuration(layers, seed, 1.0, compare, balanced=True)
-            yield Configuration(layers, seed, 1.0, random=True, balanced=True)
+OBJECTIVE_NAMES = {"balanced": "", "joint": "as sums, ", "adversarial-balanced": "with an adversary, "}
+
+
+def configurations(seeds: Sequence[int] = SEEDS) -> tuple[Configuration, ...]:
+    """All trainings, the most telling first: of FC8, of FC7, of FC8 from other seeds, of MP6."""
+    first, *others = seeds
+    own = ("conv5", OWN)
+    control, heavy, asked = (
+        Configuration("fc8", 0.0, objective="input", seed=first),
+        Configuration("fc8", 10.0, seed=first),
+        Configuration("fc8", 6.0, own, seed=first),
+    )
+    weak, even = (replace(heavy, weight=weight) for weight in (0.1, 1.0))
+    adversary = replace(even, objective="adversarial-balanced")
+    return (
+        *(control, even, heavy, asked, weak, adversary, replace(asked, moved=True)),
+        *(replace(even, weight=SUMS, objective="joint"), replace(even, random=True)),
+        *(replace(each, layer="fc7") for each in (control, even, heavy, asked)),
+        Configuration("fc7", 6.0, ("conv5", "fc8"), seed=first),
+        *(replace(each, seed=seed) for seed in others for each in (control, asked, replace(asked, moved=True))),
+        *(replace(each, layer="mp6") for each in (control, even, heavy, adversary)),
+    )
 
 
 @dataclass(frozen=True)
@@ -112,22 +147,27 @@ class Material:
     Attributes:
         detector: whose features are inverted, in eval mode.
         judges: detectors that have no part in a training, by name.
+        start: the inverters to go on from, by layer; one that is not there begins from chance.
         train: training excerpts.
         valid: validation excerpts.
         measured: per corpus, the songs to measure on.
+        shown: excerpts (2, 1, 115, 80) whose inversions are kept as pictures: what the detector calls sung most surely,
+            and what it calls least so.
     """
 
     detector: SVDNet
     judges: Mapping[str, SVDNet]
+    start: Mapping[str, FeatureInverter]
     train: ExcerptBank
     valid: ExcerptBank
     measured: Mapping[str, ExcerptBank]
+    shown: Tensor
 
     def digest(self) -> str:
-        """Tells one set of songs and detectors from another."""
+        """Tells one set of songs, detectors and inverters from another."""
         frames = [bank.frames.flatten().cpu() for bank in (self.train, self.valid, *self.measured.values())]
-        detectors = [weights_digest(each) for each in (self.detector, *self.judges.values())]
-        return " ".join([digest(torch.cat(frames)), *detectors])
+        networks = [weights_digest(each) for each in (self.detector, *self.judges.values(), *self.start.values())]
+        return " ".join([digest(torch.cat(frames)), *networks])
 
 
 def study(
@@ -138,10 +178,12 @@ def study(
     out: Path | None = None,
     detector: str | PathLike[str] | None = None,
     judges: Sequence[str | PathLike[str]] = (),
+    start: str | PathLike[str] | None = None,
     plan: TrainingPlan = PLAN,
     excerpts: int = EXCERPTS,
-    wanted: Sequence[Configuration] = tuple(configurations()),
+    wanted: Sequence[Configuration] = configurations(),
     device: str = "auto",
+    precision: str = "auto",
     resume: bool = False,
 ) -> dict[str, Any]:
     """Train and measure all configurations that the results lack.
@@ -153,39 +195,63 @@ def study(
         out: the results; they are written after each training.
         detector: weights of the detector to invert; None takes the packaged ones.
         judges: weights of other detectors, trained from other seeds.
+        start: a folder of aligned inverters to go on from; None takes the packaged ones of the input loss alone, which
+            the packaged detector has. Inverters of another one then begin from chance.
         plan: of each training.
         excerpts: how many of each corpus are measured, about.
         wanted: which trainings.
         device: where to train.
+        precision: of activations.
         resume: go on with what results and folder hold.
 
     Returns:
-        Where the numbers come from, and "trainings": per configuration what `measure` returns; ready for JSON.
+        Where the numbers come from, "originals", the excerpts that are shown as pictures, and "trainings": per
+        configuration what `run_configuration` returns; ready for JSON.
 
     Raises:
         TrainingError: the results are there already and `resume` is false, or belong to other material.
+        WeightsError: if an inverter to go on from is missing, damaged, or was trained for another detector.
     """
     place = choose_device(device)
     network, opened, real_songs = open_detector(detector).to(place), open_corpus(corpus), open_corpus(real)
     train, valid, test = (
         bank_of(load_songs(opened.split(each)), network, place) for each in ("train", "valid", "test")
     )
-    measured = {"synthetic test songs": test, "real songs": bank_of(load_songs(real_songs.tracks), network, place)}
-    material = Material(network, open_judges(judges, network, place), train, valid, measured)
-    identity = as_json({"plan": asdict(plan), "excerpts": excerpts, "material": material.digest()})
+    material = Material(
+        network,
+        open_judges(judges, network, place),
+        _beginnings(start, network, wanted, usual=detector is None),
+        train,
+        valid,
+        {TEST: test, REAL: bank_of(load_songs(real_songs.tracks), network, place)},
+        surest_of(network, test),
+    )
+    identity = as_json(
+        {"plan": asdict(plan), "excerpts": excerpts, "precision": precision, "material": material.digest()}
+    )
     done = _finished(out, identity, resume=resume)
     head = (
         {"study": "feature_loss", "measures": MEANINGS}
         | origin_of(corpus, len(opened.tracks))
         | {"real": {"corpus": origin_of(real, 0)["corpus"], "songs": len(real_songs.tracks)}}
         | {"identity": identity, "updates": plan.epochs * (plan.steps_per_epoch or 0)}
+        | {"start": training_of(material.start), "originals": [pack_picture(x[0]) for x in material.shown]}
     )
     for each in wanted:
-        if not _is_in(done, each):
-            done.append(run_configuration(each, material, plan, excerpts, Path(folder), resume))
+        if find({"trainings": done}, each) is None:
+            done.append(run_configuration(each, material, plan, excerpts, Path(folder), resume, precision))
             if out is not None:
                 write_results(out, as_json(head | {"trainings": done}))
     return as_json(head | {"trainings": done})
+
+
+def _beginnings(
+    start: str | PathLike[str] | None, network: SVDNet, wanted: Sequence[Configuration], *, usual: bool
+) -> dict[str, FeatureInverter]:
+    if start is None and not usual:
+        return {}
+    layers = list(dict.fromkeys(each.layer for each in wanted))
+    return open_inverters(start or folder_of("input"), network, layers, "aligned")
 
 
 def _finished(out: Path | None, identity: Mapping[str, Any], *, resume: bool) -> list[dict[str, Any]]:
@@ -199,40 +265,69 @@ def _finished(out: Path | None, identity: Mapping[str, Any], *, resume: bool) ->
     return list(record["trainings"])
 
 
-def _is_in(done: Sequence[Mapping[str, Any]], wanted: Configuration) -> bool:
-    asked = as_json(asdict(wanted))
-    return any(each["configuration"] == asked for each in done)
-
-
 def run_configuration(
-    configuration: Configuration, material: Material, plan: TrainingPlan, excerpts: int, folder: Path, resume: bool
+    configuration: Configuration,
+    material: Material,
+    plan: TrainingPlan,
+    excerpts: int,
+    folder: Path,
+    resume: bool,
+    precision: str = "auto",
 ) -> dict[str, Any]:
     """Train one configuration and measure its inversions.
 
     Returns:
-        "configuration", and "layers": per layer "validation_losses" and per corpus what `measure` returns.
+        "configuration", "kind", "validation_losses" of the epochs, the variances by which losses became shares, per
+        corpus what `measure` returns, and "pictures": the inversions of the excerpts that are shown, packed.
     """
-    ears = untrained_like(material.detector, configuration.seed) if configuration.random else None
-    compare = Comparison((configuration.compare,), ears)
-    objective = "balanced" if configuration.balanced else "joint" if configuration.weight else "input"
+    layer, seed = configuration.layer, configuration.seed
+    compared = tuple(layer if each == OWN else each for each in configuration.compare)
+    ears = untrained_like(material.detector, seed) if configuration.random else None
     fitted = fit_inverters(
-        material.detector, material.train, material.valid, layers=configuration.layers, variant="aligned",
-        objective=objective, lambda_feature=configuration.weight or None, compare=compare, plan=plan,
-        seed=configuration.seed, folder=folder / _name(configuration), resume=resume,
+        material.detector, material.train, material.valid, layers=layer, variant="aligned",
+        compare=Comparison(compared, ears, SHIFT if configuration.moved else None), objective=configuration.objective,
+        lambda_feature=configuration.weight or None, plan=plan, seed=seed, precision=precision,
+        start={layer: material.start[layer]} if layer in material.start else None,
+        folder=folder / _name(configuration), resume=resume,
     )  # fmt: skip
-    layers: dict[str, dict[str, Any]] = {
-        layer: {"validation_losses": fitted.record(layer)["validation_losses"]} for layer in fitted.inverters
+    inverter, record = fitted.inverters[layer], fitted.record(layer)
+    measured = {
+        corpus: measure(layer, inverter, material, bank, excerpts) for corpus, bank in material.measured.items()
     }
-    for corpus, bank in material.measured.items():
-        for layer, inverter in fitted.inverters.items():
-            layers[layer][corpus] = measure(layer, inverter, material, bank, excerpts)
-    return as_json({"configuration": asdict(configuration), "layers": layers})
+    pictures = reconstruct(material.detector, {layer: inverter}, material.shown)[layer]
+    return as_json(
+        {"configuration": asdict(configuration), "kind": configuration.kind}
+        | {key: record[key] for key in ("validation_losses", "input_variance", "feature_variance") if key in record}
+        | measured
+        | {"pictures": [pack_picture(picture[0]) for picture in pictures]}
+    )
 
 
 def _name(configuration: Configuration) -> str:
-    kind = "random-" if configuration.random else "balanced-" if configuration.balanced else ""
-    layers = "-".join(configuration.layers)
-    return f"{layers}-{kind}{configuration.compare}-{configuration.weight:g}-{configuration.seed}"
+    parts = [configuration.layer, configuration.objective, *configuration.compare, f"{configuration.weight:g}"]
+    parts += ["random"] * configuration.random + ["moved"] * configuration.moved
+    return "-".join([*parts, str(configuration.seed)])
+
+
+def surest_of(detector: SVDNet, bank: ExcerptBank) -> Tensor:
+    """The excerpts of a bank that a detector calls sung most and least surely: (2, 1, 115, 80)."""
+    x = bank.gather(bank.spread(CANDIDATES))
+    heard = answers(detector, x)
+    return x[torch.stack([heard.argmax(), heard.argmin()])]
+
+
+def pack_picture(picture: Tensor) -> str:
+    """A standardised excerpt (115, 80) as text: a byte per cell, packed; what lies outside `PICTURE_RANGE` is cut."""
+    low, high = PICTURE_RANGE
+    steps = ((picture.float().cpu() - low) / (high - low) * 255).round().clamp(0, 255).byte()
+    return base64.b64encode(zlib.compress(steps.numpy().tobytes(), 9)).decode()
+
+
+def unpack_picture(text: str) -> Tensor:
+    """What `pack_picture` packed, to within half a step, (115, 80)."""
+    low, high = PICTURE_RANGE
+    steps = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8).astype(np.float32)
+    return torch.from_numpy(steps / 255 * (high - low) + low).view(EXCERPT_FRAMES, -1)
 
 
 @torch.no_grad()
@@ -258,11 +353,11 @@ def measure(layer: str, inverter: nn.Module, material: Material, bank: ExcerptBa
         features = (detector.features(piece, (layer,))[layer] for piece in x.split(16))
         return x, torch.cat([inverter(feature) for feature in features])
 
-    over_songs = partial(_over_songs, songs=songs, count=count)
+    over_songs, song_by_song = (partial(each, songs=songs, count=count) for each in (_over_songs, _song_by_song))
     x, x_hat = inverted(0)
     errors = feature_errors(detector, x, x_hat, MEASURED_AT)
     found: dict[str, Any] = {
-        "nre": over_songs((reconstruction_distances(x, x_hat) / mean_pairwise_distance(x)).cpu()),
+        "nre": song_by_song((reconstruction_distances(x, x_hat) / mean_pairwise_distance(x)).cpu()),
         "features": {at: over_songs(values) for at, values in errors.items()},
         "onset_match": over_songs(onset_match(x[:, 0], x_hat[:, 0]).cpu()),
         "harmonic_match": over_songs(harmonic_match(x[:, 0], x_hat[:, 0]).cpu()),
@@ -274,7 +369,7 @@ def measure(layer: str, inverter: nn.Module, material: Material, bank: ExcerptBa
     }
     verdicts = judged({"detector": detector, **material.judges}, x, x_hat, detector.standardizer)
     found["judges"] = {
-        name: {"kept": over_songs(kept), "correlation": _summary(_correlation(moments, songs, count))}
+        name: {"kept": song_by_song(kept), "correlation": _summary(_correlation(moments, songs, count))}
         for name, (kept, moments) in verdicts.items()
     }
     before = answers(detector, x)
@@ -338,6 +433,12 @@ def _over_songs(values: Tensor | np.ndarray, songs: np.ndarray, count: int) -> d
     return _summary(mean_interval(song_means(np.asarray(values, dtype=float), songs, count)))
 
 
+def _song_by_song(values: Tensor | np.ndarray, songs: np.ndarray, count: int) -> dict[str, Any]:
+    """The same, and the mean of each song (songs,), by which trainings can be held against each other."""
+    means = song_means(np.asarray(values, dtype=float), songs, count)
+    return _summary(mean_interval(means)) | {"songs": means.tolist()}
+
+
 def _correlation(moments: np.ndarray, songs: np.ndarray, count: int) -> Interval:
     """Of two numbers over all excerpts, from `correlation_moments` (5, n), by drawing songs."""
     return correlation_interval([song_means(row, songs, count) for row in moments])
@@ -349,30 +450,68 @@ def _summary(found: Interval) -> dict[str, Any]:
 
 def describe(result: Mapping[str, Any]) -> str:
     """The results as a table for people: the mean over the seeds of what matters most."""
-    lines = [f"After {result['updates']} updates of {result['identity']['plan']['batch_size']} excerpts"]
-    for corpus in ("synthetic test songs", "real songs"):
+    lines = [f"After {result['updates']} more updates of {result['identity']['plan']['batch_size']} excerpts"]
+    for corpus in (TEST, REAL):
         lines.append(f"{corpus}: NRE, decisions kept and correlation, by the detector and by the others")
-        for (layer, kind), found in _by_kind(result["trainings"], corpus).items():
-            judges = list(found[0]["judges"])
-            cells = [f"{np.mean([each['nre']['value'] for each in found]):.3f}"]
-            for judge in judges:
-                for what in ("kept", "correlation"):
-                    cells.append(f"{np.mean([each['judges'][judge][what]['value'] for each in found]):.2f}")
+        for (layer, kind), found in by_kind(result["trainings"]).items():
+            cells = [f"{mean_of(found, corpus, 'nre'):.3f}"]
+            for judge in found[0][corpus]["judges"]:
+                cells += [f"{mean_of(found, corpus, 'judges', judge, what):.2f}" for what in ("kept", "correlation")]
             lines.append(
-                f"  {layer:6} {kind:24} " + " ".join(f"{cell:>6}" for cell in cells) + f"  ({len(found)} seeds)"
+                f"  {layer:6} {kind:32} " + " ".join(f"{cell:>6}" for cell in cells) + f"  ({len(found)} seeds)"
             )
     return "\n".join(lines)
 
 
-def _by_kind(trainings: Sequence[Mapping[str, Any]], corpus: str) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
+def by_kind(trainings: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
+    """The trainings that differ in nothing but their seed, per layer and kind, in the order of the results."""
     found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for each in trainings:
-        asked = each["configuration"]
-        ears = "random " if asked["random"] else "balanced " if asked["balanced"] else ""
-        kind = f"{ears}{asked['compare']}, {asked['weight']:.4g}"
-        for layer in asked["layers"]:
-            found.setdefault((layer, kind), []).append(each["layers"][layer][corpus])
-    return dict(sorted(found.items()))
+        found.setdefault((each["configuration"]["layer"], each["kind"]), []).append(each)
+    return found
+
+
+def find(result: Mapping[str, Any], wanted: Configuration) -> Mapping[str, Any] | None:
+    """The training of that configuration, or None if the results lack it."""
+    asked = as_json(asdict(wanted))
+    return next((each for each in result["trainings"] if each["configuration"] == asked), None)
+
+
+def control_of(wanted: Configuration) -> Configuration:
+    """The training that went on by the input loss alone, with the same layer and seed."""
+    return Configuration(wanted.layer, 0.0, objective="input", seed=wanted.seed)
+
+
+def cost_of(result: Mapping[str, Any], wanted: Configuration, corpus: str) -> Interval | None:
+    """How much more NRE a training has than its control, as a share; None if the results lack one of them."""
+    one, control = find(result, wanted), find(result, control_of(wanted))
+    if one is None or control is None:
+        return None
+    return change_interval(_songs_of(control[corpus]["nre"]), _songs_of(one[corpus]["nre"]))
+
+
+def kept_of(training: Mapping[str, Any], judge: str, corpus: str) -> Interval:
+    """The share of decisions that one of the judges keeps."""
+    return mean_interval(_songs_of(training[corpus]["judges"][judge]["kept"]))
+
+
+def _songs_of(entry: Mapping[str, Any]) -> np.ndarray:
+    return np.asarray(entry["songs"], dtype=float)
+
+
+def as_share(weight: float, training: Mapping[str, Any]) -> float:
+    """A weight of means of squares as one of shares, by the variances that a training with shares has measured."""
+    return float(weight * training["feature_variance"] / training["input_variance"])
+
+
+def mean_of(trainings: Sequence[Mapping[str, Any]], *keys: str) -> float:
+    """The mean over trainings of a measure, which lies under these keys."""
+    values = []
+    for each in trainings:
+        for key in keys:
+            each = each[key]
+        values.append(each["value"])
+    return float(np.mean(values))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -382,11 +521,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--real", required=True, metavar="NAME", help="to measure on too: folder:PATH")
     parser.add_argument("--detector", type=Path, metavar="FILE", help="its weights (default: the packaged ones)")
     parser.add_argument("--judges", type=Path, nargs="+", default=[], metavar="FILE", help="weights of other detectors")
+    parser.add_argument(
+        "--start",
+        type=Path,
+        metavar="DIR",
+        help="aligned inverters to go on from (default: the packaged ones of the input loss alone)",
+    )
+    parser.add_argument(
+        "--precision", default="auto", choices=("auto", *PRECISIONS), help="of activations (default auto)"
+    )
     parser.add_argument("--folder", type=Path, default=Path("runs/feature_loss"), help="where runs are kept")
     parser.add_argument("--resume", action="store_true", help="go on with what the results and the folder hold")
 
     def act(options: argparse.Namespace) -> dict[str, Any]:
-        names = ("real", "folder", "out", "detector", "judges", "device", "resume")
+        names = ("real", "folder", "out", "detector", "judges", "start", "device", "precision", "resume")
         return study(options.corpus, **{name: getattr(options, name) for name in names})
 
     return run_program(parser, arguments, act, describe, resumable=True)

@@ -30,7 +30,7 @@ label { display: inline-flex; gap: 0.4rem; align-items: center; min-height: 2rem
 input[type="radio"], input[type="checkbox"] { width: 1.15rem; height: 1.15rem; accent-color: var(--accent); margin: 0; }
 input[type="range"] { flex: 1 1 8rem; min-width: 6rem; height: 2rem; margin: 0; accent-color: var(--accent); }
 .tabs { display: flex; flex-wrap: wrap; gap: 0.3rem; }
-.tabs button { flex: 1 1 auto; padding: 0.3rem 0.5rem; }
+.tabs button { flex: 1 1 auto; max-width: 9rem; padding: 0.3rem 0.5rem; }
 .tabs button, .answers span, figcaption, p { overflow-wrap: anywhere; }
 .tabs button[aria-selected="true"] { background: var(--accent); border-color: var(--accent); color: var(--on-accent);
   font-weight: 600; }

@@ -1,0 +1,29 @@
+"""A constant's description that holds a colon comes whole through Sphinx."""
+
+import sys
+
+from places import ROOT
+
+MODULE = '''
+LOUDEST = 8.0
+"""Of the scale of patches: far beyond what samples give, and no overflow yet."""
+
+COUNT = 3
+"""How many there are."""
+'''
+
+
+def test_what_stands_before_a_colon_is_no_type(tmp_path, monkeypatch):
+    from sphinx.application import Sphinx
+
+    (tmp_path / "described.py").write_text(MODULE)
+    (tmp_path / "index.rst").write_text("Title\n=====\n\n.. automodule:: described\n   :members:\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), str(ROOT / "book"), *sys.path])
+    extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "whole_sentences"]
+    out = tmp_path / "out"
+    app = Sphinx(tmp_path, None, out, out, "text", confoverrides={"extensions": extensions}, status=None)
+    app.build()
+    text = (out / "index.txt").read_text()
+    assert "Type:" not in text
+    assert "Of the scale of patches: far beyond what samples give" in " ".join(text.split())
+    assert "How many there are." in text
