@@ -577,7 +577,7 @@ def test_closed_streams(closed, status, out, err):
 def test_messages_that_cannot_be_written_change_nothing(words, status):
     with open("/dev/full", "w") as full:
         done = subprocess.run([sys.executable, "-m", "svdlib", *words], stdout=subprocess.PIPE, stderr=full, cwd=ROOT)
-    assert done.returncode == status and (b"test      1 songs" in done.stdout or status)
+    assert done.returncode == status and (b"1 songs" in done.stdout or status)
 
 
 def test_a_working_folder_that_is_gone(tmp_path):
