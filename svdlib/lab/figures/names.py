@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -23,7 +23,8 @@ STEP = 3.0
 """Points between the places at which a line is looked at."""
 
 
-class Name(NamedTuple):
+@dataclass(frozen=True)
+class Name:
     """What is to be named.
 
     Attributes:
