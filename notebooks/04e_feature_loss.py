@@ -66,9 +66,9 @@ asked = {
     "0.1": replace(even, weight=0.1),
     "1": even,
     "10": replace(even, weight=10.0),
+    "adversary": replace(even, objective="adversarial-balanced"),
     "own": own,
     "moved": replace(own, moved=True),
-    "adversary": replace(even, objective="adversarial-balanced"),
 }
 trained = {
     name: found
@@ -125,8 +125,8 @@ layer_explorer(
 
 # %% [markdown]
 # - **0 to 10**: the weight $\lambda$ of the feature loss, which compares excerpt and inversion at Conv5, as in the paper. 0 is the input loss alone.
-# - **own**: they are compared at Conv5 and at FC8 itself, the layer that is inverted, with a weight of 6. **moved**: likewise, after a small shift of both.
 # - **adversary**: as 1, and a second network, the *discriminator*, learns to tell inversions from excerpts; the inverter is to deceive it.
+# - **own**: they are compared at Conv5 and at FC8 itself, the layer that is inverted, with a weight of 6. **moved**: likewise, after a small shift of both.
 #
 # The curve below the pictures is the NRE over many excerpts of the test songs, not of this one.
 
