@@ -24,6 +24,7 @@ import torch
 
 from svdlib.compute.command_line import in_short
 from svdlib.compute.devices import choose_device, computes_bfloat16, device_name, units_for_bfloat16
+from svdlib.compute.interrupts import end_with_parent
 from svdlib.compute.storage import write_atomically
 
 Result = TypeVar("Result")
@@ -114,10 +115,15 @@ def in_turn(ways: Mapping[str, Callable[[], Result]], options: Options) -> dict[
 
 
 def in_fresh_process(way: Callable[[], Result], threads: int) -> Result:
-    """Call a function in a process that has done nothing before."""
+    """Call a function in a process that has done nothing before, and ends if this one does."""
     context = get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context, initializer=torch.set_num_threads, initargs=(threads,)) as pool:
+    with ProcessPoolExecutor(1, mp_context=context, initializer=_begin, initargs=(threads,)) as pool:
         return pool.submit(way).result()
+
+
+def _begin(threads: int) -> None:
+    end_with_parent()
+    torch.set_num_threads(threads)
 
 
 def spread(values: Sequence[float]) -> Spread:

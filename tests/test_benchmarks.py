@@ -19,7 +19,7 @@ import pytest
 import tiny
 import torch
 import torch.nn.functional as F
-from places import ROOT
+from places import CHILDREN_PATH, ROOT
 from test_imports import BLOCK_ALL_BUT_TORCH_AND_NUMPY
 from test_imports import run as run_code
 
@@ -105,6 +105,28 @@ def test_peak_memory_is_measured_beside_the_size_of_the_log_mel():
     for row in table.rows[1:]:
         assert row["memory, MB"] > table.rows[0]["memory, MB"] > 50
         assert row["log-mel, MB"] == pytest.approx(20 * 70 * 80 * 4 / 1e6) and row["minutes"] > 0
+
+
+MEASURING = """
+import functools, time
+from benchmarks.measuring import in_fresh_process
+if __name__ == "__main__":
+    in_fresh_process(functools.partial(print, "measuring", flush=True), 1)
+    in_fresh_process(functools.partial(time.sleep, 600), 1)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="a process there keeps the number of its parent")
+def test_what_is_measured_ends_with_the_script_that_is_killed(tmp_path):
+    (tmp_path / "script.py").write_text(MEASURING)
+    environment = os.environ | {"PYTHONPATH": CHILDREN_PATH}
+    command = [sys.executable, tmp_path / "script.py"]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT)
+    assert parent.stdout.readline() == "measuring\n"
+    time.sleep(8)  # until the second process has begun, or is about to
+    parent.kill()
+    parent.communicate(timeout=60)  # ends when nobody holds the pipe any more
 
 
 def test_the_shares_of_all_layers_and_the_detector_make_up_the_whole():
