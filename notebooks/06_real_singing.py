@@ -511,7 +511,7 @@ display(Markdown(text))
 #
 # ## What helps?
 #
-# In training, segments are changed at random (*augmentation*, {doc}`07_augmentation`), and most are *remixed*: a voice is laid over the band of another place at another level, and sometimes left out (*muting*). Is this of any use on real songs? And how many songs does the detector need? We trained small detectors that differ from a base in one thing each, with the same number of updates, each from three seeds. What one seed brings by luck it brings to the base of that seed too, so we look at the difference seed by seed.
+# In training, segments are changed at random (*augmentation*, {doc}`07_augmentation`), and most are *remixed*: a voice is laid over the band of another place at another level, and sometimes left out (*muting*). Is this of any use on real songs? And how many songs does the detector need? We trained small detectors that differ from a base in one thing each, with the same number of updates, from the seeds of the base as far as they were tried. What one seed brings by luck it brings to the base of that seed too, so we look at the difference seed by seed.
 
 # %% tags=["hide-input"]
 ablation = load_results("detector_ablation")
@@ -549,14 +549,28 @@ if ablation is not None:
     base, *_ = ablation["configurations"]
     means = [each["real"]["mean_song_auc"] for each in base["detectors"]]
     sides = {"above": [], "below": []}
+    once = [
+        name
+        for name, differences in brought["mean_song_auc"].items()
+        if len(differences) < len(means)
+    ]
     for name, differences in brought["mean_song_auc"].items():
+        if name in once:
+            continue
         if min(differences) > 0:
             sides["above"].append(name)
         elif max(differences) < 0:
             sides["below"].append(name)
+    told = (
+        f"Tried from fewer seeds than the base, so that nothing can be said: {', '.join(once)}. "
+        if once
+        else ""
+    )
+    if len(once) < len(brought["mean_song_auc"]):
+        told += f"With all {len(means)} seeds better than the base: {', '.join(sides['above']) or 'none'}. With all worse: {', '.join(sides['below']) or 'none'}. Of what makes no difference, one in {2 ** (len(means) - 1)} would still come out with equal signs, so a row alone proves little. "
     display(
         Markdown(
-            f"Scores on {len(ablation['real']['songs'])} real songs, the differences in thousandths; each detector had {ablation['updates']} updates. Seeds alone move the base's mean AUC from {min(means):.3f} to {max(means):.3f}. With all {len(means)} seeds better than the base: {', '.join(sides['above']) or 'none'}. With all worse: {', '.join(sides['below']) or 'none'}. Of what makes no difference, one in four would still come out with three equal signs, so a row alone proves little. The mean of the probabilities of the base's {len(means)} detectors scores {base['average']['real']['mean_song_auc']:.3f}."
+            f"Scores on {len(ablation['real']['songs'])} real songs, the differences in thousandths; each detector had {ablation['updates']} updates. Seeds alone move the base's mean AUC from {min(means):.3f} to {max(means):.3f}. {told}The mean of the probabilities of the base's {len(means)} detectors scores {base['average']['real']['mean_song_auc']:.3f}."
         )
     )
 
