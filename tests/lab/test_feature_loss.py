@@ -126,7 +126,8 @@ def test_results_are_written_as_they_come_and_gone_on_with(tmp_path, monkeypatch
         run(tmp_path / "two", out, excerpts=8, resume=True)
     both = run(tmp_path / "elsewhere", out, resume=True)
     by_share = both["trainings"][1]
-    assert by_share["input_variance"] > 0 and len(by_share["pictures"]) == len(both["originals"]) == 2
+    assert by_share["input_variance"] > 0 and by_share["precision"] == "float32"
+    assert len(by_share["pictures"]) == len(both["originals"]) == 2
     nre = by_share["real songs"]["nre"]
     assert np.nanmean(np.array(nre["songs"], dtype=float)) == pytest.approx(nre["value"], abs=1e-5)
     assert both["trainings"][0] == first["trainings"][0] and len(both["trainings"]) == 2
@@ -137,6 +138,15 @@ def test_results_are_written_as_they_come_and_gone_on_with(tmp_path, monkeypatch
 def stored(values, configuration, kept=(1.0, 0.5)):
     measured = {"nre": {"songs": values}, "judges": {"detector": {"kept": {"songs": kept}}}}
     return {"configuration": as_json(asdict(configuration)), "real songs": measured}
+
+
+def test_results_are_gone_on_with_in_another_precision_and_order(tmp_path):
+    """Not every machine has fast bfloat16; which trainings are wanted, and when, says nothing of the material."""
+    out = tmp_path / "found.json"
+    fc8, fc7 = (replace(WANTED[0], layer=layer) for layer in ("fc8", "fc7"))
+    run(tmp_path / "one", out, wanted=(fc8, fc7), precision="bfloat16")
+    found = run(tmp_path / "two", out, wanted=(replace(fc7, seed=1), fc7, fc8), precision="float32", resume=True)
+    assert [each["precision"] for each in found["trainings"]] == ["bfloat16", "bfloat16", "float32"]
 
 
 def test_a_training_is_held_against_its_own_control():

@@ -80,6 +80,9 @@ CANDIDATES = 128
 PICTURE_RANGE = (-4.0, 4.0)
 """Between which a standardised excerpt is kept as a picture."""
 
+RECORDED = ("validation_losses", "input_variance", "feature_variance")
+"""What of a training's record goes to the results."""
+
 MEASURED_AT = ("mp3", "conv5", "mp6", "fc7", "fc8")
 EXCERPTS = 128
 
@@ -166,7 +169,8 @@ class Material:
     def digest(self) -> str:
         """Tells one set of songs, detectors and inverters from another."""
         frames = [bank.frames.flatten().cpu() for bank in (self.train, self.valid, *self.measured.values())]
-        networks = [weights_digest(each) for each in (self.detector, *self.judges.values(), *self.start.values())]
+        start = [inverter for _, inverter in sorted(self.start.items())]
+        networks = [weights_digest(each) for each in (self.detector, *self.judges.values(), *start)]
         return " ".join([digest(torch.cat(frames)), *networks])
 
 
@@ -201,7 +205,7 @@ def study(
         excerpts: how many of each corpus are measured, about.
         wanted: which trainings.
         device: where to train.
-        precision: of activations.
+        precision: of activations. Machines differ in what is fast, so trainings of one file may differ in it.
         resume: go on with what results and folder hold.
 
     Returns:
@@ -226,9 +230,7 @@ def study(
         {TEST: test, REAL: bank_of(load_songs(real_songs.tracks), network, place)},
         surest_of(network, test),
     )
-    identity = as_json(
-        {"plan": asdict(plan), "excerpts": excerpts, "precision": precision, "material": material.digest()}
-    )
+    identity = as_json({"plan": asdict(plan), "excerpts": excerpts, "material": material.digest()})
     done = _finished(out, identity, resume=resume)
     head = (
         {"study": "feature_loss", "measures": MEANINGS}
@@ -277,8 +279,8 @@ def run_configuration(
     """Train one configuration and measure its inversions.
 
     Returns:
-        "configuration", "kind", "validation_losses" of the epochs, the variances by which losses became shares, per
-        corpus what `measure` returns, and "pictures": the inversions of the excerpts that are shown, packed.
+        "configuration", "kind", "precision", "validation_losses" of the epochs, the variances by which losses became
+        shares, per corpus what `measure` returns, and "pictures": inversions of the excerpts that are shown, packed.
     """
     layer, seed = configuration.layer, configuration.seed
     compared = tuple(layer if each == OWN else each for each in configuration.compare)
@@ -296,8 +298,8 @@ def run_configuration(
     }
     pictures = reconstruct(material.detector, {layer: inverter}, material.shown)[layer]
     return as_json(
-        {"configuration": asdict(configuration), "kind": configuration.kind}
-        | {key: record[key] for key in ("validation_losses", "input_variance", "feature_variance") if key in record}
+        {"configuration": asdict(configuration), "kind": configuration.kind, "precision": fitted.precision}
+        | {key: record[key] for key in RECORDED if key in record}
         | measured
         | {"pictures": [pack_picture(picture[0]) for picture in pictures]}
     )
