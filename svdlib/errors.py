@@ -1,5 +1,7 @@
 """The errors a user can meet. Each message names the offending value and the remedy."""
 
+from pathlib import Path
+
 QUOTED = 80  # characters: a message is read on a terminal
 
 
@@ -7,6 +9,15 @@ def quoted(value: object) -> str:
     """A value from elsewhere in quotes, for a message; cut where it is long."""
     text = repr(value)
     return text if len(text) <= QUOTED else f"{text[:QUOTED]}..."
+
+
+def path_of(value: object, what: str, error: "type[SvdlibError]") -> Path:
+    """The path that somebody has given; `error` if the value is of a kind that is none."""
+    try:
+        return Path(value)  # type: ignore[arg-type]
+    except TypeError as reason:
+        kind = type(value).__name__
+        raise error(f"{what} is named by its path, not by a value of type {kind}; give the path") from reason
 
 
 class SvdlibError(Exception):

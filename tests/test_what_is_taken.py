@@ -9,7 +9,7 @@ import torch
 
 import svdlib
 from svdlib.audio.mel_axis import SAMPLE_RATE
-from svdlib.errors import AudioError, CorpusError
+from svdlib.errors import AudioError, CorpusError, InputError
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +89,31 @@ def test_one_time_for_the_explorer(song_file):
     svdlib.explore(song_file(), at=2.0)
     with pytest.raises(AudioError, match="named by its path"):
         svdlib.explore([0.0, 0.1])
+
+
+@pytest.mark.parametrize("value", [3, None, b"x", [], torch.zeros(2)], ids=lambda value: type(value).__name__)
+def test_what_is_no_path_is_told_by_its_kind(value):
+    for call in (
+        svdlib.load_audio,
+        svdlib.load_detector,
+        svdlib.load_inverters,
+        svdlib.load_lasagne,
+        lambda path: svdlib.save_audio(path, np.zeros(4)),
+    ):
+        with pytest.raises(svdlib.SvdlibError, match=f"not by a value of type {type(value).__name__}; give the path"):
+            call(value)
+
+
+def test_songs_are_loaded_from_tracks_and_learned_from_when_loaded(song_folder):
+    corpus = svdlib.open_corpus(song_folder(3))
+    for value in ("synthetic", corpus, 3, [*corpus.tracks, "song"]):
+        with pytest.raises(CorpusError, match=r"\.tracks, or one of its parts"):
+            svdlib.load_songs(value)
+        with pytest.raises(CorpusError, match="what svdlib.load_songs returns"):
+            svdlib.fit_detector(value, value)
+
+
+def test_the_error_of_single_numbers_is_refused():
+    for x in (3, np.zeros(3)):
+        with pytest.raises(InputError, match="stack the inputs"):
+            svdlib.nre(x, x)

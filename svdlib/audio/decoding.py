@@ -19,7 +19,7 @@ from svdlib.audio.containers import sound_parts
 from svdlib.audio.mel_axis import SAMPLE_RATE
 from svdlib.audio.parts import PADDING, FaultError, Part
 from svdlib.audio.quiet import quiet_decoder
-from svdlib.errors import AudioError
+from svdlib.errors import AudioError, path_of
 
 if TYPE_CHECKING:
     import soundfile
@@ -53,13 +53,7 @@ class Recording:
         Raises:
             AudioError: the name is no path.
         """
-        try:
-            self.path = Path(path)
-        except TypeError as error:
-            kind = type(path).__name__
-            raise AudioError(
-                f"a sound file is named by its path, not by a value of type {kind}; give the path"
-            ) from error
+        self.path = path_of(path, "a sound file", AudioError)
         self._parts: list[Part] | None = None
         self._alone: dict[int, int] = {}  # the channel that is taken alone, by the number of its part
 

@@ -11,7 +11,7 @@ import numpy as np
 from svdlib.audio.decoding import Recording
 from svdlib.audio.mel_axis import EXCERPT_SAMPLES, SAMPLE_RATE
 from svdlib.compute.storage import write_atomically
-from svdlib.errors import AudioError, OutputError
+from svdlib.errors import AudioError, OutputError, path_of
 
 Result = TypeVar("Result")
 
@@ -115,8 +115,9 @@ def save_audio(path: str | os.PathLike[str], samples: np.ndarray, sample_rate: i
     Raises:
         OutputError: another suffix, samples of another shape or not finite, or no right to write there.
     """
-    data = _encode(samples, sample_rate, Path(path))
-    write_atomically(Path(path), lambda file: file.write(data))
+    place = path_of(path, "a sound file", OutputError)
+    data = _encode(samples, sample_rate, place)
+    write_atomically(place, lambda file: file.write(data))
 
 
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)

@@ -211,7 +211,7 @@ class _Run:
         watched: Songs | None,
         options: RunOptions,
     ) -> None:
-        _check_songs(train)
+        _check_songs(train, valid)
         self.plan, self.seed, self.architecture = plan, options.seed, architecture
         self.valid, self.watched = valid, watched
         self.start = _check_start(start, architecture)
@@ -391,7 +391,13 @@ def _soften(sung: Tensor) -> Tensor:
     return sung * (2 * CERTAINTY - 1) + (1 - CERTAINTY)
 
 
-def _check_songs(songs: Songs) -> None:
+def _check_songs(songs: Songs, valid: Songs) -> None:
+    for each in (songs, valid):
+        if not isinstance(each, Songs):
+            raise CorpusError(
+                f"Songs to learn from are what svdlib.load_songs returns, not a value of type {type(each).__name__}. "
+                'Load them: svdlib.load_songs(svdlib.open_corpus("synthetic").split("train")).'
+            )
     if not songs.log_mels or min(len(song) for song in songs.log_mels) < EXCERPT_FRAMES:
         raise CorpusError(f"The detector needs training songs of at least {EXCERPT_FRAMES} frames (1.66 s) each.")
     sung = np.concatenate(songs.labels)

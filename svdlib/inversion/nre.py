@@ -51,6 +51,8 @@ def nre(x: Tensor | np.ndarray, x_hat: Tensor | np.ndarray) -> float:
     x, x_hat = torch.as_tensor(x), torch.as_tensor(x_hat)
     if x.shape != x_hat.shape:
         raise InputError(f"Excerpts {tuple(x.shape)} and reconstructions {tuple(x_hat.shape)} differ in shape.")
+    if x.dim() < 2:
+        raise InputError(f"NRE takes sets of inputs (n, ...), not numbers of shape {tuple(x.shape)}; stack the inputs.")
     if len(x) < 2:
         raise InputError(f"NRE compares the distances within a set; {len(x)} excerpt is too few, take two or more.")
     return float(reconstruction_distances(x, x_hat).mean()) / _normaliser(x)

@@ -15,7 +15,6 @@ The standardisation is not part of a detector's file; Schlüter and Grill's code
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
@@ -25,7 +24,7 @@ from torch import Tensor, nn
 from svdlib.audio.mel_axis import N_BANDS
 from svdlib.compute.npz import Archive, Header
 from svdlib.detector.model import LAYERS, SVDNet, check_layer
-from svdlib.errors import WeightsError
+from svdlib.errors import WeightsError, path_of
 from svdlib.inversion.inverters import NORM_EPSILON, FeatureInverter
 from svdlib.paper.inverters import PUBLISHED
 
@@ -114,7 +113,7 @@ def load_lasagne(
     network = _build(layer)
     if standardizer is not None and layer is not None:
         raise WeightsError("The standardisation belongs to the detector. Leave it out for an inverter.")
-    archive = Archive(Path(path))
+    archive = Archive(path_of(path, "a file of weights", WeightsError))
     state = _read_state(archive, network)
     provenance: dict[str, Any] = {
         "source": "weights file of Lasagne",
@@ -124,7 +123,7 @@ def load_lasagne(
         "licence": "unknown; the authors of the file decide",
     }
     if standardizer is not None:
-        scales = Archive(Path(standardizer))
+        scales = Archive(path_of(standardizer, "a file of a standardisation", WeightsError))
         state |= _read_standardisation(scales)
         provenance["standardisation"] = {"file": scales.path.name, "sha256": scales.sha256}
     network.load_state_dict(network.state_dict() | state)
@@ -139,7 +138,7 @@ def read_state(path: str | os.PathLike[str], layer: str | None = None) -> dict[s
         LayerError: if the layer does not exist.
         WeightsError: as `load_lasagne`.
     """
-    return _read_state(Archive(Path(path)), _build(layer))
+    return _read_state(Archive(path_of(path, "a file of weights", WeightsError)), _build(layer))
 
 
 def recognise(path: str | os.PathLike[str]) -> str | None:
@@ -148,7 +147,7 @@ def recognise(path: str | os.PathLike[str]) -> str | None:
     Raises:
         WeightsError: if the file is missing or damaged, or holds none of them.
     """
-    archive = Archive(Path(path))
+    archive = Archive(path_of(path, "a file of weights", WeightsError))
     found = _networks_like(archive)
     if not found:
         raise WeightsError(

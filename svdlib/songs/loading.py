@@ -86,16 +86,27 @@ def load_songs(
         keep: whether spectrograms that cannot be kept are an error, see there.
 
     Raises:
+        CorpusError: if these are no tracks.
         AudioError: if a song cannot be read; of several the first. The songs done before are in the cache.
         OutputError: if the spectrograms are to be kept and cannot be.
         ProcessError: if the number of processes makes no sense, or the system has ended a process.
     """
+    _check_tracks(tracks)
     apart = stems and all(track.stems for track in tracks)
     jobs = [_log_mel_job(track, stems=apart) for track in tracks]
     found = compute_once(jobs, "log-mels", cache_dir=cache_dir, processes=processes, keep=keep)
     mixes, *parts = ([song[k] for song in found] for k in range(3 if apart else 1))
     labels = [frame_labels(track.segments, len(song)) for track, song in zip(tracks, mixes, strict=True)]
     return Songs(mixes, labels, [track.name for track in tracks], *parts)
+
+
+def _check_tracks(tracks: object) -> None:
+    if isinstance(tracks, Sequence) and all(isinstance(each, Track) for each in tracks):
+        return
+    raise CorpusError(
+        f"Songs are loaded from the tracks of a corpus, not from a value of type {type(tracks).__name__}. Give "
+        'svdlib.open_corpus("folder:my_songs").tracks, or one of its parts, .split("test").'
+    )
 
 
 def with_spectra(

@@ -15,7 +15,7 @@ import torch
 from svdlib.compute.weights import check_format, fitted, read_provenance, read_weights, stored, write_weights
 from svdlib.detector.architecture import Detector
 from svdlib.detector.model import LAYERS, SVDNet, check_layer
-from svdlib.errors import WeightsError, quoted
+from svdlib.errors import WeightsError, path_of, quoted
 from svdlib.inversion import files
 from svdlib.inversion.files import SPECIFICATION, weights_name
 from svdlib.inversion.inverters import FeatureInverter, check_belongs
@@ -73,8 +73,9 @@ def load_detector(path: str | PathLike[str]) -> Detector:
     Raises:
         WeightsError: if the file is missing, damaged, or holds something else.
     """
-    metadata, _ = read_weights(Path(path))
-    detector = _load(Path(path), built_as(metadata.get("network")) or SVDNet())
+    place = path_of(path, "a file of weights", WeightsError)
+    metadata, _ = read_weights(place)
+    detector = _load(place, built_as(metadata.get("network")) or SVDNet())
     threshold = detector.provenance.get("threshold")
     if isinstance(threshold, bool) or not isinstance(threshold, int | float):
         raise WeightsError(f"{path} lacks the detector's threshold in its provenance. Train it again.")
@@ -105,13 +106,14 @@ def load_inverter(path: str | PathLike[str], layer: str, variant: str = "publish
     """
     check_layer(layer)
     named = None if variant in DERIVED else build_inverter(layer, variant)
-    metadata, _ = read_weights(Path(path))
+    place = path_of(path, "a file of weights", WeightsError)
+    metadata, _ = read_weights(place)
     if named is not None and SPECIFICATION not in metadata:
-        return _load(Path(path), named)
+        return _load(place, named)
     found, expected = metadata.get("network"), f"{variant} inverter of {layer}"
     if found != expected:
         raise WeightsError(f"{path} holds the weights of a {found}, not of a {expected}.")
-    return files.load_inverter(Path(path))
+    return files.load_inverter(place)
 
 
 @overload
@@ -294,7 +296,7 @@ def load_inverters(folder: str | PathLike[str], variant: str | None = None) -> d
         WeightsError: if there is none, a file is damaged, or a layer has inverters of several families.
     """
     found: dict[str, FeatureInverter] = {}
-    for path in sorted(Path(folder).glob("*.safetensors")):
+    for path in sorted(path_of(folder, "a folder of inverters", WeightsError).glob("*.safetensors")):
         inverter = _any_inverter(path)
         if inverter is None or variant not in (None, inverter.variant):
             continue
