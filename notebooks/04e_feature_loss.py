@@ -243,7 +243,7 @@ display(Markdown(text))
 # **What a second detector hears hangs on chance.** Each training of the table began from one seed. Of some there are others, which draw other excerpts in another order:
 
 # %% tags=["hide-input"]
-rows = []
+of_seeds = {}
 for name, each in strip.items():
     runs = [
         found
@@ -251,30 +251,33 @@ for name, each in strip.items():
         if (found := feature_loss.find(stored, replace(each, seed=seed_of)))
     ]
     if len(runs) > 1:
-        row = {"asked for": name, "seeds": len(runs)}
-        for judge, title in (("detector", "kept"), ("detector 2", "second")):
-            row[title] = ", ".join(
-                f"{feature_loss.kept_of(run, judge, REAL).value:.0%}"
-                for run in runs
+        of_seeds[name] = {
+            judge: [
+                feature_loss.kept_of(run, judge, REAL).value for run in runs
+            ]
+            for judge in judges
+        }
+pd.DataFrame(
+    [
+        {"asked for": name, "seeds": len(shares["detector"])}
+        | {
+            title: ", ".join(f"{share:.0%}" for share in shares[judge])
+            for judge, title in (
+                ("detector", "kept"),
+                ("detector 2", "second"),
             )
-        rows.append(row)
-pd.DataFrame(rows).style.hide(axis="index")
+        }
+        for name, shares in of_seeds.items()
+    ]
+).style.hide(axis="index")
 
 # %% tags=["remove-input"]
-several = {row["asked for"]: row for row in rows}
 text = "The intervals of the figure are over songs, not over trainings. "
-if "own" in several:
-    shares = {
-        judge: [
-            feature_loss.kept_of(found, judge, REAL).value
-            for seed_of in feature_loss.SEEDS
-            if (
-                found := feature_loss.find(stored, replace(own, seed=seed_of))
-            )
-        ]
-        for judge in judges
+if "own" in of_seeds:
+    apart = {
+        judge: max(shares) - min(shares)
+        for judge, shares in of_seeds["own"].items()
     }
-    apart = {judge: max(each) - min(each) for judge, each in shares.items()}
     text += (
         f"What *own* brings by the detector differs by {100 * apart['detector']:.0f} points from seed to seed, by the second detector by {100 * apart['detector 2']:.0f}. To give the feature back there are many textures. An inverter settles on one, and whether others hear it too is luck. Comparing *moved* pictures is meant to leave less to it. "
         if apart["detector 2"] > 0.15

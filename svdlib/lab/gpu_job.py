@@ -43,7 +43,7 @@ from svdlib.songs.loading import Songs
 from svdlib.zoo.families import build_inverter
 from svdlib.zoo.fitting import fit_inverters
 from svdlib.zoo.objectives import find_objective
-from svdlib.zoo.profiles import DETECTOR_PROFILES, PROFILES
+from svdlib.zoo.profiles import DETECTOR_PROFILES, PROFILES, SHIFT
 
 STEPS_PER_NEPER = 64
 """Spectrograms travel as whole steps of 1/64 in natural-log units: an error of 0.005, far below what an ear or the
@@ -83,9 +83,6 @@ class Run:
         parts = [self.variant, self.objective] + ([] if self.layers == LAYERS else list(self.layers))
         return "-".join(parts)
 
-
-SHIFT = Jitter((4, 1))
-"""Frames and bands: enough to leave the grid of the detector's steps of three frames."""
 
 RUNS = (
     Run("aligned", "balanced", ("fc7", "fc8"), 6.0, ("conv5", "fc8"), SHIFT, shipped=True),

@@ -9,6 +9,7 @@ from svdlib.detector.remixing import Remixing
 from svdlib.detector.segments import Plan
 from svdlib.detector.training import DetectorPlan
 from svdlib.errors import PlanError
+from svdlib.inversion.comparison import Jitter
 from svdlib.inversion.plans import TrainingPlan
 from svdlib.paper.training import PublishedPlan
 
@@ -41,6 +42,11 @@ DETECTOR_PROFILES: dict[str, Plan] = {
 }
 """demo: a minute; laptop: a quarter of an hour on two cores; full: hours on two cores or minutes on a GPU, with wide
 changes, to hear songs unlike those it learns from; published: as Schlüter & Grill did it."""
+
+
+SHIFT = Jitter((4, 1))
+"""How excerpt and inversion are moved before the deepest packaged inverters are compared, in frames and bands: enough
+to leave the grid of the detector's steps of three frames."""
 
 
 def find_profile(profiles: Mapping[str, AnyPlan], name: str) -> AnyPlan:

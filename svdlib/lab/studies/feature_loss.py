@@ -33,7 +33,7 @@ from svdlib.compute.storage import digest, weights_digest
 from svdlib.detector.excerpts import ExcerptBank
 from svdlib.detector.model import SVDNet
 from svdlib.errors import TrainingError
-from svdlib.inversion.comparison import Comparison, Jitter
+from svdlib.inversion.comparison import Comparison
 from svdlib.inversion.inverters import FeatureInverter
 from svdlib.inversion.nre import mean_pairwise_distance, reconstruct, reconstruction_distances
 from svdlib.inversion.plans import TrainingPlan
@@ -60,6 +60,7 @@ from svdlib.songs.loading import load_songs
 from svdlib.zoo.architectures import untrained_like
 from svdlib.zoo.checkpoints import folder_of, open_detector, open_inverters
 from svdlib.zoo.fitting import fit_inverters
+from svdlib.zoo.profiles import SHIFT
 
 SEEDS = (0, 1, 2)
 PLAN = TrainingPlan(epochs=4, batch_size=16, schedule="cosine", steps_per_epoch=200, validation_excerpts=256)
@@ -71,7 +72,6 @@ excerpt."""
 OWN = "own"
 """Stands among the layers that are compared for the one that is inverted."""
 
-SHIFT = Jitter((4, 1))
 SHIFTS = (1, 3, 6, 9)
 """Frames by which excerpts are moved on."""
 
