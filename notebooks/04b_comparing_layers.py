@@ -80,9 +80,6 @@ def inverters_of(family):
 test_songs = svdlib.load_songs(collection.split("test")[:n_test])
 test = bank_of(test_songs, detector, device)
 
-# %% [markdown]
-# Whatever follows is computed from the stored study of {doc}`04_quantitative_nre`: the NRE of every layer, song by song, for ten evaluation sets on three corpora. The inverters are the published ones. If you run this chapter on a corpus of your own, its test songs are measured as well and come first.
-
 # %% tags=["hide-input"]
 stored = load_results("reconstruction_error")
 sources = {
@@ -101,8 +98,40 @@ if not sources or not corpus.startswith("synthetic"):
     )
     sources = {f"your test songs ({own['songs']})": own} | sources
 first_name, first = next(iter(sources.items()))
+curves = {
+    source: reconstruction_error.per_song(each, "published")
+    for source, each in sources.items()
+}
+
+
+def over_corpora(statistic):
+    """A statement's interval for each source of songs."""
+    return {source: statistic(of) for source, of in curves.items()}
+
+
+steps = over_corpora(intervals.step_intervals)
+growing = over_corpora(intervals.growing_share)
 
 # %% [markdown]
+# *The paper: NRE is smaller for shallower layers and largest for FC8.* Here is each step from a layer to the next, on each corpus. Above the line, the error grows.
+
+# %% tags=["hide-input"] figure="steps-between-layers" mystnb={"image": {"alt": "The seven steps from each layer to the next, as differences in NRE with 95 percent intervals, on each corpus. Steps above the zero line mean that the error grows. The table below names those that do not."}}
+figure_intervals(
+    {
+        "Steps of the NRE": {
+            source: {
+                f"{layer_title(a)}\nto {layer_title(b)}": step
+                for (a, b), step in steps[source].items()
+            }
+            for source in steps
+        }
+    },
+    "difference in NRE",
+)
+
+# %% [markdown]
+# Whatever follows is computed from the stored study of {doc}`04_quantitative_nre`: the NRE of every layer, song by song, for ten evaluation sets on three corpora. The inverters are the published ones. If you run this chapter on a corpus of your own, its test songs are measured as well and come first.
+#
 # ## The same songs for both
 #
 # The paper makes several statements about its figure 5. Our detector, our songs and our training differ from its own, so equal numbers would be a coincidence. But do the *statements* hold? We compute each one below; {doc}`11_claims` judges them.
@@ -137,41 +166,11 @@ display(
     )
 )
 
-# %% tags=["hide-input"]
-curves = {
-    source: reconstruction_error.per_song(each, "published")
-    for source, each in sources.items()
-}
-
-
-def over_corpora(statistic):
-    """A statement's interval for each source of songs."""
-    return {source: statistic(of) for source, of in curves.items()}
-
-
 # %% [markdown]
 # (claim-order)=
 # ## Does the error grow with every layer?
 #
-# *The paper: NRE is smaller for shallower layers and largest for FC8.* We look at each step from a layer to the next.
-
-# %% tags=["hide-input"]
-steps = over_corpora(intervals.step_intervals)
-growing = over_corpora(intervals.growing_share)
-
-# %% tags=["hide-input"] figure="steps-between-layers" mystnb={"image": {"alt": "The seven steps from each layer to the next, as differences in NRE with 95 percent intervals, on each corpus. Steps above the zero line mean that the error grows. The table below names those that do not."}}
-figure_intervals(
-    {
-        "Steps of the NRE": {
-            source: {
-                f"{layer_title(a)}\nto {layer_title(b)}": step
-                for (a, b), step in steps[source].items()
-            }
-            for source in steps
-        }
-    },
-    "difference in NRE",
-)
+# The steps are drawn at the top of this chapter. Here is what they say.
 
 
 # %% tags=["remove-input"]

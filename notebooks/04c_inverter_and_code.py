@@ -104,6 +104,18 @@ if not sources or not corpus.startswith("synthetic"):
 first_name, first = next(iter(sources.items()))
 
 # %% [markdown]
+# A score belongs to a layer *and* to the inverter that earned it. These two families of inverters were given the same features of the same excerpts, in the study of {doc}`04_quantitative_nre`:
+
+# %% tags=["hide-input"] figure="nre-families" mystnb={"image": {"alt": "Normalised reconstruction error over the eight layers, from Conv1 to FC8, for published and for aligned inverters on the same test songs, with 95 percent intervals and the mean predictor as a dashed line. The table below holds the change."}}
+figure_nre(
+    {
+        f"{family} inverters": reconstruction_error.nre_of(first, family)
+        for family in FAMILIES
+    },
+    {"published inverters": first["mean_predictor"]["nre"]},
+)
+
+# %% [markdown]
 # ## What the number hides
 #
 # Every published inverter has an ELU at its output, so that nothing below −1 can be painted ({doc}`02b_aligned_inverters`). Even a perfect inverter with such an output has an error: that of the original, clamped at −1. How much of our scores is this floor?
@@ -133,16 +145,7 @@ display(
 # %% [markdown]
 # ## The same layers, other inverters
 #
-# So a score belongs to a layer *and* its inverter. How much belongs to the inverter? The aligned inverters mirror the detector's own steps and have a linear output. They have no more parameters than the published ones; what else differs, in work and in training, is in {doc}`02b_aligned_inverters`. The study of {doc}`04_quantitative_nre` has measured both on the same evaluation sets.
-
-# %% tags=["hide-input"] figure="nre-families" mystnb={"image": {"alt": "Normalised reconstruction error over the eight layers, from Conv1 to FC8, for published and for aligned inverters on the same test songs, with 95 percent intervals and the mean predictor as a dashed line. The table below holds the change."}}
-figure_nre(
-    {
-        f"{family} inverters": reconstruction_error.nre_of(first, family)
-        for family in FAMILIES
-    },
-    {"published inverters": first["mean_predictor"]["nre"]},
-)
+# How much of a score belongs to the inverter? The aligned ones mirror the detector's own steps and have a linear output. They have no more parameters than the published ones; what else differs, in work and in training, is in {doc}`02b_aligned_inverters`.
 
 # %% tags=["hide-input"]
 changes = {
@@ -163,7 +166,7 @@ still = [
     if aligned_value[b] < aligned_value[a]
 ]
 falls = ", ".join(f"{layer_title(a)} to {layer_title(b)}" for a, b in still)
-text = "The table shows the change of the NRE from published to aligned inverters, paired over songs. "
+text = "The table shows the change of the NRE from published to aligned inverters, the distance between the curves of the first figure, paired over songs. "
 text += (
     f"On *{first_name}*, the error of the aligned inverters grows with every layer, as it must when no inverter is held back by its own design. "
     if not still

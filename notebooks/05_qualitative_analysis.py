@@ -76,14 +76,6 @@ def bank_of(tracks):
     return songs.names, bank
 
 
-# %% [markdown]
-# Which inverters? The aligned ones of {doc}`02b_aligned_inverters`, since they show more of what the layers keep. To see what the paper's inverters make of the same features, set `variant = "published"` and run the chapter again.
-#
-# ## Four excerpts, not chosen by their looks
-#
-# It is easy to fool oneself with pictures: one tries twenty excerpts and shows the four that fit the story. So a random generator with a fixed seed draws the excerpts. As in the paper, they come from two corpora: a song of each, and from each song one non-vocal and one vocal excerpt.
-# Vocal means that somebody sings in the centre frame, the one the detector answers for. The second corpus has singers, instruments and mixes that neither the detector nor the inverters have heard ({doc}`../book/corpora`). Other values of `seed` give other excerpts.
-
 # %% tags=["hide-input"]
 other_world = (
     "synthetic" if corpus.startswith("synthetic-c") else "synthetic-c"
@@ -122,6 +114,29 @@ inversions = reconstruct(detector, inverters, x)
 with torch.no_grad():
     probabilities = torch.sigmoid(detector(x))[:, 0].cpu().numpy()
 
+# %% [markdown]
+# Four excerpts, one in each column, and what is left of them at each layer, from shallow to deep. All pictures share one colour scale.
+
+# %% tags=["hide-input"] figure="inversions" mystnb={"image": {"alt": "A grid of spectrograms. Columns are excerpts, rows are the original and its inversions from Conv1, Conv2, MP3, Conv4, Conv5, MP6, FC7 and FC8. The players below let you hear them; the numbers that follow say what they share with the originals."}}
+columns = {
+    name: {
+        "input": x[row, 0],
+        **{layer: x_hat[row, 0] for layer, x_hat in inversions.items()},
+    }
+    for row, (name, _) in enumerate(shown)
+}
+figure_inversions(columns)
+
+# %% [markdown]
+# This corresponds to figure 6 of the paper {cite}`mishra2018`, where each row is an excerpt. It shows *standardised* values: 0 means as loud as usual in this band. Without standardisation all pictures would look alike, because low bands are always loud.
+#
+# Which inverters? The aligned ones of {doc}`02b_aligned_inverters`, since they show more of what the layers keep. To see what the paper's inverters make of the same features, set `variant = "published"` and run the chapter again.
+#
+# ## Four excerpts, not chosen by their looks
+#
+# It is easy to fool oneself with pictures: one tries twenty excerpts and shows the four that fit the story. So a random generator with a fixed seed draws the excerpts. As in the paper, they come from two corpora: a song of each, and from each song one non-vocal and one vocal excerpt.
+# Vocal means that somebody sings in the centre frame, the one the detector answers for. The second corpus has singers, instruments and mixes that neither the detector nor the inverters have heard ({doc}`../book/corpora`). Other values of `seed` give other excerpts.
+
 # %% tags=["remove-input"]
 if missing := one_class(collection.split("test")[:n_songs]):
     display(Markdown(missing))
@@ -145,20 +160,6 @@ pd.DataFrame(
         )
     ]
 ).style.hide(axis="index")
-
-# %% [markdown]
-# The next figure corresponds to figure 6 of the paper {cite}`mishra2018`. Each column is one excerpt (in the paper, each row). On top is the original; below come the inversions, from shallow to deep. All pictures share one colour scale. It shows *standardised* values: 0 means as loud as usual in this band.
-# Without standardisation all pictures would look alike, because low bands are always loud.
-
-# %% tags=["hide-input"] figure="inversions" mystnb={"image": {"alt": "A grid of spectrograms. Columns are excerpts, rows are the original and its inversions from Conv1, Conv2, MP3, Conv4, Conv5, MP6, FC7 and FC8. The players below let you hear them; the numbers that follow say what they share with the originals."}}
-columns = {
-    name: {
-        "input": x[row, 0],
-        **{layer: x_hat[row, 0] for layer, x_hat in inversions.items()},
-    }
-    for row, (name, _) in enumerate(shown)
-}
-figure_inversions(columns)
 
 # %% tags=["remove-input"]
 distances = {

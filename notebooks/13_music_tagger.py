@@ -75,17 +75,38 @@ stored = load_results("tagger_inverters")
 studied = {label_of(name): each for name, each in stored["corpora"].items()}
 song = svdlib.open_corpus(corpus).split("test")[0]
 
-# %% [markdown]
-# The network of this chapter is not ours. {cite:t}`pons2019` trained it and gave it away, under the name MTT_vgg in the package musicnn. It hears three seconds of music and says which of 50 tags fit, such as *guitar*, *slow*, *indian*, *singing* or *no vocals*. It is a stack of five convolutions after {cite:t}`choi2016`, each followed by pooling, and learned from the clips of MagnaTagATune {cite}`law2009`, whose tags were collected in a game.
-#
-# We read its weights from the files of its package and pass none of them on. The inverters are ours. They learned on patches of our synthetic songs, which this network has never heard, and are measured on real ones, which they have never seen.
-
 # %%
 try:
     ears = svdlib.open_listener("music tagger")
 except WeightsError as missing_package:
     ears = None
     print(missing_package)
+
+# %% [markdown]
+# Three seconds of one of our songs, and what a network that others have trained on real music has kept of them at its five layers:
+
+# %% tags=["hide-input"]
+if ears:
+    patches = torch.from_numpy(cut_patches(tagger_log_mel(song.load())))
+    with torch.no_grad():
+        surest = voice_contrast(ears.network(patches)).argsort(
+            descending=True
+        )
+    shown = patches[surest[[0, -1]]]
+    display(
+        svdlib.explore(
+            shown,
+            ears.listener,
+            ears.inverters,
+            ears.front,
+            names=("most like a voice", "least like a voice"),
+        )
+    )
+
+# %% [markdown]
+# The network of this chapter is not ours. {cite:t}`pons2019` trained it and gave it away, under the name MTT_vgg in the package musicnn. It hears three seconds of music and says which of 50 tags fit, such as *guitar*, *slow*, *indian*, *singing* or *no vocals*. It is a stack of five convolutions after {cite:t}`choi2016`, each followed by pooling, and learned from the clips of MagnaTagATune {cite}`law2009`, whose tags were collected in a game.
+#
+# We read its weights from the files of its package and pass none of them on. The inverters are ours. They learned on patches of our synthetic songs, which this network has never heard, and are measured on real ones, which they have never seen.
 
 # %% tags=["remove-input"]
 display(
@@ -165,8 +186,6 @@ lines = [fill(f"a voice:  {', '.join(VOICE_TAGS)}", 70)]
 lines.append(f"no voice: {', '.join(NO_VOICE_TAGS)}")
 
 if ears:
-    samples = song.load()
-    patches = torch.from_numpy(cut_patches(tagger_log_mel(samples)))
     lines.append(f"over {len(patches)} patches of one song:")
     with torch.no_grad():
         logits = ears.network(patches)
