@@ -300,7 +300,7 @@ def ablation(tmp_path_factory):
     )
 
     def run(plan=PLAN, **options):
-        options = {"folder": folder, "configurations": table, "device": "cpu"} | options
+        options = {"folder": folder, "out": folder / "out.json", "configurations": table, "device": "cpu"} | options
         return detector_ablation.study(SYNTHETIC, real=SYNTHETIC, plan=plan, **options)
 
     return folder, run, run()
@@ -313,7 +313,7 @@ def test_configurations_are_trained_scored_and_kept(ablation):
     assert (base["seeds"], len(base["detectors"]), other["average"], result["updates"]) == ([0, 1], 2, None, 1)
     names = [row["name"] for row in detector_ablation.table(result)]
     assert names == ["base, seed 0", "base, seed 1", "base, average of 2", "no augmentation"]
-    assert sorted(path.name for path in folder.glob("*.json")) == ["base.json", "no-augmentation.json"]
+    assert json.loads((folder / "out.json").read_text()) == result and base["precision"] == "float32"
     assert all(name in detector_ablation.describe(result) for name in names)
     json.dumps(result, allow_nan=False)
 
@@ -329,16 +329,20 @@ def test_a_part_is_held_against_the_base_of_its_own_seed(ablation):
 
 def test_a_finished_study_is_read_and_an_unfinished_one_goes_on(ablation, monkeypatch):
     folder, run, result = ablation
-    (folder / "base.json").unlink()  # as if it had been stopped before the last score
+    stopped = result | {"configurations": result["configurations"][:1]}  # before the second was scored
+    (folder / "out.json").write_text(json.dumps(stopped))
     assert run(resume=True)["configurations"] == result["configurations"]
+    assert run(resume=True, out=None)["configurations"] == result["configurations"]
     monkeypatch.setattr(detector_ablation, "fit_detector", None)
     assert run(resume=True)["configurations"] == result["configurations"]
 
 
 def test_a_folder_of_another_run_is_refused(ablation):
     folder, run, _ = ablation
-    with pytest.raises(TrainingError, match="holds an earlier run"):
+    with pytest.raises(TrainingError, match="holds results"):
         run()
+    with pytest.raises(TrainingError, match="holds an"):
+        run(out=None)
     with pytest.raises(TrainingError, match="belongs to another run"):
         run(plan=DetectorPlan(epochs=2, steps_per_epoch=1, batch_size=2), resume=True)
 

@@ -278,6 +278,27 @@ def read_record(path: Path, keys: Sequence[str], remedy: str) -> dict[str, Any]:
         raise TrainingError(f"{path} is damaged ({error}). {remedy}") from error
 
 
+def read_parts(out: Path | None, identity: Mapping[str, Any], parts: str, *, resume: bool) -> list[dict[str, Any]]:
+    """The parts of a study that a file of its results holds, to go on with those that it lacks; none if there is none.
+
+    Args:
+        out: where the study writes after each part; None where it writes at the end alone.
+        identity: of the study, fit for JSON: results of another one are refused.
+        parts: the name of their list.
+        resume: whether results may be gone on with.
+
+    Raises:
+        TrainingError: there are results and `resume` is false, or they belong to another run or are damaged.
+    """
+    if out is None or not out.is_file():
+        return []
+    if not resume:
+        raise TrainingError(f"{out} holds results. Resume them, or name another file.")
+    record = read_record(out, ("identity", parts), "Move it away and begin again.")
+    check_same_run(out, record["identity"], identity)
+    return list(record[parts])
+
+
 def read_finished(path: Path, identity: Mapping[str, Any], *, resume: bool) -> dict[str, Any] | None:
     """The result of a part of a study that an earlier run has finished; None if there is none.
 

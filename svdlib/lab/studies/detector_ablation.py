@@ -4,7 +4,8 @@
 
 All learn from a synthetic corpus, with the same number of updates, each from the same seeds, so that a part can be held
 against the base seed by seed. The threshold comes from synthetic validation songs;
-the real songs are only scored. Finished configurations are kept in the folder, and `--resume` goes on after them.
+the real songs are only scored. The most telling configurations are done first. Each is written to the results as soon
+as it is scored, and `--resume` goes on with what the results lack, on any machine.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from svdlib.detector.remixing import Remixing
 from svdlib.detector.scores import best_threshold, smooth
 from svdlib.detector.training import DetectorPlan, fit_detector
 from svdlib.lab.analysis.song_counts import count_songs, pooled_scores
-from svdlib.lab.studies import as_json, origin_of, read_finished, run_program, write_results
+from svdlib.lab.studies import as_json, origin_of, read_parts, run_program, write_results
 from svdlib.songs.corpora import open_corpus
 from svdlib.songs.loading import Songs, load_songs
 
@@ -60,11 +61,11 @@ CONFIGURATIONS = (
     Configuration("base"),
     Configuration("no augmentation", {"augmentation": Augmentation(loudness=0, filtering=0, warping=0)}),
     Configuration("without remixing", {"remixing": Remixing(share=0)}),
+    Configuration("8 songs", songs=8),
     Configuration("voices at a set ratio", {"remixing": Remixing(ratio=(-2, 12))}),
     Configuration("two bands at once", {"remixing": Remixing(doubled=0.3)}),
     Configuration("tilt and dynamics", {"augmentation": replace(FULL, tilt=12, dynamics=0.3)}),
     Configuration("averaged weights", {"averaging": 0.99}),
-    Configuration("8 songs", songs=8),
     Configuration("30 songs", songs=30),
     Configuration("61 songs", songs=61),  # left out where the corpus has no more: that is the base
 )
@@ -89,6 +90,7 @@ def study(
     *,
     real: str,
     folder: str | PathLike[str],
+    out: Path | None = None,
     plan: DetectorPlan = BASE_PLAN,
     configurations: Sequence[Configuration] = CONFIGURATIONS,
     device: str = "auto",
@@ -100,30 +102,40 @@ def study(
     Args:
         corpus: the training and validation songs come from it.
         real: the corpus whose songs, all of them, are scored.
-        folder: where unfinished runs and finished configurations are kept.
+        folder: where unfinished runs are kept.
+        out: the results; they are written after each configuration.
         plan: of the base; the others change one thing in it.
         configurations: which; those that want as many songs as there are, or more, are left out.
         device: where to train.
-        precision: of activations.
-        resume: go on with what the folder holds.
+        precision: of activations. Machines differ in what is fast, so configurations of one file may differ in it.
+        resume: go on with what results and folder hold.
 
     Returns:
         Where the numbers come from, and "configurations": what `run_configuration` returns for each; ready for JSON.
+
+    Raises:
+        TrainingError: the results are there already and `resume` is false, or belong to other material; likewise of an
+            unfinished run in the folder.
     """
     place = choose_device(device)
     opened = open_corpus(corpus)
     train, valid = load_songs(opened.split("train"), stems=True), load_songs(opened.split("valid"))
     material = Material(train, valid, load_songs(open_corpus(real).tracks))
     chosen = [each for each in configurations if (each.songs or 0) < len(material.train.names)]
-    done = [run_configuration(each, material, plan, Path(folder), place, resume, precision) for each in chosen]
-    origin = origin_of(corpus, len(material.train.names))
+    identity = as_json({"plan": asdict(plan), "material": material.digest()})
+    done = read_parts(out, identity, "configurations", resume=resume)
     real_origin = {"corpus": origin_of(real, 0)["corpus"], "songs": list(material.real.names)}
-    return as_json(
+    head = (
         {"study": "detector_ablation"}
-        | origin
-        | {"real": real_origin, "plan": asdict(plan), "updates": plan.epochs * plan.steps_per_epoch}
-        | {"precision": precision, "configurations": done}
+        | origin_of(corpus, len(material.train.names))
+        | {"real": real_origin, "identity": identity, "updates": plan.epochs * plan.steps_per_epoch}
     )
+    for each in chosen:
+        if each.name not in {one["name"] for one in done}:
+            done.append(run_configuration(each, material, plan, Path(folder), place, resume, precision))
+            if out is not None:
+                write_results(out, as_json(head | {"configurations": done}))
+    return as_json(head | {"configurations": done})
 
 
 def run_configuration(
@@ -135,34 +147,28 @@ def run_configuration(
     resume: bool,
     precision: str = "auto",
 ) -> dict[str, Any]:
-    """Train and score one configuration, or read what an earlier run of it has found.
+    """Train and score one configuration.
 
     Returns:
-        "name", "songs", "seeds"; "detectors": per seed what `score` returns; "average": the same for the mean of
-        their probabilities, None for a single one.
+        "name", "songs", "seeds", "precision"; "detectors": per seed what `score` returns; "average": the same for the
+        mean of their probabilities, None for a single one.
 
     Raises:
-        TrainingError: if the folder holds an earlier run and `resume` is false, or that run was another one.
+        TrainingError: if the folder holds an unfinished run and `resume` is false, or that run was another one.
     """
     changed = replace(plan, **configuration.changes)
     train = _first(material.train, configuration.songs)
-    identity = {"plan": asdict(changed), "songs": len(train.names), "seeds": list(configuration.seeds)}
-    identity |= {"material": material.digest(), "precision": precision}
     place = folder / configuration.name.replace(" ", "-")
-    finished = place.with_suffix(".json")
-    earlier = read_finished(finished, as_json(identity), resume=resume)
-    if earlier is not None:
-        return earlier
     curves = []
     for seed in configuration.seeds:
         options = RunOptions(seed, device, precision, place / f"seed-{seed}", resume)
         fitted = fit_detector(train, material.valid, plan=changed, options=options)
         curves.append({part: _curves(fitted.detector, getattr(material, part)) for part in ("valid", "real")})
     result = {"name": configuration.name, "songs": len(train.names), "seeds": list(configuration.seeds)}
+    result["precision"] = fitted.precision
     result["detectors"] = [score(each, material) for each in curves]
     result["average"] = score(_average(curves), material) if len(curves) > 1 else None
-    write_results(finished, as_json({"identity": identity, "result": result}))
-    return result
+    return as_json(result)
 
 
 def score(curves: Mapping[str, Sequence[np.ndarray]], material: Material) -> dict[str, Any]:
@@ -265,12 +271,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int, default=BASE_PLAN.epochs, metavar="N")
     parser.add_argument("--steps-per-epoch", type=int, default=BASE_PLAN.steps_per_epoch, metavar="N")
     parser.add_argument("--precision", default="auto", choices=("auto", *PRECISIONS), help="of activations")
-    parser.add_argument("--resume", action="store_true", help="go on with what the folder holds")
+    parser.add_argument("--resume", action="store_true", help="go on with what the results and the folder hold")
 
     def act(options: argparse.Namespace) -> dict[str, Any]:
         plan = replace(BASE_PLAN, epochs=options.epochs, steps_per_epoch=options.steps_per_epoch)
-        where = {"folder": options.folder, "device": options.device, "resume": options.resume}
-        where |= {"precision": options.precision}
+        names = ("folder", "out", "device", "precision", "resume")
+        where = {name: getattr(options, name) for name in names}
         return study(options.corpus, real=options.real, plan=plan, **where)
 
     return run_program(parser, arguments, act, describe, resumable=True)

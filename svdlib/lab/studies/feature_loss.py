@@ -28,11 +28,9 @@ from torch import Tensor, nn
 from svdlib.audio.mel_axis import EXCERPT_FRAMES
 from svdlib.compute.command_line import Parser
 from svdlib.compute.devices import PRECISIONS, choose_device
-from svdlib.compute.run_state import check_same_run
 from svdlib.compute.storage import digest, weights_digest
 from svdlib.detector.excerpts import ExcerptBank
 from svdlib.detector.model import SVDNet
-from svdlib.errors import TrainingError
 from svdlib.inversion.comparison import Comparison
 from svdlib.inversion.inverters import FeatureInverter
 from svdlib.inversion.nre import mean_pairwise_distance, reconstruct, reconstruction_distances
@@ -53,7 +51,7 @@ from svdlib.lab.analysis.round_trip import (
 )
 from svdlib.lab.analysis.texture import after_a_shift, fine_structure, fixed_picture, without
 from svdlib.lab.figures.style import layer_title
-from svdlib.lab.studies import as_json, open_judges, origin_of, read_record, run_program, training_of, write_results
+from svdlib.lab.studies import as_json, open_judges, origin_of, read_parts, run_program, training_of, write_results
 from svdlib.recipes import bank_of
 from svdlib.songs.corpora import open_corpus
 from svdlib.songs.loading import load_songs
@@ -231,7 +229,7 @@ def study(
         surest_of(network, test),
     )
     identity = as_json({"plan": asdict(plan), "excerpts": excerpts, "material": material.digest()})
-    done = _finished(out, identity, resume=resume)
+    done = read_parts(out, identity, "trainings", resume=resume)
     head = (
         {"study": "feature_loss", "measures": MEANINGS}
         | origin_of(corpus, len(opened.tracks))
@@ -254,17 +252,6 @@ def _beginnings(
         return {}
     layers = list(dict.fromkeys(each.layer for each in wanted))
     return open_inverters(start or folder_of("input"), network, layers, "aligned")
-
-
-def _finished(out: Path | None, identity: Mapping[str, Any], *, resume: bool) -> list[dict[str, Any]]:
-    """The trainings that a file of results holds."""
-    if out is None or not out.is_file():
-        return []
-    if not resume:
-        raise TrainingError(f"{out} holds results. Resume them, or name another file.")
-    record = read_record(out, ("identity", "trainings"), "Move it away and begin again.")
-    check_same_run(out, record["identity"], identity)
-    return list(record["trainings"])
 
 
 def run_configuration(
