@@ -75,6 +75,12 @@ def of(bank, judges=MappingProxyType({})):
     return Material(tiny.detector(), judges, {}, bank, bank, {"some": bank}, bank.gather(bank.spread(2)))
 
 
+def test_material_is_the_same_where_a_processor_rounds_otherwise():
+    bank, rounded, other = (tiny.bank(0, count=count) for count in (2, 2, 3))
+    rounded.frames.mul_(1 + 1e-6)
+    assert of(bank).digest() == of(rounded).digest() != of(other).digest()
+
+
 def test_a_perfect_inverter_keeps_everything():
     """What it paints is the excerpt itself: it moves with the sound, and every detector answers to it."""
 

@@ -22,17 +22,18 @@ The results that the book shows lie in `results/` and are read with `load_result
 import argparse
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from svdlib.compute.command_line import fit_for_json, run_safely
 from svdlib.compute.run_state import check_same_run
-from svdlib.compute.storage import write_atomically
+from svdlib.compute.storage import digest, write_atomically
 from svdlib.detector.excerpts import ExcerptBank
 from svdlib.detector.model import LAYERS, SVDNet
 from svdlib.errors import TrainingError
@@ -276,6 +277,15 @@ def read_record(path: Path, keys: Sequence[str], remedy: str) -> dict[str, Any]:
         return {key: record[key] for key in keys} | {"identity": dict(record["identity"])}
     except (ValueError, KeyError, TypeError) as error:
         raise TrainingError(f"{path} is damaged ({error}). {remedy}") from error
+
+
+def songs_digest(lengths: Iterable[int], labels: Iterable[np.ndarray | Tensor]) -> str:
+    """Tells one set of songs from another on any machine, by the lengths in frames and the labels.
+
+    Their spectrograms would tell more, but processors differ in the last bit of them.
+    """
+    values = [torch.as_tensor(list(lengths), dtype=torch.int64)]
+    return digest(torch.cat(values + [torch.as_tensor(each).cpu().to(torch.int64) for each in labels]))
 
 
 def read_parts(out: Path | None, identity: Mapping[str, Any], parts: str, *, resume: bool) -> list[dict[str, Any]]:

@@ -22,7 +22,6 @@ import torch
 from svdlib.compute.command_line import Parser
 from svdlib.compute.devices import PRECISIONS, choose_device
 from svdlib.compute.run_state import RunOptions
-from svdlib.compute.storage import digest
 from svdlib.detector.augmentation import Augmentation
 from svdlib.detector.model import SVDNet
 from svdlib.detector.prediction import predict
@@ -30,7 +29,7 @@ from svdlib.detector.remixing import Remixing
 from svdlib.detector.scores import best_threshold, smooth
 from svdlib.detector.training import DetectorPlan, fit_detector
 from svdlib.lab.analysis.song_counts import count_songs, pooled_scores
-from svdlib.lab.studies import as_json, origin_of, read_parts, run_program, write_results
+from svdlib.lab.studies import as_json, origin_of, read_parts, run_program, songs_digest, write_results
 from svdlib.songs.corpora import open_corpus
 from svdlib.songs.loading import Songs, load_songs
 
@@ -80,9 +79,9 @@ class Material:
     real: Songs
 
     def digest(self) -> str:
-        """Tells one set of songs from another, labels included."""
-        parts = [part for songs in (self.train, self.valid, self.real) for part in (*songs.log_mels, *songs.labels)]
-        return digest(torch.cat([torch.as_tensor(part, dtype=torch.float32).flatten() for part in parts]))
+        """Tells one set of songs from another, on any machine."""
+        labels = [each for songs in (self.train, self.valid, self.real) for each in songs.labels]
+        return songs_digest(map(len, labels), labels)
 
 
 def study(

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from svdlib.audio.mel_axis import EXCERPT_FRAMES
 from svdlib.compute.command_line import Parser
 from svdlib.compute.devices import PRECISIONS, choose_device
-from svdlib.compute.storage import digest, weights_digest
+from svdlib.compute.storage import weights_digest
 from svdlib.detector.excerpts import ExcerptBank
 from svdlib.detector.model import SVDNet
 from svdlib.inversion.comparison import Comparison
@@ -51,7 +51,16 @@ from svdlib.lab.analysis.round_trip import (
 )
 from svdlib.lab.analysis.texture import after_a_shift, fine_structure, fixed_picture, without
 from svdlib.lab.figures.style import layer_title
-from svdlib.lab.studies import as_json, open_judges, origin_of, read_parts, run_program, training_of, write_results
+from svdlib.lab.studies import (
+    as_json,
+    open_judges,
+    origin_of,
+    read_parts,
+    run_program,
+    songs_digest,
+    training_of,
+    write_results,
+)
 from svdlib.recipes import bank_of
 from svdlib.songs.corpora import open_corpus
 from svdlib.songs.loading import load_songs
@@ -165,11 +174,13 @@ class Material:
     shown: Tensor
 
     def digest(self) -> str:
-        """Tells one set of songs, detectors and inverters from another."""
-        frames = [bank.frames.flatten().cpu() for bank in (self.train, self.valid, *self.measured.values())]
+        """Tells one set of songs, detectors and inverters from another, on any machine."""
+        banks = (self.train, self.valid, *self.measured.values())
+        lengths = [length for bank in banks for length in bank.song_lengths]
+        labels = [bank.labels(torch.arange(len(bank), device=bank.device)) for bank in banks]
         start = [inverter for _, inverter in sorted(self.start.items())]
         networks = [weights_digest(each) for each in (self.detector, *self.judges.values(), *start)]
-        return " ".join([digest(torch.cat(frames)), *networks])
+        return " ".join([songs_digest(lengths, labels), *networks])
 
 
 def study(
