@@ -296,7 +296,7 @@ for k, family in enumerate(band.LEADS):
 judged = pd.DataFrame(rows, columns=["who", "which", "rule", "detector"])
 judged.groupby("who")[["rule", "detector"]].agg(
     ["min", "median", "max"]
-).style.format(precision=2)
+).rename_axis(None).style.format(precision=2)
 
 # %% tags=["remove-input"]
 is_singer = (judged["who"] == "singer").to_numpy()

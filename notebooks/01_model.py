@@ -589,7 +589,7 @@ def check_sight(sight):
 
 # %% tags=["exercise"]
 def sight(layers):
-    """Frames that a cell of the last layer sees, and the shift of its neighbour."""
+    """Frames that a cell of the last layer sees, and the shift to the next."""
     ...
 
 
@@ -745,7 +745,7 @@ def check_karaoke(highest_threshold):
 
 # %% tags=["exercise"]
 def highest_threshold(curve, labels, recall):
-    """The highest threshold that still finds the share `recall` of sung frames."""
+    """The highest threshold that finds the share `recall` of sung frames."""
     ...
 
 

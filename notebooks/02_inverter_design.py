@@ -493,7 +493,7 @@ def check_best_guess(best_guess):
 
 # %% tags=["exercise"]
 def best_guess(pictures):
-    """The picture (115, 80) with the smallest mean squared distance to all."""
+    """The picture (115, 80) with the smallest mean squared distance."""
     ...
 
 

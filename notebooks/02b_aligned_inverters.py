@@ -185,7 +185,8 @@ from svdlib.inversion.mirror import encoder_steps
 up_to_conv4 = list(detector.layers.values())[:4]
 for step in encoder_steps(up_to_conv4, (1, 115, 80)):
     print(
-        f"{step.before} -> {step.after}: kernel {step.kernel}, stride {step.stride}"
+        f"{step.before} -> {step.after}:",
+        f"kernel {step.kernel}, stride {step.stride}",
     )
 
 # %% [markdown]

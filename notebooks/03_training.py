@@ -300,7 +300,7 @@ else:
     weight = "So the feature loss has a say in where the weights go."
 display(
     Markdown(
-        f"For the inverter of {layer_title(layer)} that comes with this book, the input loss of these excerpts is {input_value:.4f} and the feature loss {feature_value:.4f}. The gradient of the feature loss has "
+        f"For the inverter of {layer_title(layer)} that comes with this book, the input loss of these excerpts is {input_value:.3g} and the feature loss {feature_value:.2g}. The gradient of the feature loss has "
         f"{100 * share:.1f} % of the length of that of the input loss, and turns it by {angle:.1f}°. {weight} "
         "Detached, the feature loss keeps its *value*: it stands in the log and makes the loss look larger. But its gradient is exactly zero."
     )
@@ -346,7 +346,7 @@ print(f"steps 16 to 20: {sum(losses[-5:]) / 5:.2f}")
 # - a learning rate that falls. The paper halves it when the training loss stalls for two epochs. For short runs, a smooth fall (a *cosine*) makes better use of the time;
 # - several layers at once: the detector runs once for all of them, and since no weight is shared, each inverter learns exactly as it would alone.
 #
-# Which losses it adds up is its `objective`: `"joint"`, `"input"`, `"released"` (the step of the released code), or `"adversarial"`, which adds a third term that the paper leaves to the future {cite}`dosovitskiy2016perceptual`; this book has no results with it.
+# Which losses it adds up is its `objective`: `"joint"`, `"input"`, `"released"` (the step of the released code), or `"adversarial"`, which adds a third term that the paper leaves to the future {cite}`dosovitskiy2016perceptual` ({doc}`04e_feature_loss` shows what it brings).
 #
 # At the top of this page the aligned inverter of Conv1 was trained on the joint loss. It needs the fewest steps of all, for nothing was pooled yet; those of deep layers need hours. We train it once more, on the input loss, from the same initial weights and in the same order of excerpts.
 
@@ -937,7 +937,7 @@ def check_slope(slope_along):
 
 # %% tags=["exercise"]
 def slope_along(loss, point, direction, step):
-    """The slope of `loss` at `point` in a direction, by central differences."""
+    """The slope of `loss` at `point` in a direction, by differences."""
     ...
 
 

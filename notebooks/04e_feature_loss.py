@@ -216,11 +216,10 @@ table = pd.DataFrame(rows)
 
 
 def number_of(layer, name, column):
-    """A number of the table, as it stands there."""
+    """A number of the table, without a plus."""
     layer_of = table["layer"].replace("", None).ffill()
-    return table[(layer_of == layer) & (table["asked for"] == name)][
-        column
-    ].item()
+    found = table[(layer_of == layer) & (table["asked for"] == name)]
+    return found[column].item().lstrip("+")
 
 
 display(
@@ -423,7 +422,7 @@ def check_sums_as_shares(sums_as_shares):
 def sums_as_shares(
     weight, input_cells, feature_cells, input_variance, feature_variance
 ):
-    """The weight of the feature's share that does what a weight of its sum does."""
+    """The weight of the share that does what a weight of the sum does."""
     ...
 
 
@@ -488,7 +487,7 @@ def check_best_bargain(best_bargain):
 
 # %% tags=["exercise"]
 def best_bargain(costs, kept, most):
-    """Name of the training that keeps most among those that cost at most so much."""
+    """Name of the training that keeps most for at most this price."""
     ...
 
 

@@ -283,12 +283,7 @@ figure_pictures(pictures)
 sure = answers(detector, preferred)
 display(
     Markdown(
-        "The detector's logit for the four searched pictures: "
-        + ", ".join(
-            f"unit {unit} {float(logit):.1f}"
-            for unit, logit in zip(chosen, sure, strict=True)
-        )
-        + f". In all, {int((influence > 0).sum())} of the 64 units speak for singing and {int((influence < 0).sum())} against it; these four are not all there is to the answer."
+        f"The detector's logits for the four searched pictures, from above: {', '.join(f'{float(logit):.0f}' for logit in sure)}. In all, {int((influence > 0).sum())} of the 64 units speak for singing and {int((influence < 0).sum())} against it; these four are not all there is to the answer."
     )
 )
 

@@ -226,7 +226,7 @@ for row, name in enumerate(chosen):
     display(Gallery([*deep_first[1:], deep_first[0]]))
 
 # %% [markdown]
-# The last panel of each group is the ceiling. How far are the others from it, in decibels? The table has two columns, over more excerpts than you hear. *Picture*: the audible difference of the inversion from the original, as spectrograms. *Sound*: the same after both went the way to sound and back.
+# The last panel of each group is the ceiling. How far are the others from it, in decibels? The figure has two curves, over more excerpts than you hear. *Picture*: the audible difference of the inversion from the original, as spectrograms. *Sound*: the same after both went the way to sound and back.
 
 # %% tags=["hide-input"]
 measured = torch.as_tensor(
@@ -269,7 +269,7 @@ for layer, x_hat in many.items():
         ),
     )
 
-# %% tags=["hide-input"] figure="audible-differences" mystnb={"image": {"alt": "Audible difference in decibels over the layers from Conv1 to FC8, for pictures and for sounds, with a line for what the way to sound costs the original. The text below gives the values."}}
+# %% tags=["hide-input"] figure="audible-differences" mystnb={"image": {"alt": "Audible difference in decibels over the layers from Conv1 to FC8, for pictures and for sounds, with a line for what the way to sound costs the original. The table below gives the values."}}
 from svdlib.lab.figures.listening import figure_differences
 
 figure_differences(apart, route)
@@ -280,13 +280,21 @@ below = [
     for layer, (picture, _) in apart.items()
     if picture < route
 ]
-text = ", ".join(
-    f"{layer_title(layer)} {picture:.1f} / {sound:.1f}"
-    for layer, (picture, sound) in apart.items()
+display(
+    pd.DataFrame(
+        [
+            {
+                "layer": layer_title(layer),
+                "picture (dB)": f"{picture:.1f}",
+                "sound (dB)": f"{sound:.1f}",
+            }
+            for layer, (picture, sound) in apart.items()
+        ]
+    ).style.hide(axis="index")
 )
 display(
     Markdown(
-        f"Mean over {len(originals)} excerpts, in dB, picture / sound: {text}. The way to sound alone changes an original by {route:.1f} dB. "
+        f"Means over {len(originals)} excerpts. The way to sound alone changes an original by {route:.1f} dB. "
         + (
             f"The inversions of {', '.join(below)} are nearer to their originals than that: what you hear there is the limit of the route, not of the layer."
             if below

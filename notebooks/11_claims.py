@@ -64,7 +64,7 @@ verdicts = [entry.verdict for entry in entries]
 counts = {name: verdicts.count(name) for name in VERDICTS}
 stands = standing(entries)
 fallen = [
-    entry.claim.short.lower()
+    entry.claim.short
     for entry, each in zip(entries, stands, strict=True)
     if not each and entry.verdict != "undecided"
 ]

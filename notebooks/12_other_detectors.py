@@ -61,14 +61,6 @@ collection = svdlib.open_corpus(corpus)
 test_songs = svdlib.load_songs(collection.split("test")[:n_test])
 train_songs = svdlib.load_songs(collection.split("train")[:n_train])
 
-# %% [markdown]
-# Everything in this book was found in one network. A deep layer paints smooth pictures: is that what it takes to hear singing? Or would any network of this shape do so, trained or not? One network cannot tell. So here are two more, for the same songs:
-#
-# - **A recurrent detector**, after {cite:t}`leglaive2015`: the same task, the same training songs, but another way to look. Three layers of *long short-term memory* (LSTM) read the excerpt frame by frame, in both directions at once. Nothing is pooled, nothing is convolved.
-# - **An untrained detector**: our architecture with random weights. It has learned nothing. What its inversions show comes from the geometry alone: from filters, pooling and the number of values, whatever these are.
-#
-# What the trained networks share and the untrained one lacks belongs to the *task*. What differs between the trained ones belongs to the *architecture*. What our detector shares with random weights needs neither.
-
 # %%
 ears = {
     name: svdlib.open_listener(name).to(device)
@@ -79,9 +71,7 @@ test = bank_of(test_songs, detector, device)
 train = bank_of(train_songs, detector, device)
 
 # %% [markdown]
-# ## One excerpt, three listeners
-#
-# Below is the excerpt that the detector calls sung most surely, and what layers of about the same size have kept of it: some 5,000 to 7,000 numbers first, then 64.
+# Below is the excerpt that the detector calls sung most surely, and what layers of three networks have kept of it: some 5,000 to 7,000 numbers first, then 64.
 
 # %% tags=["hide-input"]
 scale = detector.standardizer
@@ -128,6 +118,16 @@ with torch.no_grad():
         + [panel(*each) for each in pictures.items()]
     )
 gallery
+
+# %% [markdown]
+# ## One excerpt, three listeners
+#
+# Everything in this book was found in one network. A deep layer paints smooth pictures: is that what it takes to hear singing? Or would any network of this shape do so, trained or not? One network cannot tell. So we took two more, for the same songs:
+#
+# - **A recurrent detector**, after {cite:t}`leglaive2015`: the same task, the same training songs, but another way to look. Three layers of *long short-term memory* (LSTM) read the excerpt frame by frame, in both directions at once. Nothing is pooled, nothing is convolved.
+# - **An untrained detector**: our architecture with random weights. It has learned nothing. What its inversions show comes from the geometry alone: from filters, pooling and the number of values, whatever these are.
+#
+# What the trained networks share and the untrained one lacks belongs to the *task*. What differs between the trained ones belongs to the *architecture*. What our detector shares with random weights needs neither.
 
 # %% [markdown]
 # ## The same error, at the same size

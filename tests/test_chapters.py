@@ -1,12 +1,14 @@
 """Chapters as a teacher sees them: their form is checked, and what teachers' pages list is read from them."""
 
 import base64
+import re
 from hashlib import sha256
 
 import jupytext
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from places import ROOT
 
 import chapters
 import teaching
@@ -338,6 +340,19 @@ def test_the_chapters_show_code_that_teaches_and_fold_the_rest():
         )
         for each in code[:2]:
             assert chapters.tags_of(each) & chapters.FOLDED, f"{name}: its set-up is open"
+
+
+def test_open_code_is_no_wider_than_the_page():
+    """As much as a column shows on a screen of 1280: what goes beyond is seen by whoever pushes it sideways."""
+    wide = []
+    for source in chapters.chapter_sources():
+        open_cells = [each for each in jupytext.read(source).cells if each.cell_type == "code"]
+        open_cells = [each for each in open_cells if not chapters.tags_of(each) & chapters.FOLDED]
+        wide += [(source.name, line) for each in open_cells for line in each.source.splitlines() if len(line) > 79]
+    for page in (ROOT / "book").glob("*.md"):
+        blocks = re.findall(r"^```(?:bash|python|text)\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+        wide += [(page.name, line) for block in blocks for line in block.splitlines() if len(line) > 79]
+    assert not wide
 
 
 @pytest.mark.parametrize(
