@@ -253,7 +253,7 @@ BECAUSE: dict[tuple[str, str], str] = {
     ("objectives", REPRODUCED): (
         "There is hardly a difference to find. Both losses are means, as in the released code, and then the gradient "
         "of the feature loss is so short beside that of the input loss that it moves nothing. In the released code it"
-        " does not arrive at all. Whether a feature loss with more weight would help, this does not tell."
+        " does not arrive at all. The chapter on what an inverter is asked for gives it more."
     ),
     ("fc8-structure", NOT_REPRODUCED): (
         "No harmonics, as the paper says. But over thousands of excerpts a trace of the onsets remains, and it is more "
