@@ -120,6 +120,17 @@ def test_it_opens_from_http_and_from_the_disk_and_loads_its_data_when_it_is_near
     start(page, explorer)
 
 
+def test_on_a_narrower_paper_the_whole_curve_is_there(show, page):
+    """A printer takes what was drawn for the screen, and draws nothing anew; so nothing may wait for that here."""
+    curve = show(page).locator(".curve svg")
+    beyond = curve.evaluate("""svg => {
+        svg.parentElement.style.width = `${svg.clientWidth / 2}px`;
+        const right = Math.max(...[...svg.children].map((each) => each.getBoundingClientRect().right));
+        return right - svg.getBoundingClientRect().right;
+    }""")
+    assert beyond <= 1
+
+
 def test_an_address_brings_the_data_and_the_reader_there(folder, address_of, page):
     page.goto(f"{address_of(folder)}/light.html#excerpt=3&layer=mp6")
     explorer = page.locator("svdlib-explorer").first

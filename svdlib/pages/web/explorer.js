@@ -642,6 +642,8 @@ th:first-child { text-align: left; }
     showCurve() {
       const { svg } = this.parts;
       this.width = svg.clientWidth || 600;
+      // On paper the page is narrower, and nothing is drawn anew: the whole of it shrinks.
+      svg.setAttribute("viewBox", `0 0 ${this.width} 200`);
       const { nre, meanPredictor } = this.#data.curve;
       const errors = this.#data.panels[this.excerpt].map((panel) => panel.error);
       const [top, bottom] = [10, 168];
