@@ -22,7 +22,7 @@ from svdlib.detector.model import LAYERS, SVDNet
 from svdlib.inversion.inverters import FeatureInverter
 from svdlib.inversion.nre import EvaluationPlan, evaluation_sets, nre, reconstruct
 from svdlib.inversion.optimisation import OptimisationPlan, feature_distances, layer_encoder, optimise_layers
-from svdlib.lab.studies import FAMILIES, as_json, origin_of, run_program
+from svdlib.lab.studies import FAMILIES, as_json, origin_of, run_program, training_of
 from svdlib.recipes import bank_of, tracks_of
 from svdlib.songs.corpora import open_corpus
 from svdlib.songs.loading import load_songs
@@ -46,19 +46,21 @@ def study(
         device: where to compute.
 
     Returns:
-        The corpus, date, versions and `passes`; per layer what `choose` returns.
+        The corpus, date, versions, how the trained inverters learned, and `passes`; per layer what `choose` returns.
     """
     place = choose_device(device)
     detector = pretrained("detector").to(place)
     loaded = load_songs(tracks_of(open_corpus(corpus), "valid")[:songs])
     bank = bank_of(loaded, detector, place)
-    (starts,) = evaluation_sets(bank, EvaluationPlan(sets=1, per_song=1))
+    evaluation = EvaluationPlan(sets=1, per_song=1)
+    (starts,) = evaluation_sets(bank, evaluation)
     families = {name: pretrained_inverters(name) for name in FAMILIES}
     found = {
         layer: choose(detector, [family[layer].to(place) for family in families.values()], bank.cut(starts), passes)
         for layer in layers
     }
     origin = {"study": "regulariser_weights", "split": "valid"} | origin_of(corpus, len(loaded.names))
+    origin |= {"seed": evaluation.seed, "training": {name: training_of(each) for name, each in families.items()}}
     return as_json(origin | {"passes": passes, "margin": MARGIN, "layers": found})
 
 

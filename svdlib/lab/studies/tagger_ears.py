@@ -29,7 +29,7 @@ from svdlib.errors import CorpusError
 from svdlib.inversion.nre import reconstruct
 from svdlib.lab.analysis.intervals import Interval
 from svdlib.lab.analysis.round_trip import correlation_interval, correlation_moments
-from svdlib.lab.studies import as_json, origin_of, run_program
+from svdlib.lab.studies import as_json, origin_of, run_program, training_of
 from svdlib.lab.studies.other_ears import COMPARED, judges_of, next_song
 from svdlib.recipes import tracks_of
 from svdlib.songs.corpora import open_corpus
@@ -57,7 +57,7 @@ def study(corpora: Sequence[str], *, per_song: int = 4, seed: int = 0) -> dict[s
         seed: of their choice.
 
     Returns:
-        The study's name, date and versions; "corpora": per corpus what `measure` returns.
+        The study's name, date and versions, how the inverters learned; "corpora": per corpus what `measure` returns.
     """
     listeners = [open_listener(name) for name in (*COMPARED, TAGGER)]
     measured, origin = {}, {}
@@ -66,7 +66,8 @@ def study(corpora: Sequence[str], *, per_song: int = 4, seed: int = 0) -> dict[s
         origin = origin_of(name, len(tracks))
         measured[origin["corpus"]] = measure(listeners, tracks, per_song, seed)
     made = {key: origin[key] for key in ("date", "commit", "versions")}
-    return as_json({"study": "tagger_ears", "seed": seed} | made | {"corpora": measured})
+    learned = {each.name: training_of(each.inverters) for each in listeners}
+    return as_json({"study": "tagger_ears", "seed": seed} | made | {"training": learned, "corpora": measured})
 
 
 @torch.no_grad()

@@ -133,7 +133,8 @@ def study(
         corpora[public_name(name)] = found | {GENERAL: stepped["layers"]}
     origin = {"study": "tagger_inverters", "tagger": dict(tagger.provenance), "profile": profile, "seed": seed}
     origin |= {"training": origin_of(corpus, len(opened.tracks)), "patches": len(train), "reasons": fitted.reasons}
-    origin |= {"objective": objective, "updates": len(fitted.history) * (plan.steps_per_epoch or 0)}
+    origin |= {"objective": objective, "batch_size": plan.batch_size}
+    origin |= {"updates": len(fitted.history) * (plan.steps_per_epoch or 0)}
     return origin | {"finished": fitted.finished and control.finished} | as_json({"corpora": corpora})
 
 

@@ -36,7 +36,7 @@ from svdlib.lab.analysis.masking import (
     swapped,
     top_cells,
 )
-from svdlib.lab.studies import as_json, origin_of, run_program
+from svdlib.lab.studies import as_json, origin_of, run_program, training_of
 from svdlib.recipes import tracks_of
 from svdlib.songs.corpora import open_corpus
 from svdlib.songs.loading import Songs, load_songs
@@ -409,13 +409,15 @@ def study(
         device: where to compute.
 
     Returns:
-        The study's name, and under "corpora" what `measure` returns for each, with the corpus, date and versions.
+        The study's name, how the inverters learned, and under "corpora" what `measure` returns for each, with the
+        corpus, date and versions.
     """
     detector = pretrained("detector").to(choose_device(device))
     inverters = open_inverters(None, detector, INVERTED_LAYERS, "aligned")
     wanted = [(corpus, "test", per_answer)] + ([(real, "all", real_per_answer)] if real else [])
     found = [as_json(_of_corpus(*each, detector, inverters, seed)) for each in wanted]
-    return {"study": "what_it_uses", "inverters": "aligned", "seed": seed, "corpora": found}
+    learned = as_json(training_of(inverters))
+    return {"study": "what_it_uses", "inverters": "aligned", "seed": seed, "training": learned, "corpora": found}
 
 
 def _of_corpus(
