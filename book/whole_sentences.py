@@ -1,6 +1,7 @@
-"""A Sphinx extension: what says of a constant what it is stays a whole sentence, also if there is a colon in it.
+"""A Sphinx extension: descriptions in the code stay what they are, where their reader takes them for something else.
 
-Napoleon takes what stands before a colon, on the first line below a constant, for its type.
+Napoleon takes what stands before a colon, on the first line below a constant, for its type. And lines of a module's
+description that are set off to the right are commands to copy, not a quotation with its lines run together.
 """
 
 from typing import Any
@@ -13,7 +14,22 @@ def keep_whole(app: Any, what: str, name: str, obj: Any, options: Any, lines: li
         lines[:1] = [f"{before}:", after]
 
 
+def keep_lines(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:  # noqa: ARG001
+    """Mark what is set off in a module's description as verbatim."""
+    if what != "module":
+        return
+    begins = [
+        number
+        for number in range(2, len(lines))
+        if lines[number].startswith("    ") and not lines[number - 1] and not lines[number - 2].startswith("    ")
+    ]
+    for number in reversed(begins):
+        if not lines[number - 2].endswith("::"):
+            lines[number:number] = ["::", ""]
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Be asked before Napoleon."""
     app.connect("autodoc-process-docstring", keep_whole, priority=400)
+    app.connect("autodoc-process-docstring", keep_lines, priority=400)
     return {"parallel_read_safe": True}

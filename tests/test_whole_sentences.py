@@ -1,10 +1,17 @@
-"""A constant's description that holds a colon comes whole through Sphinx."""
+"""Descriptions of constants and modules come through Sphinx as they are."""
 
 import sys
 
 from places import ROOT
 
-MODULE = '''
+MODULE = '''"""What it is.
+
+    python -m described --out FILE
+    python -m described --help
+
+And more.
+"""
+
 LOUDEST = 8.0
 """Of the scale of patches: far beyond what samples give, and no overflow yet."""
 
@@ -27,3 +34,4 @@ def test_what_stands_before_a_colon_is_no_type(tmp_path, monkeypatch):
     assert "Type:" not in text
     assert "Of the scale of patches: far beyond what samples give" in " ".join(text.split())
     assert "How many there are." in text
+    assert "python -m described --out FILE\n   python -m described --help\n" in text
