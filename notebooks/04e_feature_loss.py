@@ -100,7 +100,7 @@ for number, excerpt in enumerate(names):
             detector.standardizer,
             originals[number],
             {"fc8": painted[number]},
-            f"Asked for {name}",
+            f"The excerpt, inverter of {name}",
         )[1:]
     shown[excerpt] = panels
 scores = [

@@ -136,7 +136,7 @@ def test_with_the_mouse(show, page):
     assert explorer.get_by_text("Inversion from MP6").is_visible()
     pictures = explorer.get_by_role("img")
     assert [picture.get_attribute("alt").split(":")[1].strip() for picture in pictures.all()] == [
-        "non-vocal, original", "non-vocal, MP6",
+        "non-vocal, original, as a spectrogram", "non-vocal, MP6, as a spectrogram",
     ]  # fmt: skip
     answers = explorer.locator(".answers strong").all_inner_texts()
     assert answers == ["0.80", "0.40"]
