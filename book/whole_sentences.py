@@ -1,6 +1,6 @@
-"""A Sphinx extension: what says of a constant what it is stays a whole sentence, also if there is a colon in it.
+"""A Sphinx extension: what says of a constant or a property what it is stays a whole sentence, colons and all.
 
-Napoleon takes what stands before a colon, on the first line below a constant, for its type.
+Napoleon takes what stands before a colon, on the first line below either, for its type.
 """
 
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 
 def keep_whole(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:  # noqa: ARG001
     """Break the first line behind its colon: what nothing follows on its line is no type."""
-    if what in ("attribute", "data") and lines and ": " in lines[0]:
+    if what in ("attribute", "data", "property") and lines and ": " in lines[0]:
         before, after = lines[0].split(": ", 1)
         lines[:1] = [f"{before}:", after]
 

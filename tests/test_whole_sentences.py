@@ -10,6 +10,13 @@ LOUDEST = 8.0
 
 COUNT = 3
 """How many there are."""
+
+class Picture:
+    """A picture."""
+
+    @property
+    def values(self) -> list:
+        """What is drawn: a spectrogram."""
 '''
 
 
@@ -27,3 +34,4 @@ def test_what_stands_before_a_colon_is_no_type(tmp_path, monkeypatch):
     assert "Type:" not in text
     assert "Of the scale of patches: far beyond what samples give" in " ".join(text.split())
     assert "How many there are." in text
+    assert "What is drawn: a spectrogram." in text
