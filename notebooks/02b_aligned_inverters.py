@@ -212,7 +212,9 @@ for layer in svdlib.LAYERS:
             blind_frames_of[family].get(layer, ())
         )
     rows.append(row)
-pd.DataFrame(rows).set_index("layer").sort_index(axis=1, ascending=False)
+pd.DataFrame(rows).set_index("layer").rename_axis(None).sort_index(
+    axis=1, ascending=False
+)
 
 # %% [markdown]
 # Fewer parameters do not mean less work. An aligned inverter applies its weights at every cell of larger maps: for MP6 it takes eight times as many multiplications, for MP3 nearly four times, for Conv1 far fewer. Nor was their training quite the same. Both families learned on the same songs, from one seed, and up to Conv5 for as many updates. But the published ones minimise the paper's joint loss, the aligned ones a balanced one, and those of MP6, FC7 and FC8 learned for longer ({doc}`04d_round_trip`). Only the aligned family was tuned by us.

@@ -281,15 +281,23 @@ own = {
     for layer in svdlib.LAYERS
     for family in FAMILIES
 }
-far = [
-    f"{layer_title(layer)}, {family}"
-    for (layer, family), found in own.items()
-    if found.value > 2**-0.5
+far = {
+    family: [
+        layer_title(layer)
+        for layer in svdlib.LAYERS
+        if own[layer, family].value > 2**-0.5
+    ]
+    for family in FAMILIES
+}
+of_families = [
+    f"from {', '.join(layers)} by *{family}* inverters"
+    for family, layers in far.items()
+    if layers
 ]
 text = f"With aligned inverters, the feature of Conv1 comes back with an error of {own['conv1', 'aligned'].value:.2f}, that of FC8 with {own['fc8', 'aligned'].value:.2f}. "
 text += (
-    f"Farther off than a constant feature would be (about 0.71): {'; '.join(far)}. There, the inversion is *less* like its original, to the network, than the average feature is. "
-    if far
+    f"Inversions {' and '.join(of_families)} are farther off than a constant feature would be (about 0.71): to the network, they are *less* like their originals than the average feature is. "
+    if of_families
     else "None is farther off than a constant feature would be (about 0.71). "
 )
 display(Markdown(text))

@@ -234,9 +234,9 @@ none = [
 ]
 text = ""
 if both:
-    text += f"Painted through {' and '.join(both)}, the picture is called sung by both detectors. "
+    text += f"Painted through {', '.join(both)}, the picture is called sung by both detectors. "
 if none:
-    text += f"Through {' and '.join(none)} the search does not get there: it finds no usual feature whose picture the detector calls sung, although the features themselves decide it. This is the other side of *The round trip*: an inverter that was trained for a small error paints means, and a mean excites nothing. "
+    text += f"Through {', '.join(none)} the search does not get there: it finds no usual feature whose picture the detector calls sung, although the features themselves decide it. This is the other side of *The round trip*: an inverter that was trained for a small error paints means, and a mean excites nothing. "
 display(
     Markdown(
         text
@@ -283,9 +283,9 @@ figure_pictures(pictures)
 sure = answers(detector, preferred)
 display(
     Markdown(
-        "The detector's logit for the four searched pictures: "
+        "The detector's logits for the four searched pictures are "
         + ", ".join(
-            f"unit {unit} {float(logit):.1f}"
+            f"{float(logit):.1f} (unit {unit})"
             for unit, logit in zip(chosen, sure, strict=True)
         )
         + f". In all, {int((influence > 0).sum())} of the 64 units speak for singing and {int((influence < 0).sum())} against it; these four are not all there is to the answer."

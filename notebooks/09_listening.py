@@ -226,7 +226,7 @@ for row, name in enumerate(chosen):
     display(Gallery([*deep_first[1:], deep_first[0]]))
 
 # %% [markdown]
-# The last panel of each group is the ceiling. How far are the others from it, in decibels? The table has two columns, over more excerpts than you hear. *Picture*: the audible difference of the inversion from the original, as spectrograms. *Sound*: the same after both went the way to sound and back.
+# The last panel of each group is the ceiling. How far are the others from it, in decibels? The figure has two curves, over more excerpts than you hear. *Pictures*: the audible difference of the inversion from the original, as spectrograms. *Sounds*: the same after both went the way to sound and back.
 
 # %% tags=["hide-input"]
 measured = torch.as_tensor(
@@ -281,12 +281,12 @@ below = [
     if picture < route
 ]
 text = ", ".join(
-    f"{layer_title(layer)} {picture:.1f} / {sound:.1f}"
+    f"{picture:.1f} and {sound:.1f} at {layer_title(layer)}"
     for layer, (picture, sound) in apart.items()
 )
 display(
     Markdown(
-        f"Mean over {len(originals)} excerpts, in dB, picture / sound: {text}. The way to sound alone changes an original by {route:.1f} dB. "
+        f"In the mean over {len(originals)} excerpts, pictures and sounds are this many decibels off: {text}. The way to sound alone changes an original by {route:.1f} dB. "
         + (
             f"The inversions of {', '.join(below)} are nearer to their originals than that: what you hear there is the limit of the route, not of the layer."
             if below
