@@ -567,8 +567,8 @@ if ablation is not None:
             sides["below"].append(name)
     told = ""
     if once:
-        others = len(once) == len(brought["mean_song_auc"])
-        told = f"{'All others' if others else ', '.join(once)} were tried from fewer seeds than the base, so nothing can be said of them. "
+        all_of_them = len(once) == len(brought["mean_song_auc"])
+        told = f"{'All others' if all_of_them else ', '.join(once)} were tried from fewer seeds than the base, so nothing can be said of them. "
     if len(once) < len(brought["mean_song_auc"]):
         told += f"With all {len(means)} seeds better than the base: {', '.join(sides['above']) or 'none'}. With all worse: {', '.join(sides['below']) or 'none'}. Of what makes no difference, one in {2 ** (len(means) - 1)} would still come out with equal signs, so a row alone proves little. "
     display(
