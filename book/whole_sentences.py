@@ -1,7 +1,7 @@
 """A Sphinx extension: descriptions in the code stay what they are, where their reader takes them for something else.
 
-Napoleon takes what stands before a colon, on the first line below a constant, for its type. And lines of a module's
-description that are set off to the right are commands to copy, not a quotation with its lines run together.
+Napoleon takes what stands before a colon, on the first line below a constant or a property, for its type. And lines of
+a module's description that are set off to the right are commands to copy, not a quotation with its lines run together.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 
 def keep_whole(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:  # noqa: ARG001
     """Break the first line behind its colon: what nothing follows on its line is no type."""
-    if what in ("attribute", "data") and lines and ": " in lines[0]:
+    if what in ("attribute", "data", "property") and lines and ": " in lines[0]:
         before, after = lines[0].split(": ", 1)
         lines[:1] = [f"{before}:", after]
 

@@ -296,7 +296,7 @@ for k, family in enumerate(band.LEADS):
 judged = pd.DataFrame(rows, columns=["who", "which", "rule", "detector"])
 judged.groupby("who")[["rule", "detector"]].agg(
     ["min", "median", "max"]
-).rename_axis(None).style.format(precision=2)
+).rename_axis(index=None).style.format(precision=2)
 
 # %% tags=["remove-input"]
 is_singer = (judged["who"] == "singer").to_numpy()
@@ -415,7 +415,7 @@ sung_seconds = sum(end - start for start, end in plan.segments)
 display(
     Markdown(
         f"This is a {song.genre} song of {seconds:.0f} s in {len(sections_of(plan.score))} sections. Grey lines are chords, blue ones sung notes. "
-        f"The singer has {len(plan.phrases)} phrases, a second voice included {len(plan.takes)}. They become {len(plan.segments)} labelled stretches, {sung_seconds:.1f} s or {100 * sung_seconds / seconds:.0f} % of the song."
+        f"The singer has {len(plan.phrases)} phrases, with those of a second voice {len(plan.takes)}. They become {len(plan.segments)} labelled stretches, {sung_seconds:.1f} s or {100 * sung_seconds / seconds:.0f} % of the song."
     )
 )
 

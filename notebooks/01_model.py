@@ -777,7 +777,7 @@ for recall in (0.9, 0.95, 0.99):
 #
 # *Hard, 30 minutes.*
 #
-# Write `log_mel_by_hand(samples)` from the four steps in the section *From sound to picture*, with NumPy. It gets samples at 22050 Hz and returns one row for each whole frame, 80 columns. The window is `np.hanning(1024)`. The third step is given: `mel_filterbank()` is an array (513, 80) with the weight of each frequency in each band. Before the logarithm, raise values below 1e-7 to 1e-7.
+# Write `log_mel_by_hand(samples)` from the four steps in the section *From sound to picture*, with NumPy. It gets samples at 22050 Hz and returns one row for each whole frame, 80 columns. The window is `np.hanning(1024)`. The third step is given: `mel_filterbank()` is an array (513, 80) with the weight of each frequency in each band. Before the logarithm, raise values below `1e-7` to `1e-7`.
 #
 # :::{dropdown} First hint
 # Go in the order of the section: cut frames, multiply by the window and transform, gather in bands, take the logarithm. Check the shape after each.

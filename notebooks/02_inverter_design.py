@@ -123,8 +123,8 @@ if missing := one_class(collection.split("test")[:n_songs]):
 # The paper adds a second loss, in a space of features {cite}`dosovitskiy2016perceptual`. A *comparator* $C$ with feature $\Theta$ looks at the original and at the inversion, and the features of both are compared:
 #
 # $$
-# \Psi_{feature} = \lVert \Theta(\mathbf{x}) - \Theta(\hat{\mathbf{x}}_L) \rVert^2,
-# \qquad \hat{\mathbf{x}}_L = G_L(\Phi_L(\mathbf{x})).
+# \Psi_{feature} = \lVert \Theta(\mathbf{x}) - \Theta(\hat{\mathbf{x}}_L) \rVert^2, \\
+# \hat{\mathbf{x}}_L = G_L(\Phi_L(\mathbf{x})).
 # $$
 #
 # The inverter is trained on the sum of both, plus a small penalty on large weights (equations 2 and 3 of the paper). The comparator is the detector itself, up to Conv5.

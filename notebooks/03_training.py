@@ -300,7 +300,7 @@ else:
     weight = "So the feature loss has a say in where the weights go."
 display(
     Markdown(
-        f"For the inverter of {layer_title(layer)} that comes with this book, the input loss of these excerpts is {input_value:.3g} and the feature loss {feature_value:.2g}. The gradient of the feature loss has "
+        f"For the inverter of {layer_title(layer)} that comes with this book, the input loss of these excerpts is {input_value:.2g} and the feature loss {feature_value:.2g}. The gradient of the feature loss has "
         f"{100 * share:.1f} % of the length of that of the input loss, and turns it by {angle:.1f}°. {weight} "
         "Detached, the feature loss keeps its *value*: it stands in the log and makes the loss look larger. But its gradient is exactly zero."
     )

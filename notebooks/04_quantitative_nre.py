@@ -273,7 +273,7 @@ text = f"In {'a stored study, to which we come below' if studied else 'this run'
 if len(of_songs) > 1 and len(of_sets) > 1:
     from_sets = np.std(of_sets, ddof=1) / np.sqrt(len(of_sets))
     from_songs = np.std(of_songs, ddof=1) / np.sqrt(len(of_songs))
-    text += f"The standard error that one would compute from the sets is {from_sets:.4f}, the one from the songs {from_songs:.4f}, {from_songs / from_sets:.0f} times as much. Whoever takes sets for songs claims too much. "
+    text += f"The standard error that one would compute from the sets is {from_sets:.3f}, the one from the songs {from_songs:.3f}, {from_songs / from_sets:.0f} times as much. Whoever takes sets for songs claims too much. "
 display(
     Markdown(
         text

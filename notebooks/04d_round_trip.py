@@ -35,6 +35,8 @@ device = "cpu"
 seed = 0
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the set-up"}
+from dataclasses import replace
+
 import pandas as pd
 import torch
 from IPython.display import Markdown, display
@@ -117,7 +119,7 @@ sets = {
     "moved": families["aligned"],
 }
 painted = {
-    f"{layer_title(layer)}, {name}": (layer, inverters[layer])
+    f"{layer_title(layer)} ({name})": (layer, inverters[layer])
     for layer in deep
     for name, inverters in sets.items()
     if layer == "fc8" or name in ("input", "moved")
@@ -131,15 +133,20 @@ heard = {
     for name, picture in {"original": surest, **pictures}.items()
 }
 shown = [
-    inversion_panels(detector.standardizer, surest[0, 0], {}, "Excerpt")[0]
+    inversion_panels(detector.standardizer, surest[0, 0], {}, "The excerpt")[
+        0
+    ]
 ]
 shown += [
-    inversion_panels(
-        detector.standardizer,
-        surest[0, 0],
-        {layer: pictures[name][0, 0]},
-        f"Excerpt, inverter {name.partition(', ')[2]}",
-    )[1]
+    replace(
+        inversion_panels(
+            detector.standardizer,
+            surest[0, 0],
+            {layer: pictures[name][0, 0]},
+            "The excerpt",
+        )[1],
+        title=f"The excerpt, from {name}",
+    )
     for name, (layer, _) in painted.items()
 ]
 layer_explorer(
@@ -159,7 +166,7 @@ layer_explorer(
 
 # %% tags=["remove-input"]
 threshold = detector.threshold
-text = f"The original gets {heard['original']:.2f}; sung is what lies above {threshold:.2f}. From FC8, the picture for the smallest error gets {heard['FC8, input']:.2f}, the one that is also to give back Conv5 {heard['FC8, Conv5']:.2f}, and those that are to give back FC8 itself {heard['FC8, own']:.2f} and {heard['FC8, moved']:.2f}. "
+text = f"The original gets {heard['original']:.2f}; sung is what lies above {threshold:.2f}. From FC8, the picture for the smallest error gets {heard['FC8 (input)']:.2f}, the one that is also to give back Conv5 {heard['FC8 (Conv5)']:.2f}, and those that are to give back FC8 itself {heard['FC8 (own)']:.2f} and {heard['FC8 (moved)']:.2f}. "
 display(
     Markdown(
         text
@@ -274,15 +281,23 @@ own = {
     for layer in svdlib.LAYERS
     for family in FAMILIES
 }
-far = [
-    f"{layer_title(layer)}, {family}"
-    for (layer, family), found in own.items()
-    if found.value > 2**-0.5
+far = {
+    family: [
+        layer_title(layer)
+        for layer in svdlib.LAYERS
+        if own[layer, family].value > 2**-0.5
+    ]
+    for family in FAMILIES
+}
+of_families = [
+    f"from {', '.join(layers)} by *{family}* inverters"
+    for family, layers in far.items()
+    if layers
 ]
 text = f"With aligned inverters, the feature of Conv1 comes back with an error of {own['conv1', 'aligned'].value:.2f}, that of FC8 with {own['fc8', 'aligned'].value:.2f}. "
 text += (
-    f"Farther off than a constant feature would be (about 0.71): {'; '.join(far)}. There, the inversion is *less* like its original, to the network, than the average feature is. "
-    if far
+    f"Inversions {' and '.join(of_families)} are farther off than a constant feature would be (about 0.71): to the network, they are *less* like their originals than the average feature is. "
+    if of_families
     else "None is farther off than a constant feature would be (about 0.71). "
 )
 display(Markdown(text))
@@ -486,7 +501,7 @@ apart = {
     for name, of in agreements.items()
 }
 text = "In the mean over the shifts that are no multiples of 3, "
-text += " and ".join(
+text += "; ".join(
     f"{name}'s fine structure agrees by {apart[name]['moves']:.2f} with the same place of the sound and by {apart[name]['stays']:.2f} with the same place of the picture"
     for name in ("Conv5", "FC8")
 )
@@ -510,9 +525,9 @@ text += (
 )
 of = apart["FC8"]
 text += (
-    "So **FC8 keeps how much fine structure there is, and not where.** An inverter that wants a small error paints the mean of all places, which is none. One that is to give the feature back chooses a place, and for the detector any place will do. "
+    "**FC8 keeps how much fine structure there is, and not where.** An inverter that wants a small error paints the mean of all places, which is none. One that is to give the feature back chooses a place, and for the detector any place will do. "
     if of["stays"] > of["moves"]
-    else "So the texture of FC8 is where the sound has it: **FC8 keeps more than an inverter for a small error dares to paint.** "
+    else "The texture of FC8 is where the sound has it: **FC8 keeps more than an inverter for a small error dares to paint.** "
 )
 display(
     Markdown(

@@ -79,7 +79,7 @@ songs = svdlib.load_songs(svdlib.open_corpus("synthetic").split("test"))
 test = bank_of(songs, detector, torch.device("cpu"))
 
 # %% [markdown]
-# FC8's 64 numbers, inverted seven times. All inverters began as the same one, which had learned to make the error of the picture small, and went on for as many updates on the same excerpts. What they were asked for differs. Move from left to right, look and listen. The second excerpt in the menu is one without a voice.
+# FC8's 64 numbers, inverted seven times. All inverters began as the same one, which had learned to make the error of the picture small, and went on for as many updates on the same excerpts. What they were asked for differs, and stands in brackets. Move from left to right, look and listen. The second excerpt in the menu is one without a voice.
 
 # %% tags=["hide-input"]
 names = ("something sung", "nothing sung")
@@ -93,15 +93,16 @@ pictures = {
 shown = {}
 for number, excerpt in enumerate(names):
     panels = inversion_panels(
-        detector.standardizer, originals[number], {}, "Excerpt"
+        detector.standardizer, originals[number], {}, "The excerpt"
     )
     for name, painted in pictures.items():
-        panels += inversion_panels(
+        panel = inversion_panels(
             detector.standardizer,
             originals[number],
             {"fc8": painted[number]},
-            f"Asked for {name}",
-        )[1:]
+            "The excerpt",
+        )[1]
+        panels.append(replace(panel, title=f"{panel.title} ({name})"))
     shown[excerpt] = panels
 scores = [
     (
@@ -112,8 +113,8 @@ scores = [
 ]
 layer_explorer(
     shown,
-    ["original", *pictures],
-    steps_label="Weight of the feature loss",
+    ["original", *(f"FC8 ({name})" for name in pictures)],
+    steps_label="Layer, and what its inverter was asked for",
     comparison=compare_pictures(
         detector,
         originals[:, None],

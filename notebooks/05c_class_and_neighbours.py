@@ -314,11 +314,11 @@ elif confirmed and reversed_:
     close = "Both directions occur. So which way FC8's inversions tilt depends on the songs and on the trained weights, and is no property of the architecture."
 else:
     close = (
-        f"Cases that agree with the paper's observation: {confirmed}; with the opposite direction: {reversed_}; not sure: {unsure}. "
+        f"Of {len(verdicts)} cases, {confirmed or 'none'} agree{'s' if confirmed == 1 else ''} with the paper's observation, {reversed_ or 'none'} {'has' if reversed_ == 1 else 'have'} the opposite direction, and {unsure} {'is' if unsure == 1 else 'are'} not sure. "
         + (
             "So we do not reproduce the observation with our weights. The decision is in FC8, but one number for high or low does not read it off its inversions."
             if not confirmed
-            else "So the observation is reproduced in a part of the cases only."
+            else "So the observation is reproduced in a part only."
         )
     )
 lower = [

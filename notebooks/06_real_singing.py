@@ -128,7 +128,7 @@ elif most == least:
 display(
     Markdown(
         f"Where do you hear somebody sing? Three moments, each as the detector gets it. {source} "
-        f"Of A, {three['A'][1]:.0%} is sung; of B {three['B'][1]:.0%}, and of C {three['C'][1]:.0%}. The detector's answer is {three['A'][2]:.3f} to A, {three['B'][2]:.3f} to B and {three['C'][2]:.3f} to C; "
+        f"Of A, {three['A'][1]:.0%} is sung; of B {three['B'][1]:.0%}, and of C {three['C'][1]:.0%}. The detector's answer is {three['A'][2]:.2f} to A, {three['B'][2]:.2f} to B and {three['C'][2]:.2f} to C; "
         f"its threshold is {threshold:.2f}. {alarm} C got the lowest."
     )
 )
@@ -446,7 +446,11 @@ accuracy, best = (
     value(real, name) for name in ("accuracy", "best_common_accuracy")
 )
 majority = value(real, "majority_accuracy")
-text = f"On {the_songs} the accuracy is {100 * (accuracy - majority):+z.0f} percentage points from always giving the same answer. On the synthetic songs it is {100 * (value(synthetic, 'accuracy') - value(synthetic, 'majority_accuracy')):+z.0f}. "
+gain = 100 * (accuracy - majority)
+gain_here = 100 * (
+    value(synthetic, "accuracy") - value(synthetic, "majority_accuracy")
+)
+text = f"On {the_songs} the accuracy lies {abs(gain):.0f} percentage points {'above' if gain >= 0 else 'below'} that of always giving the same answer, on the synthetic songs {abs(gain_here):.0f} points {'above' if gain_here >= 0 else 'below'} it. "
 drop = value(synthetic, "accuracy") - accuracy
 text += (
     f"From synthetic songs to {the_songs}, the accuracy falls by {100 * drop:.0f} points. "
@@ -561,11 +565,10 @@ if ablation is not None:
             sides["above"].append(name)
         elif max(differences) < 0:
             sides["below"].append(name)
-    told = (
-        f"Tried from fewer seeds than the base, so that nothing can be said: {', '.join(once)}. "
-        if once
-        else ""
-    )
+    told = ""
+    if once:
+        all_of_them = len(once) == len(brought["mean_song_auc"])
+        told = f"{'All others' if all_of_them else ', '.join(once)} were tried from fewer seeds than the base, so nothing can be said of them. "
     if len(once) < len(brought["mean_song_auc"]):
         told += f"With all {len(means)} seeds better than the base: {', '.join(sides['above']) or 'none'}. With all worse: {', '.join(sides['below']) or 'none'}. Of what makes no difference, one in {2 ** (len(means) - 1)} would still come out with equal signs, so a row alone proves little. "
     display(

@@ -315,7 +315,7 @@ Gallery(
 #
 # In training, each excerpt of a batch gets changes of its own. `PublishedAugmentation` does it for the whole batch at once, on the device where the network is. The abstract of {cite:t}`schluter2015` says which changes helped: pitch shifting most, and the
 # results come from combining it with time stretching and random filters. These three are on in the profile `published` of `svdlib train detector`; the other four have a strength of 0. We know the paper's idea, but could not check all of its numbers; the
-# {doc}`../book/api/paper` says which ones are ours. This made the five draws at the top of this page:
+# {doc}`svdlib.paper <../book/api/paper>` says which ones are ours. This made the five draws at the top of this page:
 
 # %%
 again = PublishedAugmentation()(

@@ -211,7 +211,9 @@ for name in ("conv1", "mp6"):
     )
 
 # %% tags=["hide-input"]
-pd.DataFrame(rows).style.format(precision=4).hide(axis="index")
+pd.DataFrame(rows).style.format(
+    "{:.2g}", subset=[key for key in rows[0] if key != "layer"]
+).hide(axis="index")
 
 # %% tags=["remove-input"]
 lines = []
@@ -273,7 +275,7 @@ rows.append(
         "total variation": float(total_variation(x[:1])[0]),
     }
 )
-pd.DataFrame(rows).style.format(precision=3).hide(axis="index")
+pd.DataFrame(rows).style.format(precision=2).hide(axis="index")
 
 # %% tags=["remove-input"]
 plain, alpha, smooth, both = (rows[k] for k in range(4))

@@ -231,8 +231,8 @@ display(
 
 # %% tags=["remove-input"]
 def largest(values):
-    """For the text: 0.0000 would claim too much."""
-    return f"{max(values):.4f}" if max(values) >= 1e-4 else "under 0.0001"
+    """For the text: 0.000 would claim too much."""
+    return f"{max(values):.3f}" if max(values) >= 1e-3 else "under 0.001"
 
 
 lines = [
@@ -263,7 +263,7 @@ print(f"Conv1 keeps different excerpts different: {bool(sigma[-1] > 1e-6)}")
 # %% tags=["remove-input"]
 ranges = own["singular_values"]
 lines = [
-    f"{layer_title(name)} {max(found['smallest']):.4f} to {max(found['largest']):.2f}"
+    f"{layer_title(name)} from {max(found['smallest']):.2f} to {max(found['largest']):.1f}"
     for name, found in ranges.items()
 ]
 display(
@@ -367,11 +367,15 @@ worst = {
     way: max(kinds, key=lambda k: deepest[way][f"distance, {k}"]["mean"])
     for way in WAYS
 }
+if len(set(worst.values())) == 1:
+    furthest = f"What is furthest off there, in all four, is the {worst['optimised']}."
+else:
+    furthest = f"What is furthest off there: {worst['optimised']} without regularisers, {worst['regularised']} with, {worst['published']} for the published inverter and {worst['aligned']} for the aligned one."
 display(
     Markdown(
         f"Here is the price. Without regularisers, optimisation lies further from real excerpts than the aligned inverter at {', '.join(costly) or 'no layer'}; with regularisers at {', '.join(still_costly) or 'no layer'}. "
         f"At FC8 the distances are {far['optimised']['fc8']:.1f} without and {far['regularised']['fc8']:.1f} with regularisers, {far['published']['fc8']:.1f} for the published and {far['aligned']['fc8']:.1f} for the aligned inverter. "
-        f"What is furthest off there: {worst['optimised']} without regularisers, {worst['regularised']} with, {worst['published']} for the published inverter and {worst['aligned']} for the aligned one."
+        + furthest
     )
 )
 

@@ -234,9 +234,9 @@ none = [
 ]
 text = ""
 if both:
-    text += f"Painted through {' and '.join(both)}, the picture is called sung by both detectors. "
+    text += f"Painted through {', '.join(both)}, the picture is called sung by both detectors. "
 if none:
-    text += f"Through {' and '.join(none)} the search does not get there: it finds no usual feature whose picture the detector calls sung, although the features themselves decide it. This is the other side of *The round trip*: an inverter that was trained for a small error paints means, and a mean excites nothing. "
+    text += f"Through {', '.join(none)} the search does not get there: it finds no usual feature whose picture the detector calls sung, although the features themselves decide it. This is the other side of *The round trip*: an inverter that was trained for a small error paints means, and a mean excites nothing. "
 display(
     Markdown(
         text

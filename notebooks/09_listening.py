@@ -226,7 +226,7 @@ for row, name in enumerate(chosen):
     display(Gallery([*deep_first[1:], deep_first[0]]))
 
 # %% [markdown]
-# The last panel of each group is the ceiling. How far are the others from it, in decibels? The figure has two curves, over more excerpts than you hear. *Picture*: the audible difference of the inversion from the original, as spectrograms. *Sound*: the same after both went the way to sound and back.
+# The last panel of each group is the ceiling. How far are the others from it, in decibels? The figure has two curves, over more excerpts than you hear. *Pictures*: the audible difference of the inversion from the original, as spectrograms. *Sounds*: the same after both went the way to sound and back.
 
 # %% tags=["hide-input"]
 measured = torch.as_tensor(

@@ -425,7 +425,7 @@ if voiced is not None:
     less = [k for k, gap in gaps.items() if point(gap)[2] < 0]
     display(
         Markdown(
-            f"Cells in the order of the true voice have an advantage of {value['voice']:.2f} ({point(table['voice']['rolled']['advantage'])[0]:.2f} at a wrong time). Clearly more have: {listed(more)}. Clearly less: {listed(less)}. "
+            f"Cells in the order of the true voice have an advantage of {value['voice']:.2f} ({point(table['voice']['rolled']['advantage'])[0]:.2f} at a wrong time). {f'Clearly more: {listed(more)}' if more else 'No map has clearly more'}. {f'Clearly less: {listed(less)}' if less else 'None has clearly less'}. "
             "A map can do better than the true voice, because it need not find all of the voice, only the cells that move this network."
         )
     )

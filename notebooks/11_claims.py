@@ -64,7 +64,7 @@ verdicts = [entry.verdict for entry in entries]
 counts = {name: verdicts.count(name) for name in VERDICTS}
 stands = standing(entries)
 fallen = [
-    entry.claim.short
+    f"*{entry.claim.short}*"
     for entry, each in zip(entries, stands, strict=True)
     if not each and entry.verdict != "undecided"
 ]
@@ -79,8 +79,8 @@ together = (
 )
 display(
     Markdown(
-        f"Of {len(entries)} claims, this many are reproduced: {counts['reproduced']}; hold in direction but not in size: {counts['differs']}; "
-        f"are not reproduced: {counts['not reproduced']}; cannot be decided with these songs: {counts['undecided']}.\n\n"
+        f"Of {len(entries)} claims, {counts['reproduced']} could be reproduced, {counts['differs']} hold in direction but not in size, "
+        f"{counts['not reproduced']} could not be reproduced, and {counts['undecided']} cannot be decided with these songs.\n\n"
         + together
     )
 )

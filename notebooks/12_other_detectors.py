@@ -321,7 +321,11 @@ figure_matrix(
 
 # %% tags=["remove-input"]
 outcomes = table_of(other_ears.EXPECTATIONS, studied)
-display(pd.DataFrame(outcomes).style.hide(axis="index"))
+display(
+    pd.DataFrame(outcomes)
+    .style.hide(axis="index")
+    .set_properties(subset=["expected"], **{"min-width": "11rem"})
+)
 
 # %% tags=["remove-input"]
 ends = [each.outcome(first) for each in other_ears.EXPECTATIONS]

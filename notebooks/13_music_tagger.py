@@ -129,7 +129,7 @@ display(
         [
             {
                 "layer": title_of(layer),
-                "pooling, window and step": f"{window[0]} x {window[1]}, {step[0]} x {step[1]}",
+                "pooling, window and step": f"{window[0]} × {window[1]}, {step[0]} × {step[1]}",
                 "numbers": f"{cells[layer]:,}",
                 "of a patch's": f"{cells[layer] / whole:.2g}",
             }
@@ -161,16 +161,16 @@ excess = {
     for family in ("layers", "general")
 }
 plain = excess["general"]
-text = f"On *{source}*, the error on the bands whose columns are never read is {excess['layers'].value:+.0%} by the aligned inverter and {plain.value:+.0%} by the general one"
+text = f"On *{source}*, the error on the bands whose columns are never read differs from that on the others by {excess['layers'].value:+z.0%} with the aligned inverter and {plain.value:+z.0%} with the general one"
 text += (
-    f" (95 % interval {plain.low:+.0%} to {plain.high:+.0%}). "
+    f" (95 % interval {plain.low:+z.0%} to {plain.high:+z.0%}). "
     if plain.is_known
     else ". "
 )
 text += (
     "The comb is there, whoever paints: a slip in one line of a network's definition, found from what its inversions look like."
     if plain.lies_above(0)
-    else "By an inverter that knows of no steps the comb is not surely there: what the neighbours' filters see of these bands is enough for it."
+    else "With an inverter that knows of no steps the comb is not surely there: what the neighbours' filters see of these bands is enough for it."
 )
 display(Markdown(text))
 
@@ -368,7 +368,11 @@ display(
 
 # %% tags=["remove-input"]
 outcomes = table_of(tagger_inverters.EXPECTATIONS, studied)
-display(pd.DataFrame(outcomes).style.hide(axis="index"))
+display(
+    pd.DataFrame(outcomes)
+    .style.hide(axis="index")
+    .set_properties(subset=["expected"], **{"min-width": "11rem"})
+)
 
 # %% [markdown]
 # ## Check yourself

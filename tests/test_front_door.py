@@ -60,7 +60,7 @@ def test_without_scripts_three_pictures_sound(data):
     assert held == data
     still = re.search(r'<div class="front-still">.*?</div>', page)[0]
     assert re.findall(r"<figcaption>(.*?)</figcaption>", still) == STEPS
-    assert len(re.findall(r'<img alt="Spectrogram, B, [^"]+" src="data:image/png', still)) == 3
+    assert len(re.findall(r'<img alt="B, [^":]+, as a spectrogram: [^"]+" src="data:image/png', still)) == 3
     assert len(re.findall(r'<audio controls [^>]*src="data:audio/mpeg', still)) == 3
 
 

@@ -17,6 +17,13 @@ LOUDEST = 8.0
 
 COUNT = 3
 """How many there are."""
+
+class Picture:
+    """A picture."""
+
+    @property
+    def values(self) -> list:
+        """What is drawn: a spectrogram."""
 '''
 
 
@@ -35,3 +42,4 @@ def test_what_stands_before_a_colon_is_no_type(tmp_path, monkeypatch):
     assert "Of the scale of patches: far beyond what samples give" in " ".join(text.split())
     assert "How many there are." in text
     assert "python -m described --out FILE\n   python -m described --help\n" in text
+    assert "What is drawn: a spectrogram." in text

@@ -491,8 +491,8 @@ def _panel_data(panel: Shown, limits: tuple[float, float], measures: Measures | 
 
 
 def _two_digits(value: float) -> str:
-    """Write a number with two decimals; what rounds to zero has no sign."""
-    return f"{round(value, 2) + 0.0:.2f}"
+    """Write a number with two decimals and a true minus; what rounds to zero has no sign."""
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "\u2212")
 
 
 def _as_array(values: Tensor | np.ndarray) -> np.ndarray:

@@ -93,7 +93,7 @@ class ListeningQuiz:
     def _riddle_html(self, place: int, riddle: Riddle) -> str:
         name = f"svdlib-quiz-{self.number}-{place}"
         radios = "".join(
-            f'<label style="display: inline-block; margin-right: 0.8rem; white-space: nowrap">'
+            f'<label style="display: inline-block; margin-right: 0.8rem; line-height: 2.2; white-space: nowrap">'
             f'<input type="radio" name="{name}"> {escape(choice)}</label>'
             for choice in self.choices
         )
@@ -103,8 +103,8 @@ class ListeningQuiz:
             f'<span class="svdlib-title">Sound {place}</span>'
             f'<audio controls preload="metadata" aria-label="Sound {place}" '
             f'src="{as_data_uri("audio/mpeg", riddle.panel.sound)}"></audio>'
-            f'<fieldset style="border: 0; margin: 0; padding: 0"><legend style="font-size: 0.9rem">Your guess</legend>'
-            f"{radios}</fieldset>"
+            '<fieldset style="border: 0; margin: 0.5rem 0; padding: 0">'
+            f'<legend style="font-size: 0.9rem; margin: 0">Your guess</legend>{radios}</fieldset>'
             f"<details><summary>Reveal sound {place}</summary>"
             f"<p><strong>{escape(riddle.answer)}.</strong> {escape(riddle.comment)}</p>"
             f'<img alt="{escape(riddle.panel.description)}" src="{picture}"></details></section>'

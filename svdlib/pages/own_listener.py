@@ -64,12 +64,14 @@ class InputPanel:
         if values.ndim == 1:
             loudest = front.seconds(int(np.abs(values).argmax()))
             level = float(np.sqrt(np.mean(values**2)))
-            return f"Waveform, {self.title}: largest {_time(loudest)} after the start; root mean square {level:.2f}."
+            return (
+                f"{self.title}, as a waveform: largest {_time(loudest)} after the start; root mean square {level:.2f}."
+            )
         frame, band = int(values.mean(axis=1).argmax()), int(values.mean(axis=0).argmax())
         place = f"band {band}" if front.band_hz is None else f"{front.band_hz[band]:.0f} Hz"
         return (
-            f"Spectrogram, {self.title}: brightest {_time(front.seconds(frame))} after the start and, over its whole "
-            f"length, at {place}."
+            f"{self.title}, as a spectrogram: brightest {_time(front.seconds(frame))} after the start and, over its "
+            f"whole length, at {place}."
         )
 
     @cached_property

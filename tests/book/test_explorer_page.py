@@ -147,12 +147,12 @@ def test_with_the_mouse(show, page):
     assert explorer.get_by_text("Inversion from MP6").is_visible()
     pictures = explorer.get_by_role("img")
     assert [picture.get_attribute("alt").split(":")[1].strip() for picture in pictures.all()] == [
-        "non-vocal, original", "non-vocal, MP6",
+        "non-vocal, original, as a spectrogram", "non-vocal, MP6, as a spectrogram",
     ]  # fmt: skip
     answers = explorer.locator(".answers strong").all_inner_texts()
     assert answers == ["0.80", "0.40"]
     assert explorer.locator(".answers p").inner_text() == (
-        f"Of 32 inversions from {STEPS[2]}, 56 % get their original's answer."
+        f"Of 32 inversions from {STEPS[2]}, 56\u00a0% get their original's answer."
     )
     assert "its onsets match by 0.60" in explorer.locator(".words").inner_text()
     curve = explorer.locator(".curve svg")
@@ -275,6 +275,18 @@ NAMES = {
     "trainings": ["original", "Conv5", "FC7, input", "FC7, own", "FC8, input", "FC8, balanced", "FC8, own"],
     "of another network": ["original", "features.denseblock1.conv", "layer4.1.conv2", "head", "a" * 45, "b", "c"],
 }
+
+
+def test_a_long_name_of_an_excerpt_leaves_a_phone_its_margins(tmp_path, serve, new_page):
+    excerpts = {"E: vocal, the one whose layers are farthest apart": [panel("one", 1, True)] * 2}
+    layer_explorer(excerpts, ["original", "FC8"]).save(tmp_path / "names.html")
+    page = new_page(is_mobile=True, viewport={"width": 390, "height": 844})
+    page.goto(f"{serve(tmp_path)}/names.html")
+    page.get_by_role("tab").first.wait_for()
+    frame = page.locator(".frame").bounding_box()
+    menu = page.get_by_role("combobox").bounding_box()
+    assert frame["x"] + frame["width"] <= 390
+    assert menu["x"] + menu["width"] <= frame["x"] + frame["width"] - 10
 
 
 @pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)

@@ -20,7 +20,7 @@ def test_a_panel_holds_before_a_pause_and_after_in_this_order(excerpts):
     assert (pause == panel.log_mel.min()).all()
     assert panel.title == "Before, then after: louder" and panel.note == "10 dB"
     parts = f"Before: {describe(excerpts[0])}. After: {describe(excerpts[1, :90])}."
-    assert panel.description == f"Two spectrograms, {panel.title}. {parts}"
+    assert panel.description == f"{panel.title}, as spectrograms. {parts}"
 
 
 def test_draws_share_the_colours_of_the_original(excerpts):

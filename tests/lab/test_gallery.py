@@ -62,7 +62,7 @@ def test_each_panel_has_an_image_and_a_player(page):
 def test_images_are_described_and_players_named(page):
     elements = Elements(page)
     alternative = elements.of("img")[0]["alt"]
-    assert alternative.startswith('Spectrogram, A <b>"loud"</b> tone: half of the magnitude lies below')
+    assert alternative.startswith('A <b>"loud"</b> tone, as a spectrogram: half of the magnitude lies below')
     assert elements.of("audio")[0]["aria-label"] == 'A <b>"loud"</b> tone, 1.6 seconds'
     assert all("controls" in attrs for attrs in elements.of("audio"))
 

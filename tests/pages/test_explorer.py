@@ -150,7 +150,7 @@ def test_words_and_numbers_come_from_measurements(standardised):
     data = explorer_data({"A": [standardised] * 3, "B": [standardised] * 3}, STEPS, comparison=COMPARISON)
     original, _, deepest = data["panels"][1]
     assert original["words"] == standardised.description
-    assert "its onsets match by 0.10 and its harmonics by -0.02" in deepest["words"]
+    assert "its onsets match by 0.10 and its harmonics by \u22120.02" in deepest["words"]
     assert "its onsets match by 0.00 and its harmonics by 0.50" in data["panels"][1][1]["words"], "zero has no sign"
     assert (deepest["probability"], deepest["error"]) == (0.4, 0.6)
     assert data["curve"] == {"nre": [0.0, 0.2, 0.5], "meanPredictor": 0.71, "excerpts": 32, "kept": None}

@@ -124,7 +124,7 @@ def test_waveforms_are_drawn_as_lines_and_heard_as_they_are(waves):
     assert covered[:120].max() <= 3 and covered[130:].min() >= 2 and (covered > 0).all()
     rows = [np.flatnonzero((pixels(panel) > dark).any(axis=1)) for panel in (original, half)]
     assert np.ptp(rows[1]) == pytest.approx(np.ptp(rows[0]) / 2, abs=3), "half as loud is half as high"
-    assert original["seconds"] == 0.1 and "Waveform, input 1, original: largest" in original["words"]
+    assert original["seconds"] == 0.1 and "input 1, original, as a waveform: largest" in original["words"]
     samples, rate = soundfile.read(io.BytesIO(base64.b64decode(original["sound"])))
     found = np.abs(np.fft.rfft(samples)).argmax() * rate / len(samples)
     assert rate == 8000 and found == pytest.approx(8000 / (2 * np.pi * 5), rel=0.05)

@@ -117,7 +117,7 @@ export class Panels {
     const title = picture.title ?? (original ? "Original" : layerTitle(picture.name));
     const off = Number.isFinite(this.typical) ? `, off by ${Math.round((100 * picture.distance) / this.typical)}\u00a0%` : "";
     const numbers = `singing ${picture.probability.toFixed(2)}${original ? "" : off}`;
-    const alternative = `Spectrogram, ${title}: ${describe(picture.logMel)}.`;
+    const alternative = `${title}, as a spectrogram: ${describe(picture.logMel)}.`;
     return make(
       "figure",
       { class: "live-panel", "data-name": picture.name, "data-probability": picture.probability },

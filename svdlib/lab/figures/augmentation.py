@@ -46,7 +46,7 @@ class BeforeAfter(Panel):
     def description(self) -> str:
         """The title, and what measurements say about both."""
         before, after = self.log_mel[: self.frames_before], self.log_mel[self.frames_before + GAP_FRAMES :]
-        return f"Two spectrograms, {self.title}. Before: {describe(before)}. After: {describe(after)}."
+        return f"{self.title}, as spectrograms. Before: {describe(before)}. After: {describe(after)}."
 
 
 def before_after(title: str, before: Tensor, after: Tensor, note: str = "") -> BeforeAfter:

@@ -65,7 +65,7 @@ class Panel:
     @property
     def description(self) -> str:
         """The title and what measurements say about the spectrogram."""
-        return f"Spectrogram, {self.title}: {describe(self.log_mel)}."
+        return f"{self.title}, as a spectrogram: {describe(self.log_mel)}."
 
     @property
     def values(self) -> Tensor:

@@ -19,14 +19,16 @@
 [hidden] { display: none !important; }
 button, select, input { font: inherit; color: inherit; }
 :focus-visible { outline: 3px solid var(--focus); outline-offset: 2px; }
-.frame { border: 1px solid var(--line); border-radius: 8px; padding: 0.9rem; display: grid; gap: 0.9rem; }
+.frame { border: 1px solid var(--line); border-radius: 8px; padding: 0.9rem; display: grid; gap: 0.9rem;
+  grid-template-columns: minmax(0, 1fr); }
 .row { display: flex; flex-wrap: wrap; gap: 0.5rem 1.2rem; align-items: center; }
 select, button, input[type="number"] { background: var(--raised); border: 1px solid var(--line); border-radius: 6px;
   min-height: 2.75rem; padding: 0.3rem 0.7rem; max-width: 100%; }
 button { cursor: pointer; }
 fieldset { border: 0; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: 0.2rem 0.9rem; align-items: center; }
 legend { float: left; padding: 0; margin-right: 0.5rem; }
-label { display: inline-flex; gap: 0.4rem; align-items: center; min-height: 2rem; }
+label { display: inline-flex; gap: 0.4rem; align-items: center; min-height: 2rem; max-width: 100%; }
+select { min-width: 0; }
 input[type="radio"], input[type="checkbox"] { width: 1.15rem; height: 1.15rem; accent-color: var(--accent); margin: 0; }
 input[type="range"] { flex: 1 1 8rem; min-width: 6rem; height: 2rem; margin: 0; accent-color: var(--accent); }
 .tabs { display: flex; flex-wrap: wrap; gap: 0.3rem; }
@@ -774,7 +776,7 @@ th:first-child { text-align: left; }
       const { kept, excerpts } = this.#data.curve ?? {};
       if (!kept || !this.step) return [];
       const share = Math.round(100 * kept[this.step]);
-      return [element("p", {}, `Of ${excerpts} inversions from ${this.#data.steps[this.step]}, ${share} % get their original's answer.`)];
+      return [element("p", {}, `Of ${excerpts} inversions from ${this.#data.steps[this.step]}, ${share}\u00a0% get their original's answer.`)];
     }
 
     showTable() {
