@@ -19,6 +19,7 @@ from torch import Tensor
 from svdlib.compute.command_line import Parser
 from svdlib.compute.devices import choose_device
 from svdlib.detector.model import LAYERS, SVDNet
+from svdlib.detector.optimisation import PLANS
 from svdlib.inversion.inverters import FeatureInverter
 from svdlib.inversion.nre import EvaluationPlan, evaluation_sets, nre, reconstruct
 from svdlib.inversion.optimisation import OptimisationPlan, feature_distances, layer_encoder, optimise_layers
@@ -34,7 +35,12 @@ MARGIN = 0.8
 
 
 def study(
-    corpus: str, *, layers: Sequence[str] = LAYERS, songs: int | None = None, passes: int = 60, device: str = "auto"
+    corpus: str,
+    *,
+    layers: Sequence[str] = LAYERS,
+    songs: int | None = None,
+    passes: int | None = None,
+    device: str = "auto",
 ) -> dict[str, Any]:
     """Choose the weights of each layer on the validation songs of a corpus.
 
@@ -42,7 +48,8 @@ def study(
         corpus: a name that `open_corpus` knows.
         layers: which layers.
         songs: only so many of the songs; None takes all.
-        passes: of every optimisation.
+        passes: of every optimisation; None takes those of the layer's plan, for which the weights are meant: after
+            fewer, a descent that needs no help is still far away, and weights look good that will be in its way.
         device: where to compute.
 
     Returns:
@@ -55,13 +62,16 @@ def study(
     evaluation = EvaluationPlan(sets=1, per_song=1)
     (starts,) = evaluation_sets(bank, evaluation)
     families = {name: pretrained_inverters(name) for name in FAMILIES}
+    taken = {layer: passes or PLANS[layer].passes for layer in layers}
     found = {
-        layer: choose(detector, [family[layer].to(place) for family in families.values()], bank.cut(starts), passes)
+        layer: choose(
+            detector, [family[layer].to(place) for family in families.values()], bank.cut(starts), taken[layer]
+        )
         for layer in layers
     }
     origin = {"study": "regulariser_weights", "split": "valid"} | origin_of(corpus, len(loaded.names))
     origin |= {"seed": evaluation.seed, "training": {name: training_of(each) for name, each in families.items()}}
-    return as_json(origin | {"passes": passes, "margin": MARGIN, "layers": found})
+    return as_json(origin | {"passes": taken, "margin": MARGIN, "layers": found})
 
 
 def choose(detector: SVDNet, trained: Sequence[FeatureInverter], x: Tensor, passes: int) -> dict[str, Any]:
@@ -114,7 +124,7 @@ def _trained_error(detector: SVDNet, inverter: FeatureInverter, x: Tensor) -> fl
 
 def describe(result: Mapping[str, Any]) -> str:
     """The results as a table for people."""
-    lines = [f"{result['songs']} validation excerpts of {result['corpus']}, {result['passes']} passes; * is chosen"]
+    lines = [f"{result['songs']} validation excerpts of {result['corpus']}; * is chosen"]
     heads = ("layer", "variation", "alpha", "NRE", "feature error", "trained")
     lines.append("  ".join(f"{head:>13}" for head in heads))
     for layer, found in result["layers"].items():
@@ -132,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--corpus", default="synthetic", metavar="NAME", help="synthetic (default), ...")
     parser.add_argument("--layers", nargs="+", choices=LAYERS, default=LAYERS, help="which (default all)")
     parser.add_argument("--songs", type=int, metavar="N", help="only so many validation songs (default all)")
-    parser.add_argument("--passes", type=int, default=60, metavar="N", help="of every optimisation (default 60)")
+    parser.add_argument("--passes", type=int, metavar="N", help="of every optimisation (default: the plan's)")
 
     def act(options: argparse.Namespace) -> dict[str, Any]:
         names = ("layers", "songs", "passes", "device")
