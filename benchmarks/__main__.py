@@ -9,8 +9,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.measuring import as_markdown, as_page, measure, parser_for, read, read_options, write
-from svdlib.compute.storage import write_atomically
+from benchmarks.measuring import as_page, measure, parser_for, read, read_options, write, write_page
 from svdlib.errors import SvdlibError
 
 SCRIPTS = ("inverter_training", "operators", "detector_training", "prediction", "log_mel", "scaling")
@@ -34,8 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         report = measure(name, importlib.import_module(f"benchmarks.{name}").tables, share)
         write(report, given.out / f"{name}.json")
         print(as_page(report), flush=True)
-    page = as_markdown([read(given.out / f"{name}.json") for name in SCRIPTS])
-    write_atomically(given.out / "speed.md", lambda file: file.write(page.encode()))
+    write_page([read(given.out / f"{name}.json") for name in SCRIPTS], given.out / "speed.md")
     return 0
 
 

@@ -202,10 +202,13 @@ def script(name: str, document: str | None, tables: Callable[[Options], list[Tab
     parser = parser_for(document)
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument("--out", type=Path, help="also write the JSON to this file")
+    parser.add_argument("--page", type=Path, help="also write the tables to this file, as part of a page in Markdown")
     arguments = parser.parse_args()
     report = measure(name, tables, read_options(arguments))
     if arguments.out:
         write(report, arguments.out)
+    if arguments.page:
+        write_page([report], arguments.page)
     print(json.dumps(as_json(report), indent=1) if arguments.json else as_page(report))
 
 
@@ -271,6 +274,12 @@ def as_page(report: Report) -> str:
     return "\n\n".join([where, *warning, *map(str, report.tables)]) + "\n"
 
 
+def write_page(reports: Sequence[Report], path: Path) -> None:
+    """Write several reports to a file as a part of a page in Markdown."""
+    content = as_markdown(reports).encode()
+    write_atomically(path, lambda file: file.write(content))
+
+
 def as_markdown(reports: Sequence[Report]) -> str:
     """Several reports as a part of a page in Markdown."""
     parts = [f"{_where(reports[0])[0].upper()}{_where(reports[0])[1:]}."]
@@ -286,7 +295,8 @@ def _where(report: Report) -> str:
     """What a report was measured on, in words."""
     threads = "1 thread" if report.threads == 1 else f"{report.threads} threads"
     units = [f"bfloat16 by {report.units}"] if report.units else []
-    return ", ".join([report.device, *units, threads, f"torch {report.torch}"])
+    device = "CPU" if report.device == "cpu" else report.device
+    return ", ".join([device, *units, threads, f"torch {report.torch}"])
 
 
 def write(report: Report, path: Path) -> None:

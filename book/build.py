@@ -311,7 +311,8 @@ def render() -> None:
     shutil.copytree(FIGURES, ASSETS / "figures")
     write_generated(chapters, SOURCE / "book" / "generated")
     write_house(SOURCE / "book" / "generated")
-    shutil.copy2(ROOT / "benchmarks" / "results" / "speed.md", SOURCE / "book" / "generated")
+    for measured in ("speed", "memory"):
+        shutil.copy2(ROOT / "benchmarks" / "results" / f"{measured}.md", SOURCE / "book" / "generated")
     for name, text in (("where", where_text(config)), ("installation", installation_text())):
         (SOURCE / "book" / "generated" / f"{name}.md").write_text(text, encoding="utf-8")
     front_chapter = nbformat.read(NOTEBOOKS / f"{FRONT_CHAPTER}.ipynb", nbformat.NO_CONVERT)

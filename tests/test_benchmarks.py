@@ -91,7 +91,7 @@ def test_a_page_of_tables_is_made_from_what_was_written(tmp_path):
     measuring.write(report, tmp_path / "one.json")
     assert measuring.read(tmp_path / "one.json") == report
     assert measuring.as_markdown([report, report]).split("\n\n") == [
-        "Cpu, bfloat16 by AMX, 2 threads, torch 2.13.0.",
+        "CPU, bfloat16 by AMX, 2 threads, torch 2.13.0.",
         *2 * ["**A and B**", "| way | times |\n|---|---|\n| A | 2.00 (1.00–3.00) |\n| B | - |", "Less is more."],
     ][:-1] + ["Less is more.\n"]  # fmt: skip
 
@@ -137,9 +137,11 @@ def test_the_shares_of_all_layers_and_the_detector_make_up_the_whole():
 @pytest.mark.slow
 def test_a_script_runs_alone_and_writes_what_it_prints(tmp_path):
     command = [sys.executable, "-m", "benchmarks.detector_training", "--quick", "--json", "--out", tmp_path / "x.json"]
+    command += ["--page", tmp_path / "x.md"]
     done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == json.loads((tmp_path / "x.json").read_text())
     assert json.loads(done.stdout)["name"] == "detector_training"
+    assert measuring.as_markdown([measuring.read(tmp_path / "x.json")]) == (tmp_path / "x.md").read_text()
 
 
 @pytest.mark.slow
