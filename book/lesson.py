@@ -74,8 +74,8 @@ def blind_pair(pair: dict[str, str]) -> str:
 def answer_to_pair() -> str:
     """Which sound of the pair is which, folded, in HTML."""
     return (
-        '<details class="answer"><summary>Which is which?</summary><p>A is the clarinet, B the singer. Melody, glides, '
-        "scoops and vibrato are the same in both. Only in B do the resonances move with the words.</p></details>"
+        "<details><summary>Which is which?</summary><p>A is the clarinet, B the singer. Melody, glides, scoops and "
+        "vibrato are the same in both. Only in B do the resonances move with the words.</p></details>"
     )
 
 
