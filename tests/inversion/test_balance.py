@@ -55,7 +55,8 @@ def test_pieces_do_not_matter(tuned, monkeypatch):
     monkeypatch.setattr(comparison, "PIECE", 3)
     again = Balanced().tuned(space("conv5"))
     assert again.input_variance == pytest.approx(tuned.input_variance, rel=1e-12)
-    assert again.feature_variance == pytest.approx(tuned.feature_variance, rel=1e-12)
+    # Sums are in float64, but features are float32: some processors convolve 3 excerpts otherwise than 64.
+    assert again.feature_variance == pytest.approx(tuned.feature_variance, rel=1e-6)
 
 
 def losses_of(objective, x, x_hat, theta):
