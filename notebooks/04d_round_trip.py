@@ -35,7 +35,6 @@ device = "cpu"
 seed = 0
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the set-up"}
-from dataclasses import replace
 
 import pandas as pd
 import torch
@@ -54,7 +53,7 @@ from svdlib.lab.analysis.texture import (
     fine_structure,
     without,
 )
-from svdlib.lab.figures.gallery import inversion_panels
+from svdlib.lab.figures.gallery import as_panel
 from svdlib.lab.figures.nre import figure_intervals
 from svdlib.lab.figures.structure import figure_shifts
 from svdlib.lab.figures.style import layer_title
@@ -132,22 +131,12 @@ heard = {
     name: float(torch.sigmoid(answers(detector, picture))[0])
     for name, picture in {"original": surest, **pictures}.items()
 }
+titles = {"The excerpt, original": surest} | {
+    f"The excerpt, from {name}": picture for name, picture in pictures.items()
+}
 shown = [
-    inversion_panels(detector.standardizer, surest[0, 0], {}, "The excerpt")[
-        0
-    ]
-]
-shown += [
-    replace(
-        inversion_panels(
-            detector.standardizer,
-            surest[0, 0],
-            {layer: pictures[name][0, 0]},
-            "The excerpt",
-        )[1],
-        title=f"The excerpt, from {name}",
-    )
-    for name, (layer, _) in painted.items()
+    as_panel(detector.standardizer, picture[0, 0], title)
+    for title, picture in titles.items()
 ]
 layer_explorer(
     {"the surest excerpt": shown},

@@ -41,7 +41,7 @@ import torch
 from IPython.display import Markdown, display
 
 import svdlib
-from svdlib.lab.figures.gallery import inversion_panels
+from svdlib.lab.figures.gallery import as_panel
 from svdlib.lab.figures.nre import figure_intervals
 from svdlib.lab.studies import feature_loss, load_results
 from svdlib.lab.studies.feature_loss import (
@@ -92,18 +92,14 @@ pictures = {
 }
 shown = {}
 for number, excerpt in enumerate(names):
-    panels = inversion_panels(
-        detector.standardizer, originals[number], {}, "The excerpt"
-    )
-    for name, painted in pictures.items():
-        panel = inversion_panels(
-            detector.standardizer,
-            originals[number],
-            {"fc8": painted[number]},
-            "The excerpt",
-        )[1]
-        panels.append(replace(panel, title=f"{panel.title} ({name})"))
-    shown[excerpt] = panels
+    titles = {"The excerpt, original": originals[number]} | {
+        f"The excerpt, from FC8 ({name})": painted[number]
+        for name, painted in pictures.items()
+    }
+    shown[excerpt] = [
+        as_panel(detector.standardizer, picture, title)
+        for title, picture in titles.items()
+    ]
 scores = [
     (
         found[TEST]["nre"]["value"],

@@ -317,7 +317,7 @@ pd.DataFrame(
         {
             "layer": layer_title(name),
             "weight, total variation": f"{plan.variation_weight:g}",
-            "weight, alpha-norm": f"{plan.alpha_weight:g}",
+            "weight, alpha-norm (millionths)": f"{1e6 * plan.alpha_weight:g}",
             "NRE without": f"{choice['layers'][name]['tried'][0]['nre']:.3f}",
             "NRE with": f"{choice['layers'][name]['chosen']['nre']:.3f}",
         }

@@ -127,7 +127,7 @@ def test_what_agrees_lies_in_the_direction():
 
 
 def test_bounds_can_be_said():
-    assert Bounds(low=0).in_words("+.0%") == "above +0%" and Bounds(high=0.05).in_words(".2f") == "below 0.05"
+    assert Bounds(low=0).in_words("+.0%") == "above 0%" and Bounds(high=0.05).in_words(".2f") == "below 0.05"
     assert Bounds(0.075, 0.225).in_words("+.1%") == "from +7.5% to +22.5%"
 
 

@@ -47,12 +47,13 @@ class Bounds:
         return interval.high < self.low or interval.low > self.high
 
     def in_words(self, unit: str) -> str:
-        """Such as "above +0%" or "from +7.5% to +22.5%", numbers written in the format `unit`."""
+        """Such as "above 0%" or "from +7.5% to +22.5%", numbers written in the format `unit`, 0 without a sign."""
+        low, high = (f"{end:{unit}}".lstrip("" if end else "+") for end in (self.low, self.high))
         if math.isinf(self.high):
-            return f"above {self.low:{unit}}"
+            return f"above {low}"
         if math.isinf(self.low):
-            return f"below {self.high:{unit}}"
-        return f"from {self.low:{unit}} to {self.high:{unit}}"
+            return f"below {high}"
+        return f"from {low} to {high}"
 
 
 def judge(interval: Interval, agrees: Bounds, direction: Bounds) -> str:

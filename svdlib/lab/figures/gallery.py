@@ -123,6 +123,20 @@ class Gallery:
         return f'{SHEET}<div class="svdlib-gallery">{"".join(panel.html() for panel in self.panels)}</div>'
 
 
+def as_panel(standardizer: Standardizer, picture: Tensor, title: str, note: str = "") -> Panel:
+    """Make a panel of one picture.
+
+    Args:
+        standardizer: the detector's, to bring spectrograms back to the scale of sound.
+        picture: a standardised excerpt or inversion (115, 80).
+        title: stands over it.
+        note: a line below it.
+    """
+    standardised = picture.detach().cpu()
+    with torch.no_grad():
+        return Panel(title, standardizer.inverse(picture.detach()).cpu(), standardised, note)
+
+
 def inversion_panels(
     standardizer: Standardizer,
     excerpt: Tensor,
@@ -133,7 +147,7 @@ def inversion_panels(
     """Make a panel of an excerpt and one of each of its inversions.
 
     Args:
-        standardizer: the detector's, to bring spectrograms back to the scale of sound.
+        standardizer: the detector's, see `as_panel`.
         excerpt: the standardised original (115, 80).
         inversions: a standardised inversion (115, 80) per layer.
         name: what the excerpt is called; stands in the titles.
@@ -141,16 +155,15 @@ def inversion_panels(
     """
     notes = notes or {}
     pictures = {"input": excerpt, **inversions}
-    with torch.no_grad():
-        return [
-            Panel(
-                title=f"{name}, original" if key == "input" else f"{name}, from {layer_title(key)}",
-                log_mel=standardizer.inverse(picture.detach()).cpu(),
-                standardised=picture.detach().cpu(),
-                note=notes.get(key, ""),
-            )
-            for key, picture in pictures.items()
-        ]
+    return [
+        as_panel(
+            standardizer,
+            picture,
+            f"{name}, original" if key == "input" else f"{name}, from {layer_title(key)}",
+            notes.get(key, ""),
+        )
+        for key, picture in pictures.items()
+    ]
 
 
 def as_data_uri(kind: str, data: bytes) -> str:
