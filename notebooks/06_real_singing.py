@@ -57,9 +57,11 @@ from svdlib.lab.figures.detector import figure_reliability, figure_roc
 from svdlib.lab.figures.gallery import Gallery, inversion_panels
 from svdlib.lab.figures.style import layer_title
 from svdlib.lab.figures.synthesis import figure_balance
+from svdlib.lab.figures.training import figure_learning_curve
 from svdlib.lab.studies import (
     as_json,
     detector_ablation,
+    learning_curve,
     load_results,
     real_singing,
 )
@@ -579,6 +581,37 @@ if ablation is not None:
 
 # %% [markdown]
 # These are short trainings on few songs. What they *can* do is to warn us: a change that helps on synthetic songs need not help on real ones.
+#
+# ## Would a longer training help?
+#
+# A detector was trained as `svdlib train detector --profile laptop` does it, on the songs of `synthetic`. After every epoch we measured it on the real songs, with the threshold of that moment. Nothing was chosen by them.
+
+# %% tags=["hide-input"] figure="learning-curve" mystnb={"image": {"alt": "Two scores on real songs over the updates of a training: the mean AUC of the songs and the accuracy of all frames. The sentence below says what the last third of the training brought."}}
+learned = load_results("learning_curve")
+figure_learning_curve(
+    learning_curve.updates_of(learned),
+    [training["curve"] for training in learned["trainings"]],
+)
+
+# %% tags=["remove-input"]
+gains = {
+    name: learning_curve.late_gains(learned, name)
+    for name in ("watched_mean_auc", "watched_accuracy", "accuracy")
+}
+late = {name: f"{sum(gain) / len(gain):+.3f}" for name, gain in gains.items()}
+ends = [
+    each["curve"]["watched_mean_auc"][-1] for each in learned["trainings"]
+]
+text = f"The mean AUC on the {len(learned['identity']['real']['songs'])} real songs ends at {sum(ends) / len(ends):.3f}. "
+text += f"The last third of the epochs, against the third before, moved it by {late['watched_mean_auc']}, the accuracy on real songs by {late['watched_accuracy']}, and that on synthetic validation songs by {late['accuracy']}. "
+text += f"This is {'one training' if len(ends) == 1 else f'the mean of {len(ends)} trainings'}. "
+if real["detectors"] == [detector.provenance] and len(known) > 1:
+    of_this = real["pooled"]["mean_song_auc"]["value"]
+    text += f"The detector of this book, with {of_this:.3f}, learned for longer, from more songs and from both song programs, and from the answers of other detectors."
+display(Markdown(text))
+
+# %% [markdown]
+# So the ceiling of a training is not only a matter of its length. What the songs hold matters too: the table of songs above shows where this detector still errs, and why.
 
 # %% [markdown]
 # ## Check yourself

@@ -84,3 +84,28 @@ def figure_detector_training(history: Sequence[Mapping[str, float]]) -> Drawing:
         axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 2.5, 5, 10], integer=True))
         figure.legend(loc="outside lower center", ncols=2)
     return figure
+
+
+WATCHED = {"watched_mean_auc": ("mean AUC of songs", BLUE, "o-"), "watched_accuracy": ("accuracy", ORANGE, "s--")}
+"""The scores on watched songs that are drawn: name, colour and look."""
+
+
+@two_layouts
+def figure_learning_curve(updates: Sequence[int], curves: Sequence[Mapping[str, Sequence[float] | None]]) -> Drawing:
+    """Draw how well detectors do on watched songs while they learn, each training as lines of its own.
+
+    Args:
+        updates: after how many the scores were measured.
+        curves: per training, scores at these by the names of `WATCHED`; without those that are not known.
+    """
+    with rc_context(STYLE):
+        figure = Drawing(figsize=(figure_width(), 3.2), layout="constrained")
+        axes = figure.subplots()
+        for number, curve in enumerate(curves):
+            for key, (label, colour, look) in WATCHED.items():
+                if scores := curve.get(key):
+                    name = "_" + label if number else label  # one entry for all
+                    axes.plot(updates, scores, look, ms=4, color=colour, label=name)
+        axes.set(xlabel="updates", ylabel="score on watched songs", xlim=(0, None), ylim=(None, 1))
+        figure.legend(loc="outside lower center", ncols=2)
+    return figure

@@ -2,6 +2,7 @@
 
     python -m svdlib.lab.studies.real_singing --corpus folder:PATH --out results.json
     python -m svdlib.lab.studies.detector_ablation --real folder:PATH --folder runs/ablation --out results.json
+    python -m svdlib.lab.studies.learning_curve --real folder:PATH --folder runs/curve --out results.json
     python -m svdlib.lab.studies.inverter_ablation --real folder:PATH --folder runs/inverter_ablation --out results.json
     python -m svdlib.lab.studies.feature_loss --real folder:PATH --judges FILE FILE --out results.json
     python -m svdlib.lab.studies.reconstruction_error --others folder:PATH --out results.json
