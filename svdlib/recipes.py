@@ -56,8 +56,10 @@ from svdlib.zoo.objectives import find_objective
 from svdlib.zoo.profiles import DETECTOR_PROFILES, PROFILES, find_profile, fit_to_corpus
 
 DETECTOR_OPTIONS = RunOptions(device="auto", precision="auto", folder=Path("runs", "detector"))
+"""How a detector is trained if nothing else is said."""
+
 INVERTER_OPTIONS = RunOptions(device="auto", precision="auto", folder=Path("runs", "inverters"))
-"""How runs are carried out if nothing else is said."""
+"""How inverters are trained if nothing else is said."""
 
 AUC_RULES = {"exact": area_under_curve, "published": published_auc}
 """The two ways to compute an area under the curve, by name."""
