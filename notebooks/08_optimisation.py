@@ -347,7 +347,7 @@ by_alpha = max(
     for found in choice["layers"].values()
 )
 most = max(gain, key=gain.get)
-text = f"A dark cell is a small error. In each row, the rule takes the darkest cell that is not hatched; where the alpha-norm changes the last digits, it is chosen with it. These are the results on {choice['songs']} validation songs ({choice['date']}, with the detector that this book had then). The regularisers help most at {layer_title(most)}: they lower the NRE by {gain[most]:.2f}. "
+text = f"A dark cell is a small error. In each row, the rule takes the darkest cell that is not hatched; where the alpha-norm changes the last digits, it is chosen with it. These are the results on {choice['songs']} validation songs ({choice['date']}). The regularisers help most at {layer_title(most)}: they lower the NRE by {gain[most]:.2f}. "
 if none:
     text += f"At {', '.join(none)} the rule takes none at all: there the feature alone decides, and whatever else is asked for only spoils the picture. In what follows, the two ways are the same there. "
 if edge:

@@ -20,13 +20,7 @@ def entries(value: Any) -> Iterator[tuple[str, Any]]:
         yield from entries(inner)
 
 
-OPEN = pytest.mark.xfail(
-    strict=True, reason="its weights were chosen for an earlier detector, with fewer passes than they are for"
-)
-CASES = [pytest.param(path, marks=[OPEN] * (path.stem == "regulariser_weights"), id=path.stem) for path in STORED]
-
-
-@pytest.mark.parametrize("path", CASES)
+@pytest.mark.parametrize("path", STORED, ids=lambda path: path.stem)
 def test_commit_seed_updates_and_batch_are_stated(path):
     found = list(entries(json.loads(path.read_text())))
     names = {name for name, _ in found}
