@@ -319,7 +319,7 @@ if studied:
     first = next(iter(studied.values()))
     display(
         Markdown(
-            f"The stored study (`python -m svdlib.lab.studies.round_trip`, {stored['date']}) has {first['sets']} sets of {first['per_song']} excerpts per song; a number in brackets is that of the songs. Nothing was trained on these songs. The real ones guided the making of the synthetic ones (*Does it hear real singing?*). *kept* are decisions, by the detector and by the second one; *r* is the correlation of logits; the NRE at the layer itself is that of its feature."
+            f"The stored study (`python -m svdlib.lab.studies.round_trip`, {stored['date']}) has {first['sets']} sets of {first['per_song']} excerpts per song; a number in brackets is that of the songs. Nothing was trained on these songs. The real ones guided the making of the synthetic ones (*Does it hear real singing?*). The trainings have the names that they have above; *longer* is the input loss alone, for more updates. *kept* are decisions, by the detector and by the second one; *r* is the correlation of logits; the NRE at the layer itself is that of its feature."
         )
     )
 else:
@@ -331,11 +331,11 @@ else:
 
 # %% tags=["hide-input"]
 LEARNED = {
-    INPUT: "the input",
-    LONGER: "the input, for longer",
-    AT_CONV5: "Conv5 too",
-    UNMOVED: "Conv5 and itself too",
-    "aligned": "Conv5 and FC8, moved",
+    INPUT: "input",
+    LONGER: "longer",
+    AT_CONV5: "Conv5",
+    UNMOVED: "own",
+    "aligned": "moved",
 }
 rows = []
 for source, each in studied.items():
