@@ -36,6 +36,7 @@ seed = 0
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the set-up"}
 from html import escape
+from statistics import fmean
 
 import numpy as np
 import pandas as pd
@@ -140,7 +141,7 @@ display(
 #
 # The detector of this book learned from songs that a program made, and was tested on others of the same make. So its good scores in {doc}`01_model` could mean that it hears singing, or that it knows our program. Only other songs can tell.
 #
-# So we measure the detector on synthetic test songs, and beside them on others: your own, if the book was built on a folder of them, or else five real songs. These belong to others, so only their numbers are stored here, with the detector that made them.
+# So we measure the detector on synthetic test songs, and beside them on others: your own, if the book was built on a folder of them, or else five real songs. These belong to others, so only their numbers are stored here.
 
 
 # %% tags=["hide-input"]
@@ -236,7 +237,7 @@ else:
 display(Markdown(text))
 
 # %% [markdown]
-# A band far outside of the stripe is, in the mean, much stronger or weaker than in the training songs. That the bands agree does *not* show that synthetic songs sound like real ones: a mean says nothing about any moment, and the song generator was developed with the statistics of these five songs in view.
+# That the bands agree does *not* show that synthetic songs sound like real ones: a mean says nothing about any moment.
 #
 # ## One number for each song
 #
@@ -246,7 +247,7 @@ display(Markdown(text))
 # - Does it **decide** rightly? The *accuracy* is the share of frames for which the answer is right. It needs a threshold, and this one was chosen on synthetic validation songs. There are two ways to be wrong: *false alarms*, unsung frames
 #   that are called sung, and *misses*, sung frames that are not.
 #
-# The last two columns have the threshold that would have been best for this very song, and the accuracy with it. Nobody knows it in advance.
+# The last two columns have the threshold that would have been best for this very song, which nobody knows in advance, and the accuracy with it.
 
 
 # %% tags=["hide-input"]
@@ -306,8 +307,6 @@ elif chosen is not None and gains[most] <= 0.05:
 display(Markdown(text))
 
 # %% [markdown]
-# Mind the column *sung*: where a song is sung nearly all the time, always answering "sung" gives a high accuracy too.
-#
 # ## The ROC curve
 #
 # If the threshold falls from 1 to 0, hits and false alarms grow from none to all, along a curve called ROC {cite}`fawcett2006`. A perfect detector goes straight up and then right. The AUC is the area below it.
@@ -344,8 +343,6 @@ else:
 display(Markdown(text))
 
 # %% [markdown]
-# The curves do not show *where* the errors are: at the edges of phrases, or in a solo that is taken for a voice.
-#
 # ## What the layers kept of them
 #
 # Back to the three moments from the top of this chapter. Here is what the aligned inverters of {doc}`02b_aligned_inverters` make of their features, from a layer in the middle and from the last one.
@@ -408,7 +405,7 @@ display(Markdown(text))
 # ## One threshold for all
 #
 # A baseline comes first: always give the more frequent answer. Then the detector with its own threshold, and then with the one threshold that would have been best for these very songs.
-# The intervals come from the songs, as in {doc}`04_quantitative_nre`: we draw as many songs as there are, with repetition, a thousand times, and take the middle 95 %.
+# The intervals come from drawing songs, as in {doc}`04_quantitative_nre`.
 
 # %% tags=["hide-input"]
 rows = {
@@ -473,13 +470,13 @@ if len(real["songs"]) < 20:
 display(Markdown(text))
 
 # %% [markdown]
-# Other voices, instruments, mixing, languages and lossy compression may all be behind such a gap; this table does not tell them apart. And labels of synthetic songs are exact, those of real songs are not.
+# Other voices, instruments, mixing, languages and lossy compression may all be behind such a gap; this table does not tell them apart.
 #
 # ## Does 0.8 mean 80 %?
 #
 # The detector's answer looks like a probability. It is one only if, of all frames that get about 0.8, about 80 % are sung. Such a detector is called *calibrated* {cite}`guo2017`.
 #
-# To check this, we sort all frames into ten bins $b$ by their probability, *before* the median filter. Let $n_b$ be the number of frames in bin $b$, $p_b$ their mean probability, $s_b$ the share of them that is sung, and $n$ the number of all frames. Two numbers sum it up. The
+# To check this, we sort all frames into ten bins $b$ by their probability, *before* the median filter. Let $n_b$ be the number of frames in bin $b$, $p_b$ their mean probability, $s_b$ the share of them that is sung, and $n$ the number of all frames. The
 # *expected calibration error* is the mean distance between what is said and what is so,
 #
 # $$
@@ -513,11 +510,11 @@ if top["count"]:
 display(Markdown(text))
 
 # %% [markdown]
-# A point in a bin with few frames, see the bars, says little, and a single song may fill a bin. Above all, calibration belongs to a detector *and* a set of songs.
+# A point in a bin with few frames says little. And calibration belongs to a detector *and* a set of songs.
 #
 # ## What helps?
 #
-# In training, segments are changed at random (*augmentation*, {doc}`07_augmentation`), and most are *remixed*: a voice is laid over the band of another place at another level, and sometimes left out (*muting*). Is this of any use on real songs? And how many songs does the detector need? We trained small detectors that differ from a base in one thing each, with the same number of updates, from the seeds of the base as far as they were tried. What one seed brings by luck it brings to the base of that seed too, so we look at the difference seed by seed.
+# In training, segments are changed at random (*augmentation*, {doc}`07_augmentation`), and most are *remixed*: a voice is laid over the band of another place at another level, and sometimes left out (*muting*). Is this of any use on real songs? We trained small detectors that differ from a base in one thing each, with the same number of updates, and look at the difference seed by seed: what a seed brings by luck it brings to the base too.
 
 # %% tags=["hide-input"]
 ablation = load_results("detector_ablation")
@@ -580,11 +577,7 @@ if ablation is not None:
     )
 
 # %% [markdown]
-# These are short trainings on few songs. What they *can* do is to warn us: a change that helps on synthetic songs need not help on real ones.
-#
-# ## Would a longer training help?
-#
-# A detector was trained as `svdlib train detector --profile laptop` does it, on the songs of `synthetic`. After every epoch we measured it on the real songs, with the threshold of that moment. Nothing was chosen by them.
+# These are short trainings. Would longer ones help? Here a detector is trained as `svdlib train detector` does it on a laptop, and measured on the real songs after every epoch. Nothing is chosen by them.
 
 # %% tags=["hide-input"] figure="learning-curve" mystnb={"image": {"alt": "Two scores on real songs over the updates of a training: the mean AUC of the songs and the accuracy of all frames. The sentence below says what the last third of the training brought."}}
 learned = load_results("learning_curve")
@@ -594,24 +587,17 @@ figure_learning_curve(
 )
 
 # %% tags=["remove-input"]
-gains = {
-    name: learning_curve.late_gains(learned, name)
-    for name in ("watched_mean_auc", "watched_accuracy", "accuracy")
+late = {
+    name: f"{fmean(learning_curve.late_gains(learned, name)):+.3f}"
+    for name in ("watched_mean_auc", "watched_accuracy")
 }
-late = {name: f"{sum(gain) / len(gain):+.3f}" for name, gain in gains.items()}
-ends = [
-    each["curve"]["watched_mean_auc"][-1] for each in learned["trainings"]
-]
-text = f"The mean AUC on the {len(learned['identity']['real']['songs'])} real songs ends at {sum(ends) / len(ends):.3f}. "
-text += f"The last third of the epochs, against the third before, moved it by {late['watched_mean_auc']}, the accuracy on real songs by {late['watched_accuracy']}, and that on synthetic validation songs by {late['accuracy']}. "
-text += f"This is {'one training' if len(ends) == 1 else f'the mean of {len(ends)} trainings'}. "
-if real["detectors"] == [detector.provenance] and len(known) > 1:
-    of_this = real["pooled"]["mean_song_auc"]["value"]
-    text += f"The detector of this book, with {of_this:.3f}, learned for longer, from more songs and from both song programs, and from the answers of other detectors."
-display(Markdown(text))
-
-# %% [markdown]
-# So the ceiling of a training is not only a matter of its length. What the songs hold matters too: the table of songs above shows where this detector still errs, and why.
+trainings = learned["trainings"]
+end = fmean(each["curve"]["watched_mean_auc"][-1] for each in trainings)
+display(
+    Markdown(
+        f"The mean AUC ends at {end:.3f}. The last third of the epochs, against the third before, moved it by {late['watched_mean_auc']}, and the accuracy by {late['watched_accuracy']} (trainings: {len(trainings)}). The detector of this book learned from more songs, of two programs, and from other detectors."
+    )
+)
 
 # %% [markdown]
 # ## Check yourself

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 from places import ROOT
 
-STORED = sorted((ROOT / "svdlib" / "lab" / "studies" / "results").glob("*.json"))
+from svdlib.detector.optimisation import PLANS
+from svdlib.lab.studies import RESULTS, load_results
+
+STORED = sorted(RESULTS.glob("*.json"))
 
 
 def entries(value: Any) -> Iterator[tuple[str, Any]]:
@@ -34,3 +37,11 @@ def test_commit_seed_updates_and_batch_are_stated(path):
 def test_its_program_bears_its_name_and_is_told_on_its_page(path):
     program = ROOT / "svdlib" / "lab" / "studies" / f"{path.stem}.py"
     assert f"python -m svdlib.lab.studies.{path.stem} " in program.read_text()
+
+
+def test_regularisers_count_as_the_study_chose_and_as_inversions_were_measured():
+    choice, measured = load_results("regulariser_weights"), load_results("inversion_by_optimisation")
+    for layer, plan in PLANS.items():
+        chosen = choice["layers"][layer]["chosen"]
+        assert (plan.alpha_weight, plan.variation_weight) == (chosen["alpha_weight"], chosen["variation_weight"])
+        assert choice["passes"][layer] == plan.passes and measured["plans"][layer] == vars(plan)
