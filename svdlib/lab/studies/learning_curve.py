@@ -53,8 +53,9 @@ def study(
         resume: go on with what results and folder hold.
 
     Returns:
-        Where the numbers come from, and "trainings": per seed "seed", "precision", "kept_epoch" and "curve", per name
-        of `CURVES` a number for each epoch, None where it is not known; ready for JSON.
+        Where the numbers come from, and "trainings": per seed "seed", "date" and "commit" of its training, "precision",
+        "kept_epoch" and "curve", per name of `CURVES` a number for each epoch, None where it is not known; ready for
+        JSON.
 
     Raises:
         TrainingError: the results are there already and `resume` is false, or belong to another training; likewise of
@@ -80,7 +81,8 @@ def _trained(corpus: str, real: str, profile: str, options: RunOptions) -> dict[
     assert path is not None, "there is no time limit"
     found = load_detector(path).provenance
     curve = {name: found["curve"].get(name) for name in CURVES}
-    return {"precision": found["precision"], "kept_epoch": found["best_epoch"], "curve": curve}
+    stated = {name: found[name] for name in ("date", "commit", "precision")}
+    return stated | {"kept_epoch": found["best_epoch"], "curve": curve}
 
 
 def updates_of(result: Mapping[str, Any]) -> list[int]:
