@@ -87,12 +87,12 @@ def figure_detector_training(history: Sequence[Mapping[str, float]]) -> Drawing:
 
 
 WATCHED = {"watched_mean_auc": ("mean AUC of songs", BLUE, "o-"), "watched_accuracy": ("accuracy", ORANGE, "s--")}
-"""The scores on watched songs that are drawn: name, colour and look."""
+"""The scores that are drawn: name, colour and look."""
 
 
 @two_layouts
 def figure_learning_curve(updates: Sequence[int], curves: Sequence[Mapping[str, Sequence[float] | None]]) -> Drawing:
-    """Draw how well detectors do on watched songs while they learn, each training as lines of its own.
+    """Draw how well detectors do on real songs while they learn, each training as lines of its own.
 
     Args:
         updates: after how many the scores were measured.
@@ -106,6 +106,6 @@ def figure_learning_curve(updates: Sequence[int], curves: Sequence[Mapping[str, 
                 if scores := curve.get(key):
                     name = "_" + label if number else label  # one entry for all
                     axes.plot(updates, scores, look, ms=4, color=colour, label=name)
-        axes.set(xlabel="updates", ylabel="score on watched songs", xlim=(0, None), ylim=(None, 1))
+        axes.set(xlabel="updates", ylabel="score on real songs", xlim=(0, None), ylim=(None, 1))
         figure.legend(loc="outside lower center", ncols=2)
     return figure
