@@ -59,3 +59,18 @@
     openLarge(link);
   });
 })();
+
+// What goes on to the right is a stop of the Tab key, or a keyboard never comes to its end.
+(() => {
+  "use strict";
+  const watcher = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      const scroller = target.querySelector(":scope > mjx-container") ?? target;
+      if (scroller.scrollWidth > scroller.clientWidth) scroller.tabIndex = 0;
+      else scroller.removeAttribute("tabindex");
+    }
+  });
+  document.addEventListener("DOMContentLoaded", () => {
+    for (const wide of document.querySelectorAll(".bd-article :is(table, div.math)")) watcher.observe(wide);
+  });
+})();
